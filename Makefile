@@ -1,0 +1,59 @@
+# The commands of this project. `make help` lists them.
+.PHONY: help up down build pack setup test unit e2e check bench images clean
+.DEFAULT_GOAL := help
+
+triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --profile charm --target $(triple)
+artefacts := target/$(triple)/charm
+charms := pgbouncer-k8s postgresql-k8s data-integrator
+
+help: ## List the commands
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+up: build ## PostgreSQL behind PgBouncer on this machine, with a client's credentials printed
+	@tools/up
+
+down: ## Stop everything that `make up` started; data and images stay
+	@if [ -x ./talisman ]; then ./talisman down; else echo "Nothing is built, so nothing runs."; fi
+
+setup:
+	@tools/setup run
+
+build: setup ## Build the program, the hook tools and the charms
+	@echo "building (the first time takes some minutes)" >&2
+	@cargo build --quiet --locked --release -p talisman
+	@ln -sfn target/release/talisman talisman
+	@$(static) -p hooktools --bin hooktool
+	@install -D -m 755 $(artefacts)/hooktool target/release/lib/hooktool
+	@install -D -m 755 /usr/local/lib/talisman/pebble target/release/lib/pebble
+	@$(MAKE) --no-print-directory pack
+
+pack: ## Pack each charm into dist/*.charm
+	@$(static) $(addprefix -p ,$(charms)) -p charm --example hello
+	@for charm in $(charms); do ./talisman pack charms/$$charm --dispatch $(artefacts)/$$charm --out dist || exit 1; done
+	@./talisman pack crates/charm/examples/hello --dispatch $(artefacts)/examples/hello --out dist
+
+test: build images unit e2e ## Run every test, the end-to-end ones on the real parts included
+
+unit:
+	@cargo test --locked --workspace --exclude end-to-end
+
+e2e:
+	@cargo test --locked -p end-to-end -- --test-threads=1
+
+images: build
+	@./talisman images images/*.yaml
+
+check: ## Format, lints, tidiness and dependency policy
+	@tools/setup check
+	cargo fmt --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked -p end-to-end --test tidy
+	cargo deny --log-level error check bans licenses sources
+
+bench: build ## Print the table of measurements
+	@cargo run --quiet --locked --release -p bench
+
+clean: down ## Remove what was built here
+	cargo clean
+	rm -rf dist talisman

@@ -1,0 +1,87 @@
+//! What `make bench` prints: start-up, hooks, engine, each against its budget.
+#![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
+
+mod idle;
+mod process;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use end_to_end::{Talisman, root};
+use serde_json::Value;
+
+fn main() -> Result<()> {
+    println!("{:<44} {:>14} {:>14}", "what", "measured", "budget");
+    charms()?;
+    let engine = Talisman::new("bench");
+    let begun = Instant::now();
+    let bundle = root().join("bundle.yaml").display().to_string();
+    engine.call(&["up", &bundle])?;
+    line("talisman up, images built, to active", format!("{:.1} s", begun.elapsed().as_secs_f64()), "15 s");
+    engine.call(&["config", "pgbouncer-k8s", "pool_mode=transaction"])?;
+    engine.wait_active(60)?;
+    engine.call(&["config", "pgbouncer-k8s", "pool_mode=session"])?;
+    engine.wait_active(60)?;
+    engine.call(&["model-config", "update-status-hook-interval=2s"])?;
+    engine.wait("update-status on every unit", 60, |_| updated(&engine).unwrap_or(false))?;
+    engine.call(&["model-config", "update-status-hook-interval=300s"])?;
+    idle::engine("bench", 3)?;
+    hooks(&engine)
+}
+
+/// Prints one line of the table.
+fn line(what: &str, measured: String, budget: &str) {
+    println!("{what:<44} {measured:>14} {budget:>14}");
+}
+
+fn charms() -> Result<()> {
+    for charm in ["pgbouncer-k8s", "postgresql-k8s", "data-integrator"] {
+        let artefact = root().join(format!("dist/{charm}_ubuntu@22.04-amd64.charm"));
+        let bytes = std::fs::metadata(&artefact).context("no charm; run `make build`")?.len();
+        line(&format!("{charm}: artefact"), mebibytes(bytes), "5 MiB");
+        let cost = process::no_op(charm)?;
+        line(&format!("{charm}: process, no tool call"), format!("{:.2} ms", cost.milliseconds), "2 ms");
+        line(&format!("{charm}: its memory"), mebibytes(cost.resident_bytes), "15 MiB");
+    }
+    Ok(())
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn table(engine: &Talisman) -> Result<Vec<Value>> {
+    Ok(serde_json::from_str(&engine.call(&["measurements"])?)?)
+}
+
+fn updated(engine: &Talisman) -> Result<bool> {
+    let table = table(engine)?;
+    let ran = |charm: &str| {
+        table.iter().any(|line| {
+            line["charm"] == charm && line["hook"] == "update-status" && line["runs"].as_u64() > Some(2)
+        })
+    };
+    Ok(ran("pgbouncer-k8s") && ran("postgresql-k8s"))
+}
+
+fn hooks(engine: &Talisman) -> Result<()> {
+    println!();
+    println!(
+        "{:<16} {:<36} {:>5} {:>7} {:>11} {:>11} {:>7} {:>7}",
+        "charm", "hook", "runs", "failed", "ms median", "ms max", "calls", "max"
+    );
+    for line in table(engine)? {
+        println!(
+            "{:<16} {:<36} {:>5} {:>7} {:>11.1} {:>11.1} {:>7} {:>7}",
+            line["charm"].as_str().unwrap_or_default(),
+            line["hook"].as_str().unwrap_or_default(),
+            line["runs"],
+            line["failed"],
+            line["wall_ms_median"].as_f64().unwrap_or_default(),
+            line["wall_ms_max"].as_f64().unwrap_or_default(),
+            line["tool_calls_median"],
+            line["tool_calls_max"],
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Clients of the relation `database`: who uses which database, and their credentials.
+
+use charm::{Changes, RelationId};
+use interfaces::pgb_peers::{DatabaseMap, MappedDatabase};
+use interfaces::{BagError, Endpoints};
+use postgres::sql::Superusers;
+use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
+
+use crate::effect::{Effect, Grant, Uris};
+use crate::facts::{Client, FullFacts};
+use crate::place;
+
+use super::{Next, Step, service};
+
+/// Databases that no client may have.
+const RESERVED: [&str; 4] = ["postgres", "template0", "template1", "pgbouncer"];
+
+/// Roles whose owners may use databases that the charm does not know.
+const PRIVILEGED: [&str; 10] = [
+    "admin",
+    "superuser",
+    "createdb",
+    "charmed_admin",
+    "charmed_backup",
+    "charmed_databases_owner",
+    "charmed_dba",
+    "charmed_dml",
+    "charmed_read",
+    "charmed_stats",
+];
+
+/// What a client wants.
+pub(crate) struct Wish {
+    pub(crate) database: DatabaseName,
+    roles: ExtraRoles,
+    privileged: bool,
+}
+
+/// A request that cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error(transparent)]
+    Bag(#[from] BagError),
+    #[error("the database name {0:?} is not possible: choose another")]
+    Database(String),
+    #[error("{0:?} is no role: correct extra-user-roles")]
+    Roles(String),
+    #[error("it reads no secrets: use a client that requests username and password in secrets")]
+    NoSecrets,
+}
+
+impl Problem {
+    /// The words that operators know.
+    fn status(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "invalid database name",
+            Self::Roles(_) => "invalid role(s) for extra user roles",
+            Self::Bag(_) | Self::NoSecrets => "Failed to initialize relation database",
+        }
+    }
+}
+
+/// What the client wants; `None` while it has not named a database.
+pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
+    let request = client.request.as_ref().map_err(Clone::clone)?;
+    let (Some(name), None) = (&request.database, &request.entity_type) else { return Ok(None) };
+    // A database that was granted stays, whatever the client asks for later.
+    let name = client.own.get("database").unwrap_or(name);
+    let bad = || Problem::Database(name.clone());
+    if RESERVED.contains(&name.as_str()) || name.parse::<pgbouncer::DatabaseName>().is_err() {
+        return Err(bad());
+    }
+    if !request.wants_in_secret("username") || !request.wants_in_secret("password") {
+        return Err(Problem::NoSecrets);
+    }
+    Ok(Some(Wish {
+        database: name.parse().map_err(|_| bad())?,
+        roles: ExtraRoles::parse(&request.roles.join(",")).map_err(Problem::Roles)?,
+        privileged: request.roles.iter().any(|role| PRIVILEGED.contains(&role.as_str())),
+    }))
+}
+
+/// What is wrong with a client, in the words of the status; the others are served.
+pub(crate) fn problem(facts: &FullFacts) -> Option<&'static str> {
+    facts.clients.iter().find_map(|client| check(client).err()).map(|problem| problem.status())
+}
+
+/// The clients that wait for credentials.
+pub(crate) fn pending(facts: &FullFacts) -> impl Iterator<Item = (&Client, Wish)> {
+    let waits = facts.clients.iter().filter(|client| !client.granted());
+    waits.filter_map(|client| Some((client, check(client).ok()??)))
+}
+
+/// Whether superusers may log in through the pooler to this database: if one of its
+/// clients asked to be one.
+pub(crate) fn superusers(facts: &FullFacts, database: &str) -> Superusers {
+    let asks = |client: &Client| {
+        let wish = check(client).ok().flatten();
+        wish.is_some_and(|wish| wish.roles.superuser && wish.database.as_str() == database)
+    };
+    if facts.clients.iter().any(asks) { Superusers::Shown } else { Superusers::Hidden }
+}
+
+/// The map after this hook, and what has to go from PostgreSQL because its relation went.
+///
+/// Only the leader changes the map, and only while PostgreSQL lets it in: so a relation
+/// that ends while PostgreSQL is away is cleaned up later.
+pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) {
+    let Some(peers) = &facts.peers else { return Default::default() };
+    let mut map = peers.app.databases.clone().unwrap_or_default();
+    let ready = matches!(step, Step::Ready(_) | Step::Initialise(_));
+    if !facts.common.leader || !ready {
+        return (map, Vec::new());
+    }
+    let live = |id: &RelationId| {
+        facts.clients.iter().any(|client| client.id == *id) || facts.legacy.contains(id)
+    };
+    let gone: Vec<RelationId> = map
+        .relations
+        .keys()
+        .filter(|id| !live(id) && !peers.leaves("database", **id))
+        .copied()
+        .collect();
+    let mut removals = Vec::new();
+    for id in gone {
+        if let Some(old) = map.relations.remove(&id) {
+            let used = map.relations.values().any(|other| other.name == old.name);
+            let unused = if used { None } else { old.name.parse().ok() };
+            removals.push(Effect::RemoveClient(id, unused));
+        }
+    }
+    for client in &facts.clients {
+        if let Ok(Some(wish)) = check(client) {
+            let name = wish.database.to_string();
+            map.relations.insert(client.id, MappedDatabase { name, legacy: false });
+        }
+    }
+    map.wildcard = wildcard(facts, &map);
+    (map, removals)
+}
+
+/// The database whose lookup serves databases without an entry; it goes with its owner.
+fn wildcard(facts: &FullFacts, map: &DatabaseMap) -> Option<String> {
+    let legacy = || map.relations.values().filter(|mapped| mapped.legacy);
+    let kept = map.wildcard.clone().filter(|name| legacy().any(|mapped| mapped.name == *name));
+    kept.or_else(|| {
+        let wishes = facts.clients.iter().filter_map(|client| check(client).ok()?);
+        wishes.filter(|wish| wish.privileged).map(|wish| wish.database.to_string()).next()
+    })
+}
+
+/// The units whose PgBouncer does not serve the map yet; no client gets credentials
+/// before all do, because the Service may send it to any of them.
+pub(crate) fn behind(facts: &FullFacts, next: &Next) -> Option<String> {
+    let digest = next.map.digest();
+    let digests = facts.peers.as_ref().map(|peers| &peers.digests)?;
+    let behind: Vec<String> = digests
+        .iter()
+        .filter(|(_, theirs)| theirs.as_deref() != Some(&digest))
+        .map(|(unit, _)| unit.to_string())
+        .collect();
+    (!behind.is_empty()).then(|| behind.join(", "))
+}
+
+/// Flowchart "database requested": leader, backend, all units, then user, database,
+/// lookup, credentials. Clients that have theirs get what changed.
+pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let (true, Some(endpoints)) = (facts.common.leader && next.ready(), service::endpoints(facts))
+    else {
+        return effects;
+    };
+    let synchronous = behind(facts, next).is_none();
+    let renewed = matches!(next.step, Step::Initialise(_));
+    for client in &facts.clients {
+        let Ok(Some(wish)) = check(client) else { continue };
+        if client.granted() {
+            effects.extend(update(facts, client, &wish, &endpoints));
+            // A new backend does not know the users of the old one.
+            if let (true, Some(_)) = (renewed, &client.password) {
+                effects.extend(grant(facts, next, client, wish, &endpoints));
+            }
+        } else if synchronous {
+            effects.extend(grant(facts, next, client, wish, &endpoints));
+        }
+    }
+    effects
+}
+
+fn publish(facts: &FullFacts, client: &Client, wish: &Wish, endpoints: &Endpoints) -> Changes {
+    let version = facts.backend.as_ref().and_then(|backend| backend.server.clone());
+    let changes = Changes::new()
+        .set("database", wish.database.to_string())
+        .set("endpoints", endpoints.to_string())
+        .set("read-only-endpoints", endpoints.to_string())
+        .set("data", client.seen.clone());
+    match version {
+        Some(version) => changes.set("version", version),
+        None => changes,
+    }
+}
+
+fn uris(client: &Client, wish: &Wish, endpoints: &Endpoints) -> Uris {
+    let wants = client.request.as_ref().is_ok_and(|r| r.wants_in_secret("read-only-uris"));
+    let name = wish.database.to_string();
+    let readonly = name.parse().ok().and_then(|n: pgbouncer::DatabaseName| {
+        n.with_suffix("_readonly").map(|name| name.to_string())
+    });
+    Uris {
+        relation: client.id,
+        read_only: wants.then(|| readonly.unwrap_or_else(|| name.clone())),
+        database: name,
+        endpoints: endpoints.clone(),
+    }
+}
+
+fn update(
+    facts: &FullFacts,
+    client: &Client,
+    wish: &Wish,
+    endpoints: &Endpoints,
+) -> Vec<Effect> {
+    let changes = publish(facts, client, wish, endpoints).against(&client.own);
+    let mut effects = Vec::new();
+    if changes.iter().any(|(key, _)| key == "endpoints") {
+        effects.push(Effect::Uris(Box::new(uris(client, wish, endpoints))));
+    }
+    if !changes.is_empty() {
+        effects.push(Effect::Bag(client.id, charm::Own::App, changes));
+    }
+    effects
+}
+
+fn grant(
+    facts: &FullFacts,
+    next: &Next,
+    client: &Client,
+    wish: Wish,
+    endpoints: &Endpoints,
+) -> Option<Effect> {
+    let login = next.login()?;
+    let name = place::client_user(client.id);
+    let others = next.map.relations.iter().filter(|(id, _)| **id != client.id);
+    let shared = others.into_iter().any(|(_, other)| other.name == wish.database.as_str());
+    let password = client.password.clone().unwrap_or_else(|| facts.seed.password(&name));
+    Some(Effect::Grant(Box::new(Grant {
+        relation: client.id,
+        user: name.parse::<RoleName>().ok()?,
+        password,
+        salt: facts.seed.salt(&name),
+        owner: if shared { Owner::Shared } else { Owner::Sole },
+        auth_user: place::auth_user(&login.username).parse().ok()?,
+        superusers: superusers(facts, wish.database.as_str()),
+        uris: uris(client, &wish, endpoints),
+        publish: publish(facts, client, &wish, endpoints),
+        roles: wish.roles,
+        database: wish.database,
+    })))
+}

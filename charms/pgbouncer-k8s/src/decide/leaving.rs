@@ -1,0 +1,81 @@
+//! Departed and broken: this unit leaves, PostgreSQL leaves, a flag is out of date.
+
+use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind};
+use interfaces::pgb_peers::departing_key;
+use postgres::{DatabaseName, RoleName};
+
+use crate::effect::Effect;
+use crate::facts::{FullFacts, Peers};
+use crate::place;
+
+/// The endpoints whose relations a unit says it leaves.
+const FLAGGED: [&str; 2] = ["backend-database", "database"];
+
+/// A decision for a unit that leaves; `None` where the unit stays.
+pub(crate) fn decide(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
+    let relation = flagged(event)?;
+    let peers = facts.peers.as_ref()?;
+    let key = departing_key(relation.endpoint.as_str(), relation.id);
+    match relation.kind {
+        // Tell the peers: what follows for this unit is no end of the relation.
+        RelationKind::Departed if relation.departing_unit.as_ref() == Some(&facts.common.unit) => {
+            let changes = Changes::new().set(key, "true");
+            Some(Decision::new().effect(Effect::Bag(peers.id, Own::Unit, changes)))
+        }
+        RelationKind::Broken if peers.leaves(relation.endpoint.as_str(), relation.id) => {
+            let changes = Changes::new().remove(key);
+            Some(Decision::new().effect(Effect::Bag(peers.id, Own::Unit, changes)))
+        }
+        _ => None,
+    }
+}
+
+fn flagged(event: &Event) -> Option<&RelationEvent> {
+    FLAGGED.iter().find_map(|endpoint| event.relation(endpoint))
+}
+
+/// What the end of the backend relation leaves to do, and flags of an earlier life.
+pub(crate) fn cleanup(event: &Event, facts: &FullFacts) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    if let Some(relation) = event.relation("backend-database")
+        && relation.kind == RelationKind::Departed
+    {
+        effects.extend(remove_auth(facts));
+    }
+    if matches!(event, Event::PebbleReady { .. })
+        && let Some(peers) = &facts.peers
+    {
+        effects.extend(stale_flags(peers));
+    }
+    effects
+}
+
+/// Flowchart "backend database departed", with the trigger that Juju really gives: the
+/// last unit of PostgreSQL left and this unit leads. The user list stays until the
+/// relation is broken, so PostgreSQL scaled to nothing comes back by itself.
+fn remove_auth(facts: &FullFacts) -> Option<Effect> {
+    let backend = facts.backend.as_ref()?;
+    if !facts.common.leader || backend.populated || backend.server.is_none() {
+        return None;
+    }
+    let auth_user: RoleName = place::auth_user(&backend.login.as_ref()?.username).parse().ok()?;
+    let mapped = facts.peers.as_ref().and_then(|peers| peers.app.databases.clone());
+    let mapped = mapped.unwrap_or_default().relations.into_values().map(|mapped| mapped.name);
+    let own = [place::OWN_DATABASE, "postgres"].map(str::to_owned);
+    let mut names: Vec<DatabaseName> =
+        own.into_iter().chain(mapped).filter_map(|name| name.parse().ok()).collect();
+    names.sort();
+    names.dedup();
+    Some(Effect::RemoveAuth(auth_user, names))
+}
+
+/// A unit whose container starts does not leave.
+fn stale_flags(peers: &Peers) -> Option<Effect> {
+    let stale: Changes = peers
+        .own_bag
+        .keys()
+        .filter(|key| key.ends_with("_departing"))
+        .map(|key| (key.clone(), String::new()))
+        .collect();
+    (!stale.is_empty()).then(|| Effect::Bag(peers.id, Own::Unit, stale))
+}

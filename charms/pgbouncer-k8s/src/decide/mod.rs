@@ -1,0 +1,95 @@
+//! Pure decisions: facts in, effects and a status out. One file per concern.
+
+mod backend;
+mod clients;
+mod leaving;
+mod peers;
+mod service;
+mod start;
+mod status;
+mod workload;
+
+#[cfg(test)]
+mod edges;
+#[cfg(test)]
+mod edges_client;
+
+use charm::{Decision, Event, SecretContent};
+use interfaces::pgb_peers::DatabaseMap;
+use pgbouncer::Ini;
+
+use crate::effect::Effect;
+use crate::facts::{Facts, FullFacts, Login};
+
+pub(crate) use backend::Step;
+
+/// What to do for an event.
+pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
+    match (event, facts) {
+        (Event::Action { name, .. }, _) => {
+            let message = format!("The action {name} is not available in this version.");
+            Decision::new().effect(Effect::FailAction(message))
+        }
+        (Event::SecretRemove { id, label: Some(_), revision }, Facts::None) => {
+            Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
+        }
+        (_, Facts::Start(facts)) => start::decide(facts),
+        (_, Facts::Full(facts)) => reconcile(event, facts),
+        (_, Facts::None) => Decision::new(),
+    }
+}
+
+/// What will be true once the effects of this hook are applied.
+pub(crate) struct Next<'a> {
+    /// PgBouncer's services run, or are started now.
+    pub(crate) running: bool,
+    /// How far the backend is.
+    pub(crate) step: Step<'a>,
+    /// The application's secret.
+    pub(crate) secret: Option<SecretContent>,
+    /// Which client relation uses which database.
+    pub(crate) map: DatabaseMap,
+    /// The configuration that all units share, if this unit knows it.
+    pub(crate) shared: Option<Ini>,
+}
+
+impl Next<'_> {
+    /// Passwords can be looked up on the backend.
+    pub(crate) fn ready(&self) -> bool {
+        self.login().is_some()
+    }
+
+    /// Where the backend is, if it is initialised.
+    pub(crate) fn login(&self) -> Option<&Login> {
+        match &self.step {
+            Step::Initialise(init) => Some(init.login),
+            Step::Ready(login) => Some(login),
+            _ => None,
+        }
+    }
+}
+
+/// One reconciliation: whatever the event was, derive what is missing and add it.
+fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
+    if let Some(decision) = leaving::decide(event, facts) {
+        return decision;
+    }
+    let running = workload::running(event, facts);
+    let step = backend::step(facts, running);
+    let (map, removals) = clients::map(facts, &step);
+    let mut next = Next { running, secret: backend::secret(facts, &step), step, map, shared: None };
+    let (shared, warning) = workload::shared(facts, &next);
+    next.shared = shared;
+    let status = status::decide(event, facts, &next);
+    Decision::new()
+        .effects(warning)
+        .effects(status::warnings(facts))
+        .effects(leaving::cleanup(event, facts))
+        .effects(backend::effects(facts, &next))
+        .effects(workload::effects(facts, &next))
+        .effects(service::effects(facts, &status))
+        .effects(removals)
+        .effects(clients::effects(facts, &next))
+        .effects(peers::effects(facts, &next))
+        .status(status)
+}

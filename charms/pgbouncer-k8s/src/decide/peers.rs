@@ -1,0 +1,63 @@
+//! What this unit tells its peers.
+
+use charm::{Bag, Changes, Own};
+use interfaces::pgb_peers::DatabaseMap;
+
+use crate::effect::Effect;
+use crate::facts::{FullFacts, Peers};
+use crate::place;
+
+use super::{Next, service, workload};
+
+/// Writes what differs in the unit's bag and, on the leader, in the application's.
+pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
+    let Some(peers) = &facts.peers else { return Vec::new() };
+    let mut effects = differing(peers, Own::Unit, &peers.own_bag, unit(facts, next, peers));
+    if facts.common.leader {
+        effects.extend(differing(peers, Own::App, &peers.app_bag, app(facts, next, peers)));
+    }
+    effects
+}
+
+fn differing(peers: &Peers, own: Own, now: &Bag, wanted: Changes) -> Vec<Effect> {
+    let changes = wanted.against(now);
+    if changes.is_empty() { Vec::new() } else { vec![Effect::Bag(peers.id, own, changes)] }
+}
+
+fn unit(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
+    let common = &facts.common;
+    let mut changes =
+        Changes::new().set("private-address", place::hostname(&common.unit, &common.model));
+    if !next.running {
+        return changes;
+    }
+    // A follower answers for the map it read, which is the one its files were made of.
+    let digest = match &peers.app.databases {
+        _ if common.leader => next.map.digest(),
+        Some(map) => map.digest(),
+        None => DatabaseMap::default().digest(),
+    };
+    changes = changes.set("pgb_dbs", digest).set("container_initialised", "True");
+    match workload::nonce(facts) {
+        Some(nonce) => changes.set("userlist_nonce", nonce),
+        None => changes,
+    }
+}
+
+fn app(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
+    let common = &facts.common;
+    let mut changes = Changes::new()
+        .set("leader_hostname", place::hostname(&common.unit, &common.model))
+        // Older charms kept the user list and passwords here.
+        .remove("auth_file");
+    if let Some(shared) = &next.shared {
+        changes = changes.set("cfg_file", shared.to_string());
+    }
+    if peers.app.databases.is_some() || next.map != DatabaseMap::default() {
+        changes = changes.set("pgb_dbs_config", next.map.to_string());
+    }
+    if let (Ok(options), Some(_)) = (&common.options, service::endpoints(facts)) {
+        changes = changes.set("current_port", options.listen_port.to_string());
+    }
+    changes
+}

@@ -1,0 +1,224 @@
+//! The container: folders, files, services.
+
+use std::collections::BTreeSet;
+
+use charm::{Event, ExposeSecret};
+use interfaces::pgb_peers::secret_keys;
+use pgbouncer::{Ini, Reload};
+
+use crate::effect::{Effect, File};
+use crate::facts::{Effective, FullFacts, Workload};
+use crate::layer::{self, logrotate_rules};
+use crate::options::Options;
+use crate::password::{Password, digest};
+use crate::place;
+use crate::shared::{Local, instance, shared as render_shared};
+
+use super::{Next, Step};
+
+/// PgBouncer's services are in the plan, or this event is one that puts them there.
+pub(crate) fn running(event: &Event, facts: &FullFacts) -> bool {
+    let Some(workload) = &facts.workload else { return false };
+    let starts = matches!(event, Event::PebbleReady { .. } | Event::UpdateStatus);
+    (starts && facts.common.options.is_ok())
+        || workload.plan.services.contains_key(&place::service(0))
+}
+
+/// The configuration that all units share: the leader makes it, the others read it.
+pub(crate) fn shared(facts: &FullFacts, next: &Next) -> (Option<Ini>, Option<Effect>) {
+    let common = &facts.common;
+    let Ok(options) = &common.options else { return (None, None) };
+    let app = common.unit.app();
+    let published = facts.peers.as_ref().and_then(|peers| peers.app.cfg_file.as_ref());
+    let published = published.map(|text| text.parse::<Ini>());
+    let own = |login| render_shared(app, options, login, &next.map);
+    match (&next.step, published) {
+        // While PostgreSQL is away nothing changes: what was published still holds.
+        (Step::NotReady | Step::NotRunning, Some(Ok(ini))) if common.leader => (Some(ini), None),
+        (Step::Follower, Some(Ok(ini))) => (Some(ini), None),
+        (Step::Follower, Some(Err(error))) => (None, Some(Effect::Warn(error.to_string()))),
+        _ => match own(next.login()) {
+            Ok(ini) => (Some(ini), None),
+            Err(error) => (None, Some(Effect::Warn(error.to_string()))),
+        },
+    }
+}
+
+/// The changing part of the user list's name: a new one when the container is fresh.
+pub(crate) fn nonce(facts: &FullFacts) -> Option<String> {
+    let peers = facts.peers.as_ref()?;
+    let known = peers.own.userlist_nonce.clone();
+    let fresh = facts.workload.as_ref().is_none_or(|workload| workload.files.is_empty());
+    match known {
+        Some(nonce) if !fresh => Some(nonce),
+        _ => Some(facts.seed.word("nonce")),
+    }
+}
+
+/// The folders of process `index`.
+pub(crate) fn folders(index: u32) -> Vec<Effect> {
+    vec![Effect::MakeDir(place::folder(index)), Effect::MakeDir(place::log_folder(index))]
+}
+
+/// A file that only PgBouncer's user may read.
+pub(crate) fn push(path: String, text: impl Into<Box<str>>) -> Effect {
+    let content = charm::SecretString::new(text.into()).into();
+    Effect::Push(Box::new(File { path, content, mode: 0o400, owner: Some(place::OWNER) }))
+}
+
+/// Everything the container lacks, so ordered that a process never reads half of it.
+pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
+    let (Some(workload), Ok(options)) = (&facts.workload, &facts.common.options) else {
+        return Vec::new();
+    };
+    let (true, Some(shared)) = (next.running, &next.shared) else { return Vec::new() };
+    let wanted = Wanted::of(facts, next, options, shared);
+    let mut effects = wanted.files(workload);
+    effects.extend(wanted.take_over(facts, workload, options));
+    effects.extend(wanted.services(facts, workload, options));
+    if wanted.fresh(facts, workload) {
+        effects.push(Effect::TellVersion);
+    }
+    let effective = wanted.effective(options);
+    if effective != facts.effective {
+        effects.push(Effect::Remember(effective));
+    }
+    effects
+}
+
+/// The container as it shall be.
+struct Wanted {
+    /// Configurations by process.
+    inis: Vec<Ini>,
+    /// The user list: where, and what is in it.
+    auth_file: Option<(String, Password)>,
+    /// What the exporter's password file holds; it runs only if there is one.
+    passfile: Option<(String, Password)>,
+    /// A user list of an earlier backend, to be removed.
+    leftover: Option<String>,
+}
+
+impl Wanted {
+    fn of(facts: &FullFacts, next: &Next, options: &Options, shared: &Ini) -> Self {
+        let app = facts.common.unit.app();
+        let field = |key: &str| next.secret.as_ref().and_then(|secret| secret.get(key));
+        let path = nonce(facts).map(|nonce| place::auth_file(app, &nonce));
+        let looks_up = shared.settings.get("auth_query").is_some();
+        let list = field(secret_keys::AUTH_FILE).filter(|_| looks_up).cloned();
+        let auth_file = path.clone().zip(list.map(Password::from));
+        let user = place::stats_user(app);
+        let passfile = field(secret_keys::MONITORING_PASSWORD)
+            .filter(|_| auth_file.is_some())
+            .map(|password| layer::passfile(&user, password.expose_secret()))
+            .map(|text| (place::passfile(app), Password::from(text.as_str())));
+        let leftover = if auth_file.is_none() { path } else { None };
+        let local = Local {
+            options,
+            processes: facts.common.processes,
+            auth_file: auth_file.as_ref().map(|(path, _)| path.as_str()),
+        };
+        let inis = (0..facts.common.processes.get())
+            .filter_map(|index| instance(shared, &local, index).ok())
+            .collect();
+        Self { inis, auth_file, passfile, leftover }
+    }
+
+    fn indexed(&self) -> impl Iterator<Item = (u32, &Ini)> {
+        (0u32..).zip(&self.inis)
+    }
+
+    /// Writes the files that differ; secrets before the configuration that names them.
+    fn files(&self, workload: &Workload) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let now = |path: &str| workload.files.get(path).map(Password::expose);
+        for (path, content) in self.auth_file.iter().chain(&self.passfile) {
+            if now(path) != Some(content.expose()) {
+                effects.push(push(path.clone(), content.expose()));
+            }
+        }
+        if now(place::LOGROTATE_RULES) != Some(logrotate_rules()) {
+            effects.push(Effect::Push(Box::new(File {
+                path: place::LOGROTATE_RULES.to_owned(),
+                content: logrotate_rules().into(),
+                mode: 0o644,
+                owner: None,
+            })));
+        }
+        for (index, ini) in self.indexed() {
+            let (path, text) = (place::ini(index), ini.to_string());
+            let current = now(&path);
+            if current.is_none() {
+                effects.extend(folders(index));
+            }
+            if current != Some(text.as_str()) {
+                effects.push(push(path, text));
+            }
+        }
+        let leftover = self.leftover.iter().filter(|path| now(path).is_some());
+        effects.extend(leftover.map(|path| Effect::RemoveFile(path.clone())));
+        effects
+    }
+
+    /// Makes running processes take over what changed: SIGHUP, or a restart one by one.
+    fn take_over(&self, facts: &FullFacts, workload: &Workload, options: &Options) -> Vec<Effect> {
+        let wanted = self.effective(options);
+        let mut restarts = Vec::new();
+        let mut reloads = Vec::new();
+        for (index, ini) in self.indexed() {
+            let service = place::service(index);
+            if !workload.active.contains(&service) {
+                continue;
+            }
+            let text = workload.files.get(&place::ini(index)).map(Password::expose);
+            let change = match text.map(str::parse::<Ini>) {
+                Some(Ok(now)) => now.change_to(ini),
+                _ => Some(Reload::Restart),
+            };
+            // The files may be those of a hook that failed before it told the processes.
+            let change = match change {
+                None if facts.effective.port != wanted.port => Some(Reload::Restart),
+                None if facts.effective.ini != wanted.ini => Some(Reload::Signal),
+                change => change,
+            };
+            match change {
+                Some(Reload::Restart) => restarts.push(service),
+                Some(Reload::Signal) => reloads.push(service),
+                None => {}
+            }
+        }
+        let mut effects: Vec<Effect> = restarts.into_iter().map(Effect::Restart).collect();
+        if !reloads.is_empty() {
+            effects.push(Effect::Reload(reloads));
+        }
+        effects
+    }
+
+    /// Starts what does not run, in one change; stops the exporter if nobody may ask.
+    fn services(&self, facts: &FullFacts, workload: &Workload, options: &Options) -> Vec<Effect> {
+        let exporter = self.passfile.is_some();
+        let (app, processes) = (facts.common.unit.app(), facts.common.processes);
+        let layer = layer::layer(app, processes, options.listen_port, exporter);
+        let mut effects = Vec::new();
+        let needed: BTreeSet<String> = (0..processes.get()).map(place::service).collect();
+        let down = !needed.is_subset(&workload.active);
+        if down || layer.differs_from(&workload.plan) {
+            effects.push(Effect::Replan(Box::new(layer)));
+        }
+        if !exporter && workload.active.contains(place::EXPORTER) {
+            effects.push(Effect::StopService(place::EXPORTER.to_owned()));
+        }
+        effects
+    }
+
+    /// The container has not been set up since it started.
+    fn fresh(&self, facts: &FullFacts, workload: &Workload) -> bool {
+        let known = facts.peers.as_ref().is_some_and(|peers| peers.own.container_initialised);
+        !known || !workload.plan.services.contains_key(&place::service(0))
+    }
+
+    fn effective(&self, options: &Options) -> Effective {
+        let mut text: String = self.inis.iter().map(Ini::to_string).collect();
+        text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
+        Effective { ini: digest(&text), port: options.listen_port.to_string() }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a decision wants done.
+
+use charm::{AppName, Changes, Own, RelationId, SecretContent, SecretId, Status};
+use interfaces::Endpoints;
+use postgres::sql::Superusers;
+use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
+
+use crate::facts::Effective;
+use crate::options::Expose;
+use crate::password::Password;
+
+/// One outside effect. Each is the same when done twice.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Effect {
+    /// Shows a status while the hook goes on.
+    Announce(Status),
+    /// Warns in the log.
+    Warn(String),
+    /// Changes an own databag.
+    Bag(RelationId, Own, Changes),
+    /// Makes the application's secret have this content.
+    PeerSecret(SecretContent),
+    /// Makes the user and the functions that look passwords up.
+    Initialise(Box<Initialise>),
+    /// Takes them away again, as far as PostgreSQL still lets us.
+    RemoveAuth(RoleName, Vec<DatabaseName>),
+    /// Makes a folder in the container.
+    MakeDir(String),
+    /// Writes a file in the container.
+    Push(Box<File>),
+    /// Removes a file in the container.
+    RemoveFile(String),
+    /// Adds the layer and starts what has to run, in one change.
+    Replan(Box<pebble::Layer>),
+    /// Makes running processes read their configuration again.
+    Reload(Vec<String>),
+    /// Restarts one process.
+    Restart(String),
+    /// Stops a service.
+    StopService(String),
+    /// Remembers what is effective in the container now.
+    Remember(Effective),
+    /// Tells Juju the workload's version.
+    TellVersion,
+    /// Applies the Service.
+    ApplyService(Box<ServiceSpec>),
+    /// Makes a client's user and database and publishes the credentials.
+    Grant(Box<Grant>),
+    /// Writes a client's connection strings again.
+    Uris(Box<Uris>),
+    /// Removes a client's user, and the lookup in a database that nobody uses any more.
+    RemoveClient(RelationId, Option<DatabaseName>),
+    /// Removes a revision of an own secret.
+    RemoveRevision(SecretId, u32),
+    /// Marks the running action failed.
+    FailAction(String),
+}
+
+/// The user and the functions that look passwords up.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Initialise {
+    pub(crate) auth_user: RoleName,
+    pub(crate) password: Password,
+    pub(crate) salt: [u8; 16],
+    /// The databases that must exist, and those of clients that may.
+    pub(crate) databases: Vec<(DatabaseName, Superusers)>,
+}
+
+/// A file in the container.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct File {
+    pub(crate) path: String,
+    /// The text; hidden, because some are secret.
+    pub(crate) content: Password,
+    pub(crate) mode: u32,
+    /// The user and group, `None` for Pebble's own.
+    pub(crate) owner: Option<&'static str>,
+}
+
+/// The Service as it shall be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceSpec {
+    pub(crate) name: String,
+    pub(crate) app: AppName,
+    pub(crate) expose: Expose,
+    pub(crate) port: u16,
+    pub(crate) annotations: std::collections::BTreeMap<String, String>,
+    /// Where to look whether it works, and what to report while it does not.
+    pub(crate) probe: Option<(Endpoints, Status)>,
+}
+
+/// A client's user and database.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Grant {
+    pub(crate) relation: RelationId,
+    pub(crate) user: RoleName,
+    pub(crate) password: Password,
+    pub(crate) salt: [u8; 16],
+    pub(crate) roles: ExtraRoles,
+    pub(crate) database: DatabaseName,
+    pub(crate) owner: Owner,
+    pub(crate) auth_user: RoleName,
+    pub(crate) superusers: Superusers,
+    pub(crate) uris: Uris,
+    /// The plain part of what is published.
+    pub(crate) publish: Changes,
+}
+
+/// A client's connection strings.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Uris {
+    pub(crate) relation: RelationId,
+    pub(crate) database: String,
+    /// The database for reading only, if the client asked for connection strings to it.
+    pub(crate) read_only: Option<String>,
+    pub(crate) endpoints: Endpoints,
+}

@@ -1,0 +1,193 @@
+//! Everything a decision needs to know.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+
+use charm::{AppName, Bag, RelationId, SecretContent, UnitName};
+use interfaces::pgb_peers::{AppBag, UnitBag};
+use interfaces::postgresql_client::Request;
+use interfaces::{BagError, Endpoint, Endpoints};
+
+use crate::options::{Options, OptionsError};
+use crate::password::{Password, Seed};
+
+/// What was gathered, as much as the event needs.
+pub(crate) enum Facts {
+    /// The event needs no facts.
+    None,
+    /// What the start hook needs.
+    Start(Box<StartFacts>),
+    /// Everything, for one reconciliation.
+    Full(Box<FullFacts>),
+}
+
+/// What the start hook needs: it only makes a first configuration.
+pub(crate) struct StartFacts {
+    pub(crate) common: Common,
+    /// The container's Pebble answers.
+    pub(crate) container: bool,
+    /// The container has a configuration.
+    pub(crate) configured: bool,
+    pub(crate) peers: Option<(RelationId, AppBag)>,
+}
+
+/// What every decision knows.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) unit: UnitName,
+    pub(crate) model: String,
+    pub(crate) leader: bool,
+    pub(crate) options: Result<Options, OptionsError>,
+    /// How many PgBouncer processes the unit runs.
+    pub(crate) processes: NonZeroU32,
+}
+
+/// Everything, for one reconciliation.
+pub(crate) struct FullFacts {
+    pub(crate) common: Common,
+    pub(crate) seed: Seed,
+    pub(crate) peers: Option<Peers>,
+    /// The application's secret; `None` where nobody wrote it yet.
+    pub(crate) secret: Option<SecretContent>,
+    pub(crate) backend: Option<Backend>,
+    /// The clients; none on a unit that does not lead.
+    pub(crate) clients: Vec<Client>,
+    /// Live relations of the old interface, known only where the map has unknown ones.
+    pub(crate) legacy: BTreeSet<RelationId>,
+    /// The container; `None` where its Pebble does not answer.
+    pub(crate) workload: Option<Workload>,
+    /// The Service, on the leader.
+    pub(crate) service: Service,
+    /// What was last made effective in the container, from the controller's state.
+    pub(crate) effective: Effective,
+}
+
+/// The peer relation.
+pub(crate) struct Peers {
+    pub(crate) id: RelationId,
+    pub(crate) app: AppBag,
+    /// The application's bag as it is.
+    pub(crate) app_bag: Bag,
+    /// The own unit's bag, parsed.
+    pub(crate) own: UnitBag,
+    /// The own unit's bag as it is, for the flags of relations it leaves.
+    pub(crate) own_bag: Bag,
+    /// The digests of the other units' maps, where a client waits for them.
+    pub(crate) digests: BTreeMap<UnitName, Option<String>>,
+}
+
+/// The relation to PostgreSQL.
+pub(crate) struct Backend {
+    pub(crate) id: RelationId,
+    /// The own request is written, as far as anybody has to look.
+    pub(crate) requested: bool,
+    /// A unit of PostgreSQL is in the relation.
+    pub(crate) populated: bool,
+    /// PostgreSQL's application bag could not be used.
+    pub(crate) problem: Option<BagError>,
+    /// PostgreSQL offers an address and credentials.
+    pub(crate) offered: bool,
+    /// The credentials and addresses, on the leader.
+    pub(crate) login: Option<Login>,
+    /// PostgreSQL's version if it let us in, on the leader.
+    pub(crate) server: Option<String>,
+}
+
+/// Where and as whom PostgreSQL is used.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) username: String,
+    pub(crate) password: Password,
+    pub(crate) primary: Endpoint,
+    /// Servers for reading only.
+    pub(crate) replicas: Vec<Endpoint>,
+}
+
+/// A client of the relation `database`.
+pub(crate) struct Client {
+    pub(crate) id: RelationId,
+    pub(crate) app: AppName,
+    pub(crate) request: Result<Request, BagError>,
+    /// The client's bag as the text for `data`.
+    pub(crate) seen: String,
+    /// What we wrote for it.
+    pub(crate) own: Bag,
+    /// Its password, where it was given one and it is needed again.
+    pub(crate) password: Option<Password>,
+}
+
+/// What runs in the container.
+#[derive(Clone, Default)]
+pub(crate) struct Workload {
+    /// What should run by Pebble's plan.
+    pub(crate) plan: pebble::Plan,
+    /// Services that run.
+    pub(crate) active: BTreeSet<String>,
+    /// The files that the charm writes, as they are, by path.
+    pub(crate) files: BTreeMap<String, Password>,
+}
+
+/// What was made effective in the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Effective {
+    /// Digest of the configuration and the user list that the processes have read.
+    pub(crate) ini: String,
+    /// The port on which the processes listen, as text.
+    pub(crate) port: String,
+}
+
+/// The Service in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Nobody looked.
+    Unread,
+    /// The charm may not read it.
+    Forbidden,
+    /// The Kubernetes API did not answer.
+    Unreachable,
+    /// There is none.
+    Absent,
+    /// It is there.
+    Present(ServiceView),
+}
+
+/// What matters of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServiceView {
+    /// Kubernetes' word for its type.
+    pub(crate) kind: String,
+    pub(crate) port: u16,
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// Where clients connect; `None` until the cluster has assigned it.
+    pub(crate) endpoints: Option<Endpoints>,
+    /// A connection to every endpoint succeeds.
+    pub(crate) connectable: bool,
+}
+
+impl Effective {
+    /// The text for the controller's state.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{} {}", self.ini, self.port)
+    }
+
+    /// Reads that text; anything else counts as nothing effective.
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut parts = text.split(' ').map(str::to_owned);
+        let mut next = || parts.next().unwrap_or_default();
+        Self { ini: next(), port: next() }
+    }
+}
+
+impl Peers {
+    /// Whether this unit said that it leaves the relation.
+    pub(crate) fn leaves(&self, endpoint: &str, id: RelationId) -> bool {
+        self.own_bag.contains_key(&interfaces::pgb_peers::departing_key(endpoint, id))
+    }
+}
+
+impl Client {
+    /// Whether it was given credentials.
+    pub(crate) fn granted(&self) -> bool {
+        self.own.contains_key("secret-user") || self.own.contains_key("username")
+    }
+}

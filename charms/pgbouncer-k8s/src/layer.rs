@@ -1,0 +1,130 @@
+//! The Pebble layer: PgBouncer's processes, the exporter, the rotation of logs, one check.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use charm::AppName;
+use pebble::{Check, Layer, Override, Service, Startup, TcpCheck};
+
+use crate::place;
+
+/// The layer's label.
+pub(crate) const LABEL: &str = "pgbouncer";
+/// The port on which the exporter answers.
+const METRICS_PORT: u16 = 9127;
+
+/// What runs in the container. The exporter runs only if it has somebody to ask for
+/// statistics as.
+pub(crate) fn layer(app: &AppName, processes: NonZeroU32, port: u16, exporter: bool) -> Layer {
+    let mut layer = Layer { summary: "pgbouncer layer".to_owned(), ..Layer::default() };
+    let poolers: Vec<String> = (0..processes.get()).map(place::service).collect();
+    for index in 0..processes.get() {
+        layer = layer.service(&place::service(index), pooler(index));
+    }
+    let check = Check {
+        r#override: Override::Replace,
+        level: Some("ready".to_owned()),
+        tcp: Some(TcpCheck { port, host: None }),
+        ..Check::default()
+    };
+    layer
+        .service(place::EXPORTER, metrics(app, port, exporter, poolers.clone()))
+        .service(place::LOGROTATE, logrotate(poolers))
+        .check("pgbouncer", check)
+}
+
+fn pooler(index: u32) -> Service {
+    Service {
+        summary: Some(format!("pgbouncer service {index}")),
+        command: Some(format!("/usr/sbin/pgbouncer {}", place::ini(index))),
+        startup: Some(Startup::Enabled),
+        user: Some(place::OWNER.to_owned()),
+        group: Some(place::OWNER.to_owned()),
+        ..Service::default()
+    }
+}
+
+/// The exporter asks the first process, through its own socket: behind the shared port a
+/// different process would answer each time. The password is in a file that only the
+/// exporter's user may read, so neither the plan nor the argument list shows it.
+fn metrics(app: &AppName, port: u16, exporter: bool, after: Vec<String>) -> Service {
+    let user = place::stats_user(app);
+    let connection = format!(
+        "host={} port={port} user={user} dbname=pgbouncer sslmode=disable",
+        place::folder(0)
+    );
+    let command = format!(
+        "/usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:{METRICS_PORT} \
+         --pgBouncer.connectionString=\"{connection}\""
+    );
+    let environment = BTreeMap::from([("PGPASSFILE".to_owned(), place::passfile(app))]);
+    Service {
+        summary: Some("postgresql metrics exporter".to_owned()),
+        command: Some(if exporter { command } else { "true".to_owned() }),
+        startup: Some(if exporter { Startup::Enabled } else { Startup::Disabled }),
+        environment: if exporter { environment } else { BTreeMap::new() },
+        user: Some(place::OWNER.to_owned()),
+        group: Some(place::OWNER.to_owned()),
+        after,
+        ..Service::default()
+    }
+}
+
+/// Ends after each run; the pause before its next start makes it a daily job.
+fn logrotate(after: Vec<String>) -> Service {
+    Service {
+        summary: Some("logrotate".to_owned()),
+        command: Some("sh -c '/usr/sbin/logrotate -v /etc/logrotate.conf; sleep 5'".to_owned()),
+        startup: Some(Startup::Enabled),
+        backoff_delay: Some("24h".to_owned()),
+        backoff_factor: Some(1.0),
+        after,
+        ..Service::default()
+    }
+}
+
+/// The rules by which logs are rotated. PgBouncer opens its log again on SIGHUP.
+pub(crate) fn logrotate_rules() -> &'static str {
+    "/var/log/pgbouncer/instance_*/pgbouncer.log {
+    daily
+    rotate 10
+    missingok
+    notifempty
+    nocompress
+    sharedscripts
+    create 0600 postgres postgres
+    dateext
+    dateformat -%Y%m%d_%H:%M.log
+    postrotate
+        for pid in /var/lib/pgbouncer/instance_*/pgbouncer.pid; do
+            kill -HUP \"$(cat \"$pid\")\" 2>/dev/null || true
+        done
+    endscript
+}
+"
+}
+
+/// The exporter's password file; host and port do not matter to it.
+pub(crate) fn passfile(user: &str, password: &str) -> String {
+    format!("*:*:*:{user}:{password}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_layer_with_a_backend() {
+        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, true);
+        insta::assert_json_snapshot!(layer, @"");
+    }
+
+    #[test]
+    fn without_a_backend_the_exporter_rests() {
+        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, false);
+        let exporter = &layer.services[place::EXPORTER];
+        assert_eq!(exporter.startup, Some(Startup::Disabled));
+        assert_eq!(exporter.command.as_deref(), Some("true"));
+    }
+}

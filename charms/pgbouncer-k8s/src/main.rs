@@ -1,0 +1,3 @@
+//! The pgbouncer-k8s charm.
+
+fn main() {}

@@ -1,0 +1,163 @@
+//! The charm's options, checked.
+
+use std::collections::BTreeMap;
+
+use charm::Config;
+
+/// Valid options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Where clients connect.
+    pub(crate) listen_port: u16,
+    /// `session`, `transaction` or `statement`.
+    pub(crate) pool_mode: String,
+    /// Per database and unit; 0 for no limit.
+    pub(crate) max_db_connections: u32,
+    /// Per server connection; 0 for none.
+    pub(crate) max_prepared_statements: u32,
+    /// How the Service is reached.
+    pub(crate) expose: Expose,
+    /// Annotations of a load balancer's Service.
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// How clients outside the cluster connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expose {
+    /// Not at all.
+    ClusterIp,
+    /// Through a port on every node.
+    NodePort,
+    /// Through a load balancer.
+    LoadBalancer,
+}
+
+/// An option that the charm cannot follow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use the option {option}: set it to {expected}")]
+pub(crate) struct OptionsError {
+    /// The option.
+    pub(crate) option: &'static str,
+    /// What it may be.
+    pub(crate) expected: &'static str,
+}
+
+impl Options {
+    /// Reads the options; an option that is not set has its default.
+    ///
+    /// # Errors
+    /// `OptionsError` naming the first bad option.
+    pub(crate) fn parse(config: &Config) -> Result<Self, OptionsError> {
+        Ok(Self {
+            listen_port: number(config, "listen_port", 6432, 1..=65535, "a port, 1 to 65535")?
+                .try_into()
+                .unwrap_or(6432),
+            pool_mode: pool_mode(config)?,
+            max_db_connections: number(
+                config,
+                "max_db_connections",
+                100,
+                0..=i64::from(i32::MAX),
+                "0 or a positive number",
+            )?,
+            max_prepared_statements: number(
+                config,
+                "max_prepared_statements",
+                100,
+                0..=1000,
+                "a number from 0 to 1000",
+            )?,
+            expose: expose(config)?,
+            annotations: annotations(config)?,
+        })
+    }
+}
+
+impl Expose {
+    /// Kubernetes' word for the Service's type.
+    pub(crate) fn service_type(self) -> &'static str {
+        match self {
+            Self::ClusterIp => "ClusterIP",
+            Self::NodePort => "NodePort",
+            Self::LoadBalancer => "LoadBalancer",
+        }
+    }
+}
+
+fn number(
+    config: &Config,
+    option: &'static str,
+    default: i64,
+    range: std::ops::RangeInclusive<i64>,
+    expected: &'static str,
+) -> Result<u32, OptionsError> {
+    let value = match config.get(option) {
+        None => Some(default),
+        Some(_) => config.integer(option),
+    };
+    value
+        .filter(|value| range.contains(value))
+        .and_then(|value| value.try_into().ok())
+        .ok_or(OptionsError { option, expected })
+}
+
+fn pool_mode(config: &Config) -> Result<String, OptionsError> {
+    let mode = config.text("pool_mode").unwrap_or("session");
+    if ["session", "transaction", "statement"].contains(&mode) {
+        return Ok(mode.to_owned());
+    }
+    Err(OptionsError { option: "pool_mode", expected: "session, transaction or statement" })
+}
+
+fn expose(config: &Config) -> Result<Expose, OptionsError> {
+    match config.text("expose-external").unwrap_or("false") {
+        "false" => Ok(Expose::ClusterIp),
+        "nodeport" => Ok(Expose::NodePort),
+        "loadbalancer" => Ok(Expose::LoadBalancer),
+        _ => Err(OptionsError {
+            option: "expose-external",
+            expected: "false, nodeport or loadbalancer",
+        }),
+    }
+}
+
+fn annotations(config: &Config) -> Result<BTreeMap<String, String>, OptionsError> {
+    let option = "loadbalancer-extra-annotations";
+    let text = config.text(option).filter(|text| !text.is_empty()).unwrap_or("{}");
+    serde_json::from_str(text)
+        .map_err(|_| OptionsError { option, expected: "a JSON object with texts as values" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn check(option: &str, value: Value, valid: bool) {
+        let config = Config::new([(option.to_owned(), value.clone())]);
+        let parsed = Options::parse(&config);
+        assert_eq!(parsed.is_ok(), valid, "{option}={value}");
+        if let Err(error) = parsed {
+            assert_eq!(error.option, option);
+        }
+    }
+
+    #[test]
+    fn options_are_checked() {
+        check("listen_port", json!(6464), true);
+        check("listen_port", json!(0), false);
+        check("listen_port", json!(65536), false);
+        check("pool_mode", json!("statement"), true);
+        check("pool_mode", json!("abcXYZ123"), false);
+        check("max_db_connections", json!(0), true);
+        check("max_db_connections", json!(-1), false);
+        check("max_prepared_statements", json!(1000), true);
+        check("max_prepared_statements", json!(1001), false);
+        check("expose-external", json!("nodeport"), true);
+        check("expose-external", json!("maybe"), false);
+        check("loadbalancer-extra-annotations", json!("{\"a\": \"b\"}"), true);
+        check("loadbalancer-extra-annotations", json!("{"), false);
+        check("loadbalancer-extra-annotations", json!("[]"), false);
+    }
+}

@@ -1,0 +1,86 @@
+//! Where things are: files in the container, names in the cluster, users in PgBouncer.
+
+use charm::{AppName, UnitName};
+use interfaces::Endpoint;
+
+/// The workload container.
+pub(crate) const CONTAINER: &str = "pgbouncer";
+/// The user and group of PgBouncer's processes and files.
+pub(crate) const OWNER: &str = "postgres";
+/// The exporter's service.
+pub(crate) const EXPORTER: &str = "metrics_server";
+/// The service that rotates logs.
+pub(crate) const LOGROTATE: &str = "logrotate";
+/// The rules that it follows.
+pub(crate) const LOGROTATE_RULES: &str = "/etc/logrotate.d/pgbouncer";
+/// The database that the backend makes for this charm.
+pub(crate) const OWN_DATABASE: &str = "pgbouncer";
+
+/// The Pebble service of process `index`.
+pub(crate) fn service(index: u32) -> String {
+    format!("pgbouncer_{index}")
+}
+
+/// The folder of process `index`: socket, pid file, configuration.
+pub(crate) fn folder(index: u32) -> String {
+    format!("/var/lib/pgbouncer/instance_{index}")
+}
+
+/// The folder of process `index`' log.
+pub(crate) fn log_folder(index: u32) -> String {
+    format!("/var/log/pgbouncer/instance_{index}")
+}
+
+/// The configuration of process `index`.
+pub(crate) fn ini(index: u32) -> String {
+    format!("{}/pgbouncer.ini", folder(index))
+}
+
+/// The user list, in memory; its name changes with each start of the pod.
+pub(crate) fn auth_file(app: &AppName, nonce: &str) -> String {
+    format!("/dev/shm/{app}_{nonce}")
+}
+
+/// The exporter's password file, in memory.
+pub(crate) fn passfile(app: &AppName) -> String {
+    format!("/dev/shm/{app}.pgpass")
+}
+
+/// The user who may read PgBouncer's statistics.
+pub(crate) fn stats_user(app: &AppName) -> String {
+    format!("pgbouncer_stats_{}", underscores(app.as_str()))
+}
+
+/// The user who may do everything in PgBouncer's admin console.
+pub(crate) fn admin_user(app: &AppName) -> String {
+    format!("pgbouncer_admin_{}", underscores(app.as_str()))
+}
+
+/// The user on PostgreSQL who looks passwords up, named after the one we were given.
+pub(crate) fn auth_user(backend_user: &str) -> String {
+    format!("pgbouncer_auth_{}", underscores(backend_user))
+}
+
+/// A client's user on PostgreSQL.
+pub(crate) fn client_user(id: charm::RelationId) -> String {
+    format!("relation_id_{id}")
+}
+
+/// The unit's name in the cluster's DNS.
+pub(crate) fn hostname(unit: &UnitName, model: &str) -> String {
+    format!("{}.{}-endpoints.{model}.svc.cluster.local", unit.pod(), unit.app())
+}
+
+/// The Service's name.
+pub(crate) fn service_name(app: &AppName) -> String {
+    format!("{app}-service")
+}
+
+/// Where clients in the cluster connect.
+pub(crate) fn cluster_endpoint(app: &AppName, model: &str, port: u16) -> Endpoint {
+    Endpoint { host: format!("{}.{model}.svc.cluster.local", service_name(app)), port }
+}
+
+fn underscores(text: &str) -> String {
+    text.replace('-', "_")
+}

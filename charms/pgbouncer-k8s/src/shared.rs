@@ -1,0 +1,212 @@
+//! The part of `pgbouncer.ini` that all units share, and what each process adds.
+
+use std::num::NonZeroU32;
+
+use charm::AppName;
+use interfaces::Endpoint;
+use interfaces::pgb_peers::DatabaseMap;
+use pgbouncer::{Database, DatabaseName, Entry, Ini, KeyError, Peer, Settings, Word, WordError};
+use pgbouncer::{NameError, pool_sizes};
+
+use crate::facts::Login;
+use crate::options::Options;
+use crate::place;
+
+/// A configuration that cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RenderError {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Word(#[from] WordError),
+}
+
+/// The shared part: no secret, no file name, nothing of one unit.
+pub(crate) fn shared(
+    app: &AppName,
+    options: &Options,
+    backend: Option<&Login>,
+    map: &DatabaseMap,
+) -> Result<Ini, RenderError> {
+    let mut settings = Settings::default();
+    settings.set("listen_addr", "*")?;
+    settings.set("listen_port", options.listen_port)?;
+    if backend.is_some() {
+        settings.set("admin_users", place::admin_user(app))?;
+    }
+    settings.set("stats_users", place::stats_user(app))?;
+    settings.set("auth_type", "scram-sha-256")?;
+    settings.set("user", place::OWNER)?;
+    settings.set("max_client_conn", 10_000)?;
+    settings.set("ignore_startup_parameters", "extra_float_digits,options")?;
+    settings.set("server_tls_sslmode", "prefer")?;
+    settings.set("so_reuseport", 1)?;
+    settings.set("pool_mode", &options.pool_mode)?;
+    settings.set("max_prepared_statements", options.max_prepared_statements)?;
+    // DISCARD ALL must stand alone: beside another statement PostgreSQL refuses it, and
+    // what one client set would reach the next.
+    settings.set("server_reset_query", "DISCARD ALL")?;
+    if let Some(login) = backend {
+        let schema = place::auth_user(&login.username);
+        let function = format!("{}.get_auth", identifier(&schema));
+        settings.set("auth_query", format!("SELECT username, password FROM {function}($1)"))?;
+    }
+    let databases = match backend {
+        Some(login) => databases(login, map)?,
+        None => Vec::new(),
+    };
+    Ok(Ini { databases, peers: Vec::new(), settings })
+}
+
+/// `[databases]`: each database, the same for reading only, the wildcard last.
+fn databases(login: &Login, map: &DatabaseMap) -> Result<Vec<Database>, RenderError> {
+    let auth_user: Word = place::auth_user(&login.username).parse()?;
+    let replicas = replicas(login);
+    let mut found: Vec<Database> = Vec::new();
+    for mapped in map.relations.values() {
+        let name: DatabaseName = mapped.name.parse()?;
+        let suffixes: &[&str] = if mapped.legacy { &["_readonly", "_standby"] } else { &["_readonly"] };
+        let mut add = |entry: DatabaseName, (hosts, port): &(String, u16)| {
+            let entry = Entry::Named(entry);
+            if !found.iter().any(|known| known.entry == entry) {
+                found.push(Database {
+                    entry,
+                    host: hosts.parse()?,
+                    port: *port,
+                    dbname: Some(name.clone()),
+                    auth_dbname: None,
+                    auth_user: Some(auth_user.clone()),
+                });
+            }
+            Ok::<_, RenderError>(())
+        };
+        add(name.clone(), &(login.primary.host.clone(), login.primary.port))?;
+        for entry in suffixes.iter().filter_map(|suffix| name.with_suffix(suffix)) {
+            add(entry, &replicas)?;
+        }
+    }
+    if let Some(auth_dbname) = &map.wildcard {
+        found.push(Database {
+            entry: Entry::Fallback,
+            host: login.primary.host.parse()?,
+            port: login.primary.port,
+            dbname: None,
+            auth_dbname: Some(auth_dbname.parse()?),
+            auth_user: Some(auth_user),
+        });
+    }
+    Ok(found)
+}
+
+/// The hosts for reading only and their port; the primary where there are none.
+fn replicas(login: &Login) -> (String, u16) {
+    let mut all: Vec<&Endpoint> = login.replicas.iter().collect();
+    all.sort();
+    all.dedup();
+    let Some(first) = all.first() else {
+        return (login.primary.host.clone(), login.primary.port);
+    };
+    let same = all.iter().filter(|replica| replica.port == first.port);
+    (same.map(|replica| replica.host.as_str()).collect::<Vec<_>>().join(","), first.port)
+}
+
+/// What one unit knows about its own processes.
+pub(crate) struct Local<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) processes: NonZeroU32,
+    pub(crate) auth_file: Option<&'a str>,
+}
+
+/// The whole configuration of process `index`.
+pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, RenderError> {
+    let mut settings = Settings::default();
+    settings.set("peer_id", index + 1)?;
+    settings.set("logfile", format!("{}/pgbouncer.log", place::log_folder(index)))?;
+    settings.set("pidfile", format!("{}/pgbouncer.pid", place::folder(index)))?;
+    settings.set("unix_socket_dir", place::folder(index))?;
+    for (key, value) in shared.settings.iter() {
+        settings.set(key.name, value)?;
+    }
+    // The unit's own view of the options wins over what the leader wrote a moment ago.
+    let options = local.options;
+    settings.set("listen_port", options.listen_port)?;
+    settings.set("pool_mode", &options.pool_mode)?;
+    settings.set("max_prepared_statements", options.max_prepared_statements)?;
+    let sizes = pool_sizes(options.max_db_connections, local.processes);
+    settings.set("max_db_connections", sizes.max_db_connections)?;
+    settings.set("default_pool_size", sizes.default)?;
+    settings.set("min_pool_size", sizes.min)?;
+    settings.set("reserve_pool_size", sizes.reserve)?;
+    if let Some(path) = local.auth_file {
+        settings.set("auth_file", path)?;
+    }
+    let mut peers = Vec::new();
+    for other in 0..local.processes.get() {
+        let id = u16::try_from(other + 1).unwrap_or(u16::MAX);
+        peers.push(Peer { id, host: place::folder(other).parse()?, port: options.listen_port });
+    }
+    Ok(Ini { databases: shared.databases.clone(), peers, settings })
+}
+
+/// A name in SQL, quoted unless it is a plain word.
+fn identifier(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    if name.bytes().all(plain) { name.to_owned() } else { postgres::quote_ident(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_shared_part_holds_no_file_and_no_secret() {
+        let ini = shared(
+            &testing::app(),
+            &testing::options(),
+            Some(&testing::login()),
+            &testing::map(&[(7, "waltz"), (9, "test-database")]),
+        );
+        insta::assert_snapshot!(ini.unwrap(), @"");
+    }
+
+    #[test]
+    fn without_a_backend_there_is_nothing_to_look_up() {
+        let map = testing::map(&[(7, "waltz")]);
+        let ini = shared(&testing::app(), &testing::options(), None, &map).unwrap();
+        assert!(ini.databases.is_empty());
+        assert_eq!(ini.settings.get("auth_query"), None);
+        assert_eq!(ini.settings.get("admin_users"), None);
+    }
+
+    #[test]
+    fn a_process_adds_what_is_its_own() {
+        let map = testing::map(&[(7, "waltz")]);
+        let options = testing::options();
+        let shared = shared(&testing::app(), &options, Some(&testing::login()), &map).unwrap();
+        let processes = NonZeroU32::new(2).unwrap();
+        let auth_file = Some("/dev/shm/pgbouncer-k8s_nonce");
+        let local = Local { options: &options, processes, auth_file };
+        insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @"");
+    }
+
+    #[test]
+    fn without_replicas_reading_goes_to_the_primary() {
+        let login = Login { replicas: Vec::new(), ..testing::login() };
+        assert_eq!(replicas(&login), ("postgresql-k8s-primary.m.svc.cluster.local".into(), 5432));
+        let names: Vec<&str> = vec!["b", "a", "b"];
+        let replicas_of = |port| Login {
+            replicas: names.iter().map(|h| Endpoint { host: (*h).into(), port }).collect(),
+            ..testing::login()
+        };
+        assert_eq!(replicas(&replicas_of(5433)), ("a,b".into(), 5433));
+    }
+
+    #[test]
+    fn strange_user_names_are_quoted() {
+        assert_eq!(identifier("pgbouncer_auth_relation_id_3"), "pgbouncer_auth_relation_id_3");
+        assert_eq!(identifier("pgbouncer_auth_A b"), "\"pgbouncer_auth_A b\"");
+    }
+}

@@ -1,0 +1,149 @@
+//! What the charm does to the world.
+
+use charm::{Changes, Level, Own, RelationId, SecretContent, SecretId, SecretString};
+use patroni::Cluster;
+use pebble::Layer;
+use postgres::{DatabaseName, ExtraRoles, Owner, RoleName, Salt};
+use serde_json::Value;
+
+use crate::passwords::Passwords;
+use crate::topology::Topology;
+
+/// One outside effect; applying it twice is the same as once.
+pub enum Effect {
+    /// Writes a line into the model's log.
+    Log(Level, String),
+    /// Wants changes in one of the own databags of a relation.
+    SetBag(RelationId, Own, Changes),
+    /// Keeps the application's passwords.
+    PutPasswords(SecretContent),
+    /// Removes a revision of an own secret that nobody reads.
+    RemoveRevision(SecretId, u32),
+    /// Makes the two services in front of the primary and the replicas.
+    ApplyServices,
+    /// Shows these pods to Patroni.
+    LabelPods(Vec<String>),
+    /// Removes Patroni's objects of an earlier deployment of this name.
+    RemoveLeftovers,
+    /// Makes the folders that PostgreSQL needs.
+    PrepareStorage,
+    /// Writes `patroni.yml`.
+    PushConfig(SecretString),
+    /// Lets Patroni read `patroni.yml` again.
+    Reload,
+    /// Lays the layer over the plan and starts what does not run.
+    StartWorkload(Box<Layer>),
+    /// Waits until this member's PostgreSQL is up, within a bound.
+    AwaitMember,
+    /// Waits until the service in front of the primary leads to it, within a bound.
+    AwaitPrimary,
+    /// Makes the system users, roles and privileges.
+    SetUpCluster {
+        /// As whom to connect, and the passwords of the users to make.
+        passwords: Passwords,
+        /// Salts of the verifiers of `backup` and `monitoring`.
+        salts: [Salt; 2],
+    },
+    /// Merges this into Patroni's dynamic configuration.
+    PatchDynamic {
+        /// What to merge.
+        patch: Value,
+        /// The password of the REST API.
+        password: SecretString,
+    },
+    /// Gives a client its user, its database and the way to them.
+    ServeClient(Box<ServeClient>),
+    /// Removes a client's user and its secret; the data stay.
+    RemoveClient {
+        /// The relation.
+        id: RelationId,
+        /// The user.
+        user: RoleName,
+        /// The superuser's password.
+        operator: SecretString,
+    },
+    /// Changes the password of one of the charm's own users.
+    SetPassword {
+        /// The user.
+        user: RoleName,
+        /// Its new password.
+        password: SecretString,
+        /// The salt of the verifier.
+        salt: Salt,
+        /// The superuser's password as it is now.
+        operator: SecretString,
+    },
+    /// Hands the lead to another member.
+    Switchover {
+        /// Who leads now.
+        leader: String,
+        /// Who shall lead, or whom Patroni finds fit.
+        candidate: Option<String>,
+        /// The password of the REST API.
+        password: SecretString,
+    },
+    /// Sets a result of the running action.
+    ActionResult(&'static str, String),
+    /// Sets a result of the running action that is secret.
+    ActionSecret(&'static str, SecretString),
+    /// Marks the running action failed.
+    ActionFail(String),
+    /// Tells Juju the version and the ports of the workload.
+    Announce,
+    /// Reports the status from how the cluster is once the other effects are true.
+    ShowStatus {
+        /// The units the application shall have.
+        planned: u32,
+    },
+}
+
+/// A client's user and database.
+pub struct ServeClient {
+    /// The relation.
+    pub id: RelationId,
+    /// The user.
+    pub user: RoleName,
+    /// Its password.
+    pub password: SecretString,
+    /// The salt of the verifier.
+    pub salt: Salt,
+    /// What it asked for.
+    pub roles: ExtraRoles,
+    /// The database.
+    pub database: DatabaseName,
+    /// Whether it takes over what is in the database.
+    pub owner: Owner,
+    /// Whether it reads credentials from a secret.
+    pub in_secret: bool,
+    /// The host at which it reads.
+    pub read_only_host: String,
+    /// What was seen of its bag.
+    pub seen: String,
+    /// The superuser's password.
+    pub operator: SecretString,
+}
+
+/// The status of a started member, as upstream words it.
+pub fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32) -> charm::Status {
+    let Some(cluster) = cluster else { return charm::Status::active() };
+    let started = cluster.members.iter().filter(|member| member.state.is_started()).count();
+    let degraded = if started < planned as usize { " (degraded)" } else { "" };
+    match cluster.leader() {
+        Some(leader) if leader.name == pod => {
+            let word = match leader.role {
+                patroni::Role::StandbyLeader => "Standby",
+                _ => "Primary",
+            };
+            charm::Status::Active(format!("{word}{degraded}"))
+        }
+        _ => charm::Status::active(),
+    }
+}
+
+/// Blocked until somebody runs `juju trust`.
+pub fn untrusted(topology: &Topology) -> charm::Status {
+    let app = &topology.app;
+    charm::Status::blocked(format!(
+        "Insufficient permissions, try: `juju trust {app} --scope=cluster`"
+    ))
+}

@@ -1,0 +1,141 @@
+//! What one decision needs to know about the world.
+
+use charm::{Bag, RelationId, SecretContent, SecretString, UnitName, databag};
+use interfaces::postgresql_client::Request;
+use interfaces::BagError;
+use patroni::{Cluster, Health};
+use pebble::Plan;
+use serde_json::Value;
+
+use crate::options::Settings;
+use crate::passwords::{Passwords, Seed};
+use crate::topology::Topology;
+
+/// Everything one decision needs.
+pub struct Facts {
+    /// The application and its model.
+    pub topology: Topology,
+    /// This unit.
+    pub unit: UnitName,
+    /// Whether this unit leads its application in Juju's sense.
+    pub leader: bool,
+    /// The units the application shall have.
+    pub planned: u32,
+    /// The source of random values.
+    pub seed: Seed,
+    /// The options, or what is wrong with them.
+    pub settings: Result<Settings, Vec<String>>,
+    /// The peer relation; none before it exists.
+    pub peer: Option<Peer>,
+    /// The application's passwords; empty until the leader has made them.
+    pub passwords: SecretContent,
+    /// The workload; none until its Pebble answers.
+    pub container: Option<Container>,
+    /// The cluster as any member sees it; none when no member answers.
+    pub cluster: Option<Cluster>,
+    /// Patroni's dynamic configuration; read on the leader only.
+    pub dynamic: Option<Value>,
+    /// The client relations; read on the leader only.
+    pub clients: Vec<Client>,
+    /// The parameters of the running action.
+    pub parameters: serde_json::Map<String, Value>,
+}
+
+/// The peer relation.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The relation.
+    pub id: RelationId,
+    /// The application's databag.
+    pub app: Bag,
+    /// This unit's databag.
+    pub own: Bag,
+    /// All units, this one included, sorted.
+    pub units: Vec<UnitName>,
+}
+
+/// The workload's container.
+pub struct Container {
+    /// Whether the data folder exists.
+    pub pgdata: bool,
+    /// The text of `patroni.yml`.
+    pub config: Option<SecretString>,
+    /// Pebble's plan.
+    pub plan: Plan,
+    /// Whether the service runs.
+    pub running: bool,
+    /// How this member is; none when Patroni does not answer.
+    pub health: Option<Health>,
+}
+
+/// A client relation.
+pub struct Client {
+    /// The relation.
+    pub id: RelationId,
+    /// What it asks for, or what is wrong with it.
+    pub request: Result<Request, BagError>,
+    /// What was seen of its bag, as it is kept under `data`.
+    pub seen: String,
+    /// What this application wrote.
+    pub offered: Bag,
+    /// The password that was kept for it before, if any.
+    pub password: Option<SecretString>,
+}
+
+impl Peer {
+    /// The hosts that may be members; nonsense counts as none.
+    pub fn endpoints(&self) -> Vec<String> {
+        databag::json(&self.app, "endpoints").ok().flatten().unwrap_or_default()
+    }
+
+    /// Whether the cluster has been set up.
+    pub fn initialised(&self) -> bool {
+        databag::text(&self.app, "cluster_initialised").is_some()
+    }
+}
+
+impl Container {
+    /// Whether Patroni and PostgreSQL have started.
+    pub fn started(&self) -> bool {
+        self.health.as_ref().is_some_and(|health| health.state.is_started())
+    }
+}
+
+impl Facts {
+    /// Facts of an event that needs none.
+    pub fn bare(topology: Topology, unit: UnitName) -> Self {
+        Self {
+            topology,
+            unit,
+            leader: false,
+            planned: 0,
+            seed: Seed([0; 32]),
+            settings: Err(Vec::new()),
+            peer: None,
+            passwords: SecretContent::new(),
+            container: None,
+            cluster: None,
+            dynamic: None,
+            clients: Vec::new(),
+            parameters: serde_json::Map::new(),
+        }
+    }
+
+    /// The own host among the members.
+    pub fn host(&self) -> String {
+        self.topology.member(&self.unit)
+    }
+
+    /// Whether the cluster has been set up.
+    pub fn initialised(&self) -> bool {
+        self.peer.as_ref().is_some_and(Peer::initialised)
+    }
+
+    /// The passwords, if all are there.
+    pub fn passwords(&self) -> Option<Passwords> {
+        Passwords::read(&self.passwords)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;

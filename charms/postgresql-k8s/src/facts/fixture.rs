@@ -1,0 +1,140 @@
+//! Facts for tests, from a first unit before its start to a running cluster.
+
+use charm::{Bag, Config, SecretContent};
+use interfaces::postgresql_client::Request;
+use patroni::{Cluster, Health, Member, Role, State};
+use pebble::Plan;
+use serde_json::json;
+
+use super::{Client, Container, Facts, Peer};
+use crate::layer;
+use crate::options::Settings;
+use crate::passwords::{self, Passwords, Seed};
+use crate::patroni_yml;
+use crate::resources::Resources;
+use crate::topology::Topology;
+
+/// Settings and passwords as they would be rendered.
+pub(crate) fn rendering() -> (Settings, Passwords) {
+    let facts = new_leader();
+    (facts.settings.clone().unwrap(), facts.passwords().unwrap())
+}
+
+/// Passwords that name their user.
+pub(crate) fn secret() -> SecretContent {
+    passwords::SHOWN.iter().map(|user| (passwords::key(user), format!("{user}-secret"))).collect()
+}
+
+fn settings() -> Settings {
+    let options = json!({
+        "profile": "testing", "synchronous_node_count": "all", "synchronous_mode_strict": true,
+        "durability_synchronous_commit": "on", "durability_wal_keep_size": 4096,
+        "memory_max_prepared_transactions": 0, "instance_max_locks_per_transaction": 64,
+    });
+    let options = options.as_object().unwrap().clone();
+    let machine = Resources { cores: 2, memory: 4_000_000_000 };
+    Settings::parse(&Config::new(options), machine).unwrap()
+}
+
+/// A container whose Pebble answers and in which nothing was done yet.
+pub(crate) fn empty_container() -> Container {
+    Container { pgdata: false, config: None, plan: Plan::default(), running: false, health: None }
+}
+
+/// `pg/0`, leader, passwords made, container up, nothing started.
+pub(crate) fn new_leader() -> Facts {
+    let topology = Topology { app: "pg".parse().unwrap(), model: "db".to_owned() };
+    let endpoints = json!(["pg-0.pg-endpoints"]).to_string();
+    Facts {
+        leader: true,
+        planned: 1,
+        seed: Seed([7; 32]),
+        settings: Ok(settings()),
+        peer: Some(Peer {
+            id: "1".parse().unwrap(),
+            app: Bag::from([("endpoints".to_owned(), endpoints)]),
+            own: Bag::new(),
+            units: vec!["pg/0".parse().unwrap()],
+        }),
+        passwords: secret(),
+        container: Some(empty_container()),
+        ..Facts::bare(topology, "pg/0".parse().unwrap())
+    }
+}
+
+fn health(state: State) -> Option<Health> {
+    Some(Health { state, role: None, pending_restart: false })
+}
+
+/// The running container of a unit whose configuration is up to date.
+fn running(facts: &Facts) -> Container {
+    let settings = facts.settings.clone().unwrap();
+    let passwords = facts.passwords().unwrap();
+    let config = patroni_yml::render(&facts.topology, &facts.unit, &settings, &passwords).unwrap();
+    Container {
+        pgdata: true,
+        config: Some(config),
+        plan: layer::layer(&facts.topology, &facts.unit),
+        running: true,
+        health: health(State::Running),
+    }
+}
+
+/// A member of `/cluster`.
+pub(crate) fn member(name: &str, role: Role, state: State) -> Member {
+    Member { name: name.to_owned(), role, state, timeline: Some(1) }
+}
+
+/// `pg/0`, leader and primary of a cluster of one, all well.
+pub(crate) fn steady() -> Facts {
+    let mut facts = new_leader();
+    let peer = facts.peer.as_mut().unwrap();
+    peer.app.insert("cluster_initialised".to_owned(), "True".to_owned());
+    peer.own.insert("member".to_owned(), "started".to_owned());
+    facts.container = Some(running(&facts));
+    facts.cluster =
+        Some(Cluster { members: vec![member("pg-0", Role::Leader, State::Running)] });
+    let shared = facts.settings.clone().unwrap().shared;
+    facts.dynamic = Some(json!({
+        "synchronous_node_count": 0, "synchronous_mode_strict": false,
+        "maximum_lag_on_failover": 1_048_576, "postgresql": {"parameters": shared}}));
+    facts
+}
+
+/// `pg/1` beside [`steady`], not the leader, not started.
+pub(crate) fn second_unit() -> Facts {
+    let mut facts = steady();
+    facts.unit = "pg/1".parse().unwrap();
+    facts.leader = false;
+    facts.planned = 2;
+    facts.container = Some(empty_container());
+    facts.dynamic = None;
+    let peer = facts.peer.as_mut().unwrap();
+    peer.units.push("pg/1".parse().unwrap());
+    peer.own.clear();
+    facts
+}
+
+/// [`steady`] after `pg/1` joined.
+pub(crate) fn joined() -> Facts {
+    let mut facts = steady();
+    facts.planned = 2;
+    facts.peer.as_mut().unwrap().units.push("pg/1".parse().unwrap());
+    facts
+}
+
+/// A client that asked for a database and got nothing yet.
+pub(crate) fn client(id: u32, database: &str, roles: &[&str]) -> Client {
+    Client {
+        id: id.to_string().parse().unwrap(),
+        request: Ok(Request {
+            database: Some(database.to_owned()),
+            roles: roles.iter().map(|&role| role.to_owned()).collect(),
+            requested_secrets: Some(vec!["username".to_owned(), "password".to_owned()]),
+            ..Request::default()
+        }),
+        seen: "{}".to_owned(),
+        offered: Bag::new(),
+        password: None,
+    }
+}

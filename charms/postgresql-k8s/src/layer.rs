@@ -1,0 +1,83 @@
+//! The Pebble layer of the workload.
+
+use charm::UnitName;
+use pebble::{Check, HttpCheck, Layer, Override, Service, Startup};
+
+use crate::patroni_yml;
+use crate::topology::{PATRONI_PORT, Topology};
+
+/// The label of the layer, and the name of the service and of its check.
+pub const NAME: &str = "postgresql";
+
+/// Patroni, which runs PostgreSQL.
+pub fn layer(topology: &Topology, unit: &UnitName) -> Layer {
+    let scope = topology.scope();
+    let environment = [
+        ("LANG", "C.UTF-8".to_owned()),
+        (
+            "PATRONI_KUBERNETES_LABELS",
+            format!("{{application: patroni, cluster-name: {scope}}}"),
+        ),
+        ("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "primary".to_owned()),
+        ("PATRONI_KUBERNETES_NAMESPACE", topology.model.clone()),
+        ("PATRONI_KUBERNETES_USE_ENDPOINTS", "true".to_owned()),
+        ("PATRONI_NAME", unit.pod()),
+        ("PATRONI_SCOPE", scope.clone()),
+        ("PATRONI_REPLICATION_USERNAME", "replication".to_owned()),
+        ("PATRONI_SUPERUSER_USERNAME", "operator".to_owned()),
+    ];
+    let service = Service {
+        r#override: Override::Replace,
+        summary: Some("PostgreSQL under Patroni".to_owned()),
+        command: Some(format!("patroni {}", patroni_yml::PATH)),
+        startup: Some(Startup::Enabled),
+        user: Some("postgres".to_owned()),
+        group: Some("postgres".to_owned()),
+        on_failure: Some("restart".to_owned()),
+        // Patroni stops PostgreSQL in its own time; a checkpoint may be due.
+        kill_delay: Some("60s".to_owned()),
+        environment: environment.map(|(key, value)| (key.to_owned(), value)).into(),
+        ..Service::default()
+    };
+    let check = Check {
+        r#override: Override::Replace,
+        level: Some("ready".to_owned()),
+        period: Some("5s".to_owned()),
+        http: Some(HttpCheck {
+            url: format!("http://localhost:{PATRONI_PORT}/health"),
+            ..HttpCheck::default()
+        }),
+        ..Check::default()
+    };
+    Layer { summary: "postgresql + patroni layer".to_owned(), ..Layer::default() }
+        .service(NAME, service)
+        .check(NAME, check)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patroni_is_told_where_it_is() {
+        let topology = Topology { app: "pg".parse().unwrap(), model: "db".to_owned() };
+        let layer = layer(&topology, &"pg/1".parse().unwrap());
+        let environment: Vec<String> = layer.services[NAME]
+            .environment
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        insta::assert_snapshot!(environment.join("\n"), @"
+        LANG=C.UTF-8
+        PATRONI_KUBERNETES_LABELS={application: patroni, cluster-name: patroni-pg}
+        PATRONI_KUBERNETES_LEADER_LABEL_VALUE=primary
+        PATRONI_KUBERNETES_NAMESPACE=db
+        PATRONI_KUBERNETES_USE_ENDPOINTS=true
+        PATRONI_NAME=pg-1
+        PATRONI_REPLICATION_USERNAME=replication
+        PATRONI_SCOPE=patroni-pg
+        PATRONI_SUPERUSER_USERNAME=operator
+        ");
+        assert!(!layer.differs_from(&layer));
+    }
+}

@@ -1,0 +1,179 @@
+//! `patroni.yml` of one unit.
+
+use std::collections::BTreeMap;
+
+use charm::{SecretString, UnitName};
+use patroni::Config;
+use patroni::config::{
+    Authentication, Bootstrap, Dynamic, DynamicPostgresql, Parameters, Postgresql, RenderError,
+    RestApi, Users,
+};
+use serde_json::{Value, json};
+
+use crate::options::Settings;
+use crate::passwords::Passwords;
+use crate::sync::Sync;
+use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
+
+/// Where the volume is mounted, in the workload and in the charm's container.
+pub const STORAGE: &str = "/var/lib/postgresql/data";
+/// Where PostgreSQL's data are.
+pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// Where Patroni's configuration is.
+pub const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
+/// Where PostgreSQL's programs are in the image.
+const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
+
+/// Seconds until a silent leader loses its lock: Patroni takes no less.
+const TTL: u32 = 20;
+/// Seconds between two looks at the cluster, and the bound of one try to reach the
+/// Kubernetes API. Patroni wants `ttl >= loop_wait + 2 * retry_timeout`.
+const LOOP_WAIT: u32 = 5;
+const RETRY_TIMEOUT: u32 = 5;
+/// Seconds that a crashed primary may take to start again: enough for a quick restart,
+/// less than a failover takes by waiting for the lock.
+const PRIMARY_START_TIMEOUT: u32 = 10;
+
+/// Renders the file.
+///
+/// # Errors
+/// When a value has no YAML form.
+pub fn render(
+    topology: &Topology,
+    unit: &UnitName,
+    settings: &Settings,
+    passwords: &Passwords,
+) -> Result<SecretString, RenderError> {
+    let host = topology.qualified(&topology.member(unit));
+    let login = |username: &str, password: &SecretString| Authentication {
+        username: username.to_owned(),
+        password: password.clone(),
+    };
+    let config = Config {
+        bootstrap: Bootstrap { dcs: first_dynamic(settings), initdb: initdb() },
+        restapi: RestApi {
+            listen: format!("0.0.0.0:{PATRONI_PORT}"),
+            connect_address: format!("{host}:{PATRONI_PORT}"),
+            authentication: Some(login("patroni", &passwords.patroni)),
+        },
+        postgresql: Postgresql {
+            listen: format!("0.0.0.0:{POSTGRESQL_PORT}"),
+            connect_address: format!("{host}:{POSTGRESQL_PORT}"),
+            data_dir: PGDATA.to_owned(),
+            bin_dir: BIN_DIR.to_owned(),
+            pgpass: "/tmp/pgpass".to_owned(),
+            parameters: settings.parameters.clone(),
+            authentication: Users {
+                superuser: login("operator", &passwords.operator),
+                replication: login("replication", &passwords.replication),
+                rewind: login("rewind", &passwords.rewind),
+            },
+            pg_hba: pg_hba(),
+            pg_ident: vec!["operator postgres backup".to_owned()],
+        },
+        tags: BTreeMap::new(),
+    };
+    config.render()
+}
+
+/// Used once, when the cluster is made; [`dynamic_patch`] changes it from then on.
+fn first_dynamic(settings: &Settings) -> Dynamic {
+    Dynamic {
+        ttl: TTL,
+        loop_wait: LOOP_WAIT,
+        retry_timeout: RETRY_TIMEOUT,
+        primary_start_timeout: PRIMARY_START_TIMEOUT,
+        failsafe_mode: true,
+        synchronous_mode: true,
+        synchronous_mode_strict: false,
+        synchronous_node_count: 0,
+        maximum_lag_on_failover: settings.maximum_lag,
+        max_timelines_history: 50,
+        postgresql: DynamicPostgresql {
+            use_pg_rewind: true,
+            remove_data_directory_on_rewind_failure: false,
+            remove_data_directory_on_diverged_timelines: false,
+            parameters: settings.shared.clone(),
+        },
+    }
+}
+
+fn initdb() -> Vec<Value> {
+    vec![
+        json!({"auth-host": "scram-sha-256"}),
+        json!({"auth-local": "peer"}),
+        json!({"encoding": "UTF8"}),
+        json!({"locale": "C.UTF-8"}),
+        "data-checksums".into(),
+    ]
+}
+
+/// Passwords for everybody; the socket is for the workload's own system users.
+fn pg_hba() -> Vec<String> {
+    [
+        "local all backup peer map=operator",
+        "local all monitoring scram-sha-256",
+        "host replication replication 0.0.0.0/0 scram-sha-256",
+        "host replication replication ::/0 scram-sha-256",
+        "host all all 0.0.0.0/0 scram-sha-256",
+        "host all all ::/0 scram-sha-256",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// The change that the dynamic configuration needs, if it needs one.
+pub fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) -> Option<Value> {
+    let mut patch = serde_json::Map::new();
+    let mut want = |key: &str, value: Value| {
+        if current[key] != value {
+            patch.insert(key.to_owned(), value);
+        }
+    };
+    want("synchronous_node_count", sync.count.into());
+    want("synchronous_mode_strict", sync.strict.into());
+    want("maximum_lag_on_failover", settings.maximum_lag.into());
+    let now = &current["postgresql"]["parameters"];
+    let differs = |(name, value): &(&String, &Value)| now[name.as_str()] != **value;
+    let parameters: Parameters =
+        settings.shared.iter().filter(differs).map(|(n, v)| (n.clone(), v.clone())).collect();
+    if !parameters.is_empty() {
+        patch.insert("postgresql".to_owned(), json!({"parameters": parameters}));
+    }
+    (!patch.is_empty()).then_some(patch.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use charm::ExposeSecret as _;
+    use crate::facts::fixture;
+
+    #[test]
+    fn the_file_of_a_unit() {
+        let facts = fixture::new_leader();
+        let (settings, passwords) = fixture::rendering();
+        let text = render(&facts.topology, &facts.unit, &settings, &passwords).unwrap();
+        insta::assert_snapshot!(text.expose_secret(), @"");
+    }
+
+    #[test]
+    fn only_what_differs_is_patched() {
+        let (settings, _) = fixture::rendering();
+        let sync = Sync { count: 1, strict: true };
+        let mut current = serde_json::to_value(first_dynamic(&settings)).unwrap();
+        let patch = dynamic_patch(&current, &settings, sync).unwrap();
+        assert_eq!(
+            patch,
+            json!({"synchronous_node_count": 1, "synchronous_mode_strict": true})
+        );
+        current["synchronous_node_count"] = 1.into();
+        current["synchronous_mode_strict"] = true.into();
+        assert_eq!(dynamic_patch(&current, &settings, sync), None);
+        current["postgresql"]["parameters"]["max_connections"] = 7.into();
+        assert_eq!(
+            dynamic_patch(&current, &settings, sync),
+            Some(json!({"postgresql": {"parameters": {"max_connections": 100}}}))
+        );
+    }
+}

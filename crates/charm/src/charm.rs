@@ -1,0 +1,144 @@
+//! The shape of a charm: gather, decide, apply.
+
+use std::future::Future;
+
+use crate::{Event, Hook, Status};
+
+/// A charm.
+///
+/// The framework calls the three phases once for every deferred event that is due,
+/// then once for the new event, and reports the status afterwards.
+pub trait Charm {
+    /// Everything one decision needs to know about the world.
+    type Facts;
+    /// One outside effect. Effects are applied in the order of [`Decision::effects`].
+    type Effect;
+    /// What stops a hook: it is logged as an error and Juju retries the whole hook.
+    type Error: std::error::Error;
+
+    /// Reads everything: bags, secrets, configuration, the workload. Writes nothing.
+    ///
+    /// # Errors
+    /// When the world cannot be read and waiting would not help.
+    fn gather(
+        &mut self,
+        hook: &mut Hook,
+        event: &Event,
+    ) -> impl Future<Output = Result<Self::Facts, Self::Error>>;
+
+    /// Pure: no I/O, no clock, no randomness.
+    fn decide(event: &Event, facts: &Self::Facts) -> Decision<Self::Effect>;
+
+    /// Makes one effect true; applying it twice is the same as once.
+    ///
+    /// # Errors
+    /// When the hook has to fail; Juju then drops every buffered write and retries.
+    fn apply(
+        &mut self,
+        hook: &mut Hook,
+        effect: Self::Effect,
+    ) -> impl Future<Output = Result<Applied, Self::Error>>;
+}
+
+/// What to do: effects in order, the statuses to report, and whether the event is done.
+///
+/// ```
+/// # use charm::{Decision, Outcome, Status};
+/// let decision: Decision<&str> = Decision::new()
+///     .effect("write the configuration")
+///     .status(Status::waiting("for the backend"))
+///     .defer("no backend yet");
+/// assert_eq!(decision.outcome, Outcome::Defer("no backend yet".to_owned()));
+/// ```
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision<E> {
+    /// Outside effects, first to last.
+    pub effects: Vec<E>,
+    /// The unit's status to report, or `None` to leave it as it is.
+    pub status: Option<Status>,
+    /// The application's status to report; only the leader may set one.
+    pub app_status: Option<Status>,
+    /// Whether the event has been dealt with.
+    pub outcome: Outcome,
+}
+
+/// Whether an event has been dealt with.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing remains to be done for this event.
+    Done,
+    /// Try again before the next event; the text says what is missing.
+    Defer(String),
+}
+
+impl<E> Default for Decision<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E> Decision<E> {
+    /// Nothing to do, no status, done.
+    pub fn new() -> Self {
+        Self { effects: Vec::new(), status: None, app_status: None, outcome: Outcome::Done }
+    }
+
+    /// Adds one effect at the end.
+    pub fn effect(mut self, effect: E) -> Self {
+        self.effects.push(effect);
+        self
+    }
+
+    /// Adds effects at the end.
+    pub fn effects(mut self, effects: impl IntoIterator<Item = E>) -> Self {
+        self.effects.extend(effects);
+        self
+    }
+
+    /// Reports this unit status.
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Reports this application status; give one on the leader only.
+    pub fn app_status(mut self, status: Status) -> Self {
+        self.app_status = Some(status);
+        self
+    }
+
+    /// Defers the event, because of `reason`.
+    pub fn defer(mut self, reason: impl Into<String>) -> Self {
+        self.outcome = Outcome::Defer(reason.into());
+        self
+    }
+}
+
+/// How applying one effect went.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// The effect is true now; go on with the next.
+    Done,
+    /// Go on with the next, and report the worst of these statuses; it takes the place
+    /// of [`Decision::status`].
+    Status(Status),
+    /// Skip the remaining effects and report this status. The event is not deferred.
+    Stop(Status),
+    /// Skip the remaining effects and try the event again before the next one.
+    Defer {
+        /// What is missing.
+        reason: String,
+        /// The status to report in place of [`Decision::status`].
+        status: Option<Status>,
+    },
+}
+
+impl Applied {
+    /// Defers the event and leaves the status to the decision.
+    pub fn defer(reason: impl Into<String>) -> Self {
+        Self::Defer { reason: reason.into(), status: None }
+    }
+}

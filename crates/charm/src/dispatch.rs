@@ -1,0 +1,223 @@
+//! One dispatch: deferred events, then the new one, then status, then the writes.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::environment::EnvironmentError;
+use crate::event::EventError;
+use crate::hook::HookError;
+use crate::{Applied, Charm, Deferrals, Deferred, Environment, Event, Hook, Level, Outcome};
+use crate::{Processes, RelationEvent, RelationKind, Status, Tools, Vars};
+
+/// The controller-state key of the deferred events.
+const DEFERRED_KEY: &str = "deferred";
+
+/// What makes a hook fail.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError<E: std::error::Error> {
+    /// The environment is not one of Juju's.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The event cannot be read.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// Juju refused something that the framework did.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// The charm gave up.
+    #[error(transparent)]
+    Charm(E),
+}
+
+/// The statuses to report at the end of a dispatch.
+#[derive(Default)]
+struct Report {
+    unit: Option<Status>,
+    app: Option<Status>,
+}
+
+/// The `main` of a charm: handles the event in the environment with the real hook tools.
+///
+/// An error is logged and makes the exit code 1, so that Juju retries the hook.
+/// `TALISMAN_TRACE_TOOLS` in the environment logs how many tools were called.
+pub fn run<C: Charm>(mut charm: C) -> ExitCode {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let vars: Vars = std::env::vars_os().map(|(k, v)| (lossy(k), lossy(v))).collect();
+    let tools = Processes::new(vars.contains_key("TALISMAN_TRACE_TOOLS"));
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start the runtime: {error}")),
+    };
+    let environment = match Environment::parse(&vars) {
+        Ok(environment) => environment,
+        Err(error) => return failed(&chain(&error)),
+    };
+    match runtime.block_on(dispatch(&mut charm, environment, &vars, Box::new(tools))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&chain(&error)),
+    }
+}
+
+/// Says on stderr why the charm ends; the agent logs it, and shows it to whoever ran an
+/// action.
+fn failed(message: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "{message}");
+    ExitCode::FAILURE
+}
+
+/// An error and its causes on one line; a cause that its effect quotes is not repeated.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Handles the event in `vars` with the given tools.
+///
+/// # Errors
+/// When the hook has to fail. The error has been logged; whatever Juju buffers is lost.
+pub async fn dispatch<C: Charm>(
+    charm: &mut C,
+    environment: Environment,
+    vars: &Vars,
+    tools: Box<dyn Tools>,
+) -> Result<(), DispatchError<C::Error>> {
+    let event = Event::parse(vars)?;
+    let mut hook = Hook::new(environment, tools);
+    let mut outcome = handle_all(charm, &mut hook, &event).await;
+    if outcome.is_ok() {
+        outcome = hook.flush().map_err(DispatchError::Hook);
+    }
+    if let Err(error) = &outcome {
+        hook.log(Level::Error, format!("{} failed: {}", event.name(), chain(error)));
+    }
+    hook.flush_logs();
+    outcome
+}
+
+async fn handle_all<C: Charm>(
+    charm: &mut C,
+    hook: &mut Hook,
+    event: &Event,
+) -> Result<(), DispatchError<C::Error>> {
+    let mut report = Report::default();
+    // An action, stop and remove are dealt with alone: somebody waits for them, or
+    // nothing will be tried again.
+    if matches!(event, Event::Action { .. } | Event::Stop | Event::Remove) {
+        if let Outcome::Defer(reason) = handle(charm, hook, event, &mut report).await? {
+            refuse(hook, event, &reason);
+        }
+        return publish(hook, &report).map_err(DispatchError::Hook);
+    }
+    let mut deferrals = Deferrals::parse(&hook.state(DEFERRED_KEY)?.unwrap_or_default());
+    let due: Vec<Deferred> = deferrals.iter().filter(|due| due.event != *event).cloned().collect();
+    for Deferred { event, .. } in due {
+        if is_gone(hook, &event)? {
+            hook.log(Level::Info, format!("{} is dropped: its subject is gone", event.name()));
+            deferrals.forget(&event);
+            continue;
+        }
+        let outcome = handle(charm, hook, &event, &mut report).await?;
+        settle(hook, &mut deferrals, &event, outcome);
+    }
+    let outcome = handle(charm, hook, event, &mut report).await?;
+    settle(hook, &mut deferrals, event, outcome);
+    hook.set_state(DEFERRED_KEY, deferrals.to_text())?;
+    publish(hook, &report).map_err(DispatchError::Hook)
+}
+
+/// Gathers, decides and applies for one event.
+async fn handle<C: Charm>(
+    charm: &mut C,
+    hook: &mut Hook,
+    event: &Event,
+    report: &mut Report,
+) -> Result<Outcome, DispatchError<C::Error>> {
+    let facts = charm.gather(hook, event).await.map_err(DispatchError::Charm)?;
+    let decision = C::decide(event, &facts);
+    let mut outcome = decision.outcome;
+    let mut met = Vec::new();
+    for effect in decision.effects {
+        match charm.apply(hook, effect).await.map_err(DispatchError::Charm)? {
+            Applied::Done => {}
+            Applied::Status(status) => met.push(status),
+            Applied::Stop(status) => {
+                met.push(status);
+                break;
+            }
+            Applied::Defer { reason, status } => {
+                met.extend(status);
+                outcome = Outcome::Defer(reason);
+                break;
+            }
+        }
+    }
+    // Handlers derive the status from facts, so a later one knows better.
+    report.unit = Status::worst(met).or(decision.status).or(report.unit.take());
+    report.app = decision.app_status.or(report.app.take());
+    Ok(outcome)
+}
+
+fn settle(hook: &mut Hook, deferrals: &mut Deferrals, event: &Event, outcome: Outcome) {
+    match outcome {
+        Outcome::Done => deferrals.forget(event),
+        Outcome::Defer(reason) if !event.deferrable() => refuse(hook, event, &reason),
+        Outcome::Defer(reason) => {
+            hook.log(Level::Debug, format!("{} is deferred: {reason}", event.name()));
+            if !deferrals.remember(event, &reason) {
+                refuse(hook, event, "too many events are deferred already");
+            }
+        }
+    }
+}
+
+fn refuse(hook: &mut Hook, event: &Event, reason: &str) {
+    hook.log(Level::Warning, format!("{} cannot be deferred: {reason}", event.name()));
+}
+
+/// Whether what a deferred event is about does not exist any more. The end of a
+/// relation or of a unit's part in it is about something that is gone.
+fn is_gone(hook: &mut Hook, event: &Event) -> Result<bool, HookError> {
+    match event {
+        Event::Relation(RelationEvent { kind, endpoint, id, remote_unit, .. }) => {
+            if matches!(kind, RelationKind::Departed | RelationKind::Broken) {
+                return Ok(false);
+            }
+            if !hook.relations(endpoint.as_str())?.contains(id) {
+                return Ok(true);
+            }
+            match remote_unit {
+                Some(unit) => Ok(!hook.remote_units(*id)?.contains(unit)),
+                None => Ok(false),
+            }
+        }
+        Event::PebbleReady { container }
+        | Event::PebbleCustomNotice { container, .. }
+        | Event::PebbleCheckFailed { container, .. }
+        | Event::PebbleCheckRecovered { container, .. } => {
+            Ok(!hook.environment().has_container(container))
+        }
+        Event::StorageAttached { id, .. } => {
+            let name = id.split_once('/').map_or(id.as_str(), |(name, _)| name);
+            Ok(!hook.storage(name)?.iter().any(|storage| storage.id == *id))
+        }
+        _ => Ok(false),
+    }
+}
+
+fn publish(hook: &mut Hook, report: &Report) -> Result<(), HookError> {
+    if let Some(status) = &report.app {
+        hook.set_app_status(status)?;
+    }
+    if let Some(status) = &report.unit {
+        hook.set_status(status)?;
+    }
+    Ok(())
+}

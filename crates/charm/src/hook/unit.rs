@@ -1,0 +1,335 @@
+//! The unit itself: options, leadership, statuses, ports, network, storage.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Hook, HookError, malformed};
+use crate::Status;
+
+/// The charm's options: what was set, or the default.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config(BTreeMap<String, Value>);
+
+impl Config {
+    /// Options from pairs, for tests of `decide`.
+    pub fn new(options: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self(options.into_iter().collect())
+    }
+
+    /// The value as Juju gave it; `None` where there is neither value nor default.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A text option (also of type secret); `None` where it is not set. May be empty.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+
+    /// An integer option.
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        let value = self.get(key)?;
+        #[expect(clippy::cast_possible_truncation, reason = "an option that is a whole number")]
+        value.as_i64().or_else(|| value.as_f64().filter(|f| f.fract() == 0.0).map(|f| f as i64))
+    }
+
+    /// A float option.
+    pub fn float(&self, key: &str) -> Option<f64> {
+        self.get(key)?.as_f64()
+    }
+
+    /// A boolean option; `false` where it is not set.
+    pub fn boolean(&self, key: &str) -> bool {
+        self.get(key).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Keys and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+}
+
+/// A port that the unit opened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// The number.
+    pub number: u16,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+impl Port {
+    /// A TCP port.
+    pub fn tcp(number: u16) -> Self {
+        Self { number, protocol: "tcp".to_owned() }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, protocol) = text.split_once('/')?;
+        Some(Self { number: number.parse().ok()?, protocol: protocol.to_owned() })
+    }
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.protocol)
+    }
+}
+
+/// The addresses of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// The pod's address.
+    pub bind_address: Option<String>,
+    /// Where others reach the application: the service's addresses.
+    pub ingress_addresses: Vec<String>,
+}
+
+/// A storage instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storage {
+    /// Name and number, for instance `pgdata/0`.
+    pub id: String,
+    /// Where the charm container sees it.
+    pub location: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct WireStatus {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WireAppStatus {
+    application_status: WireStatus,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct WireNetwork {
+    #[serde(default)]
+    bind_addresses: Vec<WireBind>,
+    #[serde(default)]
+    ingress_addresses: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct WireBind {
+    #[serde(default)]
+    addresses: Vec<WireAddress>,
+}
+
+#[derive(Deserialize)]
+struct WireAddress {
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct WireGoal {
+    units: BTreeMap<String, WireStatus>,
+}
+
+#[derive(Deserialize)]
+struct WireStorage {
+    location: PathBuf,
+}
+
+/// The controller-state key that remembers the version last told.
+const VERSION_KEY: &str = "workload-version";
+
+impl Hook {
+    /// The charm's options.
+    ///
+    /// # Errors
+    /// When `config-get` fails.
+    pub fn config(&mut self) -> Result<Config, HookError> {
+        if let Some(known) = &self.config {
+            return Ok(known.clone());
+        }
+        let doing = || "read the options".to_owned();
+        let found: Option<_> = self.read(doing, "config-get", &["--format", "json"])?;
+        let config = Config(found.unwrap_or_default());
+        self.config = Some(config.clone());
+        Ok(config)
+    }
+
+    /// Whether this unit leads its application.
+    ///
+    /// # Errors
+    /// When leadership is unknown.
+    pub fn is_leader(&mut self) -> Result<bool, HookError> {
+        if let Some(known) = self.leader {
+            return Ok(known);
+        }
+        let doing = || "find out whether this unit leads".to_owned();
+        let leader = self.read(doing, "is-leader", &["--format", "json"])?;
+        self.leader = Some(leader);
+        Ok(leader)
+    }
+
+    /// How many units the application is meant to have; dying ones do not count.
+    ///
+    /// # Errors
+    /// When `goal-state` fails.
+    pub fn planned_units(&mut self) -> Result<usize, HookError> {
+        if let Some(known) = self.planned {
+            return Ok(known);
+        }
+        let doing = || "count the planned units".to_owned();
+        let goal: WireGoal = self.read(doing, "goal-state", &["--format", "json"])?;
+        let planned = goal.units.values().filter(|unit| unit.status != "dying").count();
+        self.planned = Some(planned);
+        Ok(planned)
+    }
+
+    /// Shows a status for the unit, at once, if it differs.
+    ///
+    /// # Errors
+    /// When a status tool fails.
+    pub fn set_status(&mut self, status: &Status) -> Result<(), HookError> {
+        if self.status.is_none() {
+            let doing = || "read the unit's status".to_owned();
+            let wire: WireStatus =
+                self.read(doing, "status-get", &["--include-data", "--format", "json"])?;
+            self.status = Some(Status::from_word(&wire.status, &wire.message));
+        }
+        if self.status.as_ref() == Some(&Some(status.clone())) {
+            return Ok(());
+        }
+        let args = ["--", status.word(), status.message()];
+        self.call(|| "set the unit's status".to_owned(), "status-set", &args, None)?;
+        self.status = Some(Some(status.clone()));
+        Ok(())
+    }
+
+    /// Shows a status for the application, at once, if it differs. Leader only.
+    ///
+    /// # Errors
+    /// When this unit does not lead.
+    pub fn set_app_status(&mut self, status: &Status) -> Result<(), HookError> {
+        if self.app_status.is_none() {
+            let doing = || "read the application's status".to_owned();
+            let args = ["--include-data", "--application", "--format", "json"];
+            let wire: WireAppStatus = self.read(doing, "status-get", &args)?;
+            let wire = wire.application_status;
+            self.app_status = Some(Status::from_word(&wire.status, &wire.message));
+        }
+        if self.app_status.as_ref() == Some(&Some(status.clone())) {
+            return Ok(());
+        }
+        let args = ["--application", "--", status.word(), status.message()];
+        self.call(|| "set the application's status".to_owned(), "status-set", &args, None)?;
+        self.app_status = Some(Some(status.clone()));
+        Ok(())
+    }
+
+    /// Tells Juju the workload's version, if it was not told before. Juju cannot be
+    /// asked for it, so the controller state remembers.
+    ///
+    /// # Errors
+    /// When the state cannot be read or the version not be set.
+    pub fn set_workload_version(&mut self, version: &str) -> Result<(), HookError> {
+        if !self.set_state(VERSION_KEY, Some(version.to_owned()))? {
+            return Ok(());
+        }
+        let doing = || "set the workload's version".to_owned();
+        self.call(doing, "application-version-set", &["--", version], None).map(drop)
+    }
+
+    /// Opens a port, if it is closed.
+    ///
+    /// # Errors
+    /// When a port tool fails.
+    pub fn open_port(&mut self, port: &Port) -> Result<(), HookError> {
+        if self.opened_ports()?.contains(port) {
+            return Ok(());
+        }
+        let doing = || format!("open the port {port}");
+        self.call(doing, "open-port", &[&port.to_string()], None)?;
+        self.ports.get_or_insert_default().insert(port.clone());
+        Ok(())
+    }
+
+    /// Opens these ports and closes all others.
+    ///
+    /// # Errors
+    /// When a port tool fails.
+    pub fn set_ports(&mut self, wanted: &[Port]) -> Result<(), HookError> {
+        let surplus: Vec<Port> =
+            self.opened_ports()?.into_iter().filter(|port| !wanted.contains(port)).collect();
+        for port in surplus {
+            let doing = || format!("close the port {port}");
+            self.call(doing, "close-port", &[&port.to_string()], None)?;
+            self.ports.get_or_insert_default().remove(&port);
+        }
+        wanted.iter().try_for_each(|port| self.open_port(port))
+    }
+
+    /// The ports that this unit opened.
+    ///
+    /// # Errors
+    /// When `opened-ports` fails.
+    pub fn opened_ports(&mut self) -> Result<BTreeSet<Port>, HookError> {
+        if self.ports.is_none() {
+            let doing = || "list the open ports".to_owned();
+            let found: Option<Vec<String>> =
+                self.read(doing, "opened-ports", &["--format", "json"])?;
+            let found = found.unwrap_or_default();
+            self.ports = Some(found.iter().filter_map(|text| Port::parse(text)).collect());
+        }
+        Ok(self.ports.clone().unwrap_or_default())
+    }
+
+    /// The addresses of an endpoint.
+    ///
+    /// # Errors
+    /// When Juju knows no such binding.
+    pub fn network(&mut self, binding: &str) -> Result<Network, HookError> {
+        let doing = || format!("read the addresses of {binding}");
+        let wire: WireNetwork =
+            self.read(doing, "network-get", &["--format", "json", "--", binding])?;
+        let addresses = wire.bind_addresses.into_iter().flat_map(|bind| bind.addresses);
+        Ok(Network {
+            bind_address: addresses.map(|address| address.value).find(|value| !value.is_empty()),
+            ingress_addresses: wire.ingress_addresses,
+        })
+    }
+
+    /// The instances of a storage.
+    ///
+    /// # Errors
+    /// When a storage tool fails.
+    pub fn storage(&mut self, name: &str) -> Result<Vec<Storage>, HookError> {
+        let doing = || format!("read the storage {name}");
+        let ids: Option<Vec<String>> =
+            self.read(doing, "storage-list", &["--format", "json", name])?;
+        let mut found = Vec::new();
+        for id in ids.unwrap_or_default() {
+            let wire: WireStorage =
+                self.read(doing, "storage-get", &["-s", &id, "--format", "json"])?;
+            found.push(Storage { id, location: wire.location });
+        }
+        Ok(found)
+    }
+
+    /// The path of a resource's file.
+    ///
+    /// # Errors
+    /// When the resource was not given.
+    pub fn resource(&mut self, name: &str) -> Result<PathBuf, HookError> {
+        let doing = || format!("find the resource {name}");
+        let path = self.call(doing, "resource-get", &[name], None)?;
+        let path = path.trim();
+        if path.is_empty() {
+            return Err(malformed(doing(), "resource-get", "it is empty"));
+        }
+        Ok(PathBuf::from(path))
+    }
+}

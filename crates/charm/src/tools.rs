@@ -1,0 +1,159 @@
+//! The one port to Juju: calling a hook tool.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Calls hook tools. The real one starts a process; tests use [`crate::testing::World`].
+pub trait Tools {
+    /// Calls `tool` with `args` and `stdin`, and returns what it printed.
+    ///
+    /// # Errors
+    /// When the tool cannot be started or refuses the call.
+    fn call(&mut self, tool: &str, args: &[&str], stdin: Option<&str>)
+    -> Result<String, ToolError>;
+
+    /// A line on the calls made so far, or `None` where nobody asked for one.
+    fn totals(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Why a tool call failed. Arguments and input are left out: they may be secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The tool is not on PATH or could not be run.
+    #[error("cannot run the hook tool {tool}: run the charm by way of Juju")]
+    Run {
+        /// The tool's name.
+        tool: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The tool ended with another code than 0.
+    #[error("cannot call {tool}: {message}")]
+    Refused {
+        /// The tool's name.
+        tool: String,
+        /// 1 for a refused call, 2 for a wrong argument.
+        code: i32,
+        /// What it printed on stderr, without `ERROR `.
+        message: String,
+    },
+}
+
+impl ToolError {
+    fn says(&self, words: &[&str]) -> bool {
+        match self {
+            Self::Refused { message, .. } => {
+                let message = message.to_lowercase();
+                words.iter().any(|word| message.contains(word))
+            }
+            Self::Run { .. } => false,
+        }
+    }
+
+    /// Whether Juju knows no such relation or secret.
+    pub fn is_not_found(&self) -> bool {
+        self.says(&["not found"])
+    }
+
+    /// Whether Juju does not let this unit do that.
+    pub fn is_denied(&self) -> bool {
+        self.says(&["permission denied", "access denied"])
+    }
+
+    /// Whether only the leader may do that.
+    pub fn is_not_leader(&self) -> bool {
+        self.says(&["not the leader", "cannot write relation settings"])
+    }
+}
+
+/// The real hook tools: one process per call.
+#[derive(Debug, Default)]
+pub struct Processes {
+    trace: bool,
+    calls: BTreeMap<String, (u32, Duration)>,
+}
+
+impl Processes {
+    /// The tools on `PATH`; `trace` asks for totals at the end of the hook.
+    pub fn new(trace: bool) -> Self {
+        Self { trace, calls: BTreeMap::new() }
+    }
+}
+
+impl Tools for Processes {
+    fn call(
+        &mut self,
+        tool: &str,
+        args: &[&str],
+        stdin: Option<&str>,
+    ) -> Result<String, ToolError> {
+        let began = Instant::now();
+        let answer = spawn(tool, args, stdin);
+        let entry = self.calls.entry(tool.to_owned()).or_default();
+        entry.0 += 1;
+        entry.1 += began.elapsed();
+        answer
+    }
+
+    fn totals(&self) -> Option<String> {
+        self.trace.then(|| {
+            let calls: u32 = self.calls.values().map(|(calls, _)| calls).sum();
+            let time: Duration = self.calls.values().map(|(_, time)| time).sum();
+            let each: Vec<String> = self
+                .calls
+                .iter()
+                .map(|(tool, (calls, time))| format!("{tool} {calls} ({} ms)", time.as_millis()))
+                .collect();
+            format!("Hook tools: {calls} calls, {} ms: {}", time.as_millis(), each.join(", "))
+        })
+    }
+}
+
+fn spawn(tool: &str, args: &[&str], stdin: Option<&str>) -> Result<String, ToolError> {
+    let run = |source| ToolError::Run { tool: tool.to_owned(), source };
+    let mut child = Command::new(tool)
+        .args(args)
+        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(run)?;
+    if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+        // A tool that refuses its arguments does not read its input; its exit code tells.
+        match pipe.write_all(text.as_bytes()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(run(error)),
+            _ => {}
+        }
+    }
+    let output = child.wait_with_output().map_err(run)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    let message = message.trim();
+    Err(ToolError::Refused {
+        tool: tool.to_owned(),
+        code: output.status.code().unwrap_or(-1),
+        message: message.strip_prefix("ERROR ").unwrap_or(message).to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_output_and_refusals_pass_through() {
+        let mut tools = Processes::new(true);
+        assert_eq!(tools.call("cat", &[], Some("hidden")).ok().as_deref(), Some("hidden"));
+        let script = "echo 'ERROR relation not found' >&2; exit 2";
+        let refused = tools.call("sh", &["-c", script], Some("unread"));
+        assert!(refused.is_err_and(|error| error.is_not_found()));
+        assert!(tools.call("no-such-tool", &[], None).is_err());
+        assert!(tools.totals().is_some_and(|line| line.starts_with("Hook tools: 3 calls")));
+    }
+}

@@ -1,0 +1,90 @@
+//! Names of applications, endpoints, containers and models.
+
+use serde::{Deserialize, Serialize};
+
+/// An application's name, such as `pgbouncer-k8s`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AppName(String);
+
+/// A relation endpoint's name, such as `backend-database`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EndpointName(String);
+
+/// A workload container's name, such as `pgbouncer`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ContainerName(String);
+
+/// A model's name, which is also its Kubernetes namespace.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModelName(String);
+
+/// Juju's grammar: `[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*`.
+fn application(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let first = parts.next().unwrap_or_default();
+    first.starts_with(|c: char| c.is_ascii_lowercase())
+        && first.bytes().all(lower_or_digit)
+        && parts.all(|part| {
+            part.bytes().all(lower_or_digit) && part.bytes().any(|b| b.is_ascii_lowercase())
+        })
+}
+
+fn endpoint(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+fn label(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && !text.ends_with('-')
+        && text.bytes().all(|b| lower_or_digit(b) || b == b'-')
+}
+
+fn lower_or_digit(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+crate::string_name!(AppName, Application, application);
+crate::string_name!(EndpointName, Endpoint, endpoint);
+crate::string_name!(ContainerName, Container, label);
+crate::string_name!(ModelName, Model, label);
+
+macro_rules! display {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    )*};
+}
+
+display!(AppName, EndpointName, ContainerName, ModelName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, valid: bool) {
+        assert_eq!(text.parse::<AppName>().is_ok(), valid, "{text:?}");
+    }
+
+    #[test]
+    fn application_names_follow_jujus_grammar() {
+        check("pgbouncer-k8s", true);
+        check("a", true);
+        check("a-1b", true);
+        check("a-1", false);
+        check("A", false);
+        check("1a", false);
+        check("", false);
+        check("a b", false);
+        check("a/0", false);
+    }
+}

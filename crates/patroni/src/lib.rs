@@ -1,0 +1,9 @@
+//! `patroni.yml` as types, and a client of Patroni's REST API.
+
+mod cluster;
+pub mod config;
+mod rest;
+
+pub use cluster::{Cluster, Health, Member, Role, State};
+pub use config::Config;
+pub use rest::{Error, Rest, any_cluster};

@@ -1,0 +1,297 @@
+//! The REST API of one member.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http1::{Method, Request, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::{Cluster, Health};
+
+/// How long a look at a member may take.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a change may take; a switchover waits for two loops of Patroni.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why Patroni did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody listens.
+    #[error("cannot reach Patroni at {host}:{port}")]
+    Connect {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// No answer in time.
+    #[error("cannot {what}: Patroni did not answer in time")]
+    Timeout {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The request cannot be written, for instance because the host is no host name.
+    #[error("cannot {what}: the request to Patroni is malformed")]
+    Request {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The connection broke.
+    #[error("cannot {what}")]
+    Http {
+        /// What was asked.
+        what: &'static str,
+        /// The reason.
+        #[source]
+        source: http1::Error,
+    },
+    /// Patroni refused.
+    #[error("cannot {what}: Patroni answered {status}, {body}")]
+    Refused {
+        /// What was asked.
+        what: &'static str,
+        /// The status.
+        status: StatusCode,
+        /// Patroni's words.
+        body: String,
+    },
+    /// The answer is not what Patroni sends.
+    #[error("cannot {what}: Patroni's answer is not understood")]
+    Answer {
+        /// What was asked.
+        what: &'static str,
+        /// The reason.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// A client of one member's REST API.
+#[derive(Clone)]
+pub struct Rest {
+    host: String,
+    port: u16,
+    login: Option<(String, SecretString)>,
+}
+
+impl Rest {
+    /// A client that may look only.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, login: None }
+    }
+
+    /// A client that may change things.
+    pub fn with_login(self, user: impl Into<String>, password: SecretString) -> Self {
+        Self { login: Some((user.into(), password)), ..self }
+    }
+
+    /// The cluster as this member sees it.
+    ///
+    /// # Errors
+    /// When the member does not answer.
+    pub async fn cluster(&self) -> Result<Cluster, Error> {
+        self.read("read the cluster", "/cluster").await
+    }
+
+    /// How this member is; a member that is not running answers too.
+    ///
+    /// # Errors
+    /// When the member does not answer.
+    pub async fn health(&self) -> Result<Health, Error> {
+        let what = "read the member's health";
+        let (_, body) = self.send(what, Method::GET, "/health", None, READ_TIMEOUT).await?;
+        serde_json::from_slice(&body).map_err(|source| Error::Answer { what, source })
+    }
+
+    /// The dynamic configuration.
+    ///
+    /// # Errors
+    /// When the member does not answer or there is no configuration yet.
+    pub async fn config(&self) -> Result<Value, Error> {
+        self.read("read the dynamic configuration", "/config").await
+    }
+
+    /// Merges `patch` into the dynamic configuration; `null` removes a key.
+    ///
+    /// # Errors
+    /// When the member does not answer or refuses.
+    pub async fn patch_config(&self, patch: &Value) -> Result<(), Error> {
+        self.change("change the dynamic configuration", Method::PATCH, "/config", patch).await
+    }
+
+    /// Hands the lead from `leader` to `candidate`, or to whom Patroni finds fit.
+    ///
+    /// # Errors
+    /// When the member does not answer or refuses; 412 says that it is not possible now.
+    pub async fn switchover(&self, leader: &str, candidate: Option<&str>) -> Result<(), Error> {
+        let order = json!({"leader": leader, "candidate": candidate});
+        self.change("switch over", Method::POST, "/switchover", &order).await
+    }
+
+    /// Restarts this member's PostgreSQL.
+    ///
+    /// # Errors
+    /// When the member does not answer or refuses.
+    pub async fn restart(&self) -> Result<(), Error> {
+        self.change("restart PostgreSQL", Method::POST, "/restart", &json!({})).await
+    }
+
+    /// Copies the leader's data anew to this member.
+    ///
+    /// # Errors
+    /// When the member does not answer or refuses.
+    pub async fn reinitialize(&self) -> Result<(), Error> {
+        let order = json!({"force": true});
+        self.change("reinitialise the member", Method::POST, "/reinitialize", &order).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, what: &'static str, path: &str) -> Result<T, Error> {
+        let (status, body) = self.send(what, Method::GET, path, None, READ_TIMEOUT).await?;
+        accept(what, status, &body)?;
+        serde_json::from_slice(&body).map_err(|source| Error::Answer { what, source })
+    }
+
+    async fn change(
+        &self,
+        what: &'static str,
+        method: Method,
+        path: &str,
+        order: &Value,
+    ) -> Result<(), Error> {
+        let (status, body) = self.send(what, method, path, Some(order), WRITE_TIMEOUT).await?;
+        accept(what, status, &body)
+    }
+
+    async fn send(
+        &self,
+        what: &'static str,
+        method: Method,
+        path: &str,
+        order: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<(StatusCode, Vec<u8>), Error> {
+        let exchange = async {
+            let (host, port) = (self.host.clone(), self.port);
+            let stream = TcpStream::connect((host.as_str(), port))
+                .await
+                .map_err(|source| Error::Connect { host, port, source })?;
+            let request = self.request(what, method, path, order)?;
+            let response = http1::send(stream, request)
+                .await
+                .map_err(|source| Error::Http { what, source })?;
+            Ok((response.status, response.body.to_vec()))
+        };
+        tokio::time::timeout(timeout, exchange).await.map_err(|_| Error::Timeout { what })?
+    }
+
+    fn request(
+        &self,
+        what: &'static str,
+        method: Method,
+        path: &str,
+        order: Option<&Value>,
+    ) -> Result<Request<http1::Body>, Error> {
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, format!("{}:{}", self.host, self.port));
+        if order.is_some() {
+            builder = builder.header(header::CONTENT_TYPE, "application/json");
+            if let Some((user, password)) = &self.login {
+                let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+                builder = builder.header(header::AUTHORIZATION, format!("Basic {pair}"));
+            }
+        }
+        let body = order.map(Value::to_string).unwrap_or_default();
+        builder.body(body.into()).map_err(|_| Error::Request { what })
+    }
+}
+
+fn accept(what: &'static str, status: StatusCode, body: &[u8]) -> Result<(), Error> {
+    if status.is_success() {
+        return Ok(());
+    }
+    let body = String::from_utf8_lossy(body).into_owned();
+    Err(Error::Refused { what, status, body })
+}
+
+/// The cluster as the first member that answers sees it; all are asked at once.
+pub async fn any_cluster(members: impl IntoIterator<Item = Rest>) -> Option<Cluster> {
+    let mut asked = JoinSet::new();
+    for member in members {
+        asked.spawn(async move { member.cluster().await });
+    }
+    while let Some(answer) = asked.join_next().await {
+        if let Ok(Ok(cluster)) = answer {
+            return Some(cluster);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    /// Answers one request; what was asked comes back from the task.
+    async fn server(status: &'static str, body: &'static str) -> (Rest, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4096];
+            let length = stream.read(&mut asked).await.unwrap();
+            let length_line = format!("Content-Length: {}", body.len());
+            let answer = format!("HTTP/1.1 {status}\r\n{length_line}\r\n\r\n{body}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..length]).into_owned()
+        });
+        (Rest::new("127.0.0.1", port), task)
+    }
+
+    #[tokio::test]
+    async fn the_health_of_a_stopped_member_is_an_answer() {
+        let (rest, _) =
+            server("503 Service Unavailable", r#"{"state": "stopped", "role": "replica"}"#).await;
+        assert!(!rest.health().await.unwrap().state.is_started());
+    }
+
+    #[tokio::test]
+    async fn a_change_carries_the_login() {
+        let (rest, task) = server("200 OK", "{}").await;
+        let rest = rest.with_login("patroni", "secret".to_owned().into());
+        rest.patch_config(&json!({"ttl": 20})).await.unwrap();
+        let asked = task.await.unwrap();
+        assert!(asked.starts_with("PATCH /config HTTP/1.1\r\n"), "{asked}");
+        assert!(asked.contains("authorization: Basic cGF0cm9uaTpzZWNyZXQ="), "{asked}");
+        assert!(asked.ends_with("{\"ttl\":20}"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_tells_patronis_words() {
+        let words = "candidate name does not match with sync_standby";
+        let (rest, _) = server("412 Precondition Failed", words).await;
+        let error = rest.switchover("pg-0", Some("pg-1")).await.unwrap_err();
+        assert!(matches!(&error, Error::Refused { status, .. } if status.as_u16() == 412));
+        assert!(error.to_string().ends_with(words));
+    }
+
+    #[tokio::test]
+    async fn the_first_member_that_answers_is_believed() {
+        let (good, _) = server("200 OK", r#"{"members": []}"#).await;
+        let (bad, _) = server("502 Bad Gateway", "").await;
+        assert_eq!(any_cluster([bad, good]).await, Some(Cluster::default()));
+        assert_eq!(any_cluster([Rest::new("127.0.0.1", 1)]).await, None);
+    }
+}

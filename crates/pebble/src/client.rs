@@ -1,0 +1,228 @@
+//! One request to Pebble: connect, send, unwrap the envelope.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http1::{Body, Method, Request, Response, header};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use crate::{ChangeId, Error, Layer, Plan};
+
+/// A client of one Pebble. It holds no connection; cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+    timeout: Duration,
+}
+
+/// What `system-info` says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SystemInfo {
+    /// Pebble's version, for instance `v1.32.1`.
+    pub version: String,
+    /// Changes with every start of the container.
+    #[serde(default)]
+    pub boot_id: String,
+}
+
+/// The envelope of every JSON answer.
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(rename = "status-code")]
+    status: u16,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    change: Option<ChangeId>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    message: String,
+    #[serde(default)]
+    kind: String,
+}
+
+/// The result of an answer and, where Pebble started one, the change.
+pub(crate) struct Answer {
+    pub(crate) result: Value,
+    pub(crate) change: Option<ChangeId>,
+}
+
+/// How long one request may take unless [`Client::with_timeout`] says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// A client of the Pebble that listens on this unix socket.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into(), timeout: TIMEOUT }
+    }
+
+    /// Bounds every single request, 30 s by default.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The socket's path.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Pebble's version and boot id: the cheapest way to learn whether it answers.
+    ///
+    /// # Errors
+    /// When Pebble cannot be reached or does not answer in time.
+    pub async fn system_info(&self) -> Result<SystemInfo, Error> {
+        self.get("read Pebble's version", "/v1/system-info").await
+    }
+
+    /// The plan: all layers laid over each other.
+    ///
+    /// # Errors
+    /// When Pebble cannot be reached or the plan cannot be read.
+    pub async fn plan(&self) -> Result<Plan, Error> {
+        let doing = "read the plan";
+        let text: String = self.get(doing, "/v1/plan?format=yaml").await?;
+        Plan::parse(&text).map_err(|why| Error::Answer { doing: doing.to_owned(), why })
+    }
+
+    /// Adds a layer to the plan. With `combine`, a layer with this label is extended;
+    /// otherwise it is an error if there is one.
+    ///
+    /// Nothing starts or stops: call [`Client::replan`].
+    ///
+    /// # Errors
+    /// When Pebble refuses the layer.
+    pub async fn add_layer(&self, label: &str, layer: &Layer, combine: bool) -> Result<(), Error> {
+        let doing = format!("add the layer {label}");
+        // Every JSON text is YAML, and leaves no doubt about quoting.
+        let text = serde_json::to_string(layer)
+            .map_err(|error| Error::Answer { doing: doing.clone(), why: error.to_string() })?;
+        let body = serde_json::json!({
+            "action": "add", "combine": combine, "label": label, "format": "yaml", "layer": text,
+        });
+        self.post(&doing, "/v1/layers", &body).await.map(drop)
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        doing: &str,
+        path: &str,
+    ) -> Result<T, Error> {
+        let request = Request::builder().method(Method::GET).uri(path);
+        let answer = self.exchange(doing, request, Vec::new(), self.timeout).await?;
+        parse(doing, answer.result)
+    }
+
+    pub(crate) async fn post(
+        &self,
+        doing: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<Answer, Error> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json");
+        self.exchange(doing, request, body.to_string().into_bytes(), self.timeout).await
+    }
+
+    /// Sends a request and unwraps the JSON envelope.
+    pub(crate) async fn exchange(
+        &self,
+        doing: &str,
+        request: hyper::http::request::Builder,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Answer, Error> {
+        let response = self.send(doing, request, body, timeout).await?;
+        let envelope: Envelope = serde_json::from_slice(&response.body)
+            .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })?;
+        if envelope.kind != "error" {
+            return Ok(Answer { result: envelope.result, change: envelope.change });
+        }
+        let refusal: Refusal = parse(doing, envelope.result)?;
+        Err(Error::Refused {
+            doing: doing.to_owned(),
+            status: envelope.status,
+            kind: refusal.kind,
+            message: refusal.message,
+        })
+    }
+
+    /// Sends a request and returns the raw answer.
+    pub(crate) async fn send(
+        &self,
+        doing: &str,
+        request: hyper::http::request::Builder,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Response, Error> {
+        let request = request
+            .header(header::HOST, "localhost")
+            .body(Body::from(body))
+            .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })?;
+        let exchange = async {
+            let stream = self.connect().await?;
+            http1::send(stream, request)
+                .await
+                .map_err(|source| Error::Exchange { doing: doing.to_owned(), source })
+        };
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Err(Error::Timeout { doing: doing.to_owned(), after: timeout }))
+    }
+
+    pub(crate) async fn connect(&self) -> Result<UnixStream, Error> {
+        UnixStream::connect(&self.socket)
+            .await
+            .map_err(|source| Error::Connect { socket: self.socket.clone(), source })
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+/// Reads a result of the expected shape.
+pub(crate) fn parse<T: DeserializeOwned>(doing: &str, result: Value) -> Result<T, Error> {
+    serde_json::from_value(result)
+        .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })
+}
+
+/// A query string from pairs; empty values are left out.
+pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(key);
+        text.push('=');
+        for byte in value.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                text.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_escaped() {
+        assert_eq!(query(&[("path", "/a b&c"), ("names", "")]), "?path=/a%20b%26c");
+        assert_eq!(query(&[]), "");
+    }
+}

@@ -1,0 +1,263 @@
+//! Files in the container.
+
+use http1::{Method, Request, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{parse, query};
+use crate::multipart::{self, Part};
+use crate::{Client, Error};
+
+/// The mode, user and group of a file or folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ownership {
+    /// Permission bits, for instance `0o640`; files are 644 and folders 755 by default.
+    pub mode: Option<u32>,
+    /// The user's name; Pebble's own by default.
+    pub user: Option<String>,
+    /// The group's name.
+    pub group: Option<String>,
+    /// Make missing folders on the way.
+    pub make_dirs: bool,
+}
+
+impl Ownership {
+    /// Pebble's defaults, missing folders made.
+    pub fn make_dirs() -> Self {
+        Self { make_dirs: true, ..Self::default() }
+    }
+
+    /// With these permission bits.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Owned by this user and group.
+    #[must_use]
+    pub fn owner(mut self, user: &str, group: &str) -> Self {
+        self.user = Some(user.to_owned());
+        self.group = Some(group.to_owned());
+        self
+    }
+
+    fn to_json(&self, path: &str, parents: &str) -> Value {
+        let mut entry = json!({ "path": path, parents: self.make_dirs });
+        if let Some(mode) = self.mode {
+            entry["permissions"] = json!(format!("{:03o}", mode & 0o777));
+        }
+        if let Some(user) = &self.user {
+            entry["user"] = json!(user);
+        }
+        if let Some(group) = &self.group {
+            entry["group"] = json!(group);
+        }
+        entry
+    }
+}
+
+/// What a folder's listing says about one file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FileInfo {
+    /// The whole path.
+    pub path: String,
+    /// The last part of the path.
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: FileKind,
+    /// Bytes, of a file.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// Octal digits, for instance `644`.
+    pub permissions: String,
+    /// The user's name.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The group's name.
+    #[serde(default)]
+    pub group: Option<String>,
+}
+
+impl FileInfo {
+    /// The permission bits.
+    pub fn mode(&self) -> Option<u32> {
+        u32::from_str_radix(&self.permissions, 8).ok()
+    }
+}
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A file.
+    File,
+    /// A folder.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A unix socket.
+    Socket,
+    /// A pipe.
+    NamedPipe,
+    /// A device.
+    Device,
+    /// Something else.
+    #[serde(other)]
+    Unknown,
+}
+
+/// How one file of a request went: Pebble answers 200 even if it failed.
+#[derive(Deserialize)]
+struct Outcome {
+    #[serde(default)]
+    error: Option<Failure>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(default)]
+    kind: String,
+    message: String,
+}
+
+impl Client {
+    /// Writes a file at once (a reader sees the old or the new content). The path is
+    /// absolute.
+    ///
+    /// # Errors
+    /// When the file cannot be written or the user is unknown.
+    pub async fn push(
+        &self,
+        path: &str,
+        content: impl AsRef<[u8]>,
+        ownership: &Ownership,
+    ) -> Result<(), Error> {
+        let doing = format!("write {path}");
+        let files = [ownership.to_json(path, "make-dirs")];
+        let head = json!({ "action": "write", "files": files }).to_string();
+        let parts = [
+            Part { name: "request", path: None, content: head.as_bytes() },
+            Part { name: "files", path: Some(path), content: content.as_ref() },
+        ];
+        let boundary = multipart::boundary(&parts);
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/v1/files")
+            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"));
+        let body = multipart::write(&parts, &boundary);
+        let answer = self.exchange(&doing, request, body, self.timeout()).await?;
+        settle(&doing, answer.result)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`Error::is_not_found`] when it is missing.
+    pub async fn pull(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let doing = format!("read {path}");
+        let uri = format!("/v1/files{}", query(&[("action", "read"), ("path", path)]));
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(uri)
+            .header(header::ACCEPT, "multipart/form-data");
+        let response = self.send(&doing, request, Vec::new(), self.timeout()).await?;
+        let answer = |why: &str| Error::Answer { doing: doing.clone(), why: why.to_owned() };
+        let kind = response.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let parts = multipart::read(kind.unwrap_or_default(), &response.body)
+            .ok_or_else(|| answer("it is no multipart body"))?;
+        let last = parts.iter().find(|part| part.name == "response");
+        let last = last.ok_or_else(|| answer("it has no response part"))?;
+        let envelope: Value =
+            serde_json::from_slice(last.content).map_err(|error| answer(&error.to_string()))?;
+        settle(&doing, envelope.get("result").cloned().unwrap_or_default())?;
+        let file = parts.iter().find(|part| part.name == "files");
+        Ok(file.ok_or_else(|| answer("it has no file"))?.content.to_vec())
+    }
+
+    /// Reads a text file, or `None` where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no UTF-8.
+    pub async fn pull_text(&self, path: &str) -> Result<Option<String>, Error> {
+        match self.pull(path).await {
+            Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| Error::Answer {
+                doing: format!("read {path}"),
+                why: "the file is no UTF-8 text".to_owned(),
+            }),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lists a folder's content, sorted by name; `pattern` is a shell pattern or empty.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; [`Error::is_not_found`] when it is missing.
+    pub async fn list_files(&self, path: &str, pattern: &str) -> Result<Vec<FileInfo>, Error> {
+        let query = query(&[("action", "list"), ("path", path), ("pattern", pattern)]);
+        self.get(&format!("list {path}"), &format!("/v1/files{query}")).await
+    }
+
+    /// What a path leads to, or `None` where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub async fn stat(&self, path: &str) -> Result<Option<FileInfo>, Error> {
+        let query = query(&[("action", "list"), ("path", path), ("itself", "true")]);
+        let found: Result<Vec<FileInfo>, Error> =
+            self.get(&format!("look at {path}"), &format!("/v1/files{query}")).await;
+        match found {
+            Ok(found) => Ok(found.into_iter().next()),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a folder; with `make_dirs` also those above, and one that is there is fine.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), Error> {
+        let dirs = [ownership.to_json(path, "make-parents")];
+        self.change_files(&format!("make the folder {path}"), "make-dirs", "dirs", json!(dirs))
+            .await
+    }
+
+    /// Removes a file or an empty folder; with `recursive` whatever it is, or nothing.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn remove_path(&self, path: &str, recursive: bool) -> Result<(), Error> {
+        let paths = json!([{ "path": path, "recursive": recursive }]);
+        self.change_files(&format!("remove {path}"), "remove", "paths", paths).await
+    }
+
+    async fn change_files(
+        &self,
+        doing: &str,
+        action: &str,
+        key: &str,
+        entries: Value,
+    ) -> Result<(), Error> {
+        let body = json!({ "action": action, key: entries });
+        let answer = self.post(doing, "/v1/files", &body).await?;
+        settle(doing, answer.result)
+    }
+}
+
+/// Turns the failure of any file into an error.
+fn settle(doing: &str, result: Value) -> Result<(), Error> {
+    let outcomes: Vec<Outcome> = parse(doing, result)?;
+    match outcomes.into_iter().find_map(|outcome| outcome.error) {
+        None => Ok(()),
+        Some(failure) => Err(Error::Refused {
+            doing: doing.to_owned(),
+            status: 200,
+            kind: failure.kind,
+            message: failure.message,
+        }),
+    }
+}

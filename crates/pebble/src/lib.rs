@@ -1,0 +1,26 @@
+//! Pebble's API: client and plan types.
+//!
+//! [`Client`] speaks to one Pebble over its unix socket, one connection per request.
+//! [`Layer`] says what should run; [`Layer::differs_from`] tells whether a [`Plan`]
+//! already says so, so that a charm adds a layer only when something changes.
+
+mod changes;
+mod client;
+mod error;
+mod exec;
+mod files;
+mod health;
+mod multipart;
+mod plan;
+mod services;
+
+pub use changes::{Change, ChangeId};
+pub use client::{Client, SystemInfo};
+pub use error::Error;
+pub use exec::{ExecOptions, ExecOutput};
+pub use files::{FileInfo, FileKind, Ownership};
+pub use health::{CheckInfo, CheckStatus, Notice};
+pub use plan::{
+    Check, ExecCheck, HttpCheck, Layer, LogTarget, Override, Plan, Service, Startup, TcpCheck,
+};
+pub use services::{ServiceInfo, ServiceStatus};

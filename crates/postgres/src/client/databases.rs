@@ -1,0 +1,87 @@
+//! Operations on databases.
+
+use super::{Client, Error, Owner};
+use crate::sql::{self, SYSTEM_USERS};
+use crate::{DatabaseName, RoleName};
+
+impl Client {
+    /// The databases that clients can have: no templates, connections allowed.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn databases(&self) -> Result<Vec<DatabaseName>, Error> {
+        let query = "SELECT datname::text FROM pg_catalog.pg_database \
+                     WHERE NOT datistemplate AND datallowconn ORDER BY 1";
+        let names = self.texts("list the databases", query, &[]).await?;
+        Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
+    }
+
+    /// Whether the database exists.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn database_exists(&self, name: &DatabaseName) -> Result<bool, Error> {
+        let query = "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = $1";
+        Ok(!self.texts("look for a database", query, &[&name.as_str()]).await?.is_empty())
+    }
+
+    /// Makes a database that `user` can use and that is closed to everybody else, apart
+    /// from the role `admin` and the system users where they exist.
+    ///
+    /// # Errors
+    /// When the database cannot be entered or a statement fails.
+    pub async fn ensure_database(
+        &self,
+        name: &DatabaseName,
+        user: &RoleName,
+        owner: Owner,
+    ) -> Result<(), Error> {
+        let what = format!("create the database {name}");
+        if !self.database_exists(name).await? {
+            self.run_text(&what, &sql::create_database(name)).await?;
+        }
+        let present = self.roles().await?;
+        let mut users = vec![user.clone()];
+        let more = ["admin"].into_iter().chain(SYSTEM_USERS);
+        let existing = more.filter(|role| present.iter().any(|name| name == role));
+        users.extend(existing.filter_map(|role| role.parse().ok()));
+        self.run(&what, &sql::grant_database(name, &users)).await?;
+
+        let inside = self.in_database(name).await?;
+        let query = match owner {
+            Owner::Sole => sql::TAKE_OWNERSHIP,
+            Owner::Shared => sql::GRANT_ON_OBJECTS,
+        };
+        let what = format!("let {user} use the database {name}");
+        let statements = inside.texts(&what, query, &[&user.as_str()]).await?;
+        inside.run(&what, &statements).await
+    }
+
+    /// Closes the database `postgres` to clients and creates the role `admin`, once.
+    ///
+    /// The client must be connected to `postgres`.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn set_up_postgres_database(&self) -> Result<(), Error> {
+        let present = self.roles().await?;
+        let has = |role: &str| present.iter().any(|name| name == role);
+        if has("admin") {
+            return Ok(());
+        }
+        let system: Vec<String> =
+            SYSTEM_USERS.into_iter().filter(|user| has(user)).map(str::to_owned).collect();
+        let mut statements = sql::set_up_postgres_database(&system);
+        statements.extend(sql::create_admin_role());
+        self.run("set up the database postgres", &statements).await
+    }
+
+    /// The extensions of the connected database.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn extensions(&self) -> Result<Vec<String>, Error> {
+        let query = "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY 1";
+        self.texts("list the extensions", query, &[]).await
+    }
+}

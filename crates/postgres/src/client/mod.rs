@@ -1,0 +1,191 @@
+//! A connection to a server and the operations on it.
+
+mod databases;
+mod lookup;
+mod users;
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::task::JoinHandle;
+use tokio_postgres::NoTls;
+
+use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
+
+/// How long one statement may run and how long it may wait for a lock, in milliseconds.
+const SESSION_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=10000";
+
+/// Where and as whom to connect.
+#[derive(Clone)]
+pub struct ConnectOptions {
+    /// Host name or address.
+    pub host: String,
+    /// Port, normally 5432.
+    pub port: u16,
+    /// Login role.
+    pub user: RoleName,
+    /// Its password.
+    pub password: SecretString,
+    /// Database.
+    pub database: DatabaseName,
+    /// The longest time the connection may take to be ready.
+    pub timeout: Duration,
+}
+
+/// Why an operation did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answered in time.
+    #[error("cannot connect to PostgreSQL at {host}:{port}: no answer in time")]
+    Timeout {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// The server is not there or refused the login.
+    #[error("cannot connect to PostgreSQL at {host}:{port}, database {database}")]
+    Connect {
+        /// Host name or address.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Database.
+        database: DatabaseName,
+        /// The reason.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// A client asked for roles that do not exist.
+    #[error("cannot grant roles that do not exist: {0}; ask for existing roles")]
+    NoSuchRole(String),
+    /// A statement failed.
+    #[error("cannot {what}")]
+    Statement {
+        /// What the statement was for.
+        what: String,
+        /// The server's answer.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// The server's version is not understood.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+}
+
+impl Error {
+    /// Whether a later try may succeed without anybody's help.
+    ///
+    /// True when the server is away, starting or shutting down; false when it refused.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            Self::Connect { source, .. } | Self::Statement { source, .. } => {
+                source.code().is_none_or(|code| matches!(&code.code()[..2], "57" | "08" | "53"))
+            }
+            Self::NoSuchRole(_) | Self::Version(_) => false,
+        }
+    }
+}
+
+/// Who owns what is in a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The user is the database's only client: it takes over what earlier users left.
+    Sole,
+    /// Other clients use the database too: the user gets privileges only.
+    Shared,
+}
+
+/// A connection; dropping it closes it.
+pub struct Client {
+    inner: tokio_postgres::Client,
+    task: JoinHandle<()>,
+    options: ConnectOptions,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Client {
+    /// Connects; the connection is driven by a task of the running runtime.
+    ///
+    /// # Errors
+    /// When the server does not answer within the time or refuses the login.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(&options.host)
+            .port(options.port)
+            .user(options.user.as_str())
+            .password(options.password.expose_secret())
+            .dbname(options.database.as_str())
+            .application_name("charm")
+            .options(SESSION_OPTIONS);
+        let (host, port) = (options.host.clone(), options.port);
+        let Ok(answer) = tokio::time::timeout(options.timeout, config.connect(NoTls)).await else {
+            return Err(Error::Timeout { host, port });
+        };
+        let (inner, connection) = answer.map_err(|source| Error::Connect {
+            host,
+            port,
+            database: options.database.clone(),
+            source,
+        })?;
+        // An error on the connection comes back from the statement that waits for it.
+        let task = tokio::spawn(async move {
+            let _ended = connection.await;
+        });
+        Ok(Self { inner, task, options: options.clone() })
+    }
+
+    /// Connects to another database of the same server as the same user.
+    ///
+    /// # Errors
+    /// As for [`Client::connect`].
+    pub async fn in_database(&self, database: &DatabaseName) -> Result<Self, Error> {
+        Self::connect(&ConnectOptions { database: database.clone(), ..self.options.clone() }).await
+    }
+
+    /// The server's version.
+    ///
+    /// # Errors
+    /// When the server does not answer or its version is not understood.
+    pub async fn server_version(&self) -> Result<ServerVersion, Error> {
+        let rows = self.texts("read the server version", "SHOW server_version", &[]).await?;
+        Ok(rows.first().map(String::as_str).unwrap_or_default().parse()?)
+    }
+
+    /// The first column of all rows; NULLs are left out.
+    async fn texts(
+        &self,
+        what: &str,
+        query: &str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::Statement { what: what.to_owned(), source };
+        let rows = self.inner.query(query, parameters).await.map_err(failed)?;
+        rows.iter()
+            .filter_map(|row| row.try_get::<_, Option<String>>(0).map_err(failed).transpose())
+            .collect()
+    }
+
+    /// Runs all statements in one transaction.
+    async fn run(&self, what: &str, statements: &[String]) -> Result<(), Error> {
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.run_text(what, &statements.join(";\n")).await
+    }
+
+    /// Runs one statement outside a transaction, or several inside one.
+    async fn run_text(&self, what: &str, text: &str) -> Result<(), Error> {
+        self.inner
+            .batch_execute(text)
+            .await
+            .map_err(|source| Error::Statement { what: what.to_owned(), source })
+    }
+}

@@ -1,0 +1,18 @@
+//! Roles, databases and the lookup function: SQL text and the client that runs it.
+//!
+//! [`sql`] holds the statements as pure functions; [`Client`] runs them, each operation
+//! idempotent. Names are [`RoleName`] and [`DatabaseName`], checked when they are parsed,
+//! quoted when they are written. A password reaches the server only as a [`scram`] verifier.
+
+mod client;
+mod name;
+mod roles;
+pub mod scram;
+pub mod sql;
+mod version;
+
+pub use client::{Client, ConnectOptions, Error, Owner};
+pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
+pub use roles::{ACCESS_GROUPS, ExtraRoles, User};
+pub use scram::{Salt, Verifier};
+pub use version::{ServerVersion, VersionError};

@@ -1,0 +1,115 @@
+//! Statements on databases and what is in them.
+
+use crate::{DatabaseName, RoleName, quote_ident};
+
+/// Creates a database; PostgreSQL has no `IF NOT EXISTS` for it.
+pub fn create_database(name: &DatabaseName) -> String {
+    format!("CREATE DATABASE {}", name.quoted())
+}
+
+/// Closes a database to everybody and opens it to `users`.
+pub fn grant_database(name: &DatabaseName, users: &[RoleName]) -> Vec<String> {
+    let mut statements =
+        vec![format!("REVOKE ALL PRIVILEGES ON DATABASE {} FROM PUBLIC", name.quoted())];
+    for user in users {
+        let (name, user) = (name.quoted(), user.quoted());
+        statements.push(format!("GRANT ALL PRIVILEGES ON DATABASE {name} TO {user}"));
+    }
+    statements
+}
+
+/// Closes the database `postgres` to clients; `system_users` are those that exist.
+pub fn set_up_postgres_database(system_users: &[String]) -> Vec<String> {
+    let mut statements = vec![
+        "REVOKE ALL PRIVILEGES ON DATABASE \"postgres\" FROM PUBLIC".to_owned(),
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
+    ];
+    for user in system_users {
+        let user = quote_ident(user);
+        statements.push(format!("GRANT ALL PRIVILEGES ON DATABASE \"postgres\" TO {user}"));
+    }
+    statements
+}
+
+/// A query whose rows are the statements that make user `$1` the owner of what superusers
+/// own in the connected database: what an earlier user left behind.
+///
+/// Left out: the system's own schemas, members of extensions, and schemas with a lookup
+/// function, which must stay with a superuser.
+pub const TAKE_OWNERSHIP: &str = "\
+WITH spaces AS (
+  SELECT n.oid, n.nspname, n.nspowner FROM pg_catalog.pg_namespace n
+  WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_proc p
+    WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)
+), heirless AS (
+  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolname = 'pg_database_owner'
+), bound AS (
+  SELECT d.classid, d.objid, d.deptype FROM pg_catalog.pg_depend d WHERE d.deptype IN ('e', 'a', 'i')
+)
+SELECT pg_catalog.format('ALTER SCHEMA %I OWNER TO %I', s.nspname, $1::text)
+FROM spaces s WHERE s.nspowner IN (SELECT oid FROM heirless)
+  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_namespace'::regclass
+    AND b.objid = s.oid AND b.deptype = 'e')
+UNION ALL
+SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I', s.nspname, c.relname, $1::text)
+FROM pg_catalog.pg_class c JOIN spaces s ON s.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relowner IN (SELECT oid FROM heirless)
+  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_class'::regclass
+    AND b.objid = c.oid AND (b.deptype = 'e' OR c.relkind = 'S'))
+UNION ALL
+SELECT pg_catalog.format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $1::text)
+FROM pg_catalog.pg_proc p JOIN spaces s ON s.oid = p.pronamespace
+WHERE p.proowner IN (SELECT oid FROM heirless)
+  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_proc'::regclass
+    AND b.objid = p.oid AND b.deptype IN ('e', 'i'))
+UNION ALL
+SELECT pg_catalog.format('ALTER TYPE %I.%I OWNER TO %I', s.nspname, t.typname, $1::text)
+FROM pg_catalog.pg_type t JOIN spaces s ON s.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+WHERE t.typowner IN (SELECT oid FROM heirless) AND t.typtype IN ('c', 'd', 'e', 'r')
+  AND (t.typrelid = 0 OR c.relkind = 'c')
+  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_type'::regclass
+    AND b.objid = t.oid AND b.deptype = 'e')
+UNION ALL
+SELECT pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', l.oid, $1::text)
+FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner IN (SELECT oid FROM heirless)";
+
+/// A query whose rows are the statements that let user `$1` use everything in the connected
+/// database, which it shares with other clients.
+pub const GRANT_ON_OBJECTS: &str = "\
+SELECT pg_catalog.format(kind.statement, n.nspname, $1::text)
+FROM pg_catalog.pg_namespace n CROSS JOIN (VALUES
+  ('GRANT USAGE, CREATE ON SCHEMA %I TO %I'),
+  ('GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA %I TO %I'),
+  ('GRANT ALL PRIVILEGES ON ALL SEQUENCES IN SCHEMA %I TO %I'),
+  ('GRANT ALL PRIVILEGES ON ALL ROUTINES IN SCHEMA %I TO %I')) AS kind (statement)
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_proc p
+  WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_closed_before_it_is_opened() {
+        let name: DatabaseName = "shop \"b\"".parse().unwrap();
+        let users = ["relation_id_4".parse().unwrap(), "admin".parse().unwrap()];
+        let mut statements = vec![create_database(&name)];
+        statements.extend(grant_database(&name, &users));
+        insta::assert_snapshot!(statements.join("\n"), @r#"
+        CREATE DATABASE "shop ""b"""
+        REVOKE ALL PRIVILEGES ON DATABASE "shop ""b""" FROM PUBLIC
+        GRANT ALL PRIVILEGES ON DATABASE "shop ""b""" TO "relation_id_4"
+        GRANT ALL PRIVILEGES ON DATABASE "shop ""b""" TO "admin"
+        "#);
+    }
+
+    #[test]
+    fn the_queries_spare_the_lookup_function() {
+        let guard = format!("p.proname = '{}'", crate::sql::LOOKUP_FUNCTION);
+        assert!(TAKE_OWNERSHIP.contains(&guard));
+        assert!(GRANT_ON_OBJECTS.contains(&guard));
+    }
+}

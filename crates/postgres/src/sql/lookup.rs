@@ -1,0 +1,90 @@
+//! The function that tells a pooler the verifier of a role.
+
+use crate::{DatabaseName, RoleName, quote_literal};
+
+/// The function's name; its schema is named after the user who calls it.
+pub const LOOKUP_FUNCTION: &str = "get_auth";
+
+/// Whether a pooler may let superusers through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Superusers {
+    /// The lookup does not find them.
+    Hidden,
+    /// The lookup finds them, because a client asked for the role.
+    Shown,
+}
+
+/// Installs the lookup for `auth_user` in the connected database, named `database`.
+///
+/// The function runs with its owner's rights, so its search path is pinned, every name is
+/// qualified and only `auth_user` may call it. It does not tell about roles that may not
+/// log in, replicate or have expired, nor about `auth_user` itself.
+pub fn install_lookup(
+    database: &DatabaseName,
+    auth_user: &RoleName,
+    superusers: Superusers,
+) -> Vec<String> {
+    let user = auth_user.quoted();
+    let function = format!("{user}.{LOOKUP_FUNCTION}");
+    let body = lookup_body(auth_user, superusers);
+    vec![
+        format!("GRANT CONNECT ON DATABASE {} TO {user}", database.quoted()),
+        format!("CREATE SCHEMA IF NOT EXISTS {user}"),
+        format!("REVOKE ALL ON SCHEMA {user} FROM PUBLIC, {user}"),
+        format!("GRANT USAGE ON SCHEMA {user} TO {user}"),
+        format!("DROP FUNCTION IF EXISTS {function}(pg_catalog.text)"),
+        format!(
+            "CREATE FUNCTION {function}(wanted pg_catalog.text) \
+             RETURNS TABLE (username pg_catalog.text, password pg_catalog.text) \
+             LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {}",
+            quote_literal(&body)
+        ),
+        format!("REVOKE ALL ON FUNCTION {function}(pg_catalog.text) FROM PUBLIC, {user}"),
+        format!("GRANT EXECUTE ON FUNCTION {function}(pg_catalog.text) TO {user}"),
+    ]
+}
+
+fn lookup_body(auth_user: &RoleName, superusers: Superusers) -> String {
+    let hidden = match superusers {
+        Superusers::Hidden => " AND NOT a.rolsuper",
+        Superusers::Shown => "",
+    };
+    format!(
+        "SELECT a.rolname::pg_catalog.text, a.rolpassword FROM pg_catalog.pg_authid a \
+         WHERE a.rolname = $1 AND a.rolcanlogin AND NOT a.rolreplication{hidden} \
+         AND a.rolname <> {} \
+         AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())",
+        quote_literal(auth_user.as_str())
+    )
+}
+
+/// Takes the lookup for an existing `auth_user` out of the connected database.
+pub fn uninstall_lookup(auth_user: &RoleName) -> Vec<String> {
+    let user = auth_user.quoted();
+    vec![
+        format!("DROP FUNCTION IF EXISTS {user}.{LOOKUP_FUNCTION}(pg_catalog.text)"),
+        format!("DROP SCHEMA IF EXISTS {user} CASCADE"),
+        format!("DROP OWNED BY {user} CASCADE"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lookup_as_installed() {
+        let statements =
+            install_lookup(&"shop".parse().unwrap(), &"it's".parse().unwrap(), Superusers::Hidden);
+        insta::assert_snapshot!(statements.join("\n"), @r#"
+        GRANT CONNECT ON DATABASE "shop" TO "it's"
+        CREATE SCHEMA IF NOT EXISTS "it's"
+        REVOKE ALL ON SCHEMA "it's" FROM PUBLIC, "it's"
+        GRANT USAGE ON SCHEMA "it's" TO "it's"
+        DROP FUNCTION IF EXISTS "it's".get_auth(pg_catalog.text)
+        CREATE FUNCTION "it's".get_auth(wanted pg_catalog.text) RETURNS TABLE (username pg_catalog.text, password pg_catalog.text) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT a.rolname::pg_catalog.text, a.rolpassword FROM pg_catalog.pg_authid a WHERE a.rolname = $1 AND a.rolcanlogin AND NOT a.rolreplication AND NOT a.rolsuper AND a.rolname <> ''it''''s'' AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())'
+        REVOKE ALL ON FUNCTION "it's".get_auth(pg_catalog.text) FROM PUBLIC, "it's"
+        GRANT EXECUTE ON FUNCTION "it's".get_auth(pg_catalog.text) TO "it's"
+        "#);
+    }
+}

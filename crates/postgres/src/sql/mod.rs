@@ -1,0 +1,14 @@
+//! SQL text as pure functions: names are quoted here and nowhere else.
+
+mod databases;
+mod lookup;
+mod users;
+
+pub use databases::{
+    GRANT_ON_OBJECTS, TAKE_OWNERSHIP, create_database, grant_database, set_up_postgres_database,
+};
+pub use lookup::{LOOKUP_FUNCTION, Superusers, install_lookup, uninstall_lookup};
+pub use users::{
+    RoleState, SYSTEM_USERS, alter_user, create_access_groups, create_admin_role, create_user,
+    drop_owned, drop_user, forbid_login, user_changes,
+};

@@ -1,0 +1,189 @@
+//! Statements on roles.
+
+use crate::roles::ACCESS_GROUPS;
+use crate::{ExtraRoles, RoleName, Verifier, quote_ident, quote_literal};
+
+/// The charm's own users, in the order upstream lists them.
+pub const SYSTEM_USERS: [&str; 5] = ["backup", "replication", "rewind", "operator", "monitoring"];
+
+/// What the server says about a role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoleState {
+    /// It may log in and is not expired.
+    pub login: bool,
+    /// `SUPERUSER`.
+    pub superuser: bool,
+    /// `CREATEDB`.
+    pub create_db: bool,
+    /// `CREATEROLE`.
+    pub create_role: bool,
+    /// The roles it is a direct member of, sorted.
+    pub member_of: Vec<RoleName>,
+}
+
+/// Creates a login role.
+pub fn create_user(name: &RoleName, roles: &ExtraRoles, verifier: &Verifier) -> String {
+    let password = quote_literal(verifier.expose());
+    format!("CREATE ROLE {} LOGIN{} PASSWORD {password}", name.quoted(), attributes(roles))
+}
+
+/// Gives an existing role its attributes, and a new password when `verifier` is given.
+pub fn alter_user(name: &RoleName, roles: &ExtraRoles, verifier: Option<&Verifier>) -> String {
+    let password = verifier
+        .map(|verifier| format!(" PASSWORD {}", quote_literal(verifier.expose())))
+        .unwrap_or_default();
+    format!("ALTER ROLE {} LOGIN{}{password}", name.quoted(), attributes(roles))
+}
+
+fn attributes(roles: &ExtraRoles) -> String {
+    let word = |on: bool, word: &str| format!(" {}{word}", if on { "" } else { "NO" });
+    word(roles.superuser, "SUPERUSER")
+        + &word(roles.create_db, "CREATEDB")
+        + &word(roles.create_role, "CREATEROLE")
+}
+
+/// The statements that lead from `current` to `wanted`; empty when nothing differs.
+///
+/// `verifier` is given when the stored one does not fit the password.
+pub fn user_changes(
+    name: &RoleName,
+    current: Option<&RoleState>,
+    wanted: &ExtraRoles,
+    verifier: Option<&Verifier>,
+) -> Vec<String> {
+    let mut statements = Vec::new();
+    match (current, verifier) {
+        (None, Some(verifier)) => statements.push(create_user(name, wanted, verifier)),
+        (None, None) => {}
+        (Some(state), verifier) => {
+            let attributes = (state.login, state.superuser, state.create_db, state.create_role);
+            let expected = (true, wanted.superuser, wanted.create_db, wanted.create_role);
+            if verifier.is_some() || attributes != expected {
+                statements.push(alter_user(name, wanted, verifier));
+            }
+        }
+    }
+    let has = |role: &RoleName| current.is_some_and(|state| state.member_of.contains(role));
+    for role in wanted.member_of.iter().filter(|role| !has(role)) {
+        statements.push(format!("GRANT {} TO {}", role.quoted(), name.quoted()));
+    }
+    statements
+}
+
+/// Shuts a role out and ends its sessions, so that nothing of it changes any more.
+pub fn forbid_login(name: &RoleName) -> Vec<String> {
+    vec![
+        format!("ALTER ROLE {} NOLOGIN", name.quoted()),
+        format!(
+            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+             WHERE usename = {}",
+            quote_literal(name.as_str())
+        ),
+    ]
+}
+
+/// Hands what a role owns in the connected database to the connected user.
+pub fn drop_owned(name: &RoleName) -> Vec<String> {
+    vec![
+        format!("REASSIGN OWNED BY {} TO CURRENT_USER", name.quoted()),
+        format!("DROP OWNED BY {}", name.quoted()),
+    ]
+}
+
+/// Removes a role that owns nothing any more.
+pub fn drop_user(name: &RoleName) -> String {
+    format!("DROP ROLE IF EXISTS {}", name.quoted())
+}
+
+/// The missing groups among [`ACCESS_GROUPS`] and the memberships of the system users.
+///
+/// `present` are the names of all roles.
+pub fn create_access_groups(present: &[String]) -> Vec<String> {
+    let has = |name: &str| present.iter().any(|role| role == name);
+    let mut statements: Vec<String> = ACCESS_GROUPS
+        .iter()
+        .filter(|group| !has(group))
+        .map(|group| format!("CREATE ROLE {} NOLOGIN", quote_ident(group)))
+        .collect();
+    if !statements.is_empty() {
+        statements.extend(
+            SYSTEM_USERS
+                .iter()
+                .filter(|user| has(user))
+                .map(|user| format!("GRANT \"internal_access\" TO {}", quote_ident(user))),
+        );
+    }
+    statements
+}
+
+/// The role `admin`: reads and writes everything, logs in never.
+pub fn create_admin_role() -> Vec<String> {
+    vec![
+        "CREATE ROLE \"admin\" NOLOGIN".to_owned(),
+        "GRANT pg_read_all_data, pg_write_all_data TO \"admin\"".to_owned(),
+        "GRANT CONNECT ON DATABASE \"postgres\" TO \"admin\"".to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scram::verifier;
+    use proptest::prelude::*;
+
+    fn name(text: &str) -> RoleName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_new_user_gets_attributes_password_and_memberships() {
+        let wanted = ExtraRoles::parse("superuser,admin").unwrap();
+        let made = verifier("p", &[0; 16], 1);
+        let changes = user_changes(&name("relation_id_4"), None, &wanted, Some(&made));
+        insta::assert_snapshot!(changes.join("\n"), @r#"
+        CREATE ROLE "relation_id_4" LOGIN SUPERUSER CREATEDB NOCREATEROLE PASSWORD 'SCRAM-SHA-256$1:AAAAAAAAAAAAAAAAAAAAAA==$05CNKQsNFf+Va88Umu7sdwPc0+l5o2sJP2aVUq+FQrY=:XbzHQmsySdAqmPIwzTup2LtGI8aLeAOT6RPzCsinh5g='
+        GRANT "admin" TO "relation_id_4"
+        "#);
+    }
+
+    #[test]
+    fn a_user_that_is_as_wanted_gets_no_statement() {
+        let state = RoleState { login: true, create_db: true, ..RoleState::default() };
+        let wanted = ExtraRoles::parse("createdb").unwrap();
+        assert!(user_changes(&name("u"), Some(&state), &wanted, None).is_empty());
+    }
+
+    #[test]
+    fn a_user_that_was_shut_out_is_let_in_again() {
+        let changes =
+            user_changes(&name("u"), Some(&RoleState::default()), &ExtraRoles::default(), None);
+        assert_eq!(changes, ["ALTER ROLE \"u\" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"]);
+    }
+
+    #[test]
+    fn access_groups_are_made_once() {
+        let present: Vec<String> = ["operator", "replication"].map(str::to_owned).to_vec();
+        insta::assert_snapshot!(create_access_groups(&present).join("\n"), @r#"
+        CREATE ROLE "identity_access" NOLOGIN
+        CREATE ROLE "internal_access" NOLOGIN
+        CREATE ROLE "relation_access" NOLOGIN
+        GRANT "internal_access" TO "replication"
+        GRANT "internal_access" TO "operator"
+        "#);
+        let all: Vec<String> = ACCESS_GROUPS.map(str::to_owned).to_vec();
+        assert!(create_access_groups(&all).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn a_hostile_name_stays_inside_its_quotes(text in "[a\";' $-]{1,20}") {
+            let name = name(&text);
+            for statement in drop_owned(&name).into_iter().chain([drop_user(&name)]) {
+                prop_assert!(statement.contains(&name.quoted()));
+                let outside = statement.replacen(&name.quoted(), "", 1);
+                prop_assert!(!outside.contains('"'));
+                prop_assert!(!outside.contains(';'));
+            }
+        }
+    }
+}

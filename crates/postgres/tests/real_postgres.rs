@@ -1,0 +1,200 @@
+//! Every operation against a real PostgreSQL.
+
+// The exemption for tests does not reach functions outside #[test].
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod server;
+
+use postgres::sql::Superusers;
+use postgres::{Client, DatabaseName, ExtraRoles, Owner, RoleName, User};
+use server::{OPERATOR_PASSWORD, Server};
+
+fn role(name: &str) -> RoleName {
+    name.parse().unwrap()
+}
+
+fn database(name: &str) -> DatabaseName {
+    name.parse().unwrap()
+}
+
+fn user(name: &str, password: &str, roles: &str) -> User {
+    User {
+        name: role(name),
+        password: password.to_owned().into(),
+        salt: [3; 16],
+        roles: ExtraRoles::parse(roles).unwrap(),
+    }
+}
+
+async fn set_up(server: &Server) -> Client {
+    let client = server.operator().await;
+    client.ensure_access_groups().await.unwrap();
+    client.ensure_access_groups().await.unwrap();
+    client.set_up_postgres_database().await.unwrap();
+    client.set_up_postgres_database().await.unwrap();
+    client
+}
+
+#[tokio::test]
+async fn a_client_gets_its_database_and_nobody_elses() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    for _ in 0..2 {
+        client.ensure_user(&user("relation_id_4", "one", "")).await.unwrap();
+        client.ensure_user(&user("relation_id_5", "two", "")).await.unwrap();
+        let shop = database("shop");
+        client.ensure_database(&shop, &role("relation_id_4"), Owner::Sole).await.unwrap();
+        let farm = database("farm");
+        client.ensure_database(&farm, &role("relation_id_5"), Owner::Sole).await.unwrap();
+    }
+    let made = "CREATE TABLE t (id serial PRIMARY KEY, v text); INSERT INTO t (v) VALUES ('x')";
+    server.sql("relation_id_4", "one", "shop", made).await.unwrap();
+    for (user, password, database) in
+        [("relation_id_4", "one", "farm"), ("relation_id_5", "two", "postgres")]
+    {
+        let refused = server.sql(user, password, database, "SELECT 1").await.unwrap_err();
+        assert!(refused.contains("permission denied for database"), "{refused}");
+    }
+    let refused = server.sql("relation_id_4", "one", "shop", "CREATE DATABASE x").await;
+    assert_eq!(refused.unwrap_err(), "permission denied to create database");
+    assert!(client.server_version().await.unwrap().major >= 14);
+}
+
+#[tokio::test]
+async fn data_outlive_their_user_and_come_back_with_the_next() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let shop = database("shop");
+    client.ensure_user(&user("relation_id_4", "one", "")).await.unwrap();
+    client.ensure_database(&shop, &role("relation_id_4"), Owner::Sole).await.unwrap();
+    client.ensure_user(&user("pooler", "auth", "")).await.unwrap();
+    client.install_auth_function(&shop, &role("pooler"), Superusers::Hidden).await.unwrap();
+    let made = "CREATE TYPE mood AS ENUM ('good'); CREATE DOMAIN d AS text; \
+        CREATE TYPE pair AS (a int, b int); \
+        CREATE TABLE t (id serial PRIMARY KEY, k int GENERATED ALWAYS AS IDENTITY, v mood); \
+        INSERT INTO t (v) VALUES ('good'); CREATE VIEW w AS SELECT * FROM t; \
+        CREATE SEQUENCE own; CREATE SCHEMA \"S p\"; CREATE TABLE \"S p\".\"T b\" (); \
+        CREATE FUNCTION f(int, text) RETURNS int LANGUAGE sql AS 'SELECT $1'; \
+        CREATE PROCEDURE p() LANGUAGE sql AS ''; \
+        CREATE TABLE parts (i int) PARTITION BY LIST (i); \
+        CREATE TABLE part PARTITION OF parts FOR VALUES IN (1); \
+        CREATE MATERIALIZED VIEW m AS SELECT 1 AS one; SELECT lo_create(4711)";
+    server.sql("relation_id_4", "one", "shop", made).await.unwrap();
+
+    client.delete_user(&role("relation_id_4")).await.unwrap();
+    client.delete_user(&role("relation_id_4")).await.unwrap();
+    assert!(server.sql("relation_id_4", "one", "shop", "SELECT 1").await.is_err());
+
+    client.ensure_user(&user("relation_id_9", "nine", "")).await.unwrap();
+    client.ensure_database(&shop, &role("relation_id_9"), Owner::Sole).await.unwrap();
+    let used = "INSERT INTO t (v) VALUES ('good'); ALTER TABLE t ADD more int; \
+        DROP TABLE \"S p\".\"T b\"; DROP SCHEMA \"S p\"; ALTER TYPE mood ADD VALUE 'bad'; \
+        DROP FUNCTION f; DROP PROCEDURE p; DROP SEQUENCE own; DROP TABLE parts; DROP TYPE pair; \
+        DROP DOMAIN d; DROP MATERIALIZED VIEW m; SELECT lo_unlink(4711)";
+    server.sql("relation_id_9", "nine", "shop", used).await.unwrap();
+    let count = "SELECT count(*) FROM w";
+    assert_eq!(server.sql("relation_id_9", "nine", "shop", count).await.unwrap(), ["2"]);
+    let lookup = "SELECT * FROM pooler.get_auth('operator')";
+    assert!(server.sql("relation_id_9", "nine", "shop", lookup).await.is_err());
+    let owner = "SELECT proowner::regrole FROM pg_proc WHERE proname = 'get_auth'";
+    assert_eq!(server.sql("relation_id_9", "nine", "shop", owner).await.unwrap(), ["operator"]);
+}
+
+#[tokio::test]
+async fn two_clients_share_a_database() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let shop = database("shop");
+    client.ensure_user(&user("a", "one", "")).await.unwrap();
+    client.ensure_database(&shop, &role("a"), Owner::Sole).await.unwrap();
+    server.sql("a", "one", "shop", "CREATE TABLE t (v int)").await.unwrap();
+    client.ensure_user(&user("b", "two", "")).await.unwrap();
+    client.ensure_database(&shop, &role("b"), Owner::Shared).await.unwrap();
+    server.sql("b", "two", "shop", "INSERT INTO t VALUES (1); CREATE TABLE u ()").await.unwrap();
+    client.delete_user(&role("b")).await.unwrap();
+    assert_eq!(server.sql("a", "one", "shop", "SELECT count(*) FROM t").await.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn extra_roles_are_granted_and_unknown_ones_refused() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("boss", "one", "SUPERUSER")).await.unwrap();
+    client.ensure_user(&user("head", "two", "admin")).await.unwrap();
+    server.sql("boss", "one", "postgres", "CREATE ROLE made").await.unwrap();
+    server.sql("head", "two", "postgres", "CREATE DATABASE own").await.unwrap();
+    let refused = client.ensure_user(&user("c", "three", "nobody,admin")).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "cannot grant roles that do not exist: nobody; ask for existing roles"
+    );
+    client.ensure_user(&user("boss", "one", "")).await.unwrap();
+    assert!(server.sql("boss", "one", "postgres", "CREATE ROLE more").await.is_err());
+    client.delete_user(&role("head")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pooler_looks_up_ordinary_roles_only() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let (shop, pooler) = (database("shop"), role("pgbouncer \"auth\""));
+    client.ensure_user(&user(pooler.as_str(), "auth", "")).await.unwrap();
+    client.ensure_user(&user("app", "one", "")).await.unwrap();
+    client.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
+    client.ensure_database(&shop, &role("app"), Owner::Sole).await.unwrap();
+    let login = "CREATE ROLE group_only; CREATE ROLE copier LOGIN REPLICATION PASSWORD 'x'; \
+        CREATE ROLE late LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'";
+    server.sql("operator", OPERATOR_PASSWORD, "postgres", login).await.unwrap();
+    server.sql("app", "one", "shop", "DROP SCHEMA public CASCADE").await.unwrap();
+    for _ in 0..2 {
+        client.install_auth_function(&shop, &pooler, Superusers::Hidden).await.unwrap();
+    }
+    assert!(client.has_auth_function(&shop, &pooler).await.unwrap());
+    let find = async |wanted: &str| {
+        let schema = pooler.quoted();
+        let text = format!("SELECT password FROM {schema}.get_auth('{wanted}')");
+        server.sql(pooler.as_str(), "auth", "shop", &text).await.unwrap()
+    };
+    let found = find("app").await;
+    assert!(postgres::scram::matches(&found[0], "one"));
+    for hidden in ["boss", "operator", "copier", "late", "group_only", pooler.as_str(), "none"] {
+        assert!(find(hidden).await.is_empty(), "{hidden}");
+    }
+    client.install_auth_function(&shop, &pooler, Superusers::Shown).await.unwrap();
+    assert_eq!(find("boss").await.len(), 1);
+    for _ in 0..2 {
+        client.uninstall_auth_function(&shop, &pooler).await.unwrap();
+    }
+    assert!(!client.has_auth_function(&shop, &pooler).await.unwrap());
+    client.delete_user(&pooler).await.unwrap();
+}
+
+#[tokio::test]
+async fn passwords_never_reach_the_log() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("app", "first-secret", "")).await.unwrap();
+    client.ensure_user(&user("app", "second-secret", "")).await.unwrap();
+    client.set_password(&role("app"), &"third-secret".to_owned().into(), &[4; 16]).await.unwrap();
+    server.sql("app", "third-secret", "template1", "SELECT 1").await.unwrap();
+    let log = server.log();
+    assert!(log.contains("CREATE ROLE \"admin\""));
+    for hidden in ["first-secret", "second-secret", "third-secret", "SCRAM-SHA-256$"] {
+        assert!(!log.contains(hidden), "{hidden}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_names_are_names() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let hostile = "x\"; DROP ROLE admin; --'\\";
+    client.ensure_user(&user(hostile, "p'\"", "")).await.unwrap();
+    let name = database(hostile);
+    client.ensure_database(&name, &role(hostile), Owner::Sole).await.unwrap();
+    client.install_auth_function(&name, &role(hostile), Superusers::Hidden).await.unwrap();
+    server.sql(hostile, "p'\"", hostile, "CREATE TABLE public.t ()").await.unwrap();
+    client.uninstall_auth_function(&name, &role(hostile)).await.unwrap();
+    client.delete_user(&role(hostile)).await.unwrap();
+    assert!(client.role_exists(&role("admin")).await.unwrap());
+}

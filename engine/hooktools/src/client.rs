@@ -1,0 +1,258 @@
+//! The hook tool's own process: what it makes of its arguments before and after the engine.
+//!
+//! It runs in the charm's file system, so files are its business: [`prepare`] reads them
+//! into the request, and the answer's `--output` file is left to the caller to write.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::flags::{self, Parsed};
+use crate::secret_content::{BASE64, FILE};
+use crate::spec;
+use crate::wire::Request;
+
+/// Where a file's bytes come from: `-` is standard input.
+pub type ReadFile<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>;
+
+/// A request, and where its answer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// What the engine gets.
+    pub request: Request,
+    /// The file that gets standard output, when the code is 0.
+    pub output: Option<String>,
+}
+
+/// A call that the client cannot send. `Display` is what follows `ERROR ` on stderr.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A file that an argument names.
+    #[error("cannot read {path:?}: {source}")]
+    Read {
+        /// As it stands in the argument.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// `juju-exec` within a hook.
+    #[error("juju-exec cannot be called from within a hook: unset JUJU_CONTEXT_ID first")]
+    ExecInHook,
+    /// `juju-exec` without a unit or a command.
+    #[error("cannot run: write juju-exec [-u] <unit> <command>")]
+    ExecUsage,
+}
+
+/// Makes a tool's request: reads `--file` and `key#file=`, takes `--output` out.
+///
+/// Arguments that the tool would not understand go to the engine as they are, which says why.
+///
+/// # Errors
+/// `ClientError::Read`.
+pub fn prepare(mut request: Request, read: ReadFile) -> Result<Prepared, ClientError> {
+    let args = std::mem::take(&mut request.args);
+    let spec = spec::find(&request.tool);
+    let parsed = spec.and_then(|spec| flags::parse(&args, spec.flags).ok());
+    let parsed = parsed.filter(|parsed| !parsed.help);
+    let Some(parsed) = parsed.filter(|parsed| names_files(&request.tool, parsed)) else {
+        request.args = args;
+        return Ok(Prepared { request, output: None });
+    };
+    let output = parsed.text("output").map(str::to_owned);
+    if let Some(path) = parsed.text("file") {
+        request.stdin = Some(read_named(path, read)?);
+    }
+    for given in &parsed.flags {
+        match given.flag.long {
+            "output" => {}
+            "file" if given.value.is_empty() => {}
+            "file" => request.args.push("--file=-".to_owned()),
+            _ if given.by_letter && given.flag.takes == flags::Takes::Text => {
+                request.args.extend([given.typed(), given.value.to_owned()]);
+            }
+            _ if given.by_letter => request.args.push(given.typed()),
+            _ => request.args.push(format!("{}={}", given.typed(), given.value)),
+        }
+    }
+    request.args.push("--".to_owned());
+    let secret = takes_content(&request.tool);
+    for &arg in &parsed.rest {
+        let arg = if secret { inline_file(arg, read)? } else { Cow::Borrowed(arg) };
+        request.args.push(arg.into_owned());
+    }
+    Ok(Prepared { request, output })
+}
+
+fn takes_content(tool: &str) -> bool {
+    matches!(tool, "secret-add" | "secret-set")
+}
+
+/// Whether a call needs the charm's file system at all.
+fn names_files(tool: &str, parsed: &Parsed) -> bool {
+    let content = takes_content(tool) && parsed.rest.iter().any(|arg| file_argument(arg).is_some());
+    content || parsed.given("output").is_some() || parsed.given("file").is_some()
+}
+
+/// The key and the path of `key#file=path`.
+fn file_argument(arg: &str) -> Option<(&str, &str)> {
+    let (key, path) = arg.split_once('=')?;
+    Some((key.strip_suffix(FILE)?, path))
+}
+
+/// `key#file=path` with the content in the path's place; anything else as it is.
+fn inline_file<'a>(arg: &'a str, read: ReadFile) -> Result<Cow<'a, str>, ClientError> {
+    let Some((key, path)) = file_argument(arg) else { return Ok(Cow::Borrowed(arg)) };
+    let encoded = STANDARD.encode(read_named(path, read)?);
+    Ok(Cow::Owned(format!("{key}{BASE64}={encoded}")))
+}
+
+fn read_named(path: &str, read: ReadFile) -> Result<Vec<u8>, ClientError> {
+    read(path).map_err(|source| ClientError::Read { path: path.to_owned(), source })
+}
+
+/// Makes the request of `juju-exec -u <unit> <command>` and `juju-exec <unit> <command>`.
+///
+/// Words of the command are joined with spaces, for a shell.
+///
+/// # Errors
+/// `ClientError::ExecInHook` when there is a context, `ClientError::ExecUsage`.
+pub fn prepare_exec(
+    args: &[String],
+    dir: String,
+    context: Option<&str>,
+) -> Result<Request, ClientError> {
+    if context.is_some_and(|id| !id.is_empty()) {
+        return Err(ClientError::ExecInHook);
+    }
+    let mut words = args.iter().map(String::as_str).peekable();
+    let unit = match words.next().ok_or(ClientError::ExecUsage)? {
+        "-u" | "--unit" => words.next().ok_or(ClientError::ExecUsage)?,
+        word => match (word.strip_prefix("--unit="), word.strip_prefix("-u")) {
+            (Some(unit), _) | (None, Some(unit)) => unit,
+            _ if word.starts_with('-') => return Err(ClientError::ExecUsage),
+            _ => word,
+        },
+    };
+    words.next_if_eq(&"--");
+    let command = words.collect::<Vec<_>>().join(" ");
+    if unit.is_empty() || command.is_empty() {
+        return Err(ClientError::ExecUsage);
+    }
+    Ok(Request::exec(unit_of_tag(unit), command, dir))
+}
+
+/// `unit-pg-0` is `pg/0`; anything else is as it is.
+fn unit_of_tag(text: &str) -> String {
+    let tag = text.strip_prefix("unit-").filter(|_| !text.contains('/'));
+    match tag.and_then(|rest| rest.rsplit_once('-')) {
+        Some((app, number)) => format!("{app}/{number}"),
+        None => text.to_owned(),
+    }
+}
+
+/// Where a unit's agent listens, for callers that are told nothing else.
+pub fn default_socket(unit: &str) -> String {
+    format!("/var/lib/juju/agents/unit-{}/agent.socket", unit.replace('/', "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &[&str]) -> Vec<String> {
+        line.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    fn prepared(line: &[&str]) -> Result<Prepared, ClientError> {
+        let mut args = words(line);
+        let tool = args.remove(0);
+        let request = Request { tool, args, ..Request::default() };
+        prepare(request, &mut |path| match path {
+            "/missing" => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
+            other => Ok(format!("content of {other}").into_bytes()),
+        })
+    }
+
+    #[track_caller]
+    fn check(line: &[&str], args: &[&str], stdin: Option<&str>, output: Option<&str>) {
+        let got = prepared(line).unwrap();
+        assert_eq!(got.request.args, args, "{line:?}");
+        let text = got.request.stdin.map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(text.as_deref(), stdin, "{line:?}");
+        assert_eq!(got.output.as_deref(), output, "{line:?}");
+    }
+
+    #[test]
+    fn calls_without_files_go_as_they_are() {
+        check(&["relation-set", "-r", "1", "a=b"], &["-r", "1", "a=b"], None, None);
+        check(&["relation-set", "a#file=/x"], &["a#file=/x"], None, None);
+        check(&["status-set", "--", "active", "--file"], &["--", "active", "--file"], None, None);
+        check(&["is-leader", "--file", "x"], &["--file", "x"], None, None);
+        check(&["nope", "--output", "x"], &["--output", "x"], None, None);
+        check(
+            &["state-set", "--help", "--file", "/missing"],
+            &["--help", "--file", "/missing"],
+            None,
+            None,
+        );
+    }
+
+    #[test]
+    fn files_become_standard_input() {
+        let want: &[&str] = &["-r", "1", "--app=true", "--file=-", "--", "a=b"];
+        let stdin = Some("content of -");
+        check(&["relation-set", "-r", "1", "--app", "--file", "-", "a=b"], want, stdin, None);
+        let want: &[&str] = &["--file=-", "--"];
+        check(&["state-set", "--file=/x"], want, Some("content of /x"), None);
+        let error = prepared(&["state-set", "--file", "/missing"]).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read \"/missing\": "), "{error}");
+    }
+
+    #[test]
+    fn files_of_secret_keys_become_base64() {
+        let line = ["secret-add", "--label", "--file", "key#file=/x", "other=y=="];
+        let want: &[&str] =
+            &["--label=--file", "--", "key#base64=Y29udGVudCBvZiAveA==", "other=y=="];
+        check(&line, want, None, None);
+        assert!(prepared(&["secret-set", "id", "key#file=/missing"]).is_err());
+    }
+
+    #[test]
+    fn output_stays_with_the_client() {
+        let want: &[&str] = &["-r", "1", "--format=json", "--", "-", "app/0"];
+        let line = ["relation-get", "-r1", "-o", "/x", "-", "app/0", "--format", "json"];
+        check(&line, want, None, Some("/x"));
+        check(&["config-get", "-a", "--output=/x"], &["-a", "--"], None, Some("/x"));
+    }
+
+    #[track_caller]
+    fn check_exec(line: &[&str], want: Option<(&str, &str)>) {
+        let request = prepare_exec(&words(line), "/".into(), None).ok();
+        assert_eq!(request.as_ref().and_then(Request::as_exec), want, "{line:?}");
+    }
+
+    #[test]
+    fn exec_takes_a_unit_and_a_command() {
+        check_exec(&["-u", "pg/0", "a b"], Some(("pg/0", "a b")));
+        check_exec(&["pg/0", "ls", "-l"], Some(("pg/0", "ls -l")));
+        check_exec(&["pg/0", "--", "ls"], Some(("pg/0", "ls")));
+        check_exec(&["--unit=pg/0", "ls"], Some(("pg/0", "ls")));
+        check_exec(&["unit-pg-k8s-0", "ls"], Some(("pg-k8s/0", "ls")));
+        for bad in [&[][..], &["pg/0"], &["-u"], &["-u", "pg/0"], &["-x", "pg/0", "ls"]] {
+            check_exec(bad, None);
+        }
+        let within = prepare_exec(&words(&["pg/0", "ls"]), "/".into(), Some("x"));
+        assert!(matches!(within, Err(ClientError::ExecInHook)));
+        assert_eq!(default_socket("pg/0"), "/var/lib/juju/agents/unit-pg-0/agent.socket");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_arguments_are_prepared_or_refused(tool in 0..spec::TOOLS.len(), args: Vec<String>) {
+            let tool = spec::TOOLS[tool].to_owned();
+            let request = Request { tool, args, ..Request::default() };
+            let _ = prepare(request, &mut |_| Ok(Vec::new()));
+        }
+    }
+}

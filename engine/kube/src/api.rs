@@ -1,0 +1,199 @@
+//! One store, shared by the engine and the server.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::{
+    ApiError, Filter, Kind, PatchType, Preconditions, Scope, Selector, ServiceRoute, SnapshotError,
+    Store, StoreOptions,
+};
+
+/// Tells the time of creation of objects.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What an [`Api`] needs to know at its birth.
+#[derive(Clone)]
+pub struct ApiOptions {
+    /// What the store needs to know.
+    pub store: StoreOptions,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl ApiOptions {
+    /// Options with node ports 30000 to 32767 and a history of 2,000 changes.
+    pub fn new(cluster_ip_range: (Ipv4Addr, u32), seed: u64) -> ApiOptions {
+        let store =
+            StoreOptions { cluster_ip_range, node_ports: 30000..=32767, history_max: 2000, seed };
+        ApiOptions { store, clock: Arc::new(Timestamp::now) }
+    }
+}
+
+/// A handle on the objects; clones share them.
+#[derive(Clone)]
+pub struct Api {
+    store: Arc<Mutex<Store>>,
+    clock: Clock,
+    version: watch::Sender<u64>,
+}
+
+impl Api {
+    /// An API without objects.
+    pub fn new(options: ApiOptions) -> Api {
+        Api::over(Store::new(options.store), options.clock)
+    }
+
+    /// An API with the objects of a snapshot.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when the value is not a snapshot.
+    pub fn restore(options: ApiOptions, snapshot: Value) -> Result<Api, SnapshotError> {
+        Ok(Api::over(Store::restore(options.store, snapshot)?, options.clock))
+    }
+
+    fn over(store: Store, clock: Clock) -> Api {
+        let (version, _) = watch::channel(store.version());
+        Api { store: Arc::new(Mutex::new(store)), clock, version }
+    }
+
+    /// Everything but the history, for [`Api::restore`].
+    pub fn snapshot(&self) -> Value {
+        self.lock().snapshot()
+    }
+
+    /// Sees the version of the last change whenever there is one.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Creates `object` or replaces what has its name; its `metadata.name` must be set.
+    ///
+    /// # Errors
+    /// `BadRequest` and `Invalid`.
+    pub fn put(&self, kind: Kind, namespace: &str, object: &Value) -> Result<Value, ApiError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.change(|store, now| {
+            let stored = if store.get(kind, namespace, &name).is_ok() {
+                store.replace(kind, namespace, &name, object, Scope::Whole, now)
+            } else {
+                store.create(kind, namespace, object, Scope::Whole, now)
+            };
+            stored.map(|object| object.value().clone())
+        })
+    }
+
+    /// Creates an object or merges `object` into it; what `manager` applied before and no
+    /// longer mentions is taken back. Labels and annotations of others stay.
+    ///
+    /// # Errors
+    /// `BadRequest` and `Invalid`.
+    pub fn apply(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        manager: &str,
+        object: &Value,
+    ) -> Result<Value, ApiError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        self.change(|store, now| {
+            let (object, _) =
+                store.apply(kind, namespace, &name, manager, object, Scope::Whole, now)?;
+            Ok(object.value().clone())
+        })
+    }
+
+    /// Changes an object, status included; lists with a merge key (`conditions`,
+    /// `containers`, …) merge by it.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`, `BadRequest` and `Invalid`.
+    pub fn patch(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Value, ApiError> {
+        let strategic = PatchType::Strategic;
+        self.change(|store, now| {
+            let object = store.patch(kind, namespace, name, strategic, patch, Scope::Whole, now)?;
+            Ok(object.value().clone())
+        })
+    }
+
+    /// Sets the address at which a service of type `LoadBalancer` is reached from outside.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn set_ingress(
+        &self,
+        namespace: &str,
+        service: &str,
+        address: Ipv4Addr,
+    ) -> Result<(), ApiError> {
+        let ingress = json!([{ "ip": address.to_string() }]);
+        let patch = json!({ "status": { "loadBalancer": { "ingress": ingress } } });
+        self.patch(Kind::Service, namespace, service, &patch).map(drop)
+    }
+
+    /// One object.
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
+        self.lock().get(kind, namespace, name).ok().map(|object| object.value().clone())
+    }
+
+    /// The objects of a namespace whose labels fulfil `selector`.
+    pub fn list(&self, kind: Kind, namespace: &str, selector: &Selector) -> Vec<Value> {
+        let filter = Filter { selector: selector.clone(), ..Filter::all(kind, namespace) };
+        self.lock().list(&filter).items.iter().map(|object| object.value().clone()).collect()
+    }
+
+    /// Deletes an object and what it alone owned; `false`: there was none.
+    pub fn delete(&self, kind: Kind, namespace: &str, name: &str) -> bool {
+        let none = Preconditions::default();
+        self.change(|store, now| store.delete(kind, namespace, name, &none, now)).is_ok()
+    }
+
+    /// Deletes everything in a namespace.
+    pub fn delete_namespace(&self, namespace: &str) {
+        let kinds = [Kind::StatefulSet, Kind::Service, Kind::Pod, Kind::Endpoints];
+        self.change(|store, now| {
+            for kind in kinds {
+                store.delete_collection(&Filter::all(kind, namespace), now);
+            }
+        });
+    }
+
+    /// Deletes the endpoints that no service names; a fault to inject. The answer is how many.
+    pub fn delete_orphan_endpoints(&self, namespace: &str) -> usize {
+        self.change(|store, _| store.delete_orphan_endpoints(namespace))
+    }
+
+    /// The routes of all services.
+    pub fn service_routes(&self) -> Vec<ServiceRoute> {
+        self.lock().service_routes()
+    }
+
+    /// Reads under the lock.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Store) -> T) -> T {
+        read(&self.lock())
+    }
+
+    /// Changes under the lock and wakes the watchers if there was a change.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Store, Timestamp) -> T) -> T {
+        let now = (self.clock)();
+        let mut store = self.lock();
+        let answer = change(&mut store, now);
+        let version = store.version();
+        self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        // Every write leaves the store whole, so a panic elsewhere does not spoil it.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,36 @@
+//! The subset of the Kubernetes API that Patroni and the charms use.
+//!
+//! [`Store`] is the pure core: objects, versions, history. [`Api`] shares one store between
+//! the engine and [`serve`], which answers HTTP requests over TLS.
+
+mod access;
+mod address;
+mod api;
+mod discovery;
+mod endpoints;
+mod error;
+mod kind;
+mod merge;
+mod pki;
+mod request;
+mod respond;
+mod routes;
+mod selector;
+mod serve;
+mod snapshot;
+mod store;
+mod validate;
+mod watch;
+mod write;
+
+pub use access::{Authorize, Identity};
+pub use api::{Api, ApiOptions, Clock};
+pub use error::ApiError;
+pub use kind::Kind;
+pub use pki::{Authority, PkiError, ServerCertificate, ServerTls};
+pub use routes::{Protocol, RouteEndpoint, RoutePort, ServiceRoute};
+pub use selector::Selector;
+pub use serve::serve;
+pub use snapshot::SnapshotError;
+pub use store::{Filter, ListAnswer, Object, Store, StoreOptions};
+pub use write::{PatchType, Preconditions, Scope};

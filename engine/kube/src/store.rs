@@ -1,0 +1,292 @@
+//! The objects, their versions and the history of their changes. No I/O, no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::selector::Labels;
+use crate::{ApiError, Kind, Selector};
+
+/// What a store needs to know at its birth.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// First address and number of addresses for services.
+    pub cluster_ip_range: (Ipv4Addr, u32),
+    /// Ports for services of type `NodePort` and `LoadBalancer`.
+    pub node_ports: RangeInclusive<u16>,
+    /// How many changes are remembered for watches; older ones answer `410 Expired`.
+    pub history_max: usize,
+    /// Makes the uids of this store differ from another's.
+    pub seed: u64,
+}
+
+/// Names one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    pub(crate) kind: Kind,
+    /// Empty for objects outside namespaces.
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+}
+
+impl Key {
+    pub(crate) fn new(kind: Kind, namespace: &str, name: &str) -> Key {
+        let namespace = if kind.namespaced() { namespace.to_owned() } else { String::new() };
+        Key { kind, namespace, name: name.to_owned() }
+    }
+
+    pub(crate) fn not_found(&self) -> ApiError {
+        ApiError::NotFound { kind: self.kind, name: self.name.clone() }
+    }
+}
+
+/// What a watcher sees of an object: serialised once, shared by all watchers.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pub(crate) labels: Labels,
+    pub(crate) json: Box<str>,
+}
+
+/// A stored object; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Object {
+    value: Arc<Value>,
+    image: Arc<Image>,
+}
+
+impl Object {
+    pub(crate) fn new(value: Value) -> Object {
+        let json = value.to_string().into_boxed_str();
+        let image = Arc::new(Image { labels: labels(&value), json });
+        Object { value: Arc::new(value), image }
+    }
+
+    /// The whole object.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// The object as JSON text.
+    pub fn json(&self) -> &str {
+        &self.image.json
+    }
+
+    /// The labels.
+    pub fn labels(&self) -> &BTreeMap<String, String> {
+        &self.image.labels
+    }
+}
+
+/// The labels in an object.
+fn labels(value: &Value) -> Labels {
+    string_map(&value["metadata"]["labels"])
+}
+
+/// The text entries of a JSON map.
+pub(crate) fn string_map(map: &Value) -> Labels {
+    let entries = map.as_object().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// One change; `before` and `after` tell a creation from an update and a deletion.
+#[derive(Debug)]
+struct Change {
+    version: u64,
+    key: Key,
+    before: Option<Arc<Image>>,
+    after: Option<Arc<Image>>,
+}
+
+/// Which objects a list or a watch wants.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// The kind.
+    pub kind: Kind,
+    /// One namespace, or all.
+    pub namespace: Option<String>,
+    /// One name, or all.
+    pub name: Option<String>,
+    /// Requirements on the labels.
+    pub selector: Selector,
+}
+
+impl Filter {
+    /// All objects of `kind` in `namespace`.
+    pub fn all(kind: Kind, namespace: &str) -> Filter {
+        let namespace = kind.namespaced().then(|| namespace.to_owned());
+        Filter { kind, namespace, name: None, selector: Selector::default() }
+    }
+
+    fn concerns(&self, key: &Key) -> bool {
+        key.kind == self.kind
+            && self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+            && self.name.as_ref().is_none_or(|name| *name == key.name)
+    }
+}
+
+/// A list and the version at which it was taken.
+#[derive(Debug)]
+pub struct ListAnswer {
+    /// A watch from here misses nothing.
+    pub version: u64,
+    /// The objects, by namespace and name.
+    pub items: Vec<Object>,
+}
+
+/// The objects of all namespaces.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) options: StoreOptions,
+    pub(crate) version: u64,
+    pub(crate) objects: BTreeMap<Key, Object>,
+    /// What each field manager last applied.
+    pub(crate) applied: BTreeMap<Key, BTreeMap<String, Value>>,
+    history: VecDeque<Change>,
+    /// The history holds every change after this version.
+    oldest: u64,
+}
+
+impl Store {
+    /// An empty store.
+    pub fn new(options: StoreOptions) -> Store {
+        Store::at(options, 1)
+    }
+
+    /// An empty store whose history begins at `version`.
+    pub(crate) fn at(options: StoreOptions, version: u64) -> Store {
+        Store {
+            options,
+            version,
+            objects: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            history: VecDeque::new(),
+            oldest: version,
+        }
+    }
+
+    /// The version of the last change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// One object.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<&Object, ApiError> {
+        let key = Key::new(kind, namespace, name);
+        self.objects.get(&key).ok_or_else(|| key.not_found())
+    }
+
+    /// The objects that `filter` wants.
+    pub fn list(&self, filter: &Filter) -> ListAnswer {
+        let items = self.keys_of(filter.kind, filter.namespace.as_deref());
+        let items = items
+            .filter(|(key, object)| {
+                filter.concerns(key) && filter.selector.matches(object.labels())
+            })
+            .map(|(_, object)| object.clone())
+            .collect();
+        ListAnswer { version: self.version, items }
+    }
+
+    /// The objects of a kind, in one namespace or in all.
+    pub(crate) fn keys_of(
+        &self,
+        kind: Kind,
+        namespace: Option<&str>,
+    ) -> impl Iterator<Item = (&Key, &Object)> {
+        let first =
+            Key { kind, namespace: namespace.unwrap_or("").to_owned(), name: String::new() };
+        let namespace = namespace.map(str::to_owned);
+        self.objects.range(first..).take_while(move |(key, _)| {
+            key.kind == kind && namespace.as_ref().is_none_or(|wanted| *wanted == key.namespace)
+        })
+    }
+
+    /// The events after version `since`, at most `max` changes; the version reached is second.
+    ///
+    /// Each event is a line of JSON with `type` and `object`.
+    ///
+    /// # Errors
+    /// [`ApiError::Expired`] when the history does not reach back to `since`, or `since` is
+    /// from another life of this store.
+    pub fn events(
+        &self,
+        filter: &Filter,
+        since: u64,
+        max: usize,
+    ) -> Result<(Vec<String>, u64), ApiError> {
+        if since < self.oldest || since > self.version {
+            return Err(ApiError::Expired { asked: since, oldest: self.oldest });
+        }
+        let start = self.history.partition_point(|change| change.version <= since);
+        let mut reached = since;
+        let mut lines = Vec::new();
+        for change in self.history.range(start..).take(max) {
+            reached = change.version;
+            if filter.concerns(&change.key) {
+                lines.extend(line(change, &filter.selector));
+            }
+        }
+        Ok((lines, reached))
+    }
+
+    /// Stores `value` at a new version.
+    pub(crate) fn commit(&mut self, key: Key, mut value: Value) -> Object {
+        self.version += 1;
+        value["metadata"]["resourceVersion"] = Value::String(self.version.to_string());
+        let object = Object::new(value);
+        let before = self.objects.insert(key.clone(), object.clone()).map(|old| old.image);
+        let after = Some(object.image.clone());
+        self.remember(Change { version: self.version, key, before, after });
+        object
+    }
+
+    /// Takes an object away; the answer is the object as it was.
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Object> {
+        let object = self.objects.remove(key)?;
+        self.applied.remove(key);
+        self.version += 1;
+        let before = Some(object.image.clone());
+        self.remember(Change { version: self.version, key: key.clone(), before, after: None });
+        Some(object)
+    }
+
+    fn remember(&mut self, change: Change) {
+        self.history.push_back(change);
+        while self.history.len() > self.options.history_max {
+            if let Some(forgotten) = self.history.pop_front() {
+                self.oldest = forgotten.version;
+            }
+        }
+    }
+}
+
+/// The event of a change as a watcher with `selector` sees it.
+fn line(change: &Change, selector: &Selector) -> Option<String> {
+    let matching = |image: &&Arc<Image>| selector.matches(&image.labels);
+    let before = change.before.as_ref().filter(matching);
+    let after = change.after.as_ref().filter(matching);
+    match (before, after) {
+        (None, None) => None,
+        (None, Some(after)) => Some(event("ADDED", &after.json)),
+        (Some(_), Some(after)) => Some(event("MODIFIED", &after.json)),
+        (Some(before), None) => Some(event("DELETED", &at_version(&before.json, change.version))),
+    }
+}
+
+/// One line of a watch.
+pub(crate) fn event(kind: &str, json: &str) -> String {
+    format!("{{\"type\":\"{kind}\",\"object\":{json}}}\n")
+}
+
+/// A deleted object carries the version of its deletion.
+fn at_version(json: &str, version: u64) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(json) else { return json.to_owned() };
+    value["metadata"]["resourceVersion"] = Value::String(version.to_string());
+    value.to_string()
+}

@@ -1,0 +1,287 @@
+//! The API under test and a bare HTTP client for it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use http1::{Body, Method, Request};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use kube_api::{Api, ApiOptions, Authority, Authorize, Identity, ServerTls, StoreOptions, serve};
+use kubernetes::{Client, ClusterConfig};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub(crate) const MERGE: &str = "application/merge-patch+json";
+pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
+
+/// Nothing in these tests takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Tokens;
+
+impl Authorize for Tokens {
+    fn identify(&self, token: &str) -> Option<Identity> {
+        let trusted = match token {
+            "trusted" => true,
+            "untrusted" => false,
+            _ => return None,
+        };
+        Some(Identity { namespace: "lab".to_owned(), app: "pg".to_owned(), trusted })
+    }
+}
+
+/// A cluster and one token for it.
+pub(crate) struct Cluster {
+    host: String,
+    port: u16,
+    pub(crate) token: String,
+    ca_pem: String,
+    pub(crate) namespace: String,
+    /// The label of everything that this test makes.
+    pub(crate) rule: &'static str,
+    server: Option<(Api, tokio::task::JoinHandle<()>)>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some((_, server)) = &self.server {
+            server.abort();
+        }
+    }
+}
+
+impl Cluster {
+    /// The real cluster of the environment, else one of our own; without objects of `rule`.
+    pub(crate) async fn new(rule: &'static str) -> Cluster {
+        let env = |name: &str| std::env::var(format!("KUBE_CONTRACT_{name}")).ok();
+        let Some(host) = env("HOST") else { return Cluster::own(rule, 2000).await };
+        let cluster = Cluster {
+            host,
+            port: env("PORT").unwrap().parse().unwrap(),
+            token: env("TOKEN").unwrap(),
+            ca_pem: env("CA").unwrap(),
+            namespace: env("NAMESPACE").unwrap(),
+            rule,
+            server: None,
+        };
+        for plural in ["services", "pods", "endpoints"] {
+            let path = cluster.path(plural);
+            let list = cluster.get(&format!("{path}?labelSelector=contract={rule}")).await.1;
+            for item in list["items"].as_array().unwrap() {
+                let name = item["metadata"]["name"].as_str().unwrap();
+                cluster.send("DELETE", &format!("{path}/{name}"), "", None).await;
+            }
+        }
+        cluster
+    }
+
+    /// A cluster of our own that remembers `history_max` changes.
+    pub(crate) async fn own(rule: &'static str, history_max: usize) -> Cluster {
+        let mut options = ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 200), 7);
+        options.store = StoreOptions { history_max, ..options.store };
+        let api = Api::new(options);
+        let authority = Authority::generate().unwrap();
+        let certificate = authority.issue(&[IpAddr::from([127, 0, 0, 1])]).unwrap();
+        let tls = ServerTls::new(&certificate).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(serve(api.clone(), listener, tls, Arc::new(Tokens)));
+        Cluster {
+            host: "127.0.0.1".to_owned(),
+            port,
+            token: "trusted".to_owned(),
+            ca_pem: authority.cert_pem().to_owned(),
+            namespace: "lab".to_owned(),
+            rule,
+            server: Some((api, server)),
+        }
+    }
+
+    /// The engine's handle; only on a cluster of our own.
+    pub(crate) fn api(&self) -> &Api {
+        &self.server.as_ref().unwrap().0
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// The client that charms use.
+    pub(crate) fn client(&self) -> Client {
+        let config = ClusterConfig {
+            host: self.host.clone(),
+            port: self.port,
+            token: SecretString::from(self.token.as_str()),
+            ca_pem: self.ca_pem.clone(),
+            namespace: self.namespace.clone(),
+        };
+        Client::new(config).unwrap()
+    }
+
+    /// The path of all objects of a kind.
+    pub(crate) fn path(&self, plural: &str) -> String {
+        format!("/api/v1/namespaces/{}/{plural}", self.namespace)
+    }
+
+    /// A body with the name, the label of this test and more labels.
+    pub(crate) fn body(&self, name: &str, labels: Value) -> Value {
+        let mut body = json!({ "metadata": { "name": name, "labels": labels } });
+        body["metadata"]["labels"]["contract"] = json!(self.rule);
+        body
+    }
+
+    /// A pod that no scheduler takes.
+    pub(crate) fn pod(&self, name: &str, labels: Value) -> Value {
+        let mut pod = self.body(name, labels);
+        let container = json!({ "name": "c", "image": "none.invalid/none" });
+        pod["spec"] = json!({ "schedulerName": "none", "containers": [container] });
+        pod
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        self.send("GET", path, "", None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        // Patroni names no content type.
+        self.send("POST", path, "", Some(body.to_string())).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, kind: &str, body: &Value) -> (u16, Value) {
+        self.send("PATCH", path, kind, Some(body.to_string())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (u16, Value) {
+        self.send("DELETE", path, "", None).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: Option<String>,
+    ) -> (u16, Value) {
+        let request = self.request(method, path, content_type, body.unwrap_or_default());
+        let answer = http1::send(self.connect().await, request);
+        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        (answer.status.as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// A watch of `plural` from `version` on, for objects of this test.
+    pub(crate) async fn watch(&self, plural: &str, selector: &str, version: &str) -> Watch {
+        let selector = [format!("contract={}", self.rule), selector.to_owned()];
+        let selector = selector.join(",").replace('=', "%3D").replace(',', "%2C");
+        self.watch_path(&format!(
+            "{}?labelSelector={selector}&watch=True&resourceVersion={version}",
+            self.path(plural)
+        ))
+        .await
+    }
+
+    pub(crate) async fn watch_path(&self, path: &str) -> Watch {
+        let stream = TokioIo::new(self.connect().await);
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake::<_, Body>(stream).await.unwrap();
+        let connection = tokio::spawn(async move { drop(connection.await) });
+        let request = self.request("GET", path, "", String::new());
+        let response = sender.send_request(request).await.unwrap();
+        let headers = response.headers();
+        assert_eq!(headers[http1::header::TRANSFER_ENCODING], "chunked");
+        Watch { incoming: response.into_body(), text: String::new(), connection, _sender: sender }
+    }
+
+    /// The version of a list taken now.
+    pub(crate) async fn version(&self, plural: &str) -> String {
+        let (_, list) = self.get(&self.path(plural)).await;
+        list["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
+    }
+
+    async fn connect(&self) -> TlsStream<TcpStream> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.unwrap();
+        let name = ServerName::try_from(self.host.clone()).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    fn request(&self, method: &str, path: &str, kind: &str, body: String) -> Request<Body> {
+        let mut request = Request::builder()
+            .method(Method::from_bytes(method.as_bytes()).unwrap())
+            .uri(path)
+            .header("host", format!("{}:{}", self.host, self.port))
+            .header("authorization", format!("Bearer {}", self.token));
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        request.body(Body::from(body)).unwrap()
+    }
+}
+
+/// An open watch.
+pub(crate) struct Watch {
+    incoming: Incoming,
+    text: String,
+    connection: tokio::task::JoinHandle<()>,
+    _sender: hyper::client::conn::http1::SendRequest<Body>,
+}
+
+impl Watch {
+    /// The next event; none when the server ended the watch.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some((line, rest)) = self.text.split_once('\n') {
+                let event = serde_json::from_str(line).unwrap();
+                self.text = rest.to_owned();
+                return Some(event);
+            }
+            let frame = tokio::time::timeout(PATIENCE, self.incoming.frame()).await.unwrap()?;
+            let data = frame.unwrap().into_data().unwrap();
+            self.text.push_str(std::str::from_utf8(&data).unwrap());
+        }
+    }
+
+    /// The next event's type and object's name.
+    pub(crate) async fn brief(&mut self) -> (String, String) {
+        let event = self.next().await.unwrap();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(
+        &mut self,
+        kind: &'static str,
+        name: &'static str,
+    ) -> impl Future<Output = ()> + '_ {
+        let place = std::panic::Location::caller();
+        async move {
+            let expected = (kind.to_owned(), name.to_owned());
+            assert_eq!(self.brief().await, expected, "at {place}");
+        }
+    }
+
+    /// Cuts the connection as Patroni does, without a farewell.
+    pub(crate) fn cut(self) {
+        self.connection.abort();
+    }
+}

@@ -1,0 +1,156 @@
+//! Creating, reading, replacing and deleting objects.
+
+use kubernetes::{Resource, label_selector};
+use serde_json::json;
+
+use crate::cluster::Cluster;
+
+#[tokio::test]
+async fn an_object_without_type_is_stored_with_it() {
+    let cluster = Cluster::new("create").await;
+    let path = cluster.path("endpoints");
+    let (code, created) = cluster.post(&path, &cluster.body("lock", json!({}))).await;
+    assert_eq!(code, 201);
+    assert_eq!((&created["kind"], &created["apiVersion"]), (&json!("Endpoints"), &json!("v1")));
+    let metadata = &created["metadata"];
+    assert_eq!(metadata["namespace"], cluster.namespace.as_str());
+    assert!(metadata["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap() > 0);
+    assert_eq!(metadata["uid"].as_str().unwrap().len(), 36);
+    assert!(metadata["creationTimestamp"].as_str().unwrap().ends_with('Z'));
+    let (code, read) = cluster.get(&format!("{path}/lock")).await;
+    assert_eq!((code, read), (200, created));
+}
+
+#[tokio::test]
+async fn what_is_missing_or_there_is_said_in_a_status() {
+    let cluster = Cluster::new("status").await;
+    let path = cluster.path("endpoints");
+    let (code, status) = cluster.get(&format!("{path}/no-such")).await;
+    assert_eq!((code, &status["reason"]), (404, &json!("NotFound")));
+    assert_eq!(status["message"], "endpoints \"no-such\" not found");
+    assert_eq!((&status["kind"], &status["code"]), (&json!("Status"), &json!(404)));
+
+    let body = cluster.body("twice", json!({}));
+    cluster.post(&path, &body).await;
+    let (code, status) = cluster.post(&path, &body).await;
+    assert_eq!((code, &status["reason"]), (409, &json!("AlreadyExists")));
+    assert_eq!(status["message"], "endpoints \"twice\" already exists");
+
+    let (code, status) = cluster.get("/api/v1/namespaces/lab/no-such-kind").await;
+    assert!([403, 404].contains(&code), "{status}");
+}
+
+#[tokio::test]
+async fn bad_bodies_are_refused() {
+    let cluster = Cluster::new("bad").await;
+    let path = cluster.path("endpoints");
+    for body in ["", "{", "[]", "{}", "7"] {
+        let (code, status) = cluster.send("POST", &path, "", Some(body.to_owned())).await;
+        assert!([400, 422].contains(&code), "{body} {status}");
+    }
+    let mut number = cluster.body("number", json!({}));
+    number["metadata"]["annotations"] = json!({ "ttl": 30 });
+    assert_eq!(cluster.post(&path, &number).await.0, 400);
+    let upper = cluster.body("Upper", json!({}));
+    assert_eq!(cluster.post(&path, &upper).await.0, 422);
+    let label = cluster.body("label", json!({ "a": "not a label" }));
+    assert_eq!(cluster.post(&path, &label).await.0, 422);
+    let mut elsewhere = cluster.body("elsewhere", json!({}));
+    elsewhere["metadata"]["namespace"] = json!("another");
+    assert_eq!(cluster.post(&path, &elsewhere).await.0, 400);
+}
+
+#[tokio::test]
+async fn lists_select_by_labels() {
+    let cluster = Cluster::new("select").await;
+    let path = cluster.path("endpoints");
+    for (name, role) in [("a", "primary"), ("b", "replica"), ("c", "replica")] {
+        cluster
+            .post(&path, &cluster.body(&format!("select-{name}"), json!({ "role": role })))
+            .await;
+    }
+    let client = cluster.client();
+    for (selector, expected) in [
+        (label_selector(&[("contract", "select"), ("role", "replica")]), "select-b select-c"),
+        ("contract=select,role!=replica".to_owned(), "select-a"),
+        ("contract=select,role in (primary,standby)".to_owned(), "select-a"),
+        ("contract=select,!role".to_owned(), ""),
+    ] {
+        let items = client.list(Resource::Endpoints, &selector).await.unwrap();
+        let names: Vec<_> =
+            items.iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect();
+        assert_eq!(names.join(" "), expected, "{selector}");
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_must_know_the_version() {
+    let cluster = Cluster::new("replace").await;
+    let path = cluster.path("endpoints");
+    let (_, first) = cluster.post(&path, &cluster.body("replaced", json!({}))).await;
+    let path = format!("{path}/replaced");
+    let mut second = first.clone();
+    second["metadata"]["annotations"] = json!({ "a": "1" });
+    let (code, stored) = cluster.send("PUT", &path, "", Some(second.to_string())).await;
+    assert_eq!((code, &stored["metadata"]["annotations"]["a"]), (200, &json!("1")));
+    assert_eq!(stored["metadata"]["uid"], first["metadata"]["uid"]);
+    let (code, status) = cluster.send("PUT", &path, "", Some(second.to_string())).await;
+    assert_eq!((code, &status["reason"]), (409, &json!("Conflict")));
+}
+
+#[tokio::test]
+async fn deletion_is_final_and_names_its_condition() {
+    let cluster = Cluster::new("delete").await;
+    let path = cluster.path("endpoints");
+    let (_, object) = cluster.post(&path, &cluster.body("gone", json!({}))).await;
+    let one = format!("{path}/gone");
+    let stale = json!({ "preconditions": { "uid": "another" } });
+    let (code, _) = cluster.send("DELETE", &one, "application/json", Some(stale.to_string())).await;
+    assert_eq!(code, 409);
+    assert_eq!(cluster.delete(&one).await.0, 200);
+    assert_eq!(cluster.get(&one).await.0, 404);
+    assert_eq!(cluster.delete(&one).await.0, 404);
+    cluster.client().delete(Resource::Endpoints, "gone").await.unwrap();
+    let (_, again) = cluster.post(&path, &cluster.body("gone", json!({}))).await;
+    assert_ne!(again["metadata"]["uid"], object["metadata"]["uid"]);
+}
+
+#[tokio::test]
+async fn a_collection_is_deleted_by_labels() {
+    let cluster = Cluster::new("collection").await;
+    let path = cluster.path("endpoints");
+    for (name, scope) in [("x", "old"), ("y", "old"), ("z", "new")] {
+        let body = cluster.body(&format!("collection-{name}"), json!({ "scope": scope }));
+        cluster.post(&path, &body).await;
+    }
+    let selected = format!("{path}?labelSelector=contract%3Dcollection%2Cscope%3Dold");
+    assert_eq!(cluster.delete(&selected).await.0, 200);
+    let (_, left) = cluster.get(&format!("{path}?labelSelector=contract%3Dcollection")).await;
+    let left = left["items"].as_array().unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["metadata"]["name"], "collection-z");
+}
+
+#[tokio::test]
+async fn what_an_owner_alone_owned_goes_with_it() {
+    let cluster = Cluster::own("owner", 100).await;
+    let api = cluster.api();
+    let set = json!({ "metadata": { "name": "pg" } });
+    let set = api.put(kube_api::Kind::StatefulSet, "lab", &set).unwrap();
+    let mut body = cluster.body("pg-primary", json!({}));
+    body["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pg",
+        "uid": set["metadata"]["uid"],
+    }]);
+    body["spec"] = json!({ "selector": { "role": "primary" }, "ports": [{ "port": 5432 }] });
+    cluster.post(&cluster.path("services"), &body).await;
+    cluster.post(&cluster.path("endpoints"), &cluster.body("patroni-pg", json!({}))).await;
+    assert_eq!(cluster.get(&format!("{}/pg-primary", cluster.path("endpoints"))).await.0, 200);
+    let path = "/apis/apps/v1/namespaces/lab/statefulsets/pg";
+    assert_eq!(cluster.delete(path).await.0, 200);
+    for plural in ["services", "endpoints"] {
+        let path = format!("{}/pg-primary", cluster.path(plural));
+        assert_eq!(cluster.get(&path).await.0, 404, "{plural}");
+    }
+    assert_eq!(cluster.get(&format!("{}/patroni-pg", cluster.path("endpoints"))).await.0, 200);
+}

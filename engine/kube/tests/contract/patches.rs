@@ -1,0 +1,133 @@
+//! Merge, strategic merge and server-side apply.
+
+use kubernetes::{Resource, Service, ServiceType};
+use serde_json::json;
+
+use crate::cluster::{APPLY, Cluster, MERGE, STRATEGIC};
+
+#[tokio::test]
+async fn nulls_delete_keys_and_lists_are_replaced_whole() {
+    let cluster = Cluster::new("merge").await;
+    let mut body = cluster.body("merged", json!({}));
+    body["metadata"]["annotations"] = json!({ "leader": "a", "ttl": "30" });
+    let address = |ip: &str| json!({ "addresses": [{ "ip": ip }], "ports": [{ "port": 5432 }] });
+    body["subsets"] = json!([address("10.1.0.1"), address("10.1.0.2")]);
+    let path = cluster.path("endpoints");
+    cluster.post(&path, &body).await;
+    let path = format!("{path}/merged");
+    for kind in [STRATEGIC, MERGE] {
+        let patch = json!({
+            "metadata": { "annotations": { "leader": null, "optime": kind.len().to_string() } },
+            "subsets": [address("10.1.0.3")],
+        });
+        let (code, merged) = cluster.patch(&path, kind, &patch).await;
+        assert_eq!(code, 200, "{merged}");
+        let annotations = json!({ "ttl": "30", "optime": kind.len().to_string() });
+        assert_eq!(merged["metadata"]["annotations"], annotations);
+        assert_eq!(merged["subsets"].as_array().unwrap().len(), 1);
+        assert_eq!(merged["subsets"][0]["addresses"][0]["ip"], "10.1.0.3");
+    }
+    let (_, emptied) = cluster.patch(&path, STRATEGIC, &json!({ "subsets": [] })).await;
+    assert!(emptied["subsets"].as_array().is_none_or(Vec::is_empty));
+}
+
+#[tokio::test]
+async fn a_stale_version_is_a_conflict() {
+    let cluster = Cluster::new("stale").await;
+    let path = cluster.path("endpoints");
+    let (_, first) = cluster.post(&path, &cluster.body("stale", json!({}))).await;
+    let path = format!("{path}/stale");
+    let version = &first["metadata"]["resourceVersion"];
+    let patch = |leader: &str| {
+        let annotations = json!({ "leader": leader });
+        json!({ "metadata": { "resourceVersion": version, "annotations": annotations } })
+    };
+    let (code, won) = cluster.patch(&path, STRATEGIC, &patch("a")).await;
+    assert_eq!(code, 200);
+    assert_ne!(&won["metadata"]["resourceVersion"], version);
+    let (code, lost) = cluster.patch(&path, STRATEGIC, &patch("b")).await;
+    assert_eq!((code, &lost["reason"]), (409, &json!("Conflict")));
+    assert_eq!(
+        lost["message"],
+        "Operation cannot be fulfilled on endpoints \"stale\": the object has been modified; \
+         please apply your changes to the latest version and try again"
+    );
+    let (_, now) = cluster.get(&path).await;
+    assert_eq!(now["metadata"]["annotations"]["leader"], "a");
+    let error = cluster.client().patch_merge(Resource::Endpoints, "stale", &patch("c")).await;
+    assert!(error.unwrap_err().is_conflict());
+}
+
+#[tokio::test]
+async fn a_patch_of_nothing_is_not_found_and_one_of_no_known_type_is_refused() {
+    let cluster = Cluster::new("patch-missing").await;
+    let path = format!("{}/never-made", cluster.path("endpoints"));
+    assert_eq!(cluster.patch(&path, STRATEGIC, &json!({})).await.0, 404);
+    assert_eq!(cluster.patch(&path, "text/plain", &json!({})).await.0, 415);
+}
+
+#[tokio::test]
+async fn an_unchanged_object_keeps_its_version() {
+    let cluster = Cluster::new("unchanged").await;
+    let path = cluster.path("endpoints");
+    let (_, first) = cluster.post(&path, &cluster.body("same", json!({ "a": "b" }))).await;
+    let patch = json!({ "metadata": { "labels": { "a": "b", "role": null } } });
+    let (code, second) = cluster.patch(&format!("{path}/same"), STRATEGIC, &patch).await;
+    assert_eq!((code, second), (200, first));
+}
+
+#[tokio::test]
+async fn apply_creates_then_merges_then_takes_back() {
+    let cluster = Cluster::new("apply").await;
+    let client = cluster.client();
+    let service = Service::new("applied")
+        .label("contract", "apply")
+        .selects("role", "primary")
+        .port("database", 5432);
+    let annotations = |key: &str| [(key.to_owned(), "1".to_owned())].into();
+    let first = service.clone().annotations(annotations("old")).to_value();
+    let created = client.apply(Resource::Services, "applied", "pg", &first).await.unwrap();
+    assert_eq!(created["spec"]["type"], "ClusterIP");
+
+    let others = json!({ "metadata": { "annotations": { "other": "kept" } } });
+    client.patch_merge(Resource::Services, "applied", &others).await.unwrap();
+    let second =
+        service.annotations(annotations("new")).service_type(ServiceType::NodePort).to_value();
+    let changed = client.apply(Resource::Services, "applied", "pg", &second).await.unwrap();
+    assert_eq!(changed["metadata"]["annotations"], json!({ "new": "1", "other": "kept" }));
+    assert_eq!(changed["spec"]["type"], "NodePort");
+    assert_eq!(changed["spec"]["clusterIP"], created["spec"]["clusterIP"]);
+    let again = client.apply(Resource::Services, "applied", "pg", &second).await.unwrap();
+    assert_eq!(again["metadata"]["resourceVersion"], changed["metadata"]["resourceVersion"]);
+}
+
+#[tokio::test]
+async fn apply_takes_yaml_and_wants_a_manager_and_a_type() {
+    let cluster = Cluster::new("yaml").await;
+    let path = format!("{}/yaml", cluster.path("endpoints"));
+    let yaml =
+        "apiVersion: v1\nkind: Endpoints\nmetadata:\n  name: yaml\n  labels:\n    contract: yaml\n";
+    let managed = format!("{path}?fieldManager=m&force=true");
+    let (code, made) = cluster.send("PATCH", &managed, APPLY, Some(yaml.to_owned())).await;
+    assert_eq!(code, 201, "{made}");
+    let (code, same) = cluster.send("PATCH", &managed, APPLY, Some(yaml.to_owned())).await;
+    assert_eq!((code, &same["metadata"]["uid"]), (200, &made["metadata"]["uid"]));
+    let (code, _) = cluster.send("PATCH", &path, APPLY, Some(yaml.to_owned())).await;
+    assert!([400, 422].contains(&code));
+    assert_eq!(cluster.patch(&managed, APPLY, &json!({ "metadata": {} })).await.0, 400);
+}
+
+#[tokio::test]
+async fn the_status_has_its_own_path() {
+    let cluster = Cluster::new("substatus").await;
+    let pods = cluster.path("pods");
+    cluster.post(&pods, &cluster.pod("with-status", json!({}))).await;
+    let path = format!("{pods}/with-status");
+    let patch =
+        json!({ "metadata": { "labels": { "role": "x" } }, "status": { "podIP": "10.1.0.9" } });
+    let (_, main) = cluster.patch(&path, STRATEGIC, &patch).await;
+    assert_eq!(main["metadata"]["labels"]["role"], "x");
+    assert!(main["status"]["podIP"].is_null());
+    let (code, status) = cluster.patch(&format!("{path}/status"), STRATEGIC, &patch).await;
+    assert_eq!((code, &status["status"]["podIP"]), (200, &json!("10.1.0.9")));
+}

@@ -1,0 +1,156 @@
+//! Lists and watches without gaps.
+
+use kube_api::{Api, ApiOptions, Kind};
+use serde_json::json;
+
+use crate::cluster::{Cluster, STRATEGIC};
+
+#[tokio::test]
+async fn a_watch_misses_nothing_since_its_list() {
+    let cluster = Cluster::new("gap").await;
+    let path = cluster.path("endpoints");
+    cluster.post(&path, &cluster.body("gap-a", json!({}))).await;
+    let version = cluster.version("endpoints").await;
+    cluster.post(&path, &cluster.body("gap-b", json!({}))).await;
+    let patch = json!({ "metadata": { "annotations": { "x": "1" } } });
+    cluster.patch(&format!("{path}/gap-a"), STRATEGIC, &patch).await;
+    let mut watch = cluster.watch("endpoints", "", &version).await;
+    watch.expect("ADDED", "gap-b").await;
+    watch.expect("MODIFIED", "gap-a").await;
+    let (_, before) = cluster.get(&format!("{path}/gap-b")).await;
+    cluster.delete(&format!("{path}/gap-b")).await;
+    let deleted = watch.next().await.unwrap();
+    assert_eq!(deleted["type"], "DELETED");
+    let number = |object: &serde_json::Value| {
+        object["metadata"]["resourceVersion"].as_str().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(number(&deleted["object"]) > number(&before));
+}
+
+#[tokio::test]
+async fn a_watch_sees_labels_come_and_go() {
+    let cluster = Cluster::new("labels").await;
+    let path = cluster.path("pods");
+    let version = cluster.version("pods").await;
+    let mut watch = cluster.watch("pods", "application=patroni", &version).await;
+    cluster.post(&path, &cluster.pod("labels-0", json!({}))).await;
+    let one = format!("{path}/labels-0");
+    let label =
+        |value: serde_json::Value| json!({ "metadata": { "labels": { "application": value } } });
+    cluster.patch(&one, STRATEGIC, &label(json!("patroni"))).await;
+    watch.expect("ADDED", "labels-0").await;
+    cluster.patch(&one, STRATEGIC, &json!({ "metadata": { "annotations": { "s": "1" } } })).await;
+    watch.expect("MODIFIED", "labels-0").await;
+    let (_, last) = cluster.patch(&one, STRATEGIC, &label(json!(null))).await;
+    let gone = watch.next().await.unwrap();
+    assert_eq!(gone["type"], "DELETED");
+    let version = &last["metadata"]["resourceVersion"];
+    assert_eq!(&gone["object"]["metadata"]["resourceVersion"], version);
+    // Its deletion is no news to this watch.
+    cluster.delete(&format!("{one}?gracePeriodSeconds=0")).await;
+    cluster.post(&path, &cluster.pod("labels-1", json!({ "application": "patroni" }))).await;
+    watch.expect("ADDED", "labels-1").await;
+}
+
+#[tokio::test]
+async fn a_watch_from_nowhere_begins_with_what_there_is() {
+    let cluster = Cluster::new("nowhere").await;
+    let path = cluster.path("endpoints");
+    cluster.post(&path, &cluster.body("nowhere-a", json!({}))).await;
+    let mut watch =
+        cluster.watch_path(&format!("{path}?watch=true&labelSelector=contract%3Dnowhere")).await;
+    watch.expect("ADDED", "nowhere-a").await;
+    cluster.post(&path, &cluster.body("nowhere-b", json!({}))).await;
+    watch.expect("ADDED", "nowhere-b").await;
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_it_was_to_end() {
+    let cluster = Cluster::new("end").await;
+    let path = cluster.path("endpoints");
+    let version = cluster.version("endpoints").await;
+    let query = format!("watch=1&timeoutSeconds=1&resourceVersion={version}");
+    let query = format!("{query}&labelSelector=contract%3Dend");
+    let mut watch = cluster.watch_path(&format!("{path}?{query}")).await;
+    assert_eq!(watch.next().await, None);
+}
+
+#[tokio::test]
+async fn a_version_out_of_reach_is_gone() {
+    let cluster = Cluster::own("expired", 3).await;
+    let path = cluster.path("endpoints");
+    let version = cluster.version("endpoints").await;
+    for name in ["a", "b", "c", "d"] {
+        cluster.post(&path, &cluster.body(name, json!({}))).await;
+    }
+    for version in [version.as_str(), "999999"] {
+        let mut watch = cluster.watch("endpoints", "", version).await;
+        let event = watch.next().await.unwrap();
+        assert_eq!((&event["type"], &event["object"]["code"]), (&json!("ERROR"), &json!(410)));
+        assert_eq!(event["object"]["reason"], "Expired");
+        assert_eq!(watch.next().await, None);
+    }
+    // The list is whole whatever the history is.
+    let (_, list) = cluster.get(&path).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_cut_watch_hurts_nobody() {
+    let cluster = Cluster::new("cut").await;
+    let path = cluster.path("endpoints");
+    let version = cluster.version("endpoints").await;
+    let mut kept = cluster.watch("endpoints", "", &version).await;
+    for _ in 0..5 {
+        cluster.watch("endpoints", "", &version).await.cut();
+    }
+    cluster.post(&path, &cluster.body("cut-a", json!({}))).await;
+    kept.expect("ADDED", "cut-a").await;
+    let mut late = cluster.watch("endpoints", "", &version).await;
+    late.expect("ADDED", "cut-a").await;
+}
+
+#[tokio::test]
+async fn a_watcher_that_does_not_read_delays_nobody() {
+    let cluster = Cluster::own("slow", 5000).await;
+    let path = cluster.path("endpoints");
+    let version = cluster.version("endpoints").await;
+    let mut slow = cluster.watch("endpoints", "", &version).await;
+    cluster.post(&path, &cluster.body("slow", json!({}))).await;
+    // More than the buffers of a connection hold.
+    for round in 0..1000 {
+        let patch = json!({ "metadata": { "annotations": {
+            "round": round.to_string(), "padding": "x".repeat(10_000),
+        }}});
+        cluster.api().patch(Kind::Endpoints, "lab", "slow", &patch).unwrap();
+    }
+    let mut quick = cluster.watch("endpoints", "", &version).await;
+    quick.expect("ADDED", "slow").await;
+    slow.expect("ADDED", "slow").await;
+    for round in 0..1000 {
+        let event = slow.next().await.unwrap();
+        assert_eq!(event["object"]["metadata"]["annotations"]["round"], round.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_restored_store_sends_old_watchers_back_to_a_list() {
+    let options = || ApiOptions::new(([10, 0, 0, 1].into(), 10), 3);
+    let api = Api::new(options());
+    let spec = json!({ "selector": { "a": "b" }, "ports": [{ "port": 1 }] });
+    let service = json!({ "metadata": { "name": "s" }, "spec": spec });
+    api.apply(Kind::Service, "lab", "m", &service).unwrap();
+    let before = *api.subscribe().borrow();
+    let restored = Api::restore(options(), api.snapshot()).unwrap();
+    let none = kube_api::Selector::default();
+    assert_eq!(restored.list(Kind::Service, "lab", &none), api.list(Kind::Service, "lab", &none));
+    assert!(*restored.subscribe().borrow() > before);
+    // The address stays taken, and the applied fields stay known.
+    let other = json!({ "metadata": { "name": "t" }, "spec": { "ports": [{ "port": 1 }] } });
+    let other = restored.apply(Kind::Service, "lab", "m", &other).unwrap();
+    assert_eq!(other["spec"]["clusterIP"], "10.0.0.2");
+    let bare = json!({ "metadata": { "name": "s" }, "spec": { "ports": [{ "port": 1 }] } });
+    let bare = restored.apply(Kind::Service, "lab", "m", &bare).unwrap();
+    assert_eq!(bare["spec"]["selector"], json!({}));
+    assert!(Api::restore(options(), json!({ "objects": 7 })).is_err());
+}

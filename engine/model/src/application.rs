@@ -1,0 +1,65 @@
+//! Applications.
+
+use std::collections::BTreeMap;
+
+use names::{AppName, UnitName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::CharmMeta;
+use crate::tools::Status;
+
+/// Whether an application, unit or relation is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Life {
+    /// It stays.
+    Alive,
+    /// Its removal was asked for and its hooks are running.
+    Dying,
+}
+
+/// An application.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Application {
+    /// Its name.
+    pub name: AppName,
+    /// What its charm declares.
+    pub charm: CharmMeta,
+    /// Where the charm came from, as the operator said it.
+    pub charm_ref: String,
+    /// Grows with each refresh.
+    pub charm_revision: u32,
+    /// Options that the operator set, typed.
+    pub config: BTreeMap<String, Value>,
+    /// Whether it may use the Kubernetes API freely.
+    pub trust: bool,
+    /// Alive or dying.
+    pub life: Life,
+    /// What the leader set with `status-set --application`.
+    pub own_status: Option<Status>,
+    /// What a unit set with `application-version-set`.
+    pub version: String,
+    /// How many units the operator wants.
+    pub scale: u32,
+    /// The unit that leads.
+    pub leader: Option<UnitName>,
+    /// The address of its service.
+    pub address: Option<String>,
+    /// When it was deployed.
+    pub since: jiff::Timestamp,
+}
+
+impl Application {
+    /// The value of each option: set, default, or `None`.
+    pub fn effective_config(&self) -> BTreeMap<String, Option<Value>> {
+        let value = |name: &String, default: &Option<Value>| {
+            self.config.get(name).cloned().or_else(|| default.clone())
+        };
+        self.charm
+            .config
+            .iter()
+            .map(|(name, option)| (name.clone(), value(name, &option.default)))
+            .collect()
+    }
+}

@@ -1,0 +1,98 @@
+//! The environment of a hook: the variables that Juju's model decides.
+
+use std::collections::BTreeMap;
+
+use crate::{Hook, HookRun, JUJU_VERSION, Model, RelationEvent};
+
+/// Variables that are always there, and empty on Kubernetes without proxies.
+const EMPTY: [&str; 8] = [
+    "JUJU_MACHINE_ID",
+    "JUJU_PRINCIPAL_UNIT",
+    "JUJU_AVAILABILITY_ZONE",
+    "CLOUD_API_VERSION",
+    "JUJU_CHARM_HTTP_PROXY",
+    "JUJU_CHARM_HTTPS_PROXY",
+    "JUJU_CHARM_FTP_PROXY",
+    "JUJU_CHARM_NO_PROXY",
+];
+
+type Variables = BTreeMap<String, String>;
+
+impl Model {
+    /// The variables that the model knows. The caller adds `PATH`, `CHARM_DIR`, sockets and so on,
+    /// and may replace `JUJU_API_ADDRESSES` and `CLOUD_API_VERSION`.
+    pub fn environment(&self, run: &HookRun) -> BTreeMap<String, String> {
+        let mut env: Variables = EMPTY.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        put(&mut env, "JUJU_UNIT_NAME", &run.unit);
+        put(&mut env, "JUJU_MODEL_NAME", &self.name);
+        put(&mut env, "JUJU_MODEL_UUID", &self.uuid);
+        put(&mut env, "JUJU_VERSION", JUJU_VERSION);
+        put(&mut env, "JUJU_CONTEXT_ID", &run.context_id);
+        put(&mut env, "JUJU_API_ADDRESSES", "127.0.0.1:17070");
+        let name = if run.hook.is_operation() { String::new() } else { run.hook.name() };
+        put(&mut env, "JUJU_HOOK_NAME", name);
+        if !matches!(run.hook, Hook::Exec { .. }) {
+            put(&mut env, "JUJU_DISPATCH_PATH", run.hook.dispatch_path());
+        }
+        if let Some(event) = run.hook.relation() {
+            relation(&mut env, &run.hook, event);
+        }
+        self.specific(&mut env, &run.hook);
+        env
+    }
+
+    /// What single kinds of hooks add.
+    fn specific(&self, env: &mut Variables, hook: &Hook) {
+        match hook {
+            Hook::PebbleReady { container } => put(env, "JUJU_WORKLOAD_NAME", container),
+            Hook::PebbleCustomNotice { container, id, key } => {
+                put(env, "JUJU_WORKLOAD_NAME", container);
+                put(env, "JUJU_NOTICE_ID", id);
+                put(env, "JUJU_NOTICE_TYPE", "custom");
+                put(env, "JUJU_NOTICE_KEY", key);
+            }
+            Hook::PebbleCheckFailed { container, check }
+            | Hook::PebbleCheckRecovered { container, check } => {
+                put(env, "JUJU_WORKLOAD_NAME", container);
+                put(env, "JUJU_PEBBLE_CHECK_NAME", check);
+            }
+            Hook::SecretChanged { id, label } | Hook::SecretRotate { id, label } => {
+                put(env, "JUJU_SECRET_ID", id);
+                put(env, "JUJU_SECRET_LABEL", label);
+            }
+            Hook::SecretExpired { id, label, revision }
+            | Hook::SecretRemove { id, label, revision } => {
+                put(env, "JUJU_SECRET_ID", id);
+                put(env, "JUJU_SECRET_LABEL", label);
+                put(env, "JUJU_SECRET_REVISION", revision);
+            }
+            Hook::StorageAttached { storage } | Hook::StorageDetaching { storage } => {
+                let instance = self.storage.get(storage);
+                put(env, "JUJU_STORAGE_ID", storage);
+                put(env, "JUJU_STORAGE_LOCATION", instance.map_or("", |s| &s.location));
+                put(env, "JUJU_STORAGE_KIND", instance.map_or("filesystem", |s| &s.kind));
+            }
+            Hook::Action { id, action } => {
+                put(env, "JUJU_ACTION_NAME", action);
+                put(env, "JUJU_ACTION_UUID", id);
+                put(env, "JUJU_ACTION_TAG", format!("action-{id}"));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn relation(env: &mut Variables, hook: &Hook, event: &RelationEvent) {
+    put(env, "JUJU_RELATION", &event.endpoint);
+    put(env, "JUJU_RELATION_ID", format!("{}:{}", event.endpoint, event.id));
+    put(env, "JUJU_REMOTE_APP", &event.remote_app);
+    let remote = hook.remote_unit().map(ToString::to_string).unwrap_or_default();
+    put(env, "JUJU_REMOTE_UNIT", remote);
+    if let Hook::RelationDeparted { departing, .. } = hook {
+        put(env, "JUJU_DEPARTING_UNIT", departing);
+    }
+}
+
+fn put(env: &mut Variables, name: &str, value: impl ToString) {
+    env.insert(name.to_owned(), value.to_string());
+}

@@ -1,0 +1,112 @@
+//! Why the model refuses: operator commands, hook flushes, charm files.
+
+/// Why an operator's command is refused. The text is meant for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelError {
+    /// `deploy`.
+    #[error("cannot deploy {app:?}: {reason}")]
+    Deploy {
+        /// The application's name as asked for.
+        app: String,
+        /// What is wrong and what there is instead.
+        reason: String,
+    },
+    /// `refresh`.
+    #[error("cannot refresh: {0}")]
+    Refresh(String),
+    /// `integrate`.
+    #[error("cannot integrate: {0}")]
+    Integrate(String),
+    /// `remove-relation`.
+    #[error("cannot remove the relation: {0}")]
+    RemoveRelation(String),
+    /// `remove-application`.
+    #[error("cannot remove the application: {0}")]
+    RemoveApplication(String),
+    /// `scale-application`.
+    #[error("cannot scale: {0}")]
+    Scale(String),
+    /// `config` of an application.
+    #[error("cannot set the configuration: {0}")]
+    Config(String),
+    /// `model-config`.
+    #[error("cannot set the model's configuration: {0}")]
+    ModelConfig(String),
+    /// `trust`.
+    #[error("cannot trust: {0}")]
+    Trust(String),
+    /// `run`.
+    #[error("cannot run the action: {0}")]
+    RunAction(String),
+    /// `juju-exec`.
+    #[error("cannot run the command: {0}")]
+    Exec(String),
+    /// `resolve`.
+    #[error("cannot resolve: {0}")]
+    Resolve(String),
+    /// `add-secret` and `grant-secret`.
+    #[error("cannot change the secret: {0}")]
+    Secret(String),
+}
+
+/// Why a hook that exited 0 did not commit. All of its buffered changes are dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// The unit lost leadership before its application bag was written.
+    #[error("cannot write relation settings")]
+    AppBag,
+    /// An application secret was changed by a unit that does not lead.
+    #[error("this unit is not the leader")]
+    NotLeader,
+    /// A secret is unknown, or belongs to somebody else.
+    #[error("secret {0:?} not found")]
+    SecretNotFound(String),
+    /// A label is taken.
+    #[error("secret with label {0:?} already exists")]
+    SecretLabel(String),
+    /// The unit has been removed meanwhile.
+    #[error("cannot commit the hook: unit {0:?} is gone")]
+    Gone(String),
+}
+
+/// Why a charm's files cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetaError {
+    /// `metadata.yaml` has no name.
+    #[error("cannot use the charm: metadata.yaml has no name")]
+    Name,
+    /// A container, endpoint or application name outside Juju's grammar.
+    #[error("cannot use the charm's {section}: {source}")]
+    Section {
+        /// The section of the file.
+        section: &'static str,
+        /// What the grammar says.
+        source: names::NameError,
+    },
+    /// Two endpoints of one name.
+    #[error("cannot use the charm: endpoint {0:?} is declared twice")]
+    Endpoint(String),
+    /// A default of the wrong type.
+    #[error("cannot use the charm's option {option:?}: its default {value} is not of type {kind}")]
+    Default {
+        /// The option.
+        option: String,
+        /// The default as written.
+        value: String,
+        /// The declared type.
+        kind: String,
+    },
+    /// An option type Juju does not have.
+    #[error(
+        "cannot use the charm's option {option:?}: type {kind:?} is none of string, int, float, boolean, secret"
+    )]
+    Kind {
+        /// The option.
+        option: String,
+        /// The type as written.
+        kind: String,
+    },
+    /// An interface is missing.
+    #[error("cannot use the charm's endpoint {0:?}: it has no interface")]
+    Interface(String),
+}

@@ -1,0 +1,210 @@
+//! The end of a hook: all of its buffered writes at once, or none.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use names::UnitName;
+use serde_json::{Map, Value, json};
+
+use crate::session::Writes;
+use crate::{ActionStatus, AgentStatus, FlushError, Hook, HookOutcome, HookRun, Model, Session};
+
+impl Model {
+    /// Ends a hook: exit 0 writes what it buffered, anything else drops it.
+    ///
+    /// A hook that fails runs again after a pause that doubles; one that was killed because its
+    /// pod went away runs again when the agent is back.
+    ///
+    /// # Errors
+    /// [`FlushError`] when the process ended well and its writes are refused: nothing is written,
+    /// and the hook counts as failed.
+    pub fn finish(
+        &mut self,
+        run: HookRun,
+        session: Session,
+        outcome: HookOutcome,
+        now: Timestamp,
+    ) -> Result<(), FlushError> {
+        let HookRun { unit, hook, token, context_id } = run;
+        if let Some(live) = self.live.get_mut(&unit)
+            && live.running.as_ref().is_some_and(|running| running.context_id == context_id)
+        {
+            live.running = None;
+        }
+        if !self.units.contains_key(&unit) {
+            return Err(FlushError::Gone(unit.to_string()));
+        }
+        if hook.is_operation() {
+            return self.finish_operation(&unit, &hook, session, outcome, now);
+        }
+        let gone = !self.is_reachable(&unit);
+        let result = match outcome {
+            HookOutcome::Exited(0) | HookOutcome::NotImplemented => {
+                let flushed = self.flush(&unit, &hook, session.writes, now);
+                match &flushed {
+                    Ok(()) => {
+                        self.commit(&unit, &hook, token, now);
+                        self.set_agent(&unit, now, AgentStatus::Idle, String::new());
+                    }
+                    Err(error) => self.fail(&unit, hook, now, &error.to_string()),
+                }
+                flushed
+            }
+            HookOutcome::Killed if gone => Ok(()),
+            HookOutcome::Killed => {
+                self.fail(&unit, hook, now, "killed by a signal");
+                Ok(())
+            }
+            HookOutcome::Exited(code) => {
+                self.fail(&unit, hook, now, &format!("exit status {code}"));
+                Ok(())
+            }
+        };
+        if gone {
+            self.set_agent(&unit, now, AgentStatus::Lost, "agent is not communicating".into());
+        }
+        result
+    }
+
+    /// Whether the unit's agent is up and its pod has an address.
+    pub(crate) fn is_reachable(&self, unit: &UnitName) -> bool {
+        self.live_of(unit).up && self.units.get(unit).is_some_and(|u| u.address.is_some())
+    }
+
+    /// Checks everything, then writes everything.
+    fn flush(
+        &mut self,
+        unit: &UnitName,
+        hook: &Hook,
+        writes: Writes,
+        now: Timestamp,
+    ) -> Result<(), FlushError> {
+        if !writes.app_bags.is_empty() && !self.is_leader(unit) {
+            return Err(FlushError::AppBag);
+        }
+        self.check_secrets(unit, &writes)?;
+        if *hook == Hook::ConfigChanged {
+            self.refresh_network_keys(unit);
+        }
+        self.write_bags(unit, &writes);
+        if let Some(state) = self.units.get_mut(unit) {
+            for (port, open) in &writes.ports {
+                if *open {
+                    state.ports.insert(port.clone());
+                } else {
+                    state.ports.remove(port);
+                }
+            }
+            for (key, value) in &writes.state {
+                match value {
+                    Some(value) => state.state.insert(key.clone(), value.clone()),
+                    None => state.state.remove(key),
+                };
+            }
+        }
+        self.write_secrets(unit, writes, now);
+        Ok(())
+    }
+
+    fn write_bags(&mut self, unit: &UnitName, writes: &Writes) {
+        for (id, changes) in &writes.unit_bags {
+            if let Some(relation) = self.relations.get_mut(id) {
+                relation.unit_bags.entry(unit.clone()).or_default().apply(changes);
+            }
+        }
+        for (id, changes) in &writes.app_bags {
+            let Some(relation) = self.relations.get_mut(id) else { continue };
+            let peer = relation.is_peer();
+            let bag = relation.app_bags.entry(unit.app().clone()).or_default();
+            let before = bag.version;
+            bag.apply(changes);
+            let after = bag.version;
+            // A leader's own write to its peer bag does not wake it.
+            if let Some(state) = self.units.get_mut(unit).filter(|_| peer) {
+                let membership = state.machine.relations.entry(*id).or_default();
+                if membership.app_seen == before {
+                    membership.app_seen = after;
+                }
+            }
+        }
+    }
+
+    fn finish_operation(
+        &mut self,
+        unit: &UnitName,
+        hook: &Hook,
+        mut session: Session,
+        outcome: HookOutcome,
+        now: Timestamp,
+    ) -> Result<(), FlushError> {
+        let writes = std::mem::take(&mut session.writes);
+        let flushed = match outcome {
+            HookOutcome::Exited(0) => self.flush(unit, hook, writes, now),
+            _ => Ok(()),
+        };
+        match hook {
+            Hook::Action { id, .. } => self.end_action(*id, session, outcome, &flushed, now),
+            Hook::Exec { id, .. } => {
+                if let Some(live) = self.live.get_mut(unit) {
+                    live.commands.retain(|(command, _)| command != id);
+                }
+            }
+            _ => {}
+        }
+        let failed = self.units.get(unit).and_then(|unit| unit.machine.failed.as_ref());
+        match failed.map(|failed| format!("hook failed: {:?}", failed.hook.name())) {
+            Some(message) => self.set_agent(unit, now, AgentStatus::Error, message),
+            None => self.set_agent(unit, now, AgentStatus::Idle, String::new()),
+        }
+        flushed
+    }
+
+    fn end_action(
+        &mut self,
+        id: u64,
+        session: Session,
+        outcome: HookOutcome,
+        flushed: &Result<(), FlushError>,
+        now: Timestamp,
+    ) {
+        let Some(action) = self.actions.get_mut(&id) else { return };
+        let (mut code, process) = match outcome {
+            HookOutcome::Exited(0) => (0, None),
+            HookOutcome::Exited(code) => (code, Some(format!("exit status {code}"))),
+            HookOutcome::Killed => (-1, Some("action terminated".to_owned())),
+            HookOutcome::NotImplemented => {
+                let text = format!("action not implemented on unit {:?}", action.unit.to_string());
+                (0, Some(text))
+            }
+        };
+        let refused = flushed.is_err().then(|| "committing requested changes failed".to_owned());
+        if refused.is_some() && code == 0 {
+            code = 1;
+        }
+        let mut results = session.results;
+        results.insert("return-code".to_owned(), json!(code));
+        add_output(&mut results, "stdout", &session.stdout);
+        add_output(&mut results, "stderr", &session.stderr);
+        let failure = process.or(session.action_failed).or(refused);
+        action.status =
+            if failure.is_some() { ActionStatus::Failed } else { ActionStatus::Completed };
+        action.message = failure.unwrap_or_default();
+        action.results = Value::Object(results);
+        action.completed = Some(now);
+    }
+}
+
+/// Output of an action's process: as text, or in base64 where it is none.
+fn add_output(results: &mut Map<String, Value>, name: &str, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => {
+            results.insert(format!("{name}-encoding"), json!("base64"));
+            STANDARD.encode(bytes)
+        }
+    };
+    results.insert(name.to_owned(), json!(text));
+}

@@ -1,0 +1,175 @@
+//! Secrets at the end of a hook: what is refused, and what is written.
+
+use jiff::Timestamp;
+use names::{SecretId, UnitName};
+
+use crate::secret::{Rotation, SecretRevision};
+use crate::session::{SecretDraft, Writes};
+use crate::{FlushError, Model, Owner, Secret};
+
+impl Model {
+    /// Whether the buffered secret writes would be accepted.
+    pub(crate) fn check_secrets(&self, unit: &UnitName, writes: &Writes) -> Result<(), FlushError> {
+        for (id, draft) in &writes.secrets_added {
+            let owner = draft.owner(unit);
+            if matches!(owner, Owner::App(_)) && !self.is_leader(unit) {
+                return Err(FlushError::NotLeader);
+            }
+            self.check_label(id, &owner, draft.metadata.label.as_deref())?;
+        }
+        for (id, draft) in &writes.secrets_set {
+            let secret = self.owned(unit, id)?;
+            self.check_label(id, &secret.owner, draft.metadata.label.as_deref())?;
+        }
+        for id in writes.secrets_removed.keys() {
+            self.owned(unit, id)?;
+        }
+        for (id, _) in &writes.grants {
+            if !writes.secrets_added.contains_key(id) {
+                self.owned(unit, id)?;
+            }
+        }
+        for (id, _) in &writes.revocations {
+            self.owned(unit, id)?;
+        }
+        Ok(())
+    }
+
+    /// A secret that the unit may change.
+    fn owned(&self, unit: &UnitName, id: &SecretId) -> Result<&Secret, FlushError> {
+        let unknown = || FlushError::SecretNotFound(id.bare().to_owned());
+        let secret = self.secrets.get(id).ok_or_else(unknown)?;
+        if self.manages(unit, secret) {
+            Ok(secret)
+        } else if secret.belongs_to(unit) {
+            Err(FlushError::NotLeader)
+        } else {
+            Err(unknown())
+        }
+    }
+
+    fn check_label(
+        &self,
+        id: &SecretId,
+        owner: &Owner,
+        label: Option<&str>,
+    ) -> Result<(), FlushError> {
+        match label.filter(|label| !label.is_empty()) {
+            Some(label) if self.label_taken(id, owner, label) => {
+                Err(FlushError::SecretLabel(label.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether another secret of the owner has the label.
+    pub(crate) fn label_taken(&self, id: &SecretId, owner: &Owner, label: &str) -> bool {
+        self.secrets.values().any(|secret| {
+            secret.id != *id && secret.owner == *owner && secret.label.as_deref() == Some(label)
+        })
+    }
+
+    /// Writes what [`Model::check_secrets`] accepted.
+    pub(crate) fn write_secrets(&mut self, unit: &UnitName, writes: Writes, now: Timestamp) {
+        for (id, draft) in writes.secrets_added {
+            let owner = draft.owner(unit);
+            let mut secret = Secret::new(id.clone(), owner);
+            secret.change(draft, now);
+            self.secrets.insert(id, secret);
+        }
+        for (id, draft) in writes.secrets_set {
+            let Some(secret) = self.secrets.get_mut(&id) else { continue };
+            secret.change(draft, now);
+            let latest = secret.latest;
+            // The writer knows what it wrote.
+            if let Some(tracking) = secret.tracking.get_mut(unit) {
+                tracking.revision = latest;
+                tracking.told = latest;
+            }
+        }
+        for (id, grant) in writes.grants {
+            let alive = grant.relation.is_none_or(|id| self.relations.contains_key(&id));
+            let Some(secret) = self.secrets.get_mut(&id).filter(|_| alive) else { continue };
+            if !secret.grants.contains(&grant) {
+                secret.grants.push(grant);
+            }
+        }
+        for (id, revoked) in writes.revocations {
+            if let Some(secret) = self.secrets.get_mut(&id) {
+                secret.grants.retain(|grant| !revoked.covers(grant));
+            }
+        }
+        for (id, revisions) in writes.secrets_removed {
+            let Some(secret) = self.secrets.get_mut(&id) else { continue };
+            match revisions {
+                Some(numbers) => secret.revisions.retain(|number, _| !numbers.contains(number)),
+                None => secret.revisions.clear(),
+            }
+            if secret.revisions.is_empty() {
+                self.secrets.remove(&id);
+            }
+        }
+    }
+}
+
+impl SecretDraft {
+    /// The owner that a new secret of this unit gets.
+    pub(crate) fn owner(&self, unit: &UnitName) -> Owner {
+        if self.metadata.owner_is_unit == Some(true) {
+            Owner::Unit(unit.clone())
+        } else {
+            Owner::App(unit.app().clone())
+        }
+    }
+}
+
+impl Secret {
+    /// A secret without a revision.
+    pub(crate) fn new(id: SecretId, owner: Owner) -> Self {
+        Self {
+            id,
+            owner,
+            label: None,
+            description: String::new(),
+            rotation: Rotation::Never,
+            next_rotation: None,
+            latest: 0,
+            revisions: std::collections::BTreeMap::new(),
+            grants: Vec::new(),
+            tracking: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// Applies new metadata, and new content as a new revision where it differs.
+    pub(crate) fn change(&mut self, draft: SecretDraft, now: Timestamp) {
+        let metadata = draft.metadata;
+        if let Some(label) = metadata.label {
+            self.label = Some(label).filter(|label| !label.is_empty());
+        }
+        if let Some(description) = metadata.description {
+            self.description = description;
+        }
+        if let Some(rotation) = metadata.rotate.as_deref().and_then(Rotation::parse) {
+            self.rotation = rotation;
+            self.next_rotation = rotation.after(now);
+        }
+        let latest = self.revisions.get(&self.latest).map(|revision| &revision.content);
+        if let Some(content) = draft.content.filter(|content| latest != Some(content)) {
+            self.latest += 1;
+            let revision = SecretRevision {
+                content,
+                created: now,
+                expire: None,
+                removal_told: false,
+                expire_due: None,
+            };
+            self.revisions.insert(self.latest, revision);
+        }
+        if let (Some(expire), Some(revision)) =
+            (metadata.expire, self.revisions.get_mut(&self.latest))
+        {
+            revision.expire = Some(expire);
+            revision.expire_due = Some(expire);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Relations and their databags.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use names::{AppName, EndpointName, RelationId, UnitName};
+use serde::{Deserialize, Serialize};
+
+use crate::tools::Bag;
+use crate::{Life, RelationEvent, Role};
+
+/// One side of a relation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationEnd {
+    /// The application.
+    pub app: AppName,
+    /// Its endpoint.
+    pub endpoint: EndpointName,
+    /// The endpoint's side.
+    pub role: Role,
+    /// The interface.
+    pub interface: String,
+}
+
+/// A databag and how often it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Databag {
+    /// Its content.
+    pub values: Bag,
+    pub(crate) version: u64,
+}
+
+impl Databag {
+    /// Applies changes; an empty value deletes. Reports whether anything differs.
+    pub(crate) fn apply(&mut self, changes: &Bag) -> bool {
+        let before = self.values.clone();
+        overlay(&mut self.values, changes);
+        let changed = before != self.values;
+        self.version += u64::from(changed);
+        changed
+    }
+}
+
+/// Lays changes over a bag; an empty value deletes.
+pub(crate) fn overlay(bag: &mut Bag, changes: &Bag) {
+    for (key, value) in changes {
+        if value.is_empty() {
+            bag.remove(key);
+        } else {
+            bag.insert(key.clone(), value.clone());
+        }
+    }
+}
+
+/// A relation between two applications, or among the units of one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Relation {
+    /// Its id.
+    pub id: RelationId,
+    /// One end for peers, provider and requirer otherwise.
+    pub ends: Vec<RelationEnd>,
+    /// Alive or dying.
+    pub life: Life,
+    /// Databags of applications.
+    pub app_bags: BTreeMap<AppName, Databag>,
+    /// Databags of units, those that left included.
+    pub unit_bags: BTreeMap<UnitName, Databag>,
+    /// Units that take part now.
+    pub scope: BTreeSet<UnitName>,
+}
+
+impl Relation {
+    /// Whether it is a peer relation.
+    pub fn is_peer(&self) -> bool {
+        self.ends.len() == 1
+    }
+
+    /// The end of an application. Of an application related to itself, the provider's.
+    pub fn end(&self, app: &AppName) -> Option<&RelationEnd> {
+        self.ends.iter().find(|end| end.app == *app)
+    }
+
+    /// The application on the other side; the own one for peers.
+    pub fn remote(&self, app: &AppName) -> Option<&RelationEnd> {
+        self.end(app)?;
+        self.ends.iter().find(|end| end.app != *app).or(self.ends.first())
+    }
+
+    /// The relation as a unit's hooks name it.
+    pub(crate) fn event(&self, app: &AppName) -> Option<RelationEvent> {
+        Some(RelationEvent {
+            id: self.id,
+            endpoint: self.end(app)?.endpoint.clone(),
+            remote_app: self.remote(app)?.app.clone(),
+        })
+    }
+
+    /// `pgb:db pg:database`, for messages.
+    pub fn describe(&self) -> String {
+        let ends: Vec<_> =
+            self.ends.iter().map(|end| format!("{}:{}", end.app, end.endpoint)).collect();
+        ends.join(" ")
+    }
+}

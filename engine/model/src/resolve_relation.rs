@@ -1,0 +1,138 @@
+//! What a unit does next in its relations, and how it enters and leaves them.
+
+use names::{RelationId, UnitName};
+
+use crate::relation::Relation;
+use crate::tools::Bag;
+use crate::unit::Membership;
+use crate::{Databag, Hook, Life, Model, Unit};
+
+impl Model {
+    /// `relation-created` of the first live relation that the unit does not know yet.
+    pub(crate) fn next_created(&self, unit: &Unit) -> Option<Hook> {
+        let known = &unit.machine.relations;
+        let fresh = self.relations.values().find(|relation| {
+            relation.life == Life::Alive
+                && relation.end(unit.name.app()).is_some()
+                && !known.get(&relation.id).is_some_and(|membership| membership.created)
+        });
+        let relation = fresh?.event(unit.name.app())?;
+        Some(Hook::RelationCreated { relation })
+    }
+
+    /// The next joined, changed, departed or broken of any relation, by relation id.
+    pub(crate) fn next_relation(&self, unit: &Unit) -> Option<Hook> {
+        unit.machine.relations.iter().find_map(|(id, membership)| {
+            let relation = self.relations.get(id)?;
+            let active = membership.created && !membership.left;
+            active.then(|| self.next_in(unit, relation, membership)).flatten()
+        })
+    }
+
+    fn next_in(&self, unit: &Unit, relation: &Relation, seen: &Membership) -> Option<Hook> {
+        let event = relation.event(unit.name.app())?;
+        if let Some(remote) = &seen.changed_due {
+            return Some(Hook::RelationChanged { relation: event, unit: Some(remote.clone()) });
+        }
+        let leaving = self.is_leaving(unit, relation);
+        let gone = seen.members.keys().find(|member| leaving || !relation.scope.contains(*member));
+        if let Some(remote) = gone {
+            let app_dying =
+                self.apps.get(unit.name.app()).is_none_or(|app| app.life == Life::Dying);
+            let local = unit.life == Life::Dying || app_dying;
+            let departing = if local { unit.name.clone() } else { remote.clone() };
+            return Some(Hook::RelationDeparted { relation: event, unit: remote.clone(), departing });
+        }
+        if leaving {
+            return (!relation.is_peer()).then_some(Hook::RelationBroken { relation: event });
+        }
+        let app_version = relation.app_bags.get(&event.remote_app).map_or(0, |bag| bag.version);
+        if app_version != seen.app_seen {
+            return Some(Hook::RelationChanged { relation: event, unit: None });
+        }
+        let mut remotes =
+            relation.scope.iter().filter(|u| **u != unit.name && *u.app() == event.remote_app);
+        if let Some(fresh) = remotes.find(|remote| !seen.members.contains_key(*remote)) {
+            return Some(Hook::RelationJoined { relation: event, unit: fresh.clone() });
+        }
+        let version = |remote| relation.unit_bags.get(remote).map_or(0, |bag: &Databag| bag.version);
+        let changed = seen.members.iter().find(|(remote, seen)| version(*remote) != **seen);
+        let (remote, _) = changed?;
+        Some(Hook::RelationChanged { relation: event, unit: Some(remote.clone()) })
+    }
+
+    fn is_leaving(&self, unit: &Unit, relation: &Relation) -> bool {
+        unit.life == Life::Dying || relation.life == Life::Dying
+    }
+
+    /// Puts the unit into the scope of all live relations of its application.
+    pub(crate) fn enter_scopes(&mut self, unit: &UnitName) {
+        let keys = self.network_keys(unit);
+        for relation in self.relations.values_mut() {
+            let here = relation.end(unit.app()).is_some() && relation.life == Life::Alive;
+            if here && relation.scope.insert(unit.clone()) {
+                let bag = relation.unit_bags.entry(unit.clone()).or_default();
+                bag.version += 1;
+                bag.values = keys.clone();
+            }
+        }
+    }
+
+    /// Writes the unit's addresses into its bags where they differ.
+    pub(crate) fn refresh_network_keys(&mut self, unit: &UnitName) {
+        let keys = self.network_keys(unit);
+        for relation in self.relations.values_mut() {
+            if relation.scope.contains(unit) {
+                relation.unit_bags.entry(unit.clone()).or_default().apply(&keys);
+            }
+        }
+    }
+
+    /// The three keys that Juju itself keeps in every unit bag.
+    fn network_keys(&self, unit: &UnitName) -> Bag {
+        let own = self.units.get(unit).and_then(|unit| unit.address.clone()).unwrap_or_default();
+        let service = self.apps.get(unit.app()).and_then(|app| app.address.clone());
+        let ingress = service.unwrap_or_else(|| own.clone());
+        let subnet = if ingress.is_empty() { String::new() } else { format!("{ingress}/32") };
+        let keys = [
+            ("private-address", own),
+            ("ingress-address", ingress),
+            ("egress-subnets", subnet),
+        ];
+        keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// A leaving unit drops out of peer relations without a `broken`.
+    pub(crate) fn leave_quietly(&mut self, unit: &UnitName) {
+        let Some(state) = self.units.get(unit) else { return };
+        let idle = |membership: &Membership| {
+            membership.created
+                && !membership.left
+                && membership.members.is_empty()
+                && membership.changed_due.is_none()
+        };
+        let leaving: Vec<RelationId> = state
+            .machine
+            .relations
+            .iter()
+            .filter(|(_, membership)| idle(membership))
+            .filter_map(|(id, _)| self.relations.get(id))
+            .filter(|relation| relation.is_peer() && self.is_leaving(state, relation))
+            .map(|relation| relation.id)
+            .collect();
+        for id in leaving {
+            self.leave(unit, id);
+        }
+    }
+
+    /// Takes the unit out of a relation, and the relation out of the model after its last unit.
+    pub(crate) fn leave(&mut self, unit: &UnitName, id: RelationId) {
+        if let Some(state) = self.units.get_mut(unit) {
+            state.machine.relations.entry(id).or_default().left = true;
+        }
+        if let Some(relation) = self.relations.get_mut(&id) {
+            relation.scope.remove(unit);
+        }
+        self.drop_if_empty(id);
+    }
+}

@@ -1,0 +1,324 @@
+//! Images: root file systems that `mmdebstrap` builds from a distribution's packages.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::command::{CommandError, find, run};
+use crate::mounts;
+
+/// What an image is made of. The same definition is built once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageDefinition {
+    /// Name: lower-case letters, digits and hyphens.
+    pub name: String,
+    /// The distribution's release.
+    pub suite: String,
+    /// Packages to install besides the smallest system.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Files written before the packages are installed, so that packages find their settings.
+    #[serde(default)]
+    pub files: Vec<FileDefinition>,
+    /// Folders made after the packages are installed.
+    #[serde(default)]
+    pub directories: Vec<DirectoryDefinition>,
+    /// Shell lines run as root inside the image, last.
+    #[serde(default)]
+    pub steps: Vec<String>,
+}
+
+/// A text file of an image, owned by root and readable by all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileDefinition {
+    /// Full path in the image.
+    pub path: String,
+    /// The text.
+    pub content: String,
+}
+
+/// A folder of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryDefinition {
+    /// Full path in the image.
+    pub path: String,
+    /// User and group that own it, by name, as in `postgres:postgres`.
+    pub owner: String,
+    /// Permissions as octal digits, as in `0755`.
+    pub mode: String,
+}
+
+/// A built image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The definition's name.
+    pub name: String,
+    /// The folder with its root file system.
+    pub root: PathBuf,
+}
+
+/// An image that could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The name would not make a good folder name.
+    #[error("cannot name an image {0:?}: use lower-case letters, digits and hyphens")]
+    Name(String),
+    /// The folder of images cannot be used.
+    #[error("cannot keep images in {folder}: {source}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A program that is needed cannot be run.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// The packages could not be installed.
+    #[error(
+        "cannot build the image {name} from {suite}: {complaint}; \
+         see whether this machine reaches its package mirror and has disk space left"
+    )]
+    Build {
+        /// The image's name.
+        name: String,
+        /// The distribution's release.
+        suite: String,
+        /// The builder's own errors.
+        complaint: String,
+    },
+}
+
+/// `<name>-<first digits of the definition's digest>`.
+fn folder_name(definition: &ImageDefinition) -> String {
+    let text = serde_json::to_vec(definition).unwrap_or_default();
+    let digest = Sha256::digest(&text);
+    let mut name = format!("{}-", definition.name);
+    for byte in &digest[..6] {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+/// Whether `folder` holds some other build of the image called `name`.
+fn is_old_build(folder: &str, name: &str, current: &str) -> bool {
+    let digits = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    folder != current
+        && folder.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')).is_some_and(digits)
+}
+
+/// Returns the image, building it in `folder` if it is not there. `progress` gets a line per
+/// step. A build that was stopped leaves nothing that the next one would take for an image;
+/// two processes that want the same image build it once.
+pub async fn build_image(
+    folder: &Path,
+    definition: &ImageDefinition,
+    progress: impl Fn(&str),
+) -> Result<Image, ImageError> {
+    let name = &definition.name;
+    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || !name.bytes().all(valid) {
+        return Err(ImageError::Name(name.clone()));
+    }
+    let final_name = folder_name(definition);
+    let image = Image { name: name.clone(), root: folder.join(&final_name) };
+    if image.root.is_dir() {
+        return Ok(image);
+    }
+    let refused = |source| ImageError::Folder { folder: folder.to_path_buf(), source };
+    std::fs::create_dir_all(folder).map_err(refused)?;
+    let lock = File::create(folder.join(format!(".{name}.lock"))).map_err(refused)?;
+    let lock = tokio::task::spawn_blocking(move || {
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
+    });
+    let lock = lock.await.map_err(io::Error::other).and_then(|l| Ok(l?)).map_err(refused)?;
+    if image.root.is_dir() {
+        return Ok(image);
+    }
+    let building = folder.join(format!(".{name}.building"));
+    mounts::remove_tree(&building).map_err(refused)?;
+    progress(&format!("building the image {name}"));
+    let built = build(definition, &lock, &building, &progress).await;
+    if built.is_err() {
+        let _ = mounts::remove_tree(&building);
+    }
+    built?;
+    std::fs::rename(&building, &image.root).map_err(refused)?;
+    prune(folder, name, &final_name).map_err(refused)?;
+    Ok(image)
+}
+
+/// Removes earlier builds of the image that no container uses.
+fn prune(folder: &Path, name: &str, current: &str) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let old = is_old_build(&entry.file_name().to_string_lossy(), name, current);
+        if old && !mounts::in_use(&entry.path())? {
+            mounts::remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The builder's arguments: nothing recommended, no manuals, no package lists kept.
+fn arguments(definition: &ImageDefinition, files: &Path, target: &Path) -> Vec<String> {
+    let mut arguments = vec![
+        "--mode=root".to_owned(),
+        "--variant=minbase".to_owned(),
+        "--dpkgopt=path-exclude=/usr/share/man/*".to_owned(),
+        "--dpkgopt=path-exclude=/usr/share/doc/*".to_owned(),
+        "--dpkgopt=path-include=/usr/share/doc/*/copyright".to_owned(),
+    ];
+    if !definition.packages.is_empty() {
+        arguments.push(format!("--include={}", definition.packages.join(",")));
+    }
+    if !definition.files.is_empty() {
+        let files = files.display().to_string().replace('\'', "'\\''");
+        arguments.push(format!("--essential-hook=cp -r '{files}/.' \"$1/\""));
+    }
+    arguments.push(definition.suite.clone());
+    arguments.push(target.display().to_string());
+    arguments
+}
+
+async fn build(
+    definition: &ImageDefinition,
+    lock: &File,
+    target: &Path,
+    progress: &impl Fn(&str),
+) -> Result<(), ImageError> {
+    let refused = |source| ImageError::Folder { folder: target.to_path_buf(), source };
+    let files = target.with_extension("files");
+    mounts::remove_tree(&files).map_err(refused)?;
+    for file in &definition.files {
+        let path = files.join(file.path.trim_start_matches('/'));
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(refused)?;
+        }
+        std::fs::write(path, &file.content).map_err(refused)?;
+    }
+    let result = bootstrap(definition, lock, &files, target, progress).await;
+    mounts::remove_tree(&files).map_err(refused)?;
+    result?;
+    let chroot = find("chroot")?;
+    let root = target.to_string_lossy();
+    for directory in &definition.directories {
+        let DirectoryDefinition { path, owner, mode } = directory;
+        let (user, group) = owner.split_once(':').unwrap_or((owner, owner));
+        let install = [&root, "install", "-d", "-o", user, "-g", group, "-m", mode, path];
+        run(&chroot, &install, None).await?;
+    }
+    for step in &definition.steps {
+        run(&chroot, &[&root, "sh", "-ec", step], None).await?;
+    }
+    Ok(())
+}
+
+/// Runs the builder in a process group of its own, so that giving up ends all of it. The lock
+/// is its standard input, so that nobody else builds here while any of it still runs.
+async fn bootstrap(
+    definition: &ImageDefinition,
+    lock: &File,
+    files: &Path,
+    target: &Path,
+    progress: &impl Fn(&str),
+) -> Result<(), ImageError> {
+    let start = |source| CommandError::Start { program: "mmdebstrap".to_owned(), source };
+    let mut child = Command::new(find("mmdebstrap")?)
+        .args(arguments(definition, files, target))
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(lock.try_clone().map_err(start)?)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(start)?;
+    let mut group = Group(child.id());
+    let mut errors = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some(step) = line.strip_prefix("I: ") {
+                progress(&format!("{}: {step}", definition.name));
+            }
+            if let Some(error) = line.strip_prefix("E: ") {
+                errors.push(error.to_owned());
+            }
+        }
+    }
+    let status = child.wait().await.map_err(start)?;
+    group.0 = None;
+    if status.success() {
+        return Ok(());
+    }
+    Err(ImageError::Build {
+        name: definition.name.clone(),
+        suite: definition.suite.clone(),
+        complaint: errors.join("; "),
+    })
+}
+
+/// Asks the builder and its children to end when the build is dropped half way.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let pid =
+            self.0.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::TERM);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(packages: &[&str]) -> ImageDefinition {
+        ImageDefinition {
+            name: "db".to_owned(),
+            suite: "trixie".to_owned(),
+            packages: packages.iter().map(|p| (*p).to_owned()).collect(),
+            files: vec![],
+            directories: vec![],
+            steps: vec![],
+        }
+    }
+
+    #[test]
+    fn a_folder_is_named_after_the_definition() {
+        assert_ne!(folder_name(&definition(&["a"])), folder_name(&definition(&["b"])));
+        assert_eq!(folder_name(&definition(&["a"])), folder_name(&definition(&["a"])));
+    }
+
+    #[track_caller]
+    fn check_old(folder: &str, old: bool) {
+        assert_eq!(is_old_build(folder, "db", "db-0123456789ab"), old);
+    }
+
+    #[test]
+    fn only_other_builds_of_the_same_image_are_old() {
+        check_old("db-0123456789ab", false);
+        check_old("db-ffffffffffff", true);
+        check_old("db-base-ffffffffffff", false);
+        check_old(".db.building", false);
+    }
+
+    #[test]
+    fn packages_are_one_argument() {
+        let built = arguments(&definition(&["a", "b"]), Path::new("/f"), Path::new("/t"));
+        assert!(built.contains(&"--include=a,b".to_owned()));
+        assert_eq!(&built[built.len() - 2..], ["trixie", "/t"]);
+    }
+}

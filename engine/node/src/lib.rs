@@ -1,0 +1,46 @@
+//! Linux: images, pods, addresses, names, services, volumes.
+//!
+//! A [`Node`] is one instance of the engine on this machine. Everything it makes carries the
+//! instance's name and lies in the instance's own network namespace, so that the machine's
+//! own network stays untouched and [`sweep`] finds all of it again after a crash.
+
+mod address;
+mod cgroups;
+mod command;
+mod container;
+mod dns;
+mod exec;
+mod forward;
+mod image;
+mod mounts;
+mod netns;
+mod network;
+mod node;
+mod oci;
+mod options;
+mod pod;
+mod preflight;
+mod process;
+mod services;
+mod sidecar;
+mod spec;
+mod sweep;
+
+pub use address::{ENGINE, SERVICES};
+pub use command::CommandError;
+pub use container::ContainerError;
+pub use dns::Zone;
+pub use exec::{HookCommand, Line, Running};
+pub use forward::{Forward, ForwardError};
+pub use image::{
+    DirectoryDefinition, FileDefinition, Image, ImageDefinition, ImageError, build_image,
+};
+pub use netns::{Network, SocketError};
+pub use node::{Node, NodeError};
+pub use options::NodeOptions;
+pub use pod::{Pod, PodError};
+pub use preflight::preflight;
+pub use services::ServiceRoute;
+pub use sidecar::{Storage, UnitPod, Workload, link_tools};
+pub use spec::{ContainerSpec, Mount, PodSpec, Source};
+pub use sweep::{SweepError, leftovers, sweep};

@@ -1,0 +1,191 @@
+//! The OCI runtime's description of a container, made from a [`ContainerSpec`].
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::spec::{ContainerSpec, Mount, Source};
+
+/// What a container of a usual cluster may do as root.
+const CAPABILITIES: [&str; 14] = [
+    "CAP_AUDIT_WRITE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_RAW",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+const MASKED: [&str; 9] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+];
+
+const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Where a container stands in its pod.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// Host name.
+    pub(crate) hostname: &'a str,
+    /// File of the pod's network namespace.
+    pub(crate) network: &'a Path,
+    /// The container's root file system, mounted.
+    pub(crate) root: &'a Path,
+    /// Path of its control group, from the root of the hierarchy.
+    pub(crate) cgroup: &'a str,
+    /// Folder with the pod's `hosts`, `hostname` and `resolv.conf`.
+    pub(crate) etc: &'a Path,
+    /// Most files that a process may have open.
+    pub(crate) open_files: u64,
+    /// Folder with the folders that the pod's containers share.
+    pub(crate) shared: &'a Path,
+}
+
+/// The content of `config.json`.
+pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
+    let env: Vec<String> = spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": {"uid": 0, "gid": 0},
+            "args": spec.argv,
+            "env": env,
+            "cwd": "/",
+            "capabilities": {
+                "bounding": CAPABILITIES,
+                "effective": CAPABILITIES,
+                "permitted": CAPABILITIES,
+            },
+            "rlimits": [
+                {"type": "RLIMIT_NOFILE", "soft": place.open_files, "hard": place.open_files},
+            ],
+            "noNewPrivileges": false,
+        },
+        "root": {"path": place.root, "readonly": false},
+        "hostname": place.hostname,
+        "mounts": mounts(spec, place),
+        "linux": {
+            "namespaces": [
+                {"type": "pid"},
+                {"type": "ipc"},
+                {"type": "uts"},
+                {"type": "mount"},
+                {"type": "network", "path": place.network},
+            ],
+            "cgroupsPath": place.cgroup,
+            "resources": resources(spec.memory),
+            "maskedPaths": MASKED,
+            "readonlyPaths": READ_ONLY,
+        },
+    })
+}
+
+fn resources(memory: Option<u64>) -> Value {
+    let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
+    if let Some(limit) = memory {
+        resources["memory"] = json!({"limit": limit});
+    }
+    resources
+}
+
+/// The system's own mounts, then the pod's files, then the container's, parents first.
+fn mounts(spec: &ContainerSpec, place: &Place<'_>) -> Vec<Value> {
+    let system = [
+        ("/proc", "proc", "proc", "nosuid,noexec,nodev"),
+        ("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=64k"),
+        ("/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
+        ("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=512m"),
+        ("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"),
+        ("/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"),
+    ];
+    let system = system.iter().map(|(target, kind, source, options)| {
+        let options: Vec<&str> = options.split(',').collect();
+        json!({"destination": target, "type": kind, "source": source, "options": options})
+    });
+    let files = ["hosts", "hostname", "resolv.conf"]
+        .map(|name| Mount::writable(place.etc.join(name), PathBuf::from("/etc").join(name)));
+    let mut own: Vec<Mount> = files.into_iter().chain(spec.mounts.iter().cloned()).collect();
+    own.sort_by_key(|mount| mount.target.components().count());
+    let own = own.iter().map(|mount| {
+        let access = if mount.read_only { "ro" } else { "rw" };
+        let source = match &mount.source {
+            Source::Host(path) => path.clone(),
+            Source::Shared(name) => place.shared.join(name),
+        };
+        json!({
+            "destination": mount.target,
+            "type": "bind",
+            "source": source,
+            "options": ["rbind", "rprivate", access],
+        })
+    });
+    system.chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(memory: Option<u64>) -> Value {
+        let spec = ContainerSpec {
+            name: "db".to_owned(),
+            image: "/images/db".into(),
+            argv: vec!["/bin/db".to_owned()],
+            env: [("A".to_owned(), "b c".to_owned())].into(),
+            mounts: vec![
+                Mount::read_only("/host/token", "/data/secret/token"),
+                Mount::writable("/host/data", "/data"),
+            ],
+            memory,
+        };
+        let place = Place {
+            hostname: "db-0",
+            network: Path::new("/run/netns/x"),
+            root: Path::new("/run/db/rootfs"),
+            cgroup: "/talisman/test/db-0/db",
+            etc: Path::new("/run/etc"),
+            open_files: 20_000,
+            shared: Path::new("/run/shared"),
+        };
+        config(&spec, &place)
+    }
+
+    #[test]
+    fn mounts_come_parents_first() {
+        let targets: Vec<String> = rendered(None)["mounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|mount| mount["destination"].as_str().unwrap().to_owned())
+            .filter(|target| !target.starts_with("/dev"))
+            .collect();
+        let expected =
+            "/proc /sys /data /etc/hosts /etc/hostname /etc/resolv.conf /data/secret/token";
+        assert_eq!(targets.join(" "), expected);
+    }
+
+    #[test]
+    fn a_memory_limit_is_set_only_when_asked_for() {
+        assert_eq!(rendered(Some(64))["linux"]["resources"]["memory"]["limit"], 64);
+        assert!(rendered(None)["linux"]["resources"].get("memory").is_none());
+        assert_eq!(rendered(None)["process"]["env"][0], "A=b c");
+    }
+}

@@ -1,0 +1,223 @@
+//! Running pods, and the description of each that survives the engine.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::exec::{self, HookCommand, Running};
+use crate::process::Process;
+use crate::spec::PodSpec;
+
+/// A container that something cannot be done to.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// There is no such container, or it has ended.
+    #[error("cannot reach the container {container} of {pod}: it does not run")]
+    NotRunning {
+        /// The pod's name.
+        pod: String,
+        /// The container's name.
+        container: String,
+    },
+    /// A program could not be started in it.
+    #[error("cannot run {program} in the container {container} of {pod}: {source}")]
+    Exec {
+        /// The pod's name.
+        pod: String,
+        /// The container's name.
+        container: String,
+        /// The program asked for.
+        program: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// What is kept of a pod in `pod.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PodRecord {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) address: Ipv4Addr,
+    /// Digest of the specification that it was started from.
+    pub(crate) digest: String,
+    /// First process by container.
+    pub(crate) containers: BTreeMap<String, Process>,
+}
+
+impl PodRecord {
+    /// The description in the pod's folder, if there is one that can be read.
+    pub(crate) fn load(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(folder.join("pod.json")).ok()?).ok()
+    }
+
+    /// Writes the description, all of it or nothing.
+    pub(crate) fn save(&self, folder: &Path) -> std::io::Result<()> {
+        let part = folder.join("pod.json.part");
+        std::fs::write(&part, serde_json::to_vec(self)?)?;
+        std::fs::rename(part, folder.join("pod.json"))
+    }
+
+    /// Containers whose first process runs.
+    fn alive(&self) -> impl Iterator<Item = &str> {
+        self.containers.iter().filter(|(_, process)| process.alive()).map(|(name, _)| name.as_str())
+    }
+}
+
+/// What to do so that a pod runs as specified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Remove what is there, if anything, and start it.
+    Create,
+    /// Start these containers again; none: it runs.
+    Restart(Vec<String>),
+}
+
+/// Digest of a specification.
+pub(crate) fn digest(spec: &PodSpec) -> String {
+    let text = serde_json::to_vec(spec).unwrap_or_default();
+    Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Compares what runs with what should run.
+pub(crate) fn decide(spec: &PodSpec, found: Option<&PodRecord>) -> Step {
+    let Some(record) = found.filter(|record| record.digest == digest(spec)) else {
+        return Step::Create;
+    };
+    let alive: Vec<&str> = record.alive().collect();
+    if alive.is_empty() {
+        return Step::Create;
+    }
+    let names = spec.containers.iter().map(|container| &container.name);
+    Step::Restart(names.filter(|name| !alive.contains(&name.as_str())).cloned().collect())
+}
+
+/// A started pod. It goes on running when this value is dropped.
+#[derive(Debug, Clone)]
+pub struct Pod {
+    pub(crate) record: Arc<PodRecord>,
+    pub(crate) folder: PathBuf,
+    pub(crate) nsenter: Arc<PathBuf>,
+}
+
+impl Pod {
+    /// Name of the pod.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// Namespace that it was started in.
+    pub fn namespace(&self) -> &str {
+        &self.record.namespace
+    }
+
+    /// Its address.
+    pub fn ip(&self) -> Ipv4Addr {
+        self.record.address
+    }
+
+    /// Names of its containers.
+    pub fn containers(&self) -> impl Iterator<Item = &str> {
+        self.record.containers.keys().map(String::as_str)
+    }
+
+    /// Whether all containers run.
+    pub fn running(&self) -> bool {
+        self.record.alive().count() == self.record.containers.len()
+    }
+
+    /// Number of a container's first process on this machine, while it runs.
+    pub fn pid(&self, container: &str) -> Result<i32, PodError> {
+        let process = self.record.containers.get(container).filter(|process| process.alive());
+        process.map(|process| process.pid).ok_or_else(|| PodError::NotRunning {
+            pod: self.record.name.clone(),
+            container: container.to_owned(),
+        })
+    }
+
+    /// Waits until a container's first process has ended; returns at once for an unknown one.
+    pub async fn ended(&self, container: &str) -> std::io::Result<()> {
+        match self.record.containers.get(container) {
+            Some(process) => process.ended().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a program in a container.
+    pub fn exec(&self, container: &str, command: &HookCommand) -> Result<Running, PodError> {
+        let pid = self.pid(container)?;
+        exec::start(&self.nsenter, pid, command).map_err(|source| PodError::Exec {
+            pod: self.record.name.clone(),
+            container: container.to_owned(),
+            program: command.argv.first().cloned().unwrap_or_default(),
+            source,
+        })
+    }
+
+    /// This machine's path of a folder that the pod's containers share.
+    pub fn shared_dir(&self, name: &str) -> PathBuf {
+        self.folder.join("shared").join(name)
+    }
+
+    /// The file that a container's first process writes its output to.
+    pub fn log_file(&self, container: &str) -> PathBuf {
+        self.folder.join(container).join("log")
+    }
+
+    /// This machine's path of a file in a running container.
+    pub fn path_in(&self, container: &str, path: &Path) -> Result<PathBuf, PodError> {
+        let root = Path::new("/proc").join(self.pid(container)?.to_string()).join("root");
+        Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::ContainerSpec;
+
+    fn spec() -> PodSpec {
+        let container = |name: &str| ContainerSpec {
+            name: name.to_owned(),
+            image: "/i".into(),
+            argv: vec![],
+            env: BTreeMap::new(),
+            mounts: vec![],
+            memory: None,
+        };
+        PodSpec {
+            name: "db-0".to_owned(),
+            namespace: "demo".to_owned(),
+            subdomain: None,
+            containers: vec![container("charm"), container("db")],
+        }
+    }
+
+    #[track_caller]
+    fn check(alive: &[&str], changed: bool, expected: Step) {
+        let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let dead = Process { started: own.started + 1, ..own };
+        let process = |name: &str| if alive.contains(&name) { own } else { dead };
+        let record = PodRecord {
+            name: "db-0".to_owned(),
+            namespace: "demo".to_owned(),
+            address: Ipv4Addr::LOCALHOST,
+            digest: if changed { String::new() } else { digest(&spec()) },
+            containers: ["charm", "db"].map(|name| (name.to_owned(), process(name))).into(),
+        };
+        assert_eq!(decide(&spec(), Some(&record)), expected);
+    }
+
+    #[test]
+    fn only_what_differs_is_started() {
+        assert_eq!(decide(&spec(), None), Step::Create);
+        check(&["charm", "db"], false, Step::Restart(vec![]));
+        check(&["charm"], false, Step::Restart(vec!["db".to_owned()]));
+        check(&[], false, Step::Create);
+        check(&["charm", "db"], true, Step::Create);
+    }
+}

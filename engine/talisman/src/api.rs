@@ -1,0 +1,94 @@
+//! What the command line asks of the daemon, as JSON over a unix socket.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use names::{AppName, UnitName};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One request; the answer is a JSON value or a [`Refusal`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub(crate) enum Request {
+    /// Deploys a charm.
+    Deploy(Deploy),
+    /// Relates two applications, `app[:endpoint]` each.
+    Integrate { a: String, b: String },
+    /// Ends a relation.
+    RemoveRelation { a: String, b: String },
+    /// Removes an application with its units.
+    RemoveApplication { app: AppName },
+    /// Sets the number of units.
+    Scale { app: AppName, units: u32 },
+    /// Reads an application's options.
+    GetConfig { app: AppName },
+    /// Changes an application's options.
+    SetConfig { app: AppName, set: BTreeMap<String, String>, reset: Vec<String> },
+    /// Grants or withdraws access to the Kubernetes API.
+    Trust { app: AppName, trusted: bool },
+    /// The model, in the shape of `juju status --format json`.
+    Status,
+    /// One unit, in the shape of `juju show-unit --format json`.
+    ShowUnit { unit: UnitName },
+    /// Queues an action; the answer is its id.
+    Run { unit: UnitName, action: String, params: serde_json::Map<String, Value> },
+    /// How an action stands.
+    Action { id: u64 },
+    /// Log lines after a position.
+    Log { after: u64, limit: usize },
+    /// Retries or skips a failed hook.
+    Resolve { unit: UnitName, retry: bool },
+    /// Sets the model's update-status interval, in seconds.
+    UpdateStatusInterval { seconds: u64 },
+    /// Makes a service reachable on a loopback port of the host.
+    Forward { port: u16, service: String, target: u16 },
+    /// What the hooks have cost so far.
+    Measurements,
+    /// Stops every pod and the daemon itself.
+    Down,
+}
+
+/// What `deploy` says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Deploy {
+    /// The charm folder or archive, absolute.
+    pub(crate) charm: PathBuf,
+    /// The application's name, the charm's where absent.
+    pub(crate) app: Option<AppName>,
+    /// Units to start with.
+    pub(crate) units: u32,
+    /// Option values as typed.
+    pub(crate) config: BTreeMap<String, String>,
+    /// Image definition files by resource, absolute.
+    pub(crate) resources: BTreeMap<String, PathBuf>,
+    /// Access to the Kubernetes API.
+    pub(crate) trust: bool,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answer {
+    /// It was done.
+    Done(Value),
+    /// It was refused, with the reason in words for people.
+    Refused(String),
+}
+
+/// One line of the model's log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LogEntry {
+    /// Its position; `Log { after }` counts in these.
+    pub(crate) position: u64,
+    /// When.
+    pub(crate) at: jiff::Timestamp,
+    /// `unit-<app>-<n>` or `controller`.
+    pub(crate) entity: String,
+    /// `INFO` and so on.
+    pub(crate) level: String,
+    /// `juju-log`, `<hook>` and so on.
+    pub(crate) module: String,
+    /// The words.
+    pub(crate) message: String,
+}

@@ -1,0 +1,281 @@
+//! The command line as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use names::{AppName, UnitName};
+
+/// Runs Juju charms on one machine with real parts.
+#[derive(Debug, Parser)]
+#[command(name = "talisman", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  talisman up bundle.yaml
+  talisman status
+  talisman config pgbouncer-k8s pool_mode=transaction
+  talisman run data-integrator/0 get-credentials")]
+pub(crate) struct Cli {
+    /// The engine to talk to; two instances share nothing but images.
+    #[arg(long, global = true, env = "TALISMAN_INSTANCE", default_value = "default", value_parser = instance)]
+    pub(crate) instance: String,
+    /// Where image trees are kept.
+    #[arg(long, global = true, env = "TALISMAN_CACHE", hide = true)]
+    pub(crate) cache: Option<PathBuf>,
+    /// Where Pebble and the hook tools are.
+    #[arg(long, global = true, env = "TALISMAN_LIB", hide = true)]
+    pub(crate) lib: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+fn instance(text: &str) -> Result<String, String> {
+    let fits = (1..=8).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("use one to eight lower-case letters and digits".to_owned())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts the engine and, with a bundle, deploys it and waits until all is active.
+    Up(Up),
+    /// Stops the engine and everything it started; data and images stay.
+    Down(Down),
+    /// Deploys a charm folder, a .charm file or a bundle.
+    Deploy(Deploy),
+    /// Relates two applications.
+    #[command(alias = "relate", after_help = "Example:
+  talisman integrate pgbouncer-k8s:backend-database postgresql-k8s:database")]
+    Integrate { a: String, b: String },
+    /// Ends a relation.
+    RemoveRelation { a: String, b: String },
+    /// Removes an application and its units; its volumes stay.
+    RemoveApplication { apps: Vec<AppName> },
+    /// Sets the number of units.
+    ScaleApplication { app: AppName, units: u32 },
+    /// Shows or changes an application's options.
+    #[command(after_help = "Examples:
+  talisman config pgbouncer-k8s
+  talisman config pgbouncer-k8s pool_mode
+  talisman config pgbouncer-k8s pool_mode=transaction max_db_connections=50
+  talisman config pgbouncer-k8s --reset pool_mode")]
+    Config(Config),
+    /// Grants an application access to the Kubernetes API.
+    Trust(Trust),
+    /// Shows the model.
+    Status(Status),
+    /// Shows one unit with its relation data.
+    ShowUnit(ShowUnit),
+    /// Runs an action and waits for its result.
+    #[command(after_help = "Example:
+  talisman run data-integrator/0 get-credentials --format json")]
+    Run(Run),
+    /// Shows the model's log.
+    DebugLog(DebugLog),
+    /// Retries a failed hook.
+    #[command(alias = "resolved")]
+    Resolve {
+        unit: UnitName,
+        /// Mark the hook as done instead of running it again.
+        #[arg(long)]
+        no_retry: bool,
+    },
+    /// Changes the model's options.
+    ModelConfig { setting: String },
+    /// Makes a service reachable on a loopback port of this host.
+    #[command(after_help = "Example:
+  talisman forward 6432 pgbouncer-k8s-service:6432")]
+    Forward { port: u16, target: ForwardTarget },
+    /// Builds workload images from their definitions.
+    Images { definitions: Vec<PathBuf> },
+    /// Packs a charm folder and its program into a .charm file.
+    Pack {
+        folder: PathBuf,
+        /// The charm's program.
+        #[arg(long)]
+        dispatch: PathBuf,
+        /// Where the file goes.
+        #[arg(long, default_value = ".")]
+        out: PathBuf,
+    },
+    /// Prints what the hooks have cost so far, as JSON.
+    Measurements,
+    /// Prints a shell's completion script.
+    Completion { shell: clap_complete::Shell },
+    /// Runs the engine in the foreground.
+    #[command(hide = true)]
+    Daemon,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// A bundle to deploy.
+    pub(crate) bundle: Option<PathBuf>,
+    /// `<port>:<service>:<service port>`: a loopback port of the host for a service.
+    #[arg(long, value_parser = forward)]
+    pub(crate) forward: Vec<(u16, ForwardTarget)>,
+    /// How long to wait, in seconds.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Down {
+    /// Also forget the model and delete its volumes.
+    #[arg(long)]
+    pub(crate) destroy_storage: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  talisman deploy ./my-charm.charm --resource my-image=./image.yaml --trust
+  talisman deploy ./bundle.yaml")]
+pub(crate) struct Deploy {
+    /// The charm or bundle.
+    pub(crate) charm: PathBuf,
+    /// The application's name, the charm's name where absent.
+    pub(crate) app: Option<AppName>,
+    #[arg(short = 'n', long, default_value_t = 1)]
+    pub(crate) num_units: u32,
+    /// `<option>=<value>`
+    #[arg(long, value_parser = key_value)]
+    pub(crate) config: Vec<(String, String)>,
+    /// `<resource>=<image definition>`
+    #[arg(long, value_parser = key_value)]
+    pub(crate) resource: Vec<(String, String)>,
+    /// Give the charm access to the Kubernetes API.
+    #[arg(long)]
+    pub(crate) trust: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    pub(crate) app: AppName,
+    /// `<option>` to read, `<option>=<value>` to change.
+    pub(crate) settings: Vec<String>,
+    /// Options to set back to their defaults.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) reset: Vec<String>,
+    #[arg(long, default_value = "yaml")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    pub(crate) app: AppName,
+    /// Withdraw the access.
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// Accepted for Juju's sake; the engine knows one cluster.
+    #[arg(long, default_value = "cluster")]
+    pub(crate) scope: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[arg(long, default_value = "tabular")]
+    pub(crate) format: Format,
+    /// Show the relations too.
+    #[arg(long)]
+    pub(crate) relations: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowUnit {
+    pub(crate) unit: UnitName,
+    #[arg(long, default_value = "yaml")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    pub(crate) unit: UnitName,
+    pub(crate) action: String,
+    /// `<parameter>=<value>`
+    #[arg(value_parser = key_value)]
+    pub(crate) params: Vec<(String, String)>,
+    #[arg(long, default_value = "plain")]
+    pub(crate) format: Format,
+    /// How long to wait for the result, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) wait: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DebugLog {
+    /// Only lines of this level or worse.
+    #[arg(short = 'l', long, default_value = "INFO", ignore_case = true)]
+    pub(crate) level: Level,
+    /// Only lines of these entities, such as `unit-pgbouncer-k8s-0`.
+    #[arg(short = 'i', long)]
+    pub(crate) include: Vec<String>,
+    /// Show at most this many lines.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) limit: usize,
+    /// Do not wait for more.
+    #[arg(long)]
+    pub(crate) no_tail: bool,
+    /// Accepted for Juju's sake: all lines that are kept are shown.
+    #[arg(long)]
+    pub(crate) replay: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub(crate) enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Tabular,
+    Plain,
+    Json,
+    Yaml,
+}
+
+/// `<service>:<port>`
+#[derive(Debug, Clone)]
+pub(crate) struct ForwardTarget {
+    pub(crate) service: String,
+    pub(crate) port: u16,
+}
+
+impl std::str::FromStr for ForwardTarget {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("cannot read {text:?} as a target: write <service>:<port>");
+        let (service, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        Ok(Self { service: service.to_owned(), port: port.parse().map_err(|_| wrong())? })
+    }
+}
+
+fn forward(text: &str) -> Result<(u16, ForwardTarget), String> {
+    let wrong = || format!("cannot read {text:?}: write <port>:<service>:<service port>");
+    let (port, target) = text.split_once(':').ok_or_else(wrong)?;
+    Ok((port.parse().map_err(|_| wrong())?, target.parse().map_err(|_| wrong())?))
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("cannot read {text:?}: write <key>=<value>")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        super::Cli::command().debug_assert();
+    }
+}

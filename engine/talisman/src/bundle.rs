@@ -1,0 +1,142 @@
+//! Juju bundle files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Why a bundle cannot be deployed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BundleError {
+    /// The file cannot be read.
+    #[error("cannot read the bundle {path}: {source}", path = path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is not a bundle.
+    #[error("cannot use the bundle {path}: {reason}", path = path.display())]
+    Malformed { path: PathBuf, reason: String },
+    /// A relation names an application that the bundle lacks.
+    #[error("cannot use the bundle {path}: the relation {relation} names {name:?}; the bundle has {known}", path = path.display())]
+    UnknownApplication { path: PathBuf, relation: String, name: String, known: String },
+}
+
+/// A bundle, as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bundle {
+    /// `kubernetes`, the only kind the engine runs.
+    #[serde(default, rename = "bundle")]
+    pub(crate) kind: Option<String>,
+    /// Free text.
+    #[serde(default)]
+    #[expect(dead_code, reason = "bundles carry it; the engine does not use it")]
+    pub(crate) name: Option<String>,
+    /// What to deploy.
+    pub(crate) applications: BTreeMap<names::AppName, BundleApplication>,
+    /// Pairs of `application[:endpoint]`.
+    #[serde(default)]
+    pub(crate) relations: Vec<(String, String)>,
+}
+
+/// One application of a bundle.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BundleApplication {
+    /// A path to a charm folder or `.charm` file, relative to the bundle.
+    pub(crate) charm: String,
+    /// Option values.
+    #[serde(default)]
+    pub(crate) options: BTreeMap<String, serde_json::Value>,
+    /// Image definitions or image trees by resource name, relative to the bundle.
+    #[serde(default)]
+    pub(crate) resources: BTreeMap<String, String>,
+    /// Units.
+    #[serde(default, alias = "num_units")]
+    pub(crate) scale: Option<u32>,
+    /// Access to the Kubernetes API.
+    #[serde(default)]
+    pub(crate) trust: bool,
+}
+
+impl Bundle {
+    /// Reads a bundle; paths in it come back absolute.
+    pub(crate) fn read(path: &Path) -> Result<Self, BundleError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
+        let mut bundle: Self = serde_saphyr::from_str(&text).map_err(|error| {
+            BundleError::Malformed { path: path.to_owned(), reason: error.to_string() }
+        })?;
+        if let Some(kind) = bundle.kind.as_deref().filter(|kind| *kind != "kubernetes") {
+            let reason = format!("it is of kind {kind:?}; write `bundle: kubernetes`");
+            return Err(BundleError::Malformed { path: path.to_owned(), reason });
+        }
+        bundle.check_relations(path)?;
+        let folder = std::path::absolute(path)
+            .map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
+        let folder = folder.parent().unwrap_or(Path::new("/")).to_owned();
+        for application in bundle.applications.values_mut() {
+            application.charm = absolute(&folder, &application.charm);
+            for file in application.resources.values_mut() {
+                *file = absolute(&folder, file);
+            }
+        }
+        Ok(bundle)
+    }
+
+    fn check_relations(&self, path: &Path) -> Result<(), BundleError> {
+        for (left, right) in &self.relations {
+            for side in [left, right] {
+                let name = side.split(':').next().unwrap_or(side);
+                if !self.applications.keys().any(|app| app.as_str() == name) {
+                    let known: Vec<_> = self.applications.keys().map(|app| app.as_str()).collect();
+                    return Err(BundleError::UnknownApplication {
+                        path: path.to_owned(),
+                        relation: format!("[{left}, {right}]"),
+                        name: name.to_owned(),
+                        known: known.join(", "),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn absolute(folder: &Path, file: &str) -> String {
+    let path = folder.join(file);
+    path.components().filter(|part| *part != std::path::Component::CurDir).collect::<PathBuf>()
+        .display()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.yaml");
+        std::fs::write(&path, text).unwrap();
+        let error = Bundle::read(&path).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+
+    #[test]
+    fn a_typo_is_named() {
+        check("applicatons: {}", "applicatons");
+        check("applications: {a: {charm: x, optoins: {}}}", "optoins");
+        check("applications: {a: {charm: x}}\nrelations: [[a, b:db]]", "names \"b\"; the bundle has a");
+        check("bundle: machine\napplications: {}", "of kind \"machine\"");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_bundle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.yaml");
+        std::fs::write(&path, "applications: {a: {charm: ./x.charm, num_units: 2}}").unwrap();
+        let bundle = Bundle::read(&path).unwrap();
+        let application = bundle.applications.values().next().unwrap();
+        assert_eq!(application.charm, folder.path().join("x.charm").display().to_string());
+        assert_eq!(application.scale, Some(2));
+    }
+}

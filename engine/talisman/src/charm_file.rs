@@ -1,0 +1,166 @@
+//! A charm as a folder or a `.charm` archive: reading its metadata, unpacking it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use model::{ActionsYaml, CharmMeta, ConfigYaml, MetadataYaml};
+
+/// Why a charm cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CharmFileError {
+    /// There is nothing at the path, or it cannot be read.
+    #[error("cannot read the charm {path}: {source}; name a charm folder or a .charm file", path = path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is not a zip archive.
+    #[error("cannot open {path} as a .charm archive: {source}", path = path.display())]
+    Archive { path: PathBuf, source: zip::result::ZipError },
+    /// A file that every charm has is missing.
+    #[error("cannot use the charm {path}: it has no {file}", path = path.display())]
+    Missing { path: PathBuf, file: &'static str },
+    /// A YAML file of the charm is malformed.
+    #[error("cannot read {file} of the charm {path}: {reason}", path = path.display())]
+    Malformed { path: PathBuf, file: &'static str, reason: String },
+    /// An archive member would be written outside the folder.
+    #[error("cannot unpack {path}: the member {member:?} leads outside", path = path.display())]
+    Escapes { path: PathBuf, member: String },
+    /// The folder for the unpacked charm cannot be written.
+    #[error("cannot unpack the charm to {path}: {source}", path = path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+}
+
+/// The YAML files that the engine reads, by name.
+const PARTS: [&str; 4] = ["metadata.yaml", "config.yaml", "actions.yaml", "manifest.yaml"];
+
+/// Reads the metadata of a charm folder or archive.
+pub(crate) fn read(path: &Path) -> Result<CharmMeta, CharmFileError> {
+    let parts = if path.is_dir() { folder_parts(path)? } else { archive_parts(path)? };
+    let need = |file: &'static str| {
+        parts.get(file).ok_or(CharmFileError::Missing { path: path.to_owned(), file })
+    };
+    let metadata: MetadataYaml = parse(path, "metadata.yaml", need("metadata.yaml")?)?;
+    need("manifest.yaml")?;
+    let config: Option<ConfigYaml> = optional(path, "config.yaml", &parts)?;
+    let actions: Option<ActionsYaml> = optional(path, "actions.yaml", &parts)?;
+    CharmMeta::from_parts(metadata, config, actions).map_err(|source| {
+        let reason = source.to_string();
+        CharmFileError::Malformed { path: path.to_owned(), file: "metadata.yaml", reason }
+    })
+}
+
+fn optional<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    file: &'static str,
+    parts: &BTreeMap<&'static str, String>,
+) -> Result<Option<T>, CharmFileError> {
+    match parts.get(file) {
+        Some(text) if !text.trim().is_empty() => parse(path, file, text).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    file: &'static str,
+    text: &str,
+) -> Result<T, CharmFileError> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let reason = error.to_string();
+        CharmFileError::Malformed { path: path.to_owned(), file, reason }
+    })
+}
+
+fn folder_parts(path: &Path) -> Result<BTreeMap<&'static str, String>, CharmFileError> {
+    let mut parts = BTreeMap::new();
+    for file in PARTS {
+        match fs::read_to_string(path.join(file)) {
+            Ok(text) => drop(parts.insert(file, text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(CharmFileError::Read { path: path.join(file), source }),
+        }
+    }
+    Ok(parts)
+}
+
+fn archive_parts(path: &Path) -> Result<BTreeMap<&'static str, String>, CharmFileError> {
+    let mut archive = open(path)?;
+    let mut parts = BTreeMap::new();
+    for file in PARTS {
+        let Ok(mut member) = archive.by_name(file) else { continue };
+        let mut text = String::new();
+        member
+            .read_to_string(&mut text)
+            .map_err(|source| CharmFileError::Read { path: path.to_owned(), source })?;
+        parts.insert(file, text);
+    }
+    Ok(parts)
+}
+
+fn open(path: &Path) -> Result<zip::ZipArchive<fs::File>, CharmFileError> {
+    let file = fs::File::open(path)
+        .map_err(|source| CharmFileError::Read { path: path.to_owned(), source })?;
+    zip::ZipArchive::new(file)
+        .map_err(|source| CharmFileError::Archive { path: path.to_owned(), source })
+}
+
+/// Copies a charm folder, or unpacks an archive, to `to`, which must not exist yet.
+pub(crate) fn unpack(from: &Path, to: &Path) -> Result<(), CharmFileError> {
+    if from.is_dir() {
+        return copy_tree(from, to)
+            .map_err(|source| CharmFileError::Write { path: to.to_owned(), source });
+    }
+    let mut archive = open(from)?;
+    for index in 0..archive.len() {
+        let mut member = archive
+            .by_index(index)
+            .map_err(|source| CharmFileError::Archive { path: from.to_owned(), source })?;
+        let name = member.enclosed_name().ok_or_else(|| CharmFileError::Escapes {
+            path: from.to_owned(),
+            member: member.name().unwrap_or_default().into_owned(),
+        })?;
+        unpack_member(&mut member, &to.join(name))
+            .map_err(|source| CharmFileError::Write { path: to.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+fn unpack_member<R: Read>(
+    member: &mut zip::read::ZipFile<'_, R>,
+    target: &Path,
+) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if member.is_dir() {
+        return fs::create_dir_all(target);
+    }
+    if let Some(folder) = target.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    if member.is_symlink() {
+        let mut link = String::new();
+        member.read_to_string(&mut link)?;
+        return std::os::unix::fs::symlink(link, target);
+    }
+    let mut file = fs::File::create(target)?;
+    std::io::copy(member, &mut file)?;
+    let mode = member.unix_mode().unwrap_or(0o644) & 0o777;
+    fs::set_permissions(target, fs::Permissions::from_mode(mode))
+}
+
+/// Copies a tree with its modes and symbolic links.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! The command line's side of the daemon's socket.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::api::{Answer, Request};
+
+/// A daemon that is there.
+pub(crate) struct Client {
+    socket: std::path::PathBuf,
+}
+
+/// How long one request may take.
+const ANSWER_SECONDS_MAX: u64 = 120;
+
+impl Client {
+    /// The daemon behind `socket`, whether it runs or not.
+    pub(crate) fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// Whether a daemon answers.
+    pub(crate) async fn is_running(&self) -> bool {
+        tokio::net::UnixStream::connect(&self.socket).await.is_ok()
+    }
+
+    /// Asks, and gives the answer or the daemon's refusal as an error.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Value> {
+        let stream = tokio::net::UnixStream::connect(&self.socket)
+            .await
+            .context("cannot reach the engine: it is not running; start it with `talisman up`")?;
+        let body = serde_json::to_vec(request)?;
+        let http = http1::Request::post("/v1/call")
+            .header(http1::header::HOST, "talisman")
+            .header(http1::header::CONTENT_TYPE, "application/json")
+            .body(http1::Body::from(body))?;
+        let answer = tokio::time::timeout(
+            Duration::from_secs(ANSWER_SECONDS_MAX),
+            http1::send(stream, http),
+        )
+        .await
+        .context("cannot go on: the engine did not answer in two minutes; see `talisman debug-log`")?
+        .context("cannot go on: the engine went away while it answered")?;
+        match serde_json::from_slice(&answer.body) {
+            Ok(Answer::Done(value)) => Ok(value),
+            Ok(Answer::Refused(reason)) => bail!("{reason}"),
+            Err(error) => bail!("cannot read the engine's answer ({}): {error}", answer.status),
+        }
+    }
+}

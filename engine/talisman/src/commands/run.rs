@@ -1,0 +1,69 @@
+//! `run`: an action and its result.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+
+use super::{say, show, tell};
+use crate::api::Request;
+use crate::args::{Format, Run};
+use crate::client::Client;
+
+pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
+    let params = args.params.into_iter().map(|(key, text)| (key, scalar(&text))).collect();
+    let request = Request::Run { unit: args.unit.clone(), action: args.action.clone(), params };
+    let id = client.ask(&request).await?.as_u64().context("cannot read the action's id")?;
+    if args.format != Format::Json {
+        tell(&format!("Running operation {id} with 1 task\n  - task {id} on unit-{}", args.unit.to_string().replace('/', "-")));
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(args.wait);
+    let action = loop {
+        let action = client.ask(&Request::Action { id }).await?;
+        if action["status"] == "completed" || action["status"] == "failed" {
+            break action;
+        }
+        if tokio::time::Instant::now() > deadline {
+            bail!("cannot wait longer for {} on {}: it is {} after {} s; see `talisman debug-log`",
+                args.action, args.unit, action["status"], args.wait);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    print(&args.unit.to_string(), &action, args.format)?;
+    if action["status"] == "failed" {
+        bail!("the action {} failed: {}", args.action, action["message"].as_str().unwrap_or("no message"));
+    }
+    Ok(())
+}
+
+/// Parameters are YAML scalars, as Juju reads them.
+fn scalar(text: &str) -> Value {
+    match text {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        _ => text
+            .parse::<i64>()
+            .map(Value::from)
+            .or_else(|_| text.parse::<f64>().map(Value::from))
+            .unwrap_or_else(|_| Value::from(text)),
+    }
+}
+
+fn print(unit: &str, action: &Value, format: Format) -> Result<()> {
+    match format {
+        Format::Json | Format::Yaml => show(&json!({ unit: action }), format),
+        Format::Plain | Format::Tabular => {
+            for line in action["log"].as_array().into_iter().flatten() {
+                tell(line.as_str().unwrap_or_default());
+            }
+            let empty = Map::new();
+            let results = action["results"].as_object().unwrap_or(&empty);
+            let shown: Map<_, _> = results
+                .iter()
+                .filter(|(key, _)| *key != "return-code")
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            if shown.is_empty() { Ok(()) } else { say(serde_saphyr::to_string(&shown)?.trim_end()) }
+        }
+    }
+}

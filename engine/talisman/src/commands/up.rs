@@ -1,0 +1,132 @@
+//! `up`: the engine started, a bundle deployed, everything active.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::Instant;
+
+use super::{deploy_bundle, must_exist, say, tell};
+use crate::api::Request;
+use crate::args::Up;
+use crate::bundle::Bundle;
+use crate::client::Client;
+use crate::images;
+use crate::paths::Paths;
+
+pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
+    let bundle = args.bundle.as_deref().map(Bundle::read).transpose()?;
+    if let Some(bundle) = &bundle {
+        for application in bundle.applications.values() {
+            must_exist(Path::new(&application.charm), "charm")?;
+        }
+    }
+    start(paths, client).await?;
+    if let Some(bundle) = &bundle {
+        deploy_bundle(paths, client, bundle).await?;
+    }
+    settle(client, Duration::from_secs(args.timeout)).await?;
+    for (port, target) in args.forward {
+        let request = Request::Forward { port, service: target.service, target: target.port };
+        client.ask(&request).await?;
+    }
+    let status = client.ask(&Request::Status).await?;
+    say(crate::status::table(&status, false).trim_end())
+}
+
+/// Refuses, all reasons at once, on a machine that cannot run pods.
+fn preflight(paths: &Paths) -> Result<()> {
+    let complaints = node::preflight(&paths.node());
+    if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\n")) }
+}
+
+/// Starts the daemon unless it runs.
+async fn start(paths: &Paths, client: &Client) -> Result<()> {
+    if client.is_running().await {
+        return Ok(());
+    }
+    preflight(paths)?;
+    for program in ["pebble", "hooktool"] {
+        must_exist(&paths.lib.join(program), "program")
+            .context("cannot start the engine: it is not built; run `make build`")?;
+    }
+    std::fs::create_dir_all(&paths.state)
+        .with_context(|| format!("cannot make the folder {}", paths.state.display()))?;
+    images::ensure(paths, &[images::charm_base()]).await?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(paths.daemon_log())?;
+    let mut daemon = daemon_command(paths)?;
+    daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let mut child = daemon.spawn().context("cannot start the engine")?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !client.is_running().await {
+        if let Some(code) = child.try_wait()? {
+            bail!("cannot start the engine ({code}): {}", last_words(&paths.daemon_log()));
+        }
+        if Instant::now() > deadline {
+            bail!("cannot start the engine: it does not answer after 30 s; see {}", paths.daemon_log().display());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tell("engine started");
+    Ok(())
+}
+
+fn daemon_command(paths: &Paths) -> Result<std::process::Command> {
+    use std::os::unix::process::CommandExt;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = std::process::Command::new(program);
+    command
+        .args(["--instance", &paths.instance, "daemon"])
+        .env("TALISMAN_CACHE", &paths.cache)
+        .env("TALISMAN_LIB", &paths.lib)
+        .current_dir("/")
+        .process_group(0);
+    Ok(command)
+}
+
+/// The last line that the daemon wrote, which says why it ended.
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    last.trim_start_matches("Error: ").to_owned()
+}
+
+/// Waits until every unit is active and idle, and says what it waits for.
+async fn settle(client: &Client, bound: Duration) -> Result<()> {
+    let deadline = Instant::now() + bound;
+    let mut told = Vec::new();
+    loop {
+        let waiting = crate::status::unsettled(&client.ask(&Request::Status).await?);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        for line in waiting.iter().filter(|line| !told.contains(*line)) {
+            tell(line);
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "cannot wait longer: after {} s these are not active: {}; see `talisman debug-log`",
+                bound.as_secs(),
+                waiting.join("; ")
+            );
+        }
+        told = waiting;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Builds the images of these definition files that are not built yet.
+pub(super) async fn ensure_images(
+    paths: &Paths,
+    files: impl Iterator<Item = &PathBuf>,
+) -> Result<()> {
+    let definitions =
+        files.map(|file| images::read(file)).collect::<Result<Vec<_>, images::ImagesError>>()?;
+    Ok(images::ensure(paths, &definitions).await?)
+}
+
+pub(super) async fn images(paths: &Paths, files: &[PathBuf]) -> Result<()> {
+    preflight(paths)?;
+    ensure_images(paths, files.iter()).await
+}

@@ -1,0 +1,211 @@
+//! The Kubernetes objects that Juju would make: node, stateful sets, services, pods.
+
+use std::net::Ipv4Addr;
+
+use kube_api::{Api, ApiError, Kind, Selector};
+use names::{AppName, UnitName};
+use node::Zone;
+use serde_json::{Value, json};
+
+/// The only node.
+pub(crate) const NODE: &str = "talisman";
+
+/// Puts the node there, with what this machine can give.
+pub(crate) fn put_node(api: &Api, address: Ipv4Addr, cpus: usize, memory_kib: u64) -> Result<(), ApiError> {
+    let amounts = json!({
+        "cpu": cpus.to_string(),
+        "memory": format!("{memory_kib}Ki"),
+        "pods": "110",
+    });
+    api.put(
+        Kind::Node,
+        "",
+        &json!({
+            "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE}},
+            "status": {
+                "allocatable": amounts,
+                "capacity": amounts,
+                "addresses": [
+                    {"type": "InternalIP", "address": address.to_string()},
+                    {"type": "Hostname", "address": NODE},
+                ],
+                "conditions": [{"type": "Ready", "status": "True"}],
+            },
+        }),
+    )
+    .map(drop)
+}
+
+/// Puts an application's stateful set and services there; the answer is its cluster address.
+pub(crate) fn put_application(api: &Api, namespace: &str, app: &AppName, units: u32) -> Result<String, ApiError> {
+    let labels = json!({"app.kubernetes.io/name": app, "app.kubernetes.io/managed-by": "juju"});
+    let selector = json!({"app.kubernetes.io/name": app});
+    api.apply(
+        Kind::StatefulSet,
+        namespace,
+        "juju",
+        &json!({
+            "metadata": {"name": app, "labels": labels},
+            "spec": {
+                "replicas": units,
+                "selector": {"matchLabels": selector},
+                "serviceName": format!("{app}-endpoints"),
+                "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+            },
+        }),
+    )?;
+    api.apply(
+        Kind::Service,
+        namespace,
+        "juju",
+        &json!({
+            "metadata": {"name": format!("{app}-endpoints"), "labels": labels},
+            "spec": {
+                "clusterIP": "None",
+                "publishNotReadyAddresses": true,
+                "selector": selector,
+            },
+        }),
+    )?;
+    let service = api.apply(
+        Kind::Service,
+        namespace,
+        "juju",
+        &json!({
+            "metadata": {"name": app, "labels": labels},
+            "spec": {
+                "type": "ClusterIP",
+                "selector": selector,
+                "ports": [{"name": "placeholder", "port": 65535, "targetPort": 65535, "protocol": "TCP"}],
+            },
+        }),
+    )?;
+    Ok(service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Removes what [`put_application`] made, and what its charm left behind for its owner to take.
+pub(crate) fn delete_application(api: &Api, namespace: &str, app: &AppName) {
+    api.delete(Kind::StatefulSet, namespace, app.as_str());
+    for service in [app.to_string(), format!("{app}-endpoints")] {
+        api.delete(Kind::Service, namespace, &service);
+    }
+}
+
+/// What a pod's object says.
+pub(crate) struct PodFacts<'a> {
+    pub(crate) unit: &'a UnitName,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) containers: Vec<String>,
+}
+
+/// Puts a pod there. A new pod has a new uid and only Juju's labels, as on Kubernetes.
+pub(crate) fn put_pod(api: &Api, namespace: &str, pod: &PodFacts<'_>) -> Result<(), ApiError> {
+    let (app, name) = (pod.unit.app(), pod.unit.pod());
+    let owner = api.get(Kind::StatefulSet, namespace, app.as_str()).unwrap_or_default();
+    let containers: Vec<Value> =
+        pod.containers.iter().map(|name| json!({"name": name, "resources": {}})).collect();
+    api.delete(Kind::Pod, namespace, &name);
+    api.put(
+        Kind::Pod,
+        namespace,
+        &json!({
+            "metadata": {
+                "name": name,
+                "labels": {
+                    "app.kubernetes.io/name": app,
+                    "statefulset.kubernetes.io/pod-name": name,
+                },
+                "annotations": {"unit.juju.is/id": pod.unit},
+                "ownerReferences": [{
+                    "apiVersion": "apps/v1",
+                    "kind": "StatefulSet",
+                    "name": app,
+                    "uid": owner["metadata"]["uid"],
+                    "controller": true,
+                    "blockOwnerDeletion": true,
+                }],
+            },
+            "spec": {
+                "nodeName": NODE,
+                "hostname": name,
+                "subdomain": format!("{app}-endpoints"),
+                "serviceAccountName": app,
+                "containers": containers,
+            },
+            "status": {
+                "phase": "Running",
+                "podIP": pod.address.to_string(),
+                "podIPs": [{"ip": pod.address.to_string()}],
+                "hostIP": node::ENGINE.to_string(),
+                "conditions": conditions(false),
+            },
+        }),
+    )
+    .map(drop)
+}
+
+/// Says whether a pod takes traffic.
+pub(crate) fn set_ready(api: &Api, namespace: &str, unit: &UnitName, ready: bool) -> Result<(), ApiError> {
+    let patch = json!({"status": {"conditions": conditions(ready)}});
+    api.patch(Kind::Pod, namespace, &unit.pod(), &patch).map(drop)
+}
+
+fn conditions(ready: bool) -> Value {
+    let status = if ready { "True" } else { "False" };
+    json!([
+        {"type": "Ready", "status": status},
+        {"type": "ContainersReady", "status": status},
+        {"type": "PodScheduled", "status": "True"},
+    ])
+}
+
+/// The node's routes for every service.
+pub(crate) fn routes(api: &Api) -> Vec<node::ServiceRoute> {
+    let mut routes = Vec::new();
+    for service in api.service_routes() {
+        let Some(cluster_ip) = service.cluster_ip else { continue };
+        let endpoints: Vec<Ipv4Addr> =
+            service.endpoints.iter().filter(|end| end.ready).map(|end| end.ip).collect();
+        for port in &service.ports {
+            routes.push(node::ServiceRoute {
+                cluster_ip,
+                port: port.port,
+                target_port: port.target_port,
+                node_port: port.node_port,
+                endpoints: endpoints.clone(),
+            });
+        }
+    }
+    routes
+}
+
+/// All names: services, pods behind headless services, and the way back from pod addresses.
+pub(crate) fn zone(api: &Api, namespace: &str) -> Zone {
+    let mut zone = Zone::default();
+    for service in api.service_routes() {
+        let name = format!("{}.{}.svc.cluster.local", service.name, service.namespace);
+        let addresses: Vec<Ipv4Addr> = match service.cluster_ip {
+            Some(address) => vec![address],
+            None => service.endpoints.iter().map(|end| end.ip).collect(),
+        };
+        for end in service.endpoints.iter().filter(|_| service.headless) {
+            if let Some(pod) = &end.name {
+                let full = format!("{pod}.{name}");
+                zone.pointers.insert(end.ip, full.clone());
+                zone.names.insert(full, vec![end.ip]);
+            }
+        }
+        zone.names.insert(name, addresses);
+    }
+    let api_name = format!("kubernetes.default.svc.{}", "cluster.local");
+    zone.names.insert(api_name, vec![node::ENGINE]);
+    for pod in api.list(Kind::Pod, namespace, &Selector::default()) {
+        let address = pod["status"]["podIP"].as_str().and_then(|text| text.parse().ok());
+        let (Some(address), Some(name)) = (address, pod["metadata"]["name"].as_str()) else { continue };
+        let subdomain = pod["spec"]["subdomain"].as_str().unwrap_or_default();
+        let full = format!("{name}.{subdomain}.{namespace}.svc.cluster.local");
+        zone.pointers.entry(address).or_insert_with(|| full.clone());
+        zone.names.entry(full).or_insert_with(|| vec![address]);
+    }
+    zone
+}

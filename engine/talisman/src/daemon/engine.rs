@@ -1,0 +1,152 @@
+//! What the parts of the daemon share: the model, the store, the node, the Kubernetes API.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use model::{Model, Session};
+use names::AppName;
+use node::{ImageDefinition, Node};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::log::Log;
+use super::measure::Measurements;
+use super::store::{Store, StoreError};
+use crate::paths::Paths;
+
+/// What the store keeps: the model, and what the engine itself must remember about it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    pub(crate) model: Model,
+    /// Images by application and resource.
+    pub(crate) images: BTreeMap<AppName, BTreeMap<String, ImageDefinition>>,
+    /// Loopback ports of the host: service and its port.
+    pub(crate) forwards: BTreeMap<u16, (String, u16)>,
+    /// The token with which each application's pods speak to the Kubernetes API.
+    pub(crate) tokens: BTreeMap<AppName, String>,
+    /// The Kubernetes objects.
+    pub(crate) cluster: serde_json::Value,
+}
+
+/// What changes while the engine runs, behind one lock.
+pub(crate) struct Inner {
+    pub(crate) kept: Snapshot,
+    /// Open loopback ports; each closes when dropped.
+    pub(crate) forwards: BTreeMap<u16, node::Forward>,
+    /// Hooks that run now, by context id.
+    pub(crate) sessions: HashMap<String, Session>,
+    /// The certificate authority of the Kubernetes API, in PEM.
+    pub(crate) authority: String,
+    pub(crate) log: Log,
+    pub(crate) measurements: Measurements,
+}
+
+impl Inner {
+    /// Moves the model's new log lines to the log.
+    pub(crate) fn collect_log(&mut self) {
+        for line in self.kept.model.take_log() {
+            self.log.push(line.at, &line.entity, &line.level, &line.module, &line.message);
+        }
+    }
+}
+
+/// The engine.
+pub(crate) struct Engine {
+    pub(crate) paths: Paths,
+    pub(crate) node: Node,
+    pub(crate) cluster: kube_api::Api,
+    store: Store,
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        paths: Paths,
+        node: Node,
+        cluster: kube_api::Api,
+        store: Store,
+        kept: Snapshot,
+    ) -> Self {
+        let inner = Inner {
+            kept,
+            forwards: BTreeMap::new(),
+            sessions: HashMap::new(),
+            authority: String::new(),
+            log: Log::default(),
+            measurements: Measurements::default(),
+        };
+        Self {
+            paths,
+            node,
+            cluster,
+            store,
+            inner: Mutex::new(inner),
+            changed: watch::channel(0).0,
+            stopping: watch::channel(false).0,
+        }
+    }
+
+    /// The time of day, read here and nowhere else in the daemon.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// Looks without changing anything that must last.
+    pub(crate) fn look<T>(&self, read: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let value = read(&mut inner);
+        inner.collect_log();
+        value
+    }
+
+    /// Changes the model, puts it on disk, and wakes whoever waits for a change.
+    ///
+    /// The answer is given only after the disk has it, so nothing acknowledged is lost.
+    pub(crate) fn change<T>(&self, write: impl FnOnce(&mut Inner) -> T) -> Result<T, StoreError> {
+        let value = {
+            let mut inner = self.lock();
+            let value = write(&mut inner);
+            inner.collect_log();
+            inner.kept.cluster = self.cluster.snapshot();
+            self.store.save(&inner.kept)?;
+            value
+        };
+        self.wake();
+        Ok(value)
+    }
+
+    /// Adds a line of the engine's own to the log.
+    pub(crate) fn note(&self, level: &str, message: &str) {
+        let now = self.now();
+        self.look(|inner| inner.log.push(now, "controller", level, "talisman", message));
+    }
+
+    /// Wakes every agent.
+    pub(crate) fn wake(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Sees changes of the model from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Tells every task to end.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Ends when the engine stops.
+    pub(crate) async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        stopping.wait_for(|stop| *stop).await.ok();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic in one task must not take the others with it; the model is replaced only whole.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

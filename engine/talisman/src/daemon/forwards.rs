@@ -1,0 +1,53 @@
+//! Loopback ports of the host that lead to services.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+
+use kube_api::Kind;
+use serde_json::Value;
+
+use super::engine::Engine;
+use super::verbs::VerbError;
+
+/// Adds a port, and keeps it for the next start.
+pub(crate) async fn add(
+    engine: &Arc<Engine>,
+    port: u16,
+    service: &str,
+    target: u16,
+) -> Result<Value, VerbError> {
+    let known = engine.look(|inner| inner.kept.forwards.get(&port).cloned());
+    if known == Some((service.to_owned(), target)) {
+        return Ok(Value::Null);
+    }
+    open(engine, port, service, target).await?;
+    engine.change(|inner| inner.kept.forwards.insert(port, (service.to_owned(), target)))?;
+    Ok(Value::Null)
+}
+
+/// Opens a port towards a service's cluster address.
+pub(crate) async fn open(
+    engine: &Arc<Engine>,
+    port: u16,
+    service: &str,
+    target: u16,
+) -> Result<(), VerbError> {
+    let namespace = engine.look(|inner| inner.kept.model.name().to_string());
+    let found = engine.cluster.get(Kind::Service, &namespace, service);
+    let address = found
+        .and_then(|service| service["spec"]["clusterIP"].as_str()?.parse::<Ipv4Addr>().ok())
+        .ok_or_else(|| VerbError::Unknown {
+            what: "service",
+            name: service.to_owned(),
+            known: services(engine, &namespace),
+        })?;
+    let forward = engine.node.forward(port, SocketAddrV4::new(address, target)).await?;
+    engine.look(|inner| inner.forwards.insert(port, forward));
+    Ok(())
+}
+
+fn services(engine: &Engine, namespace: &str) -> String {
+    let found = engine.cluster.list(Kind::Service, namespace, &kube_api::Selector::default());
+    let names: Vec<&str> = found.iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
+    names.join(", ")
+}

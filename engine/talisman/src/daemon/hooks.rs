@@ -1,0 +1,136 @@
+//! One hook, from the model's decision to its commit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use model::{Hook, HookOutcome, HookRun};
+use node::{HookCommand, Line, UnitPod};
+
+use super::agent::Agent;
+use super::engine::Engine;
+
+/// Runs a hook in the unit's charm container and commits or drops what it wrote.
+pub(crate) async fn run(engine: &Arc<Engine>, agent: &Agent, run: HookRun) {
+    let now = engine.now();
+    let begun = engine.change(|inner| {
+        let environment = inner.kept.model.environment(&run);
+        let session = inner.kept.model.begin(&run, now);
+        inner.sessions.insert(run.context_id.clone(), session);
+        let charm = inner.kept.model.application(run.unit.app()).map(|app| app.charm.name.clone());
+        (environment, charm.unwrap_or_default())
+    });
+    let (environment, charm) = match begun {
+        Ok(begun) => begun,
+        Err(error) => return engine.note("ERROR", &format!("cannot begin a hook: {error}")),
+    };
+    let started = Instant::now();
+    let outcome = process(engine, agent, &run, with_paths(environment, agent)).await;
+    let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+    commit(engine, run, outcome, &charm, milliseconds);
+}
+
+fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, milliseconds: f64) {
+    let now = engine.now();
+    let context = run.context_id.clone();
+    let name = run.hook.name();
+    let unit = run.unit.clone();
+    let done = engine.change(|inner| {
+        let Some(session) = inner.sessions.remove(&context) else { return Ok(()) };
+        let ended = inner.kept.model.finish(run, session, outcome, now);
+        let succeeded = ended.is_ok() && outcome == HookOutcome::Exited(0);
+        inner.measurements.ran(charm, &name, &context, milliseconds, succeeded);
+        ended
+    });
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => engine.note("ERROR", &format!("cannot commit {name} of {unit}: {error}")),
+        Err(error) => engine.note("ERROR", &format!("cannot keep {name} of {unit}: {error}")),
+    }
+}
+
+/// Starts the charm's program and follows its output to the end.
+async fn process(
+    engine: &Arc<Engine>,
+    agent: &Agent,
+    run: &HookRun,
+    environment: BTreeMap<String, String>,
+) -> HookOutcome {
+    let argv = match &run.hook {
+        Hook::Exec { command, .. } => vec!["/bin/sh".to_owned(), "-c".to_owned(), command.clone()],
+        hook => match program(&agent.layout, hook) {
+            Some(program) => vec![program],
+            None => return HookOutcome::NotImplemented,
+        },
+    };
+    let command = HookCommand { argv, env: environment, cwd: agent.layout.charm_dir() };
+    let ended = match agent.pod.exec(UnitPod::CHARM, &command) {
+        Ok(running) => running.wait(|line| output(engine, run, line)).await,
+        Err(error) => {
+            engine.note("ERROR", &error.to_string());
+            return HookOutcome::Killed;
+        }
+    };
+    match ended.map(|status| status.code()) {
+        Ok(Some(code)) => HookOutcome::Exited(code),
+        Ok(None) => HookOutcome::Killed,
+        Err(error) => {
+            engine.note("ERROR", &format!("cannot follow a hook of {}: {error}", run.unit));
+            HookOutcome::Killed
+        }
+    }
+}
+
+/// One line that the charm printed: for the log, and for an action's results.
+fn output(engine: &Engine, run: &HookRun, line: Line) {
+    let now = engine.now();
+    let logger = format!("unit.{}.{}", run.unit, run.hook.name());
+    let (level, text) = match &line {
+        Line::Out(text) => ("DEBUG", text),
+        Line::Err(text) => ("WARNING", text),
+    };
+    engine.look(|inner| {
+        inner.log.push(now, &run.unit.tag(), level, &logger, text);
+        if let Some(session) = inner.sessions.get_mut(&run.context_id) {
+            let bytes = format!("{text}\n");
+            match &line {
+                Line::Out(_) => session.output(bytes.as_bytes(), b""),
+                Line::Err(_) => session.output(b"", bytes.as_bytes()),
+            }
+        }
+    });
+}
+
+/// `dispatch`, or the hook's own file in charms older than it; as the charm container sees it.
+fn program(layout: &UnitPod, hook: &Hook) -> Option<String> {
+    let path = hook.dispatch_path();
+    let charm = layout.agent_dir.join("charm");
+    ["dispatch", path.as_str()]
+        .into_iter()
+        .find(|file| charm.join(file).exists())
+        .map(|file| layout.charm_dir().join(file).display().to_string())
+}
+
+/// Adds what only the engine knows: folders, the tools' socket, the Kubernetes API.
+fn with_paths(mut environment: BTreeMap<String, String>, agent: &Agent) -> BTreeMap<String, String> {
+    let layout = &agent.layout;
+    let charm = layout.charm_dir().display().to_string();
+    let socket = layout.seen_agent_dir().join("agent.socket").display().to_string();
+    let tools = layout.seen_tools_dir().display().to_string();
+    let port = agent.api_port.to_string();
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let own = [
+        ("CHARM_DIR", charm.clone()),
+        ("JUJU_CHARM_DIR", charm),
+        ("JUJU_AGENT_SOCKET_NETWORK", "unix".to_owned()),
+        ("JUJU_AGENT_SOCKET_ADDRESS", socket),
+        ("KUBERNETES_SERVICE_HOST", node::ENGINE.to_string()),
+        ("KUBERNETES_SERVICE_PORT", port.clone()),
+        ("KUBERNETES_SERVICE_PORT_HTTPS", port),
+        ("PATH", format!("{tools}:{path}")),
+        ("LANG", "C.UTF-8".to_owned()),
+        ("TERM", "tmux-256color".to_owned()),
+    ];
+    environment.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    environment
+}

@@ -1,0 +1,87 @@
+//! What hooks cost: runs, wall time, tool calls.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Runs kept per hook for the median.
+const RUNS_MAX: usize = 200;
+
+/// The cost of hooks so far, by charm and hook.
+#[derive(Default)]
+pub(crate) struct Measurements {
+    hooks: BTreeMap<(String, String), Cost>,
+    calls: BTreeMap<String, u64>,
+}
+
+#[derive(Default)]
+struct Cost {
+    runs: u64,
+    failed: u64,
+    milliseconds: Vec<f64>,
+    tool_calls: Vec<u64>,
+}
+
+/// One line of the table.
+#[derive(Debug, Serialize)]
+struct Line {
+    charm: String,
+    hook: String,
+    runs: u64,
+    failed: u64,
+    wall_ms_median: f64,
+    wall_ms_max: f64,
+    tool_calls_median: u64,
+    tool_calls_max: u64,
+}
+
+impl Measurements {
+    /// Counts one call of a hook tool.
+    pub(crate) fn called(&mut self, context: &str) {
+        *self.calls.entry(context.to_owned()).or_default() += 1;
+    }
+
+    /// Counts one run of a hook.
+    pub(crate) fn ran(
+        &mut self,
+        charm: &str,
+        hook: &str,
+        context: &str,
+        milliseconds: f64,
+        succeeded: bool,
+    ) {
+        let calls = self.calls.remove(context).unwrap_or_default();
+        let cost = self.hooks.entry((charm.to_owned(), hook.to_owned())).or_default();
+        cost.runs += 1;
+        cost.failed += u64::from(!succeeded);
+        if cost.milliseconds.len() < RUNS_MAX {
+            cost.milliseconds.push(milliseconds);
+            cost.tool_calls.push(calls);
+        }
+    }
+
+    /// The table as JSON.
+    pub(crate) fn table(&self) -> serde_json::Value {
+        let lines: Vec<Line> = self.hooks.iter().map(|(key, cost)| cost.line(key)).collect();
+        serde_json::json!(lines)
+    }
+}
+
+impl Cost {
+    fn line(&self, (charm, hook): &(String, String)) -> Line {
+        let mut times = self.milliseconds.clone();
+        times.sort_by(f64::total_cmp);
+        let mut calls = self.tool_calls.clone();
+        calls.sort_unstable();
+        Line {
+            charm: charm.clone(),
+            hook: hook.clone(),
+            runs: self.runs,
+            failed: self.failed,
+            wall_ms_median: times.get(times.len() / 2).copied().unwrap_or_default(),
+            wall_ms_max: times.last().copied().unwrap_or_default(),
+            tool_calls_median: calls.get(calls.len() / 2).copied().unwrap_or_default(),
+            tool_calls_max: calls.last().copied().unwrap_or_default(),
+        }
+    }
+}

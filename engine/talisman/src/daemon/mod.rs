@@ -1,0 +1,123 @@
+//! The daemon: the only place that wires model, hook tools, Kubernetes and node together.
+
+mod agent;
+mod cluster;
+mod engine;
+mod forwards;
+mod hooks;
+mod log;
+mod measure;
+mod monitor;
+mod pods;
+mod server;
+mod sockets;
+mod store;
+mod supervise;
+mod verbs;
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use node::Node;
+
+use crate::paths::Paths;
+use engine::{Engine, Snapshot};
+use store::Store;
+
+/// The model's name, which is also the namespace.
+const MODEL: &str = "talisman";
+/// The range of service addresses: the first one and how many.
+const SERVICES: (std::net::Ipv4Addr, u32) = (std::net::Ipv4Addr::new(10, 152, 183, 2), 250);
+/// The port of the Kubernetes API at the engine's address.
+const API_PORT: u16 = 6443;
+
+/// How long pods may take to stop on their own.
+const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Runs the engine until it is told to stop.
+pub(crate) async fn run(paths: Paths) -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::new("info"))
+        .with_ansi(false)
+        .init();
+    std::fs::create_dir_all(&paths.state)?;
+    std::fs::create_dir_all(&paths.run)?;
+    let store = Store::open(&paths.store())?;
+    let kept = match store.load::<Snapshot>()? {
+        Some(kept) => kept,
+        None => empty()?,
+    };
+    let options = kube_api::ApiOptions::new(SERVICES, rand::random());
+    let cluster = if kept.cluster.is_null() {
+        kube_api::Api::new(options)
+    } else {
+        kube_api::Api::restore(options, kept.cluster.clone())?
+    };
+    let node = Node::open(paths.node()).await?;
+    let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
+    let result = serve(&engine).await;
+    stop_pods(&engine).await;
+    engine.node.teardown().await?;
+    std::fs::remove_dir_all(&engine.paths.run).ok();
+    result
+}
+
+async fn serve(engine: &Arc<Engine>) -> Result<()> {
+    supervise::put_node(engine)?;
+    supervise::serve_cluster(engine, API_PORT).await?;
+    let network = tokio::spawn(supervise::keep_network(engine.clone()));
+    let units = tokio::spawn(supervise::keep_units(engine.clone(), API_PORT));
+    supervise::reopen_forwards(engine).await;
+    server::serve(engine).await.context("cannot answer the command line")?;
+    units.abort();
+    network.abort();
+    Ok(())
+}
+
+/// A model that nobody has used yet.
+fn empty() -> Result<Snapshot> {
+    Ok(Snapshot {
+        model: model::Model::new(MODEL.parse()?, uuid(), rand::random()),
+        images: BTreeMap::new(),
+        forwards: BTreeMap::new(),
+        tokens: BTreeMap::new(),
+        cluster: serde_json::Value::Null,
+    })
+}
+
+/// A random UUID, version 4.
+fn uuid() -> String {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Lets every pod's processes stop on their own, all at once.
+async fn stop_pods(engine: &Engine) {
+    let pods = engine.node.all_pods();
+    let stops = pods.iter().map(|pod| engine.node.stop_pod(pod.name(), STOP_GRACE));
+    for result in futures_util::future::join_all(stops).await {
+        if let Err(error) = result {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+/// Removes what an engine that was killed left behind.
+pub(crate) async fn teardown(paths: &Paths) -> Result<()> {
+    if !paths.run.exists() {
+        return Ok(());
+    }
+    node::sweep(&paths.node()).await?;
+    std::fs::remove_dir_all(&paths.run)
+        .or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })
+        .with_context(|| format!("cannot remove {}", paths.run.display()))
+}

@@ -1,0 +1,182 @@
+//! A unit's pod: what the model says of it, and its folders on this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::{Model, Unit};
+use names::{ContainerName, ModelName, UnitName};
+use node::{ImageDefinition, NodeError, Storage, UnitPod, Workload};
+
+use super::engine::Engine;
+use super::verbs::charm_folder;
+use crate::paths::Paths;
+
+/// Why a pod does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PodError {
+    /// The unit or its application has left the model.
+    #[error("cannot start the pod of {0}: it is not in the model any more")]
+    Gone(UnitName),
+    /// A container has no image.
+    #[error("cannot start the pod of {unit}: no image is known for its container {container}; deploy it again with --resource")]
+    NoImage { unit: UnitName, container: String },
+    /// A folder cannot be made.
+    #[error("cannot prepare {path} for the pod of {unit}: {source}", path = path.display())]
+    Folder { unit: UnitName, path: PathBuf, source: std::io::Error },
+    /// The node cannot start it.
+    #[error("cannot start the pod of {unit}: {source}")]
+    Start { unit: UnitName, source: NodeError },
+    /// Its Kubernetes object or its place in the model cannot be written.
+    #[error("cannot record the pod of {unit}: {reason}")]
+    Record { unit: UnitName, reason: String },
+}
+
+/// What the pod is made from, copied out of the model.
+pub(crate) struct Plan {
+    pub(crate) unit: UnitName,
+    pub(crate) model: ModelName,
+    pub(crate) workloads: Vec<PlannedWorkload>,
+    /// Storage instances: name and number.
+    pub(crate) storage: Vec<(String, u32)>,
+    pub(crate) token: String,
+    pub(crate) authority: String,
+}
+
+/// One workload container.
+pub(crate) struct PlannedWorkload {
+    pub(crate) name: ContainerName,
+    pub(crate) image: ImageDefinition,
+    /// Storage name and the path where the container sees it.
+    pub(crate) mounts: Vec<(String, String)>,
+}
+
+/// The folders of one unit on this machine.
+pub(crate) struct UnitFolders {
+    root: PathBuf,
+}
+
+impl UnitFolders {
+    pub(crate) fn new(run: &Path, unit: &UnitName) -> Self {
+        Self { root: run.join("units").join(unit.pod()) }
+    }
+
+    /// `charm/` and the hook tools' socket.
+    fn agent(&self) -> PathBuf {
+        self.root.join("agent")
+    }
+
+    /// The hook tools' socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.agent().join("agent.socket")
+    }
+
+    fn tools(&self) -> PathBuf {
+        self.root.join("tools")
+    }
+
+    fn account(&self) -> PathBuf {
+        self.root.join("account")
+    }
+
+    /// Removes everything.
+    pub(crate) fn remove(&self) {
+        std::fs::remove_dir_all(&self.root).ok();
+    }
+}
+
+/// Reads from the model what the pod of a unit needs.
+pub(crate) fn plan(
+    model: &Model,
+    images: &BTreeMap<String, ImageDefinition>,
+    unit: &Unit,
+) -> Result<Plan, PodError> {
+    let app =
+        model.application(unit.name.app()).ok_or_else(|| PodError::Gone(unit.name.clone()))?;
+    let mut workloads = Vec::new();
+    for (name, declared) in &app.charm.containers {
+        let image = declared.resource.as_ref().and_then(|resource| images.get(resource));
+        let image = image.ok_or_else(|| PodError::NoImage {
+            unit: unit.name.clone(),
+            container: name.to_string(),
+        })?;
+        workloads.push(PlannedWorkload {
+            name: name.clone(),
+            image: image.clone(),
+            mounts: declared.mounts.clone(),
+        });
+    }
+    let owned = model.storage().filter(|storage| storage.owner.as_ref() == Some(&unit.name));
+    let parts = |id: &str| {
+        let (name, number) = id.split_once('/')?;
+        Some((name.to_owned(), number.parse().ok()?))
+    };
+    Ok(Plan {
+        unit: unit.name.clone(),
+        model: model.name().clone(),
+        workloads,
+        storage: owned.filter_map(|storage| parts(&storage.id)).collect(),
+        token: String::new(),
+        authority: String::new(),
+    })
+}
+
+/// Makes the folders that the pod mounts, with a fresh copy of the charm.
+pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
+    let folders = UnitFolders::new(&paths.run, &plan.unit);
+    let fail = |path: &Path| {
+        let (unit, path) = (plan.unit.clone(), path.to_owned());
+        move |source| PodError::Folder { unit, path, source }
+    };
+    let charm = folders.agent().join("charm");
+    std::fs::remove_dir_all(&charm).ok();
+    crate::charm_file::copy_tree(&charm_folder(&paths.state, plan.unit.app()), &charm)
+        .map_err(fail(&charm))?;
+    node::link_tools(&folders.tools(), hooktools::TOOLS).map_err(fail(&folders.tools()))?;
+    let account = folders.account();
+    std::fs::create_dir_all(&account).map_err(fail(&account))?;
+    let namespace = plan.model.to_string();
+    for (file, text) in
+        [("token", &plan.token), ("ca.crt", &plan.authority), ("namespace", &namespace)]
+    {
+        let path = account.join(file);
+        std::fs::write(&path, text).map_err(fail(&path))?;
+    }
+    Ok(())
+}
+
+/// The pod as Juju would lay it out; images that are missing are built.
+pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<UnitPod, PodError> {
+    let start = |source| PodError::Start { unit: plan.unit.clone(), source };
+    let image = async |definition: &ImageDefinition| {
+        engine.node.image(definition, |line| engine.note("INFO", line)).await.map_err(start)
+    };
+    let folders = UnitFolders::new(&engine.paths.run, &plan.unit);
+    let mut workloads = Vec::new();
+    for PlannedWorkload { name, image: definition, mounts } in &plan.workloads {
+        workloads.push(Workload {
+            name: name.to_string(),
+            image: image(definition).await?.root,
+            storage: mounts.iter().map(|(name, path)| (name.clone(), path.into())).collect(),
+            memory: None,
+        });
+    }
+    let volume = |name: &str, number: u32| {
+        engine.node.volume(&plan.unit.pod(), &format!("{name}-{number}")).map_err(start)
+    };
+    let storage = plan.storage.iter().map(|(name, number)| {
+        Ok(Storage { name: name.clone(), number: *number, source: volume(name, *number)? })
+    });
+    Ok(UnitPod {
+        unit: plan.unit.clone(),
+        model: plan.model.clone(),
+        charm_image: image(&crate::images::charm_base()).await?.root,
+        agent_dir: folders.agent(),
+        tools_dir: folders.tools(),
+        hooktool: engine.paths.lib.join("hooktool"),
+        pebble: engine.paths.lib.join("pebble"),
+        service_account: Some(folders.account()),
+        kubernetes: Some(std::net::SocketAddrV4::new(node::ENGINE, api_port)),
+        storage: storage.collect::<Result<_, PodError>>()?,
+        workloads,
+    })
+}

@@ -1,0 +1,56 @@
+//! The socket on which a unit's hook tools reach the engine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hooktools::wire::{Request, Response, frame_length};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::engine::{Engine, Inner};
+
+/// Answers hook tools on `path` until the engine stops or the task is dropped.
+pub(crate) async fn serve(engine: Arc<Engine>, path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::remove_file(path).ok();
+    let listener = UnixListener::bind(path)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            // A tool that hangs up early has nobody left to tell.
+            exchange(&engine, stream).await.ok();
+        });
+    }
+}
+
+async fn exchange(engine: &Engine, mut stream: UnixStream) -> std::io::Result<()> {
+    let invalid = |error: hooktools::wire::WireError| {
+        std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+    };
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).await?;
+    let mut frame = vec![0; frame_length(prefix).map_err(invalid)?];
+    stream.read_exact(&mut frame).await?;
+    let request = Request::parse(&frame).map_err(invalid)?;
+    let response = engine.look(|inner| answer(inner, &request, engine.now()));
+    stream.write_all(&response.to_bytes().map_err(invalid)?).await
+}
+
+fn answer(inner: &mut Inner, request: &Request, now: jiff::Timestamp) -> Response {
+    let Inner { kept, sessions, measurements, .. } = inner;
+    let Some(session) = sessions.get_mut(&request.context_id) else {
+        let words = format!("ERROR bad request: bad context id {:?}\n", request.context_id);
+        return Response { code: 1, stdout: Vec::new(), stderr: words.into_bytes() };
+    };
+    measurements.called(&request.context_id);
+    let call = hooktools::Call {
+        tool: request.tool.clone(),
+        args: request.args.clone(),
+        stdin: request.stdin.clone(),
+    };
+    let output = hooktools::run(&mut kept.model.tools(session, now), &call);
+    Response { code: output.code, stdout: output.stdout, stderr: output.stderr }
+}

@@ -1,0 +1,118 @@
+//! The embedded store: one snapshot, replaced in one transaction.
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase, TableDefinition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The file cannot be opened.
+    #[error("cannot open the store {path}: {reason}; if another engine uses it, stop that one first", path = path.display())]
+    Open { path: PathBuf, reason: String },
+    /// The snapshot cannot be read.
+    #[error("cannot read the store {path}: {reason}; it was left as it is", path = path.display())]
+    Read { path: PathBuf, reason: String },
+    /// A newer program wrote the snapshot.
+    #[error("cannot read the store {path}: it has format {found} and this program knows {known}; use the newer program", path = path.display())]
+    Newer { path: PathBuf, found: u64, known: u64 },
+    /// The snapshot cannot be written.
+    #[error("cannot write the store {path}: {reason}; nothing was changed", path = path.display())]
+    Write { path: PathBuf, reason: String },
+}
+
+/// The format of the snapshot; a store with a larger one is refused.
+const FORMAT: u64 = 1;
+const SNAPSHOTS: TableDefinition<&str, &[u8]> = TableDefinition::new("snapshots");
+const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+
+/// The store of one instance.
+pub(crate) struct Store {
+    database: Database,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the store, or makes an empty one.
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = Database::create(path).map_err(|error| StoreError::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self { database, path: path.to_owned() })
+    }
+
+    /// The snapshot, or `None` in an empty store.
+    pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
+        let fail = |reason: String| StoreError::Read { path: self.path.clone(), reason };
+        let read = self.database.begin_read().map_err(|error| fail(error.to_string()))?;
+        let Ok(numbers) = read.open_table(NUMBERS) else { return Ok(None) };
+        let format = numbers.get("format").map_err(|error| fail(error.to_string()))?;
+        let found = format.map_or(FORMAT, |value| value.value());
+        if found > FORMAT {
+            return Err(StoreError::Newer { path: self.path.clone(), found, known: FORMAT });
+        }
+        let table = read.open_table(SNAPSHOTS).map_err(|error| fail(error.to_string()))?;
+        match table.get("engine").map_err(|error| fail(error.to_string()))? {
+            Some(bytes) => serde_json::from_slice(bytes.value())
+                .map(Some)
+                .map_err(|error| fail(error.to_string())),
+            None => Ok(None),
+        }
+    }
+
+    /// Replaces the snapshot; on return it is on disk.
+    pub(crate) fn save<T: Serialize>(&self, snapshot: &T) -> Result<(), StoreError> {
+        self.write(snapshot).map_err(|error| StoreError::Write {
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn write<T: Serialize>(&self, snapshot: &T) -> anyhow::Result<()> {
+        let bytes = serde_json::to_vec(snapshot)?;
+        let write = self.database.begin_write()?;
+        write.open_table(SNAPSHOTS)?.insert("engine", bytes.as_slice())?;
+        write.open_table(NUMBERS)?.insert("format", FORMAT)?;
+        write.commit()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_loaded_after_a_reopen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.redb");
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.load::<Vec<u8>>().unwrap(), None);
+        store.save(&vec![1u8, 2]).unwrap();
+        drop(store);
+        assert_eq!(Store::open(&path).unwrap().load().unwrap(), Some(vec![1u8, 2]));
+    }
+
+    #[test]
+    fn a_store_from_the_future_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("model.redb")).unwrap();
+        let write = store.database.begin_write().unwrap();
+        write.open_table(NUMBERS).unwrap().insert("format", FORMAT + 1).unwrap();
+        write.commit().unwrap();
+        let error = store.load::<Vec<u8>>().unwrap_err().to_string();
+        assert!(error.contains("use the newer program"), "{error}");
+    }
+
+    #[test]
+    fn a_corrupt_store_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.redb");
+        std::fs::write(&path, "not a store").unwrap();
+        assert!(Store::open(&path).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a store");
+    }
+}

@@ -1,0 +1,138 @@
+//! Tasks that keep the world as the model wants it: units, names, routes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use kube_api::{Authority, Authorize, Identity, ServerTls};
+use names::{AppName, UnitName};
+use tokio::task::JoinHandle;
+
+use super::engine::Engine;
+use super::{agent, cluster, forwards};
+
+/// Puts the node's object there.
+pub(crate) fn put_node(engine: &Engine) -> Result<()> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse().ok())
+        .unwrap_or(0);
+    cluster::put_node(&engine.cluster, node::ENGINE, cpus, total)?;
+    Ok(())
+}
+
+/// Who a token stands for.
+struct Tokens(Arc<Engine>);
+
+impl Authorize for Tokens {
+    fn identify(&self, token: &str) -> Option<Identity> {
+        self.0.look(|inner| {
+            let (app, _) = inner.kept.tokens.iter().find(|(_, known)| *known == token)?;
+            Some(Identity {
+                namespace: inner.kept.model.name().to_string(),
+                app: app.to_string(),
+                trusted: inner.kept.model.application(app).is_some_and(|app| app.trust),
+            })
+        })
+    }
+}
+
+/// Serves the Kubernetes API at the engine's address.
+pub(crate) async fn serve_cluster(engine: &Arc<Engine>, port: u16) -> Result<()> {
+    let authority = Authority::generate().context("cannot make a certificate authority")?;
+    let certificate = authority
+        .issue(&[node::ENGINE.into()])
+        .context("cannot make the Kubernetes API's certificate")?;
+    engine.look(|inner| inner.authority = authority.cert_pem().to_owned());
+    let listener = engine
+        .node
+        .listen_tcp(port)
+        .await
+        .context("cannot serve the Kubernetes API inside the model's network")?;
+    let authorize: Arc<dyn Authorize> = Arc::new(Tokens(engine.clone()));
+    let api = engine.cluster.clone();
+    let tls = ServerTls::new(&certificate).context("cannot use the Kubernetes API's certificate")?;
+    tokio::spawn(kube_api::serve(api, listener, tls, authorize));
+    Ok(())
+}
+
+/// Opens the loopback ports that were asked for before a restart.
+pub(crate) async fn reopen_forwards(engine: &Arc<Engine>) {
+    let wanted = engine.look(|inner| inner.kept.forwards.clone());
+    for (port, (service, target)) in wanted {
+        if let Err(error) = forwards::open(engine, port, &service, target).await {
+            engine.note("WARNING", &error.to_string());
+        }
+    }
+}
+
+/// Keeps names and service routes as the Kubernetes objects say.
+pub(crate) async fn keep_network(engine: Arc<Engine>) {
+    let namespace = engine.look(|inner| inner.kept.model.name().to_string());
+    let mut changes = engine.cluster.subscribe();
+    loop {
+        changes.mark_unchanged();
+        engine.node.sync_names(cluster::zone(&engine.cluster, &namespace));
+        if let Err(error) = engine.node.sync_services(&cluster::routes(&engine.cluster)).await {
+            engine.note("ERROR", &format!("cannot route the services: {error}"));
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps one agent per unit, and the Kubernetes objects of each application.
+pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
+    let mut changes = engine.changes();
+    let mut agents: BTreeMap<UnitName, JoinHandle<()>> = BTreeMap::new();
+    let mut applications: BTreeMap<AppName, u32> = BTreeMap::new();
+    loop {
+        changes.mark_unchanged();
+        keep_applications(&engine, &mut applications);
+        let units = engine.look(|inner| super::verbs::all_units(&inner.kept.model));
+        agents.retain(|unit, task| units.contains(unit) || !task.is_finished());
+        for unit in units {
+            let ended = agents.get(&unit).is_none_or(JoinHandle::is_finished);
+            if ended {
+                let task = tokio::spawn(agent::live(engine.clone(), unit.clone(), api_port));
+                agents.insert(unit, task);
+            }
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = engine.stopped() => return,
+        }
+    }
+}
+
+fn keep_applications(engine: &Engine, known: &mut BTreeMap<AppName, u32>) {
+    let (namespace, wanted) = engine.look(|inner| {
+        let model = &inner.kept.model;
+        let wanted: BTreeMap<AppName, u32> =
+            model.applications().map(|app| (app.name.clone(), app.scale)).collect();
+        (model.name().to_string(), wanted)
+    });
+    for app in known.keys().filter(|app| !wanted.contains_key(*app)) {
+        cluster::delete_application(&engine.cluster, &namespace, app);
+    }
+    for (app, units) in &wanted {
+        if known.get(app) == Some(units) {
+            continue;
+        }
+        let noted = cluster::put_application(&engine.cluster, &namespace, app, *units)
+            .map_err(|error| error.to_string())
+            .and_then(|address| {
+                engine
+                    .change(|inner| inner.kept.model.service_address(app, address))
+                    .map_err(|error| error.to_string())
+            });
+        if let Err(error) = noted {
+            engine.note("ERROR", &format!("cannot make the services of {app}: {error}"));
+        }
+    }
+    *known = wanted;
+}

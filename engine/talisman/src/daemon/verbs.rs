@@ -1,0 +1,214 @@
+//! What the daemon does for each verb of the command line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use model::CharmMeta;
+use names::AppName;
+use node::ImageDefinition;
+use serde_json::{Value, json};
+
+use super::engine::{Engine, Inner};
+use super::view;
+use crate::api::{Deploy, Request};
+use crate::charm_file::{self, CharmFileError};
+use crate::images::{self, ImagesError};
+
+/// Why a verb was refused. The text is meant for people.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VerbError {
+    /// The model's rules refuse it.
+    #[error("{0}")]
+    Model(#[from] model::ModelError),
+    /// The charm cannot be used.
+    #[error("{0}")]
+    Charm(#[from] CharmFileError),
+    /// An image cannot be had.
+    #[error("{0}")]
+    Image(#[from] ImagesError),
+    /// The store refuses the change.
+    #[error("{0}")]
+    Store(#[from] super::store::StoreError),
+    /// A loopback port cannot be used.
+    #[error("{0}")]
+    Forward(#[from] node::NodeError),
+    /// A name is not known.
+    #[error("cannot find {what} {name:?}; the model has {known}")]
+    Unknown { what: &'static str, name: String, known: String },
+    /// A resource of the charm has no image.
+    #[error("cannot deploy {app}: its container {container:?} needs the resource {resource:?}; add --resource {resource}=<image definition>")]
+    NoImage { app: AppName, container: String, resource: String },
+    /// A resource that the charm does not have.
+    #[error("cannot deploy {app}: the charm has no resource {resource:?}; it has {known}")]
+    NoResource { app: AppName, resource: String, known: String },
+    /// A charm name that no application can have.
+    #[error("cannot deploy: {0}")]
+    Name(#[from] names::NameError),
+}
+
+type Answer = Result<Value, VerbError>;
+
+/// Answers one request.
+pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
+    let now = engine.now();
+    match request {
+        Request::Deploy(deploy) => deploy_charm(engine, deploy),
+        Request::Status => Ok(engine.look(|inner| view::status(&inner.kept.model, now))),
+        Request::ShowUnit { unit } => engine.look(|inner| {
+            view::show_unit(&inner.kept.model, &unit).ok_or_else(|| VerbError::Unknown {
+                what: "unit",
+                name: unit.to_string(),
+                known: list(all_units(&inner.kept.model)),
+            })
+        }),
+        Request::GetConfig { app } => engine.look(|inner| {
+            let found = inner.kept.model.application(&app);
+            found.map(view::config).ok_or_else(|| unknown_app(inner, &app))
+        }),
+        Request::Action { id } => engine.look(|inner| {
+            inner.kept.model.action(id).map(view::action).ok_or_else(|| VerbError::Unknown {
+                what: "action",
+                name: id.to_string(),
+                known: "others".to_owned(),
+            })
+        }),
+        Request::Log { after, limit } => Ok(engine.look(|inner| json!(inner.log.after(after, limit)))),
+        Request::Measurements => Ok(engine.look(|inner| inner.measurements.table())),
+        Request::Forward { port, service, target } => {
+            super::forwards::add(engine, port, &service, target).await
+        }
+        Request::Down => {
+            engine.stop();
+            Ok(Value::Null)
+        }
+        command => engine.change(|inner| command_model(inner, command, now))?,
+    }
+}
+
+/// The verbs that are one call of the model.
+fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> Answer {
+    let model = &mut inner.kept.model;
+    match request {
+        Request::Integrate { a, b } => return Ok(json!(model.integrate(now, &a, &b)?)),
+        Request::RemoveRelation { a, b } => drop(model.remove_relation(now, &a, &b)?),
+        Request::RemoveApplication { app } => model.remove_application(now, &app)?,
+        Request::Scale { app, units } => model.scale(now, &app, units)?,
+        Request::SetConfig { app, set, reset } => {
+            model.set_config(now, &app, set)?;
+            model.reset_config(now, &app, &reset)?;
+        }
+        Request::Trust { app, trusted } => model.set_trust(&app, trusted)?,
+        Request::Run { unit, action, params } => {
+            return Ok(json!(model.enqueue_action(now, &unit, &action, params)?));
+        }
+        Request::Resolve { unit, retry } => model.resolve(&unit, retry)?,
+        Request::UpdateStatusInterval { seconds } => model.set_model_config(now, interval(seconds))?,
+        Request::Deploy(_)
+        | Request::Status
+        | Request::ShowUnit { .. }
+        | Request::GetConfig { .. }
+        | Request::Action { .. }
+        | Request::Log { .. }
+        | Request::Measurements
+        | Request::Forward { .. }
+        | Request::Down => {}
+    }
+    Ok(Value::Null)
+}
+
+fn deploy_charm(engine: &Arc<Engine>, deploy: Deploy) -> Answer {
+    let meta = charm_file::read(&deploy.charm)?;
+    let app = match deploy.app {
+        Some(app) => app,
+        None => meta.name.parse()?,
+    };
+    let images = resources(&app, &meta, &deploy.resources)?;
+    let unpacked = charm_folder(&engine.paths.state, &app);
+    let now = engine.now();
+    engine.change(|inner| {
+        inner.kept.model.deploy(
+            now,
+            model::Deploy {
+                app: app.clone(),
+                charm: meta,
+                charm_ref: format!("local:{}", deploy.charm.display()),
+                units: 0,
+                config: deploy.config,
+                trust: deploy.trust,
+            },
+        )?;
+        // The charm is on disk before any unit can want it.
+        std::fs::remove_dir_all(&unpacked).ok();
+        charm_file::unpack(&deploy.charm, &unpacked)?;
+        inner.kept.images.insert(app.clone(), images);
+        inner.kept.tokens.insert(app.clone(), token());
+        inner.kept.model.scale(now, &app, deploy.units)?;
+        Ok(Value::Null)
+    })?
+}
+
+/// Where an application's charm is unpacked; each pod gets a copy.
+pub(crate) fn charm_folder(state: &Path, app: &AppName) -> PathBuf {
+    state.join("charms").join(app.as_str())
+}
+
+/// The image of each resource that a container needs.
+fn resources(
+    app: &AppName,
+    meta: &CharmMeta,
+    files: &BTreeMap<String, PathBuf>,
+) -> Result<BTreeMap<String, ImageDefinition>, VerbError> {
+    if let Some(resource) = files.keys().find(|name| !meta.resources.contains_key(*name)) {
+        return Err(VerbError::NoResource {
+            app: app.clone(),
+            resource: resource.clone(),
+            known: list(meta.resources.keys()),
+        });
+    }
+    for (container, declared) in &meta.containers {
+        let Some(resource) = &declared.resource else { continue };
+        if !files.contains_key(resource) {
+            return Err(VerbError::NoImage {
+                app: app.clone(),
+                container: container.to_string(),
+                resource: resource.clone(),
+            });
+        }
+    }
+    let read = |(name, file): (&String, &PathBuf)| Ok((name.clone(), images::read(file)?));
+    files.iter().map(read).collect()
+}
+
+/// Every unit of the model.
+pub(crate) fn all_units(model: &model::Model) -> Vec<names::UnitName> {
+    let units = model.applications().flat_map(|app| model.units(&app.name));
+    units.map(|unit| unit.name.clone()).collect()
+}
+
+/// The model option for the time between two update-status hooks.
+fn interval(seconds: u64) -> BTreeMap<String, String> {
+    BTreeMap::from([("update-status-hook-interval".to_owned(), format!("{seconds}s"))])
+}
+
+/// A token that nobody can guess.
+fn token() -> String {
+    use rand::Rng;
+    let mut bytes = [0u8; 24];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unknown_app(inner: &Inner, app: &AppName) -> VerbError {
+    VerbError::Unknown {
+        what: "application",
+        name: app.to_string(),
+        known: list(inner.kept.model.applications().map(|app| &app.name)),
+    }
+}
+
+/// Names for a message; `nothing` when there are none.
+fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,38 @@
+//! The talisman program: daemon and command line.
+
+mod api;
+mod args;
+mod bundle;
+mod charm_file;
+mod client;
+mod commands;
+mod daemon;
+mod images;
+mod pack;
+mod paths;
+mod status;
+mod table;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    let cli = args::Cli::parse();
+    let is_daemon = matches!(cli.command, args::Command::Daemon);
+    let runtime = if is_daemon {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    } else {
+        tokio::runtime::Builder::new_current_thread().enable_all().build()
+    };
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(commands::perform(cli)),
+        Err(error) => Err(anyhow::Error::new(error).context("cannot start")),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write;
+            writeln!(std::io::stderr(), "Error: {error:#}").ok();
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

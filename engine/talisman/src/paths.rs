@@ -1,0 +1,70 @@
+//! Where the engine keeps its things.
+
+use std::path::{Path, PathBuf};
+
+/// The folders of one instance of the engine.
+///
+/// Two instances share nothing but the cache of images, so tests run beside a running model.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    /// The instance's name, `default` unless told otherwise.
+    pub(crate) instance: String,
+    /// What outlives a stop: the model, volumes, unpacked charms.
+    pub(crate) state: PathBuf,
+    /// What a stop removes: sockets, containers.
+    pub(crate) run: PathBuf,
+    /// Image trees, shared by all instances.
+    pub(crate) cache: PathBuf,
+    /// Pebble and the hook tools.
+    pub(crate) lib: PathBuf,
+}
+
+impl Paths {
+    /// The folders of `instance`, below the roots that the environment may move.
+    pub(crate) fn new(instance: &str, cache: Option<PathBuf>, lib: Option<PathBuf>) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            state: Path::new("/var/lib/talisman").join(instance),
+            run: Path::new("/run/talisman").join(instance),
+            cache: cache.unwrap_or_else(|| PathBuf::from("/var/cache/talisman")),
+            lib: lib.unwrap_or_else(beside_the_program),
+        }
+    }
+
+    /// The socket on which the daemon answers the command line.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.run.join("api.sock")
+    }
+
+    /// Where the daemon's own messages go.
+    pub(crate) fn daemon_log(&self) -> PathBuf {
+        self.state.join("daemon.log")
+    }
+
+    /// The same for the node.
+    pub(crate) fn node(&self) -> node::NodeOptions {
+        node::NodeOptions {
+            instance: self.instance.clone(),
+            state_dir: self.state.clone(),
+            run_dir: self.run.clone(),
+            images_dir: self.cache.clone(),
+        }
+    }
+
+    /// The embedded store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.state.join("model.redb")
+    }
+}
+
+/// `lib` beside the program, where the build puts it, else the system's folder.
+fn beside_the_program() -> PathBuf {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|program| program.canonicalize().ok())
+        .and_then(|program| program.parent().map(|folder| folder.join("lib")));
+    match beside {
+        Some(lib) if lib.is_dir() => lib,
+        _ => PathBuf::from("/usr/local/lib/talisman"),
+    }
+}

@@ -1,0 +1,111 @@
+//! A driver for end-to-end scenarios: one engine of its own per test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// One engine under test; dropping it removes everything it made.
+pub struct Talisman {
+    instance: String,
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+impl Talisman {
+    /// An engine of its own under a name of at most eight letters and digits.
+    pub fn new(instance: &str) -> Self {
+        let engine = Self { instance: instance.to_owned() };
+        engine.call(&["down", "--destroy-storage"]).ok();
+        engine
+    }
+
+    /// Runs one command line.
+    pub fn output(&self, args: &[&str]) -> Result<Output> {
+        Command::new(root().join("talisman"))
+            .arg("--instance")
+            .arg(&self.instance)
+            .args(args)
+            .current_dir(root())
+            .output()
+            .context("cannot run ./talisman; build it with `make build`")
+    }
+
+    /// Runs one command line that must succeed, and gives what it printed.
+    pub fn call(&self, args: &[&str]) -> Result<String> {
+        let output = self.output(args)?;
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            bail!("talisman {}: {}{stdout}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(stdout)
+    }
+
+    /// Runs one command line that must fail, and gives its words.
+    pub fn refusal(&self, args: &[&str]) -> Result<String> {
+        let output = self.output(args)?;
+        if output.status.success() {
+            bail!("talisman {} succeeded", args.join(" "));
+        }
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// The model in Juju's JSON.
+    pub fn status(&self) -> Result<Value> {
+        Ok(serde_json::from_str(&self.call(&["status", "--format", "json"])?)?)
+    }
+
+    /// Waits for a condition on the model, with a bound.
+    pub fn wait(&self, what: &str, seconds: u64, ready: impl Fn(&Value) -> bool) -> Result<Value> {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let status = self.status()?;
+            if ready(&status) {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                let table = self.call(&["status", "--relations"])?;
+                let log = self.call(&["debug-log", "--no-tail", "--limit", "200"])?;
+                bail!("waited {seconds} s for {what}\n{table}\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until every unit is active and idle.
+    pub fn wait_active(&self, seconds: u64) -> Result<Value> {
+        self.wait("all units active", seconds, all_active)
+    }
+
+    /// The results of an action.
+    pub fn action(&self, unit: &str, action: &str) -> Result<Value> {
+        let text = self.call(&["run", unit, action, "--format", "json"])?;
+        let answer: Value = serde_json::from_str(&text)?;
+        Ok(answer[unit]["results"].clone())
+    }
+}
+
+/// Whether every application has its units and all are active and idle.
+pub fn all_active(status: &Value) -> bool {
+    let Some(applications) = status["applications"].as_object() else { return false };
+    applications.values().all(|app| {
+        let units = app["units"].as_object();
+        let count = units.map_or(0, |units| units.len() as u64);
+        app["scale"] == count
+            && units.into_iter().flat_map(|units| units.values()).all(|unit| {
+                unit["workload-status"]["current"] == "active"
+                    && unit["juju-status"]["current"] == "idle"
+            })
+    })
+}
+
+impl Drop for Talisman {
+    fn drop(&mut self) {
+        self.call(&["down", "--destroy-storage"]).ok();
+    }
+}

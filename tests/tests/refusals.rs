@@ -1,0 +1,80 @@
+//! Bad input on the real engine: a clear message, and nothing is lost.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use anyhow::Result;
+use end_to_end::{Talisman, root};
+
+#[track_caller]
+fn check(engine: &Talisman, args: &[&str], words: &[&str]) {
+    let said = engine.refusal(args).unwrap();
+    for word in words {
+        assert!(said.contains(word), "{args:?} said: {said}");
+    }
+}
+
+fn hello() -> String {
+    root().join("dist/hello_ubuntu@22.04-amd64.charm").display().to_string()
+}
+
+#[test]
+fn nothing_runs_yet() -> Result<()> {
+    let engine = Talisman::new("e2enone");
+    check(&engine, &["status"], &["not running", "talisman up"]);
+    check(&engine, &["frobnicate"], &["unrecognized subcommand", "frobnicate"]);
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_is_named_and_nothing_changes() -> Result<()> {
+    let engine = Talisman::new("e2ebad");
+    engine.call(&["up"])?;
+    let charm = hello();
+    engine.call(&["deploy", &charm])?;
+    let before = engine.wait_active(60)?;
+
+    check(&engine, &["deploy", "./no-such.charm"], &["cannot read the charm", "no-such.charm"]);
+    check(&engine, &["deploy", &charm], &["hello", "already"]);
+    check(&engine, &["deploy", &charm, "other", "--resource", "x=/etc/hostname"], &["cannot"]);
+    check(&engine, &["integrate", "hello", "nobody"], &["cannot integrate", "nobody"]);
+    check(&engine, &["integrate", "hello:nothing", "hello"], &["cannot integrate", "nothing"]);
+    check(&engine, &["config", "hello", "colour=red"], &["colour"]);
+    check(&engine, &["config", "nobody", "a=b"], &["nobody"]);
+    check(&engine, &["run", "hello/0", "no-such-action"], &["no-such-action"]);
+    check(&engine, &["run", "hello/7", "greet"], &["hello/7"]);
+    check(&engine, &["scale-application", "nobody", "3"], &["nobody"]);
+    check(&engine, &["show-unit", "hello/9"], &["hello/9", "hello/0"]);
+    check(&engine, &["remove-application", "nobody"], &["nobody"]);
+    check(&engine, &["up", "/etc/hostname"], &["cannot use the bundle"]);
+
+    let after = engine.status()?;
+    assert_eq!(
+        before["applications"]["hello"]["units"]["hello/0"]["address"],
+        after["applications"]["hello"]["units"]["hello/0"]["address"]
+    );
+    assert!(end_to_end::all_active(&after));
+    Ok(())
+}
+
+#[test]
+fn a_bundle_with_a_typo_deploys_nothing() -> Result<()> {
+    let engine = Talisman::new("e2etypo");
+    let folder = tempfile::tempdir()?;
+    let bundle = folder.path().join("bundle.yaml");
+    std::fs::write(&bundle, format!("applications: {{hello: {{charm: {}, scael: 1}}}}", hello()))?;
+    check(&engine, &["up", &bundle.display().to_string()], &["scael"]);
+    check(&engine, &["status"], &["not running"]);
+    Ok(())
+}
+
+#[test]
+fn a_taken_port_is_named() -> Result<()> {
+    let engine = Talisman::new("e2eport");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = taken.local_addr()?.port().to_string();
+    engine.call(&["up"])?;
+    engine.call(&["deploy", &hello()])?;
+    engine.wait_active(60)?;
+    check(&engine, &["forward", &port, "hello:80"], &["port", &port]);
+    check(&engine, &["forward", "1024", "nobody:80"], &["nobody"]);
+    Ok(())
+}
