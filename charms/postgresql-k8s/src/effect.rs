@@ -13,6 +13,13 @@ use crate::topology::Topology;
 pub enum Effect {
     /// Writes a line into the model's log.
     Log(Level, String),
+    /// Logs why a client cannot be served and shows it in the status.
+    Refuse {
+        /// The line for the log.
+        line: String,
+        /// The status.
+        status: charm::Status,
+    },
     /// Wants changes in one of the own databags of a relation.
     SetBag(RelationId, Own, Changes),
     /// Keeps the application's passwords.

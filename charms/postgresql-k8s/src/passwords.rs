@@ -13,7 +13,8 @@ pub const SHOWN: [&str; 6] =
 /// The users whose password the action set-password changes.
 pub const CHANGEABLE: [&str; 5] = ["backup", "replication", "rewind", "operator", "monitoring"];
 /// The users that get a password before the cluster is made.
-const GENERATED: [&str; 5] = ["operator", "replication", "rewind", "monitoring", "patroni"];
+const GENERATED: [&str; 6] =
+    ["operator", "replication", "rewind", "monitoring", "patroni", "backup"];
 
 /// The seed of one hook's random numbers. Whoever knows it knows the passwords, so it has
 /// no `Debug`.
@@ -80,6 +81,8 @@ pub struct Passwords {
     pub monitoring: SecretString,
     /// The user of Patroni's REST API.
     pub patroni: SecretString,
+    /// The superuser that reaches the server by its socket.
+    pub backup: SecretString,
 }
 
 impl Passwords {
@@ -92,6 +95,7 @@ impl Passwords {
             rewind: get("rewind")?,
             monitoring: get("monitoring")?,
             patroni: get("patroni")?,
+            backup: get("backup")?,
         })
     }
 }
@@ -121,7 +125,6 @@ mod tests {
         let completed = completed(&content, &mut Seed([1; 32]).source(0));
         assert_eq!(completed.expose("operator-password"), Some("kept"));
         assert_ne!(completed.expose("rewind-password"), Some("None"));
-        assert!(completed.get("backup-password").is_none());
         assert!(Passwords::read(&completed).is_some());
     }
 }

@@ -91,10 +91,11 @@ pub async fn dispatch<C: Charm>(
 ) -> Result<(), DispatchError<C::Error>> {
     let event = Event::parse(vars)?;
     let mut hook = Hook::new(environment, tools);
-    let mut outcome = handle_all(charm, &mut hook, &event).await;
-    if outcome.is_ok() {
-        outcome = hook.flush().map_err(DispatchError::Hook);
-    }
+    let outcome = match handle_all(charm, &mut hook, &event).await {
+        // A status is shown at once, so what it is about is written first.
+        Ok(report) => hook.flush().and_then(|()| publish(&mut hook, &report)).map_err(Into::into),
+        Err(error) => Err(error),
+    };
     if let Err(error) = &outcome {
         hook.log(Level::Error, format!("{} failed: {}", event.name(), chain(error)));
     }
@@ -106,7 +107,7 @@ async fn handle_all<C: Charm>(
     charm: &mut C,
     hook: &mut Hook,
     event: &Event,
-) -> Result<(), DispatchError<C::Error>> {
+) -> Result<Report, DispatchError<C::Error>> {
     let mut report = Report::default();
     // An action, stop and remove are dealt with alone: somebody waits for them, or
     // nothing will be tried again.
@@ -114,7 +115,7 @@ async fn handle_all<C: Charm>(
         if let Outcome::Defer(reason) = handle(charm, hook, event, &mut report).await? {
             refuse(hook, event, &reason);
         }
-        return publish(hook, &report).map_err(DispatchError::Hook);
+        return Ok(report);
     }
     let mut deferrals = Deferrals::parse(&hook.state(DEFERRED_KEY)?.unwrap_or_default());
     let due: Vec<Deferred> = deferrals.iter().filter(|due| due.event != *event).cloned().collect();
@@ -130,7 +131,7 @@ async fn handle_all<C: Charm>(
     let outcome = handle(charm, hook, event, &mut report).await?;
     settle(hook, &mut deferrals, event, outcome);
     hook.set_state(DEFERRED_KEY, deferrals.to_text())?;
-    publish(hook, &report).map_err(DispatchError::Hook)
+    Ok(report)
 }
 
 /// Gathers, decides and applies for one event.

@@ -133,9 +133,9 @@ fn a_unit_scaled_down_detaches_departs_stops_and_removes() {
         "pg/1 pgdata-storage-detaching
          pg/1 database-peers-relation-departed pg/0
          pg/1 database-relation-departed client/0
+         pg/0 database-peers-relation-departed pg/1
          pg/1 database-relation-broken
          client/0 database-relation-departed pg/1
-         pg/0 database-peers-relation-departed pg/1
          pg/1 stop
          pg/1 remove
          pg/1 gone",

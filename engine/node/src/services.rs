@@ -43,10 +43,10 @@ pub(crate) fn render(routes: &[ServiceRoute]) -> String {
         .iter()
         .map(|own| format!("    ip saddr {own} ip daddr {own} snat to {ENGINE}\n"))
         .collect();
-    // The first two lines make the third valid whether or not the table exists.
+    // The table and its chains stay: removing them would cut connections that are open.
     format!(
         "table ip talisman {{\n}}\n\
-         delete table ip talisman\n\
+         flush table ip talisman\n\
          table ip talisman {{\n\
          \x20 chain services {{\n{rules}  }}\n\
          \x20 chain prerouting {{\n    type nat hook prerouting priority -100;\n    jump services\n  }}\n\
@@ -91,7 +91,7 @@ mod tests {
         insta::assert_snapshot!(render(&[route(Some(30001), &[[10, 1, 0, 3], [10, 1, 0, 2]])]), @r#"
         table ip talisman {
         }
-        delete table ip talisman
+        flush table ip talisman
         table ip talisman {
           chain services {
             ip daddr 10.152.183.5 tcp dport 5432 dnat to numgen random mod 2 map { 0 : 10.1.0.2, 1 : 10.1.0.3 } : 6432

@@ -31,7 +31,7 @@ fn main() -> std::process::ExitCode {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write;
-            writeln!(std::io::stderr(), "Error: {error:#}").ok();
+            writeln!(std::io::stderr(), "ERROR {error:#}").ok();
             std::process::ExitCode::FAILURE
         }
     }

@@ -142,6 +142,8 @@ impl Hook {
         let bare = id.to_string();
         let doing = || format!("change the secret {id}");
         self.call(doing, "secret-set", &[&bare, "--file", "-"], Some(&content.to_json()))?;
+        // Whoever reads it by a label reads the new content.
+        self.contents.retain(|key, _| key.starts_with("secret:"));
         self.remember(id, content);
         Ok(true)
     }
@@ -159,7 +161,6 @@ impl Hook {
         match self.secret_info(label)? {
             Some(info) => {
                 self.set_secret(&info.id, content)?;
-                self.contents.remove(label);
                 Ok(info.id)
             }
             None => self.add_secret(label, content, owner),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::{say, tell};
 use crate::api::Request;
@@ -10,20 +10,16 @@ use crate::args::Down;
 use crate::client::Client;
 use crate::paths::Paths;
 
+/// How long pods may take to stop, with what comes after them.
+const STOP_SECONDS_MAX: u64 = 60;
+
 pub(super) async fn down(paths: &Paths, client: &Client, args: Down) -> Result<()> {
     if client.is_running().await {
         tell("stopping the pods");
         client.ask(&Request::Down).await?;
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-        while client.is_running().await {
-            if tokio::time::Instant::now() > deadline {
-                bail!("cannot stop the engine: it still answers after 30 s; see {}", paths.daemon_log().display());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
     // What a killed engine left behind goes too.
-    crate::daemon::teardown(paths).await?;
+    clear(paths).await?;
     if args.destroy_storage {
         std::fs::remove_dir_all(&paths.state)
             .or_else(|error| match error.kind() {
@@ -38,4 +34,25 @@ pub(super) async fn down(paths: &Paths, client: &Client, args: Down) -> Result<(
         paths.state.display(),
         paths.cache.display()
     ))
+}
+
+/// Clears the instance as soon as its engine, if one is ending, has let go of it.
+async fn clear(paths: &Paths) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(STOP_SECONDS_MAX);
+    loop {
+        match crate::daemon::teardown(paths).await {
+            Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => {
+                return result.with_context(|| {
+                    format!("cannot stop the engine; see {}", paths.daemon_log().display())
+                });
+            }
+        }
+    }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(node::SweepError::Busy(_)))
 }

@@ -89,7 +89,7 @@ fn daemon_command(paths: &Paths) -> Result<std::process::Command> {
 fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    last.trim_start_matches("Error: ").to_owned()
+    last.trim_start_matches("ERROR ").to_owned()
 }
 
 /// Waits until every unit is active and idle, and says what it waits for.

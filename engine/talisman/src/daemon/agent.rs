@@ -72,7 +72,7 @@ async fn try_start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Resu
         let images = inner.kept.images.get(unit.app()).cloned().unwrap_or_default();
         let mut plan = pods::plan(model, &images, found)?;
         plan.token = inner.kept.tokens.get(unit.app()).cloned().unwrap_or_default();
-        plan.authority = inner.authority.clone();
+        plan.authority = inner.kept.authority.clone().unwrap_or_default().0;
         Ok(plan)
     })?;
     let running = engine.node.pod(&unit.pod()).filter(Pod::running);

@@ -27,6 +27,8 @@ pub(crate) struct Snapshot {
     pub(crate) tokens: BTreeMap<AppName, String>,
     /// The Kubernetes objects.
     pub(crate) cluster: serde_json::Value,
+    /// Certificate and key, in PEM, of the authority that pods trust.
+    pub(crate) authority: Option<(String, String)>,
 }
 
 /// What changes while the engine runs, behind one lock.
@@ -36,8 +38,6 @@ pub(crate) struct Inner {
     pub(crate) forwards: BTreeMap<u16, node::Forward>,
     /// Hooks that run now, by context id.
     pub(crate) sessions: HashMap<String, Session>,
-    /// The certificate authority of the Kubernetes API, in PEM.
-    pub(crate) authority: String,
     pub(crate) log: Log,
     pub(crate) measurements: Measurements,
 }
@@ -74,7 +74,6 @@ impl Engine {
             kept,
             forwards: BTreeMap::new(),
             sessions: HashMap::new(),
-            authority: String::new(),
             log: Log::default(),
             measurements: Measurements::default(),
         };

@@ -43,8 +43,9 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::new("info"))
         .with_ansi(false)
         .init();
-    std::fs::create_dir_all(&paths.state)?;
-    std::fs::create_dir_all(&paths.run)?;
+    for folder in [&paths.state, &paths.run] {
+        private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     let store = Store::open(&paths.store())?;
     let kept = match store.load::<Snapshot>()? {
         Some(kept) => kept,
@@ -58,6 +59,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     };
     let node = Node::open(paths.node()).await?;
     let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
+    forget_agents(&engine)?;
     let result = serve(&engine).await;
     stop_pods(&engine).await;
     engine.node.teardown().await?;
@@ -77,6 +79,25 @@ async fn serve(engine: &Arc<Engine>) -> Result<()> {
     Ok(())
 }
 
+/// A folder that only root may enter: it holds secrets.
+fn private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+/// The agents that the store remembers ended with the engine before this one.
+fn forget_agents(engine: &Engine) -> Result<()> {
+    let now = engine.now();
+    engine.change(|inner| {
+        let model = &mut inner.kept.model;
+        for unit in verbs::all_units(model) {
+            model.agent_stopped(&unit, now);
+        }
+    })?;
+    Ok(())
+}
+
 /// A model that nobody has used yet.
 fn empty() -> Result<Snapshot> {
     Ok(Snapshot {
@@ -85,6 +106,7 @@ fn empty() -> Result<Snapshot> {
         forwards: BTreeMap::new(),
         tokens: BTreeMap::new(),
         cluster: serde_json::Value::Null,
+        authority: None,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use kube_api::{Authority, Authorize, Identity, ServerTls};
 use names::{AppName, UnitName};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 
 use super::engine::Engine;
@@ -42,11 +43,10 @@ impl Authorize for Tokens {
 
 /// Serves the Kubernetes API at the engine's address.
 pub(crate) async fn serve_cluster(engine: &Arc<Engine>, port: u16) -> Result<()> {
-    let authority = Authority::generate().context("cannot make a certificate authority")?;
+    let authority = authority(engine)?;
     let certificate = authority
         .issue(&[node::ENGINE.into()])
         .context("cannot make the Kubernetes API's certificate")?;
-    engine.look(|inner| inner.authority = authority.cert_pem().to_owned());
     let listener = engine
         .node
         .listen_tcp(port)
@@ -57,6 +57,19 @@ pub(crate) async fn serve_cluster(engine: &Arc<Engine>, port: u16) -> Result<()>
     let tls = ServerTls::new(&certificate).context("cannot use the Kubernetes API's certificate")?;
     tokio::spawn(kube_api::serve(api, listener, tls, authorize));
     Ok(())
+}
+
+/// The authority that running pods trust already, or a new one.
+fn authority(engine: &Engine) -> Result<Authority> {
+    let known = engine.look(|inner| inner.kept.authority.clone());
+    if let Some((certificate, key)) = known {
+        return Authority::from_pem(certificate, &SecretString::from(key))
+            .context("cannot read the certificate authority in the store");
+    }
+    let authority = Authority::generate().context("cannot make a certificate authority")?;
+    let pair = (authority.cert_pem().to_owned(), authority.key_pem().expose_secret().to_owned());
+    engine.change(|inner| inner.kept.authority = Some(pair))?;
+    Ok(authority)
 }
 
 /// Opens the loopback ports that were asked for before a restart.

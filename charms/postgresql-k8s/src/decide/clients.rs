@@ -1,0 +1,156 @@
+//! The relation `database`: each client its user, its database and the way to them.
+
+use charm::{Changes, Decision, Level, Own, RelationEvent, RelationId, Status, databag};
+use interfaces::postgresql_client::Request;
+use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
+
+use crate::effect::{Effect, ServeClient};
+use crate::facts::{Client, Facts};
+use crate::topology::POSTGRESQL_PORT;
+
+/// Databases that belong to the server.
+const RESERVED: [&str; 3] = ["postgres", "template0", "template1"];
+/// The stream of random values of relation 0; each relation has its own.
+const FIRST_CLIENT: u64 = 1 << 32;
+
+pub(crate) const BAD_ROLES: &str = "invalid role(s) for extra user roles";
+pub(crate) const FAILED: &str = "Failed to initialize database relation";
+
+/// A client asked for something, or may have.
+pub(super) fn requested(facts: &Facts) -> Decision<Effect> {
+    if !facts.leader {
+        return Decision::new();
+    }
+    if !facts.initialised() {
+        return Decision::new().defer("the cluster is not set up yet");
+    }
+    if facts.cluster.as_ref().and_then(|cluster| cluster.leader()).is_none() {
+        return Decision::new().defer("there is no primary");
+    }
+    // The status shows at once when a client that stood in the way is gone.
+    let steady = super::steady_status(facts);
+    Decision { status: steady, ..Decision::new().effects(serve(facts, None)) }
+}
+
+/// Serves every client that is not served yet and refreshes the others' addresses.
+///
+/// What one client asks for in vain stands in the status and stops nobody else.
+pub(super) fn serve(facts: &Facts, except: Option<RelationId>) -> Vec<Effect> {
+    let clients = || facts.clients.iter().filter(|client| Some(client.id) != except);
+    let mut effects = refresh(facts);
+    for client in clients() {
+        let request = match &client.request {
+            Ok(request) if request.database.is_none() || request.entity_type.is_some() => continue,
+            Ok(request) if is_served(client, request) => continue,
+            Ok(request) => request,
+            Err(error) => {
+                effects.push(refused(client, &error.to_string(), FAILED));
+                continue;
+            }
+        };
+        let same = clients().filter(|other| asks_for_same(other, request)).count();
+        effects.push(serve_one(facts, client, request, same));
+    }
+    effects
+}
+
+fn asks_for_same(other: &Client, request: &Request) -> bool {
+    other.request.as_ref().is_ok_and(|other| other.database == request.database)
+}
+
+fn is_served(client: &Client, request: &Request) -> bool {
+    let credentials = ["secret-user", "password"]
+        .iter()
+        .any(|key| databag::text(&client.offered, key).is_some());
+    credentials && databag::text(&client.offered, "database") == request.database.as_deref()
+}
+
+fn refused(client: &Client, reason: &str, status: &'static str) -> Effect {
+    let line = format!("cannot serve the client of relation {}: {reason}", client.id);
+    Effect::Refuse { line, status: Status::blocked(status) }
+}
+
+fn serve_one(facts: &Facts, client: &Client, request: &Request, same: usize) -> Effect {
+    let name = request.database.clone().unwrap_or_default();
+    let database = match DatabaseName::try_from(name) {
+        Ok(name) if RESERVED.contains(&name.as_str()) => {
+            return refused(client, &format!("the database {name} is reserved"), FAILED);
+        }
+        Ok(name) => name,
+        Err(error) => return refused(client, &error.to_string(), FAILED),
+    };
+    let roles = match ExtraRoles::parse(&request.roles.join(",")) {
+        Ok(roles) => roles,
+        Err(role) => return refused(client, &format!("{role} is no role"), BAD_ROLES),
+    };
+    let (Some(user), Some(passwords)) = (user(client.id), facts.passwords()) else {
+        return Effect::Log(Level::Debug, "the passwords are not there yet".to_owned());
+    };
+    let mut source = facts.seed.source(FIRST_CLIENT + u64::from(client.id.0));
+    let fresh = source.password();
+    Effect::ServeClient(Box::new(ServeClient {
+        id: client.id,
+        user,
+        password: client.password.clone().unwrap_or(fresh),
+        salt: source.salt(),
+        roles,
+        database,
+        owner: if same > 1 { Owner::Shared } else { Owner::Sole },
+        in_secret: request.wants_in_secret("password"),
+        read_only_host: read_only_host(facts),
+        seen: client.seen.clone(),
+        operator: passwords.operator,
+    }))
+}
+
+/// The host at which clients read: the replicas, once there may be any.
+fn read_only_host(facts: &Facts) -> String {
+    let peers = facts.peer.as_ref().map_or(0, |peer| peer.units.len());
+    if peers > 1 { facts.topology.replicas_host() } else { facts.topology.primary_host() }
+}
+
+/// Tells served clients an address that changed.
+pub(super) fn refresh(facts: &Facts) -> Vec<Effect> {
+    let address = format!("{}:{POSTGRESQL_PORT}", read_only_host(facts));
+    let is_stale = |client: &&Client| {
+        let known = databag::text(&client.offered, "read-only-endpoints");
+        known.is_some_and(|known| known != address)
+    };
+    let change = |client: &Client| {
+        let changes = Changes::from([("read-only-endpoints", address.clone())]);
+        Effect::SetBag(client.id, Own::App, changes)
+    };
+    facts.clients.iter().filter(is_stale).map(change).collect()
+}
+
+/// The user of a relation.
+fn user(id: RelationId) -> Option<RoleName> {
+    format!("relation_id_{id}").parse().ok()
+}
+
+/// A unit of a client left. When it is this unit that goes, the client's user stays.
+pub(super) fn departed(relation: &RelationEvent, facts: &Facts) -> Decision<Effect> {
+    let (Some(peer), true) = (&facts.peer, relation.departing_unit.as_ref() == Some(&facts.unit))
+    else {
+        return Decision::new();
+    };
+    let flag = Changes::from([("departing", "True")]);
+    Decision::new().effect(Effect::SetBag(peer.id, Own::Unit, flag))
+}
+
+/// A client is gone: its user goes too, its data stay.
+pub(super) fn broken(relation: &RelationEvent, facts: &Facts) -> Decision<Effect> {
+    let Some(peer) = &facts.peer else { return Decision::new() };
+    let departing = databag::text(&peer.own, "departing").is_some();
+    if !facts.leader || departing || !peer.initialised() {
+        return Decision::new();
+    }
+    let (Some(user), Some(passwords)) = (user(relation.id), facts.passwords()) else {
+        return Decision::new();
+    };
+    let removal = Effect::RemoveClient { id: relation.id, user, operator: passwords.operator };
+    let rest = serve(facts, Some(relation.id));
+    Decision { status: super::steady_status(facts), ..Decision::new() }
+        .effect(removal)
+        .effects(rest)
+}

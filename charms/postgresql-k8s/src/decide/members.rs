@@ -1,0 +1,151 @@
+//! Who may be a member of the cluster: the leader's part.
+
+use charm::{Changes, Decision, Own, RelationEvent, UnitName};
+use patroni::{Cluster, Role};
+
+use crate::effect::Effect;
+use crate::facts::{Facts, Peer};
+use crate::options::Settings;
+use crate::passwords;
+use crate::patroni_yml;
+use crate::sync::{Members, Sync};
+use crate::topology::Topology;
+
+/// The stream of random values that new passwords come from.
+const PASSWORDS: u64 = 0;
+
+/// The chart "Leader Elected Hook".
+pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
+    if facts.peer.is_none() {
+        return Decision::new().defer("the peer relation does not exist yet");
+    }
+    let mut led = lead(facts);
+    // Services survive everything but the application, so only this hook looks after them.
+    let at = led.effects.iter().take_while(|e| matches!(e, Effect::PutPasswords(_))).count();
+    if facts.initialised() {
+        led.effects.insert(at, Effect::ApplyServices);
+    }
+    led
+}
+
+/// Passwords, services, the list of members and how many of them commits wait for.
+///
+/// Deferred when units wait to become members and the others are not all well.
+pub(super) fn lead(facts: &Facts) -> Decision<Effect> {
+    let Some(peer) = &facts.peer else { return Decision::new() };
+    let mut decision = Decision::new();
+    let completed =
+        passwords::completed(&facts.passwords, &mut facts.seed.source(PASSWORDS));
+    if completed != facts.passwords {
+        decision = decision.effect(Effect::PutPasswords(completed));
+    }
+    if !peer.initialised() {
+        decision = decision.effect(Effect::ApplyServices);
+    }
+    let mut members = remaining(facts, peer);
+    if !members.contains(&facts.host()) {
+        members.push(facts.host());
+    }
+    let missing = missing(facts, peer, &members);
+    let mut new = Vec::new();
+    if peer.initialised() && !missing.is_empty() {
+        if facts.cluster.as_ref().is_some_and(Cluster::is_ready) {
+            new = missing;
+            members.extend(new.iter().map(|unit| facts.topology.member(unit)));
+        } else {
+            decision = decision.defer("units wait to join until all members are well");
+        }
+    }
+    if members != peer.endpoints() {
+        let text = serde_json::json!(members).to_string();
+        let changes = Changes::from([("endpoints", text)]);
+        decision = decision.effect(Effect::SetBag(peer.id, Own::App, changes));
+    }
+    if !new.is_empty() {
+        let pods = new.iter().map(UnitName::pod).collect();
+        decision = decision.effect(Effect::LabelPods(pods));
+    }
+    decision.effects(commits(facts, &members))
+}
+
+/// The present members without those whose unit is gone.
+fn remaining(facts: &Facts, peer: &Peer) -> Vec<String> {
+    let hosts: Vec<String> = peer.units.iter().map(|unit| facts.topology.member(unit)).collect();
+    peer.endpoints().into_iter().filter(|host| hosts.contains(host)).collect()
+}
+
+/// The units that are no members yet.
+fn missing(facts: &Facts, peer: &Peer, members: &[String]) -> Vec<UnitName> {
+    let is_missing = |unit: &&UnitName| !members.contains(&facts.topology.member(unit));
+    peer.units.iter().filter(is_missing).cloned().collect()
+}
+
+/// How many standbys commits wait for, if that has to change.
+fn commits(facts: &Facts, members: &[String]) -> Option<Effect> {
+    let (Some(current), Ok(settings)) = (&facts.dynamic, &facts.settings) else { return None };
+    if !facts.initialised() {
+        return None;
+    }
+    let sync = wanted_sync(facts, settings, members);
+    let patch = patroni_yml::dynamic_patch(current, settings, sync)?;
+    Some(Effect::PatchDynamic { patch, password: facts.passwords()?.patroni })
+}
+
+fn wanted_sync(facts: &Facts, settings: &Settings, members: &[String]) -> Sync {
+    let streaming = |cluster: &Cluster| {
+        let replicas = cluster.members.iter().filter(|member| {
+            !matches!(member.role, Role::Leader | Role::StandbyLeader) && member.state.is_ready()
+        });
+        replicas.count()
+    };
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let members = Members {
+        planned: facts.planned,
+        allowed: number(members.len()),
+        streaming: number(facts.cluster.as_ref().map_or(0, streaming)),
+        strict_now: facts
+            .dynamic
+            .as_ref()
+            .is_some_and(|dynamic| dynamic["synchronous_mode_strict"] == true),
+    };
+    Sync::wanted(settings.standbys, settings.strict, members)
+}
+
+/// A unit left: the leader strikes it off the list.
+pub(super) fn departed(relation: &RelationEvent, facts: &Facts) -> Decision<Effect> {
+    if !facts.leader || relation.departing_unit.as_ref() == Some(&facts.unit) {
+        return Decision::new();
+    }
+    let led = lead(facts);
+    let offers = super::clients::refresh(facts);
+    led.effects(offers)
+}
+
+/// This unit's volume goes: another member shall lead before that.
+pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
+    let (Some(cluster), Some(passwords)) = (&facts.cluster, facts.passwords()) else {
+        return Decision::new();
+    };
+    let leads = cluster.leader().is_some_and(|leader| leader.name == facts.unit.pod());
+    if !leads || cluster.members.len() < 2 || !cluster.is_ready() {
+        return Decision::new();
+    }
+    Decision::new().effect(Effect::Switchover {
+        leader: facts.unit.pod(),
+        candidate: None,
+        password: passwords.patroni,
+    })
+}
+
+/// Whether this unit's pod may be shown to Patroni.
+pub(super) fn is_member(facts: &Facts) -> bool {
+    let host = facts.host();
+    let listed = facts.peer.as_ref().is_some_and(|peer| peer.endpoints().contains(&host));
+    // The leader puts itself on the list in the same hook.
+    listed || facts.leader
+}
+
+/// The unit whose pod this is.
+pub(super) fn unit_of(pod: &str) -> Option<UnitName> {
+    UnitName::from_pod(Topology::pod_of(pod)).ok()
+}

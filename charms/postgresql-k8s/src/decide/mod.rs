@@ -1,0 +1,98 @@
+//! From facts to effects: pure, one file per concern.
+
+mod actions;
+mod clients;
+mod members;
+mod workload;
+
+#[cfg(test)]
+mod flowcharts;
+#[cfg(test)]
+mod seen;
+
+use charm::{Changes, Decision, Event, Level, Own, RelationKind, Status};
+
+use crate::effect::{Effect, started_status};
+use crate::facts::Facts;
+use crate::layer;
+
+/// Options that cannot be used, in upstream's words.
+const BAD_CONFIGURATION: &str = "Configuration Error. Please check the logs";
+
+/// Whether an event needs facts at all.
+pub fn needs_facts(event: &Event) -> bool {
+    match event {
+        Event::LeaderElected
+        | Event::ConfigChanged
+        | Event::UpdateStatus
+        | Event::UpgradeCharm
+        | Event::SecretChanged { .. }
+        | Event::StorageDetaching { .. }
+        | Event::Action { .. } => true,
+        Event::PebbleReady { container } => container.as_str() == layer::NAME,
+        Event::Relation(relation) => {
+            ["database-peers", "database"].contains(&relation.endpoint.as_str())
+        }
+        _ => false,
+    }
+}
+
+/// What to do about an event.
+pub fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
+    match event {
+        Event::LeaderElected => members::leader_elected(facts),
+        Event::PebbleReady { container } if container.as_str() == layer::NAME => {
+            workload::pebble_ready(facts)
+        }
+        Event::ConfigChanged
+        | Event::UpdateStatus
+        | Event::UpgradeCharm
+        | Event::SecretChanged { .. } => converge(facts),
+        Event::StorageDetaching { .. } => members::hand_over(facts),
+        Event::SecretRemove { id, revision, .. } => {
+            Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
+        }
+        Event::Relation(relation) => match (relation.endpoint.as_str(), relation.kind) {
+            ("upgrade", RelationKind::Created) => {
+                let idle = Changes::from([("state", "idle")]);
+                Decision::new().effect(Effect::SetBag(relation.id, Own::Unit, idle))
+            }
+            ("database-peers", RelationKind::Departed) => members::departed(relation, facts),
+            ("database-peers", RelationKind::Broken) => Decision::new(),
+            ("database-peers", _) => converge(facts),
+            ("database", RelationKind::Departed) => clients::departed(relation, facts),
+            ("database", RelationKind::Broken) => clients::broken(relation, facts),
+            ("database", _) => clients::requested(facts),
+            _ => Decision::new(),
+        },
+        Event::Action { name, .. } => actions::run(name, facts),
+        _ => Decision::new(),
+    }
+}
+
+/// Makes everything as it should be, from whatever state and whichever events were lost.
+fn converge(facts: &Facts) -> Decision<Effect> {
+    let mut decision = Decision::new();
+    if facts.leader && facts.peer.is_some() {
+        decision = decision.effects(members::lead(facts).effects);
+    }
+    if facts.container.is_none() || !(facts.leader || facts.initialised()) {
+        return decision;
+    }
+    let start = workload::start(facts);
+    let status = start.status.or_else(|| steady_status(facts));
+    Decision { status, ..decision.effects(start.effects) }
+}
+
+/// The unit's status when its member has started and nothing is left to be done.
+fn steady_status(facts: &Facts) -> Option<Status> {
+    let started = facts.container.as_ref().is_some_and(crate::facts::Container::started);
+    let status = || started_status(&facts.unit.pod(), facts.cluster.as_ref(), facts.planned);
+    (started && facts.initialised()).then(status)
+}
+
+/// The decision for options that cannot be used; nothing that depends on them is done.
+fn refuse_options(problems: &[String]) -> Decision<Effect> {
+    let lines = problems.iter().map(|problem| Effect::Log(Level::Error, problem.clone()));
+    Decision::new().effects(lines).status(Status::blocked(BAD_CONFIGURATION))
+}

@@ -1,0 +1,125 @@
+//! Patroni and PostgreSQL on this unit.
+
+use charm::{Changes, Decision, ExposeSecret, Own, Status};
+
+use super::{clients, members, refuse_options};
+use crate::effect::Effect;
+use crate::facts::{Container, Facts};
+use crate::layer;
+use crate::options::Settings;
+use crate::passwords::Passwords;
+use crate::patroni_yml;
+
+/// The stream of random values that the system users' salts come from.
+const SALTS: u64 = 1;
+
+/// The chart "PostgreSQL Pebble Ready Hook".
+pub(super) fn pebble_ready(facts: &Facts) -> Decision<Effect> {
+    let Some(container) = &facts.container else {
+        return Decision::new().defer("the container does not answer yet");
+    };
+    let mut decision = Decision::new();
+    if !container.pgdata {
+        decision = decision.effect(Effect::PrepareStorage);
+    }
+    if !facts.leader && !facts.initialised() {
+        return decision.defer("the leader has not set up the cluster yet");
+    }
+    // There are no TLS files to push: the relation `certificates` is not served yet.
+    let start = start(facts);
+    Decision { status: start.status, outcome: start.outcome, ..decision.effects(start.effects) }
+}
+
+/// Brings this member up and, on the leader, sets up the cluster. Safe in every state.
+pub(super) fn start(facts: &Facts) -> Decision<Effect> {
+    let (Some(container), Some(peer)) = (&facts.container, &facts.peer) else {
+        return Decision::new().defer("the peer relation does not exist yet");
+    };
+    let Some(passwords) = facts.passwords() else {
+        return Decision::new().defer("the leader has not made the passwords yet");
+    };
+    let settings = match &facts.settings {
+        Ok(settings) => settings,
+        Err(problems) => return refuse_options(problems),
+    };
+    let mut decision = Decision::new();
+    if members::is_member(facts) && !container.started() {
+        decision = decision.effect(Effect::LabelPods(vec![facts.unit.pod()]));
+    }
+    if facts.leader && !facts.initialised() && !container.pgdata {
+        decision = decision.effect(Effect::RemoveLeftovers);
+    }
+    let update = match update_service(facts, container, settings, &passwords) {
+        Ok(update) => update,
+        Err(error) => return refuse_options(&[error.to_string()]),
+    };
+    let changed = !update.is_empty();
+    decision = decision.effects(update);
+    let waits = changed || !container.started();
+    if waits {
+        decision = decision.effect(Effect::AwaitMember);
+    }
+    let sets_up = facts.leader && !facts.initialised();
+    if sets_up {
+        decision = decision.effects(set_up(facts, &passwords));
+    }
+    if facts.leader {
+        decision = decision.effects(clients::serve(facts, None));
+    }
+    let started = Changes::from([("member", "started")]);
+    decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, started));
+    if waits || sets_up {
+        decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned })
+    } else {
+        decision
+    }
+}
+
+/// The box "Have pebble services changed?" and what follows from it.
+fn update_service(
+    facts: &Facts,
+    container: &Container,
+    settings: &Settings,
+    passwords: &Passwords,
+) -> Result<Vec<Effect>, patroni::config::RenderError> {
+    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords)?;
+    let current = container.config.as_ref().map(ExposeSecret::expose_secret);
+    let stale = current != Some(text.expose_secret());
+    let layer = layer::layer(&facts.topology, &facts.unit);
+    let stopped = !container.running || layer.differs_from(&container.plan);
+    let mut effects = Vec::new();
+    if stale {
+        effects.push(Effect::PushConfig(text));
+    }
+    if stopped {
+        effects.push(Effect::StartWorkload(Box::new(layer)));
+    } else if stale {
+        effects.push(Effect::Reload);
+    }
+    Ok(effects)
+}
+
+/// The leader's way from a running member to an initialised cluster.
+fn set_up(facts: &Facts, passwords: &Passwords) -> Vec<Effect> {
+    let mut source = facts.seed.source(SALTS);
+    let mark = Changes::from([("cluster_initialised", "True")]);
+    let mut effects = vec![
+        Effect::AwaitPrimary,
+        Effect::SetUpCluster {
+            passwords: passwords.clone(),
+            salts: [source.salt(), source.salt()],
+        },
+    ];
+    effects.extend(facts.peer.as_ref().map(|peer| Effect::SetBag(peer.id, Own::App, mark)));
+    effects
+}
+
+/// The status of a member that did not come up within the bound.
+pub(crate) fn member_waits() -> Status {
+    Status::waiting("awaiting for cluster to start")
+}
+
+/// The status while the service in front of the primary leads nowhere.
+pub(crate) fn primary_waits() -> Status {
+    Status::waiting("awaiting for primary endpoint to be ready")
+}
