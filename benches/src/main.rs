@@ -13,7 +13,7 @@ use serde_json::Value;
 fn main() -> Result<()> {
     println!("{:<44} {:>14} {:>14}", "what", "measured", "budget");
     charms()?;
-    let engine = Talisman::new("bench");
+    let engine = Talisman::new("bench").with("TALISMAN_TRACE_TOOLS", "1");
     let begun = Instant::now();
     let bundle = root().join("bundle.yaml").display().to_string();
     engine.call(&["up", &bundle])?;
@@ -67,12 +67,12 @@ fn updated(engine: &Talisman) -> Result<bool> {
 fn hooks(engine: &Talisman) -> Result<()> {
     println!();
     println!(
-        "{:<16} {:<36} {:>5} {:>7} {:>11} {:>11} {:>7} {:>7}",
-        "charm", "hook", "runs", "failed", "ms median", "ms max", "calls", "max"
+        "{:<16} {:<36} {:>5} {:>7} {:>11} {:>11} {:>7} {:>7} {:>9}",
+        "charm", "hook", "runs", "failed", "ms median", "ms max", "calls", "max", "KiB max"
     );
     for line in table(engine)? {
         println!(
-            "{:<16} {:<36} {:>5} {:>7} {:>11.1} {:>11.1} {:>7} {:>7}",
+            "{:<16} {:<36} {:>5} {:>7} {:>11.1} {:>11.1} {:>7} {:>7} {:>9}",
             line["charm"].as_str().unwrap_or_default(),
             line["hook"].as_str().unwrap_or_default(),
             line["runs"],
@@ -81,6 +81,7 @@ fn hooks(engine: &Talisman) -> Result<()> {
             line["wall_ms_max"].as_f64().unwrap_or_default(),
             line["tool_calls_median"],
             line["tool_calls_max"],
+            line["memory_kib_max"],
         );
     }
     Ok(())

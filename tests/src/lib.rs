@@ -10,6 +10,7 @@ use serde_json::Value;
 /// One engine under test; dropping it removes everything it made.
 pub struct Talisman {
     instance: String,
+    variables: Vec<(String, String)>,
 }
 
 /// The repository's root.
@@ -20,9 +21,15 @@ pub fn root() -> PathBuf {
 impl Talisman {
     /// An engine of its own under a name of at most eight letters and digits.
     pub fn new(instance: &str) -> Self {
-        let engine = Self { instance: instance.to_owned() };
+        let engine = Self { instance: instance.to_owned(), variables: Vec::new() };
         engine.call(&["down", "--destroy-storage"]).ok();
         engine
+    }
+
+    /// Adds a variable to the environment of every command line, and so to the engine's.
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.variables.push((key.to_owned(), value.to_owned()));
+        self
     }
 
     /// Runs one command line.
@@ -31,6 +38,7 @@ impl Talisman {
             .arg("--instance")
             .arg(&self.instance)
             .args(args)
+            .envs(self.variables.iter().cloned())
             .current_dir(root())
             .output()
             .context("cannot run ./talisman; build it with `make build`")

@@ -49,7 +49,7 @@ pub(crate) enum Effect {
     /// Writes a client's connection strings again.
     Uris(Box<Uris>),
     /// Removes a client's user, and the lookup in a database that nobody uses any more.
-    RemoveClient(RelationId, Option<DatabaseName>),
+    RemoveClient(RelationId, Option<(DatabaseName, RoleName)>),
     /// Removes a revision of an own secret.
     RemoveRevision(SecretId, u32),
     /// Marks the running action failed.

@@ -117,7 +117,65 @@ mod tests {
     #[test]
     fn the_layer_with_a_backend() {
         let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, true);
-        insta::assert_json_snapshot!(layer, @"");
+        insta::assert_json_snapshot!(layer, @r#"
+        {
+          "summary": "pgbouncer layer",
+          "services": {
+            "logrotate": {
+              "override": "replace",
+              "summary": "logrotate",
+              "command": "sh -c '/usr/sbin/logrotate -v /etc/logrotate.conf; sleep 5'",
+              "startup": "enabled",
+              "after": [
+                "pgbouncer_0",
+                "pgbouncer_1"
+              ],
+              "backoff-delay": "24h",
+              "backoff-factor": 1.0
+            },
+            "metrics_server": {
+              "override": "replace",
+              "summary": "postgresql metrics exporter",
+              "command": "/usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:9127 --pgBouncer.connectionString=\"host=/var/lib/pgbouncer/instance_0 port=6432 user=pgbouncer_stats_pgbouncer_k8s dbname=pgbouncer sslmode=disable\"",
+              "startup": "enabled",
+              "environment": {
+                "PGPASSFILE": "/dev/shm/pgbouncer-k8s.pgpass"
+              },
+              "user": "postgres",
+              "group": "postgres",
+              "after": [
+                "pgbouncer_0",
+                "pgbouncer_1"
+              ]
+            },
+            "pgbouncer_0": {
+              "override": "replace",
+              "summary": "pgbouncer service 0",
+              "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_0/pgbouncer.ini",
+              "startup": "enabled",
+              "user": "postgres",
+              "group": "postgres"
+            },
+            "pgbouncer_1": {
+              "override": "replace",
+              "summary": "pgbouncer service 1",
+              "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_1/pgbouncer.ini",
+              "startup": "enabled",
+              "user": "postgres",
+              "group": "postgres"
+            }
+          },
+          "checks": {
+            "pgbouncer": {
+              "override": "replace",
+              "level": "ready",
+              "tcp": {
+                "port": 6432
+              }
+            }
+          }
+        }
+        "#);
     }
 
     #[test]

@@ -67,7 +67,8 @@ fn databases(login: &Login, map: &DatabaseMap) -> Result<Vec<Database>, RenderEr
     let mut found: Vec<Database> = Vec::new();
     for mapped in map.relations.values() {
         let name: DatabaseName = mapped.name.parse()?;
-        let suffixes: &[&str] = if mapped.legacy { &["_readonly", "_standby"] } else { &["_readonly"] };
+        let suffixes: &[&str] =
+            if mapped.legacy { &["_readonly", "_standby"] } else { &["_readonly"] };
         let mut add = |entry: DatabaseName, (hosts, port): &(String, u16)| {
             let entry = Entry::Named(entry);
             if !found.iter().any(|known| known.entry == entry) {
@@ -169,7 +170,29 @@ mod tests {
             Some(&testing::login()),
             &testing::map(&[(7, "waltz"), (9, "test-database")]),
         );
-        insta::assert_snapshot!(ini.unwrap(), @"");
+        insta::assert_snapshot!(ini.unwrap(), @r#"
+        [databases]
+        waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
+        waltz_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
+        "test-database" = host=postgresql-k8s-primary.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+        "test-database_readonly" = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+
+        [pgbouncer]
+        listen_addr = *
+        listen_port = 6432
+        admin_users = pgbouncer_admin_pgbouncer_k8s
+        stats_users = pgbouncer_stats_pgbouncer_k8s
+        auth_type = scram-sha-256
+        user = postgres
+        max_client_conn = 10000
+        ignore_startup_parameters = extra_float_digits,options
+        server_tls_sslmode = prefer
+        so_reuseport = 1
+        pool_mode = session
+        max_prepared_statements = 100
+        server_reset_query = DISCARD ALL
+        auth_query = SELECT username, password FROM pgbouncer_auth_relation_id_3.get_auth($1)
+        "#);
     }
 
     #[test]
@@ -189,7 +212,40 @@ mod tests {
         let processes = NonZeroU32::new(2).unwrap();
         let auth_file = Some("/dev/shm/pgbouncer-k8s_nonce");
         let local = Local { options: &options, processes, auth_file };
-        insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @"");
+        insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @r"
+        [databases]
+        waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
+        waltz_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
+
+        [peers]
+        1 = host=/var/lib/pgbouncer/instance_0 port=6432
+        2 = host=/var/lib/pgbouncer/instance_1 port=6432
+
+        [pgbouncer]
+        peer_id = 2
+        logfile = /var/log/pgbouncer/instance_1/pgbouncer.log
+        pidfile = /var/lib/pgbouncer/instance_1/pgbouncer.pid
+        unix_socket_dir = /var/lib/pgbouncer/instance_1
+        listen_addr = *
+        listen_port = 6432
+        admin_users = pgbouncer_admin_pgbouncer_k8s
+        stats_users = pgbouncer_stats_pgbouncer_k8s
+        auth_type = scram-sha-256
+        user = postgres
+        max_client_conn = 10000
+        ignore_startup_parameters = extra_float_digits,options
+        server_tls_sslmode = prefer
+        so_reuseport = 1
+        pool_mode = session
+        max_prepared_statements = 100
+        server_reset_query = DISCARD ALL
+        auth_query = SELECT username, password FROM pgbouncer_auth_relation_id_3.get_auth($1)
+        max_db_connections = 50
+        default_pool_size = 25
+        min_pool_size = 13
+        reserve_pool_size = 13
+        auth_file = /dev/shm/pgbouncer-k8s_nonce
+        ");
     }
 
     #[test]

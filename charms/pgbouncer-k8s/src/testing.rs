@@ -59,9 +59,7 @@ pub(crate) fn login() -> Login {
 pub(crate) fn map(databases: &[(u32, &str)]) -> DatabaseMap {
     let relations = databases
         .iter()
-        .map(|(id, name)| {
-            (RelationId(*id), MappedDatabase { name: (*name).into(), legacy: false })
-        })
+        .map(|(id, name)| (RelationId(*id), MappedDatabase { name: (*name).into(), legacy: false }))
         .collect();
     DatabaseMap { relations, wildcard: None }
 }
@@ -140,7 +138,8 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
         }
         Effect::RemoveFile(path) => drop(workload.files.remove(path)),
         Effect::Replan(layer) => {
-            let enabled = |service: &pebble::Service| service.startup == Some(pebble::Startup::Enabled);
+            let enabled =
+                |service: &pebble::Service| service.startup == Some(pebble::Startup::Enabled);
             workload.plan = (**layer).clone();
             let names = layer.services.iter().filter(|(_, service)| enabled(service));
             workload.active = names.map(|(name, _)| name.clone()).collect();

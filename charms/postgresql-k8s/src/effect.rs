@@ -131,7 +131,7 @@ pub struct ServeClient {
 }
 
 /// The status of a started member, as upstream words it.
-pub fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32) -> charm::Status {
+pub(crate) fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32) -> charm::Status {
     let Some(cluster) = cluster else { return charm::Status::active() };
     let started = cluster.members.iter().filter(|member| member.state.is_started()).count();
     let degraded = if started < planned as usize { " (degraded)" } else { "" };
@@ -148,7 +148,7 @@ pub fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32) -> cha
 }
 
 /// Blocked until somebody runs `juju trust`.
-pub fn untrusted(topology: &Topology) -> charm::Status {
+pub(crate) fn untrusted(topology: &Topology) -> charm::Status {
     let app = &topology.app;
     charm::Status::blocked(format!(
         "Insufficient permissions, try: `juju trust {app} --scope=cluster`"

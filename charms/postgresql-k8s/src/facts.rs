@@ -1,8 +1,8 @@
 //! What one decision needs to know about the world.
 
 use charm::{Bag, RelationId, SecretContent, SecretString, UnitName, databag};
-use interfaces::postgresql_client::Request;
 use interfaces::BagError;
+use interfaces::postgresql_client::Request;
 use patroni::{Cluster, Health};
 use pebble::Plan;
 use serde_json::Value;

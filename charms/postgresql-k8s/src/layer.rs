@@ -7,17 +7,14 @@ use crate::patroni_yml;
 use crate::topology::{PATRONI_PORT, Topology};
 
 /// The label of the layer, and the name of the service and of its check.
-pub const NAME: &str = "postgresql";
+pub(crate) const NAME: &str = "postgresql";
 
 /// Patroni, which runs PostgreSQL.
-pub fn layer(topology: &Topology, unit: &UnitName) -> Layer {
+pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
     let scope = topology.scope();
     let environment = [
         ("LANG", "C.UTF-8".to_owned()),
-        (
-            "PATRONI_KUBERNETES_LABELS",
-            format!("{{application: patroni, cluster-name: {scope}}}"),
-        ),
+        ("PATRONI_KUBERNETES_LABELS", format!("{{application: patroni, cluster-name: {scope}}}")),
         ("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "primary".to_owned()),
         ("PATRONI_KUBERNETES_NAMESPACE", topology.model.clone()),
         ("PATRONI_KUBERNETES_USE_ENDPOINTS", "true".to_owned()),

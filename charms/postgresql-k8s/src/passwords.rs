@@ -8,10 +8,11 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const LENGTH: usize = 32;
 
 /// The users whose password the action get-password shows, in the order of its message.
-pub const SHOWN: [&str; 6] =
+pub(crate) const SHOWN: [&str; 6] =
     ["backup", "replication", "rewind", "operator", "monitoring", "patroni"];
 /// The users whose password the action set-password changes.
-pub const CHANGEABLE: [&str; 5] = ["backup", "replication", "rewind", "operator", "monitoring"];
+pub(crate) const CHANGEABLE: [&str; 5] =
+    ["backup", "replication", "rewind", "operator", "monitoring"];
 /// The users that get a password before the cluster is made.
 const GENERATED: [&str; 6] =
     ["operator", "replication", "rewind", "monitoring", "patroni", "backup"];
@@ -49,19 +50,19 @@ impl Source {
 }
 
 /// The key of a user's password in the secret.
-pub fn key(user: &str) -> String {
+pub(crate) fn key(user: &str) -> String {
     format!("{user}-password")
 }
 
 /// A user's password; upstream writes the word `None` in place of a removed one.
-pub fn get<'a>(content: &'a SecretContent, user: &str) -> Option<&'a SecretString> {
+pub(crate) fn get<'a>(content: &'a SecretContent, user: &str) -> Option<&'a SecretString> {
     let gone = |text: &str| text.is_empty() || text == "None";
     content.expose(&key(user)).filter(|text| !gone(text))?;
     content.get(&key(user))
 }
 
 /// The content with a password for every user that needs one.
-pub fn completed(content: &SecretContent, source: &mut Source) -> SecretContent {
+pub(crate) fn completed(content: &SecretContent, source: &mut Source) -> SecretContent {
     GENERATED.iter().fold(content.clone(), |content, user| {
         let fresh = source.password();
         if get(&content, user).is_some() { content } else { content.with(key(user), fresh) }

@@ -16,11 +16,11 @@ use crate::sync::Sync;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 
 /// Where the volume is mounted, in the workload and in the charm's container.
-pub const STORAGE: &str = "/var/lib/postgresql/data";
+pub(crate) const STORAGE: &str = "/var/lib/postgresql/data";
 /// Where PostgreSQL's data are.
-pub const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+pub(crate) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
 /// Where Patroni's configuration is.
-pub const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
+pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
 /// Where PostgreSQL's programs are in the image.
 const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 
@@ -38,7 +38,7 @@ const PRIMARY_START_TIMEOUT: u32 = 10;
 ///
 /// # Errors
 /// When a value has no YAML form.
-pub fn render(
+pub(crate) fn render(
     topology: &Topology,
     unit: &UnitName,
     settings: &Settings,
@@ -123,7 +123,7 @@ fn pg_hba() -> Vec<String> {
 }
 
 /// The change that the dynamic configuration needs, if it needs one.
-pub fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) -> Option<Value> {
+pub(crate) fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) -> Option<Value> {
     let mut patch = serde_json::Map::new();
     let mut want = |key: &str, value: Value| {
         if current[key] != value {
@@ -146,8 +146,8 @@ pub fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use charm::ExposeSecret as _;
     use crate::facts::fixture;
+    use charm::ExposeSecret as _;
 
     #[test]
     fn the_file_of_a_unit() {
@@ -163,10 +163,7 @@ mod tests {
         let sync = Sync { count: 1, strict: true };
         let mut current = serde_json::to_value(first_dynamic(&settings)).unwrap();
         let patch = dynamic_patch(&current, &settings, sync).unwrap();
-        assert_eq!(
-            patch,
-            json!({"synchronous_node_count": 1, "synchronous_mode_strict": true})
-        );
+        assert_eq!(patch, json!({"synchronous_node_count": 1, "synchronous_mode_strict": true}));
         current["synchronous_node_count"] = 1.into();
         current["synchronous_mode_strict"] = true.into();
         assert_eq!(dynamic_patch(&current, &settings, sync), None);

@@ -51,7 +51,7 @@ fn quantity(text: &str) -> Option<u64> {
 }
 
 /// The bytes of `MemTotal` in the text of `/proc/meminfo`.
-pub fn memory_total(meminfo: &str) -> Option<u64> {
+pub(crate) fn memory_total(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
@@ -81,8 +81,10 @@ mod tests {
     #[test]
     fn limits_lower_what_the_machine_has() {
         let machine = Resources { cores: 8, memory: 16 << 30 };
-        let pod = |limits| json!({"spec": {"containers": [
-            {"name": "charm"}, {"name": "postgresql", "resources": {"limits": limits}}]}});
+        let pod = |limits| {
+            json!({"spec": {"containers": [
+            {"name": "charm"}, {"name": "postgresql", "resources": {"limits": limits}}]}})
+        };
         let limited = |limits| machine.limited(Some(&pod(limits)), "postgresql");
         assert_eq!(
             limited(json!({"cpu": "2500m", "memory": "1Gi"})),

@@ -13,7 +13,7 @@ pub enum StandbyCount {
 
 /// What the dynamic configuration shall say about commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sync {
+pub(crate) struct Sync {
     /// How many standbys must have a commit.
     pub count: u32,
     /// Refuse to commit while no standby is there.
@@ -22,7 +22,7 @@ pub struct Sync {
 
 /// What is known about the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Members {
+pub(crate) struct Members {
     /// The units the application shall have.
     pub planned: u32,
     /// The units that may be members.
@@ -38,7 +38,7 @@ impl Sync {
     ///
     /// Commits are not made to wait for a standby that has never been there: `strict`
     /// comes on with the first streaming replica and stays on while there may be one.
-    pub fn wanted(option: StandbyCount, strict: bool, members: Members) -> Self {
+    pub(crate) fn wanted(option: StandbyCount, strict: bool, members: Members) -> Self {
         let all = members.planned.saturating_sub(1);
         let count = match option {
             StandbyCount::All => all,

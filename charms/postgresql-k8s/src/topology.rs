@@ -3,9 +3,9 @@
 use charm::{AppName, UnitName};
 
 /// Patroni's REST API.
-pub const PATRONI_PORT: u16 = 8008;
+pub(crate) const PATRONI_PORT: u16 = 8008;
 /// PostgreSQL.
-pub const POSTGRESQL_PORT: u16 = 5432;
+pub(crate) const POSTGRESQL_PORT: u16 = 5432;
 
 /// An application in its model, which is a Kubernetes namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]

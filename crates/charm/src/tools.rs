@@ -108,9 +108,21 @@ impl Tools for Processes {
                 .iter()
                 .map(|(tool, (calls, time))| format!("{tool} {calls} ({} ms)", time.as_millis()))
                 .collect();
-            format!("Hook tools: {calls} calls, {} ms: {}", time.as_millis(), each.join(", "))
+            format!(
+                "Hook tools: {calls} calls, {} ms; peak memory {} KiB: {}",
+                time.as_millis(),
+                peak_memory_kib(),
+                each.join(", ")
+            )
         })
     }
+}
+
+/// The most memory this process has had resident; 0 where the kernel does not say.
+fn peak_memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
 }
 
 fn spawn(tool: &str, args: &[&str], stdin: Option<&str>) -> Result<String, ToolError> {

@@ -49,9 +49,8 @@ impl Model {
     /// Which remote units the hook sees: those that joined, without the one that departs.
     fn fix_members(&self, session: &mut Session) {
         let Some(unit) = self.units.get(&session.run.unit) else { return };
-        let members = |membership: &crate::unit::Membership| {
-            membership.members.keys().cloned().collect()
-        };
+        let members =
+            |membership: &crate::unit::Membership| membership.members.keys().cloned().collect();
         let relations = unit.machine.relations.iter();
         let mut all: BTreeMap<_, std::collections::BTreeSet<UnitName>> =
             relations.map(|(id, membership)| (*id, members(membership))).collect();

@@ -7,9 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::begin::status;
 use crate::call::{ToolCall, refused};
-use crate::tools::{
-    Answer, Bag, GoalState, NetworkInfo, Port, Status, StorageInfo, ToolError,
-};
+use crate::tools::{Answer, Bag, GoalState, NetworkInfo, Port, Status, StorageInfo, ToolError};
 use crate::{Action, Hook, Life, LogLine, Unit};
 
 /// The longest key of the charm's state, in bytes.
@@ -56,14 +54,12 @@ impl ToolCall<'_> {
 
     pub(crate) fn put_log(&mut self, level: &str, message: &str) {
         let run = &self.session.run;
-        let relation = run.hook.relation();
-        let prefix = relation.map(|event| format!("{}:{}: ", event.endpoint, event.id));
         self.model.log.push(LogLine {
             at: self.now,
             entity: run.unit.tag(),
             level: level.to_owned(),
             module: format!("unit.{}.juju-log", run.unit),
-            message: format!("{}{message}", prefix.unwrap_or_default()),
+            message: message.to_owned(),
         });
     }
 

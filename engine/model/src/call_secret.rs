@@ -22,7 +22,11 @@ fn label_exists(label: &str) -> ToolError {
 }
 
 impl ToolCall<'_> {
-    pub(crate) fn add_secret(&mut self, content: Bag, metadata: SecretMetadata) -> Answer<SecretId> {
+    pub(crate) fn add_secret(
+        &mut self,
+        content: Bag,
+        metadata: SecretMetadata,
+    ) -> Answer<SecretId> {
         let draft = SecretDraft { content: Some(checked(content)?), metadata };
         let owner = draft.owner(&self.own());
         if matches!(owner, Owner::App(_)) && !self.leads() {
@@ -224,11 +228,19 @@ impl ToolCall<'_> {
             return Err(refused(NOT_LEADER));
         }
         if let Some(unit) = unit.filter(|unit| *unit.app() != remote) {
-            return Err(refused(format!("unit {:?} is not in relation {relation}", unit.to_string())));
+            return Err(refused(format!(
+                "unit {:?} is not in relation {relation}",
+                unit.to_string()
+            )));
         }
         let grant = Grant { unit: unit.cloned(), app: remote, relation: Some(relation) };
-        let buffered = self.session.writes.grants.iter().filter(|(other, _)| other == id);
+        let writes = &self.session.writes;
+        let buffered = writes.grants.iter().filter(|(other, _)| other == id);
+        let revoked = |grant: &&Grant| {
+            writes.revocations.iter().any(|(other, revoked)| other == id && revoked.covers(grant))
+        };
         let existing = stored.map(|secret| secret.grants.as_slice()).unwrap_or_default();
+        let existing = existing.iter().filter(|grant| !revoked(grant));
         let all: Vec<&Grant> = buffered.map(|(_, grant)| grant).chain(existing).collect();
         if all.contains(&&grant) {
             return Ok(());
@@ -324,7 +336,7 @@ fn tag(relation: &Relation) -> String {
 }
 
 /// Content whose keys and size Juju accepts.
-fn checked(content: Bag) -> Answer<SecretContent> {
+pub(crate) fn checked(content: Bag) -> Answer<SecretContent> {
     if content.is_empty() {
         return Err(refused("missing secret value or filename"));
     }

@@ -133,8 +133,7 @@ impl Model {
             }
             Hook::SecretRotate { .. } => {
                 let rotated = u64::from(secret.latest) != token;
-                secret.next_rotation =
-                    if rotated { secret.rotation.after(now) } else { later };
+                secret.next_rotation = if rotated { secret.rotation.after(now) } else { later };
             }
             Hook::SecretExpired { revision, .. } => {
                 if let Some(revision) = secret.revisions.get_mut(revision) {

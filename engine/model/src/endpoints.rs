@@ -15,7 +15,12 @@ impl Model {
     /// # Errors
     /// [`ModelError::Integrate`] when an application or endpoint is unknown, nothing or more than
     /// one pair of endpoints fits, the relation exists, or an endpoint takes no more.
-    pub fn integrate(&mut self, now: Timestamp, a: &str, b: &str) -> Result<RelationId, ModelError> {
+    pub fn integrate(
+        &mut self,
+        now: Timestamp,
+        a: &str,
+        b: &str,
+    ) -> Result<RelationId, ModelError> {
         let ends = self.infer(a, b).map_err(ModelError::Integrate)?;
         self.check_new(&ends).map_err(ModelError::Integrate)?;
         let id = self.create_relation(ends.to_vec());
@@ -125,9 +130,8 @@ impl Model {
             None => (spec, None),
         };
         let found = self.apps.values().find(|app| app.name.as_str() == name);
-        let app = found
-            .filter(|app| app.life == Life::Alive)
-            .ok_or_else(|| self.unknown_app(name))?;
+        let app =
+            found.filter(|app| app.life == Life::Alive).ok_or_else(|| self.unknown_app(name))?;
         let all = ends_of(app);
         let Some(endpoint) = endpoint else { return Ok(all) };
         if app.charm.peers.keys().any(|peer| peer.as_str() == endpoint) {

@@ -22,7 +22,8 @@ impl Model {
     /// The variables that the model knows. The caller adds `PATH`, `CHARM_DIR`, sockets and so on,
     /// and may replace `JUJU_API_ADDRESSES` and `CLOUD_API_VERSION`.
     pub fn environment(&self, run: &HookRun) -> BTreeMap<String, String> {
-        let mut env: Variables = EMPTY.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        let mut env: Variables =
+            EMPTY.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         put(&mut env, "JUJU_UNIT_NAME", &run.unit);
         put(&mut env, "JUJU_MODEL_NAME", &self.name);
         put(&mut env, "JUJU_MODEL_UUID", &self.uuid);

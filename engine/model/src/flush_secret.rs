@@ -87,16 +87,17 @@ impl Model {
                 tracking.told = latest;
             }
         }
+        // A grant after a revocation of the same hook stands: earlier ones left the buffer.
+        for (id, revoked) in writes.revocations {
+            if let Some(secret) = self.secrets.get_mut(&id) {
+                secret.grants.retain(|grant| !revoked.covers(grant));
+            }
+        }
         for (id, grant) in writes.grants {
             let alive = grant.relation.is_none_or(|id| self.relations.contains_key(&id));
             let Some(secret) = self.secrets.get_mut(&id).filter(|_| alive) else { continue };
             if !secret.grants.contains(&grant) {
                 secret.grants.push(grant);
-            }
-        }
-        for (id, revoked) in writes.revocations {
-            if let Some(secret) = self.secrets.get_mut(&id) {
-                secret.grants.retain(|grant| !revoked.covers(grant));
             }
         }
         for (id, revisions) in writes.secrets_removed {

@@ -27,26 +27,76 @@ pub enum Hook {
     UpgradeCharm,
     Stop,
     Remove,
-    RelationCreated { relation: RelationEvent },
-    RelationJoined { relation: RelationEvent, unit: UnitName },
+    RelationCreated {
+        relation: RelationEvent,
+    },
+    RelationJoined {
+        relation: RelationEvent,
+        unit: UnitName,
+    },
     /// Without a unit: the application's databag changed.
-    RelationChanged { relation: RelationEvent, unit: Option<UnitName> },
-    RelationDeparted { relation: RelationEvent, unit: UnitName, departing: UnitName },
-    RelationBroken { relation: RelationEvent },
-    PebbleReady { container: ContainerName },
-    PebbleCustomNotice { container: ContainerName, id: String, key: String },
-    PebbleCheckFailed { container: ContainerName, check: String },
-    PebbleCheckRecovered { container: ContainerName, check: String },
-    SecretChanged { id: SecretId, label: String },
-    SecretRotate { id: SecretId, label: String },
-    SecretExpired { id: SecretId, label: String, revision: u32 },
-    SecretRemove { id: SecretId, label: String, revision: u32 },
+    RelationChanged {
+        relation: RelationEvent,
+        unit: Option<UnitName>,
+    },
+    RelationDeparted {
+        relation: RelationEvent,
+        unit: UnitName,
+        departing: UnitName,
+    },
+    RelationBroken {
+        relation: RelationEvent,
+    },
+    PebbleReady {
+        container: ContainerName,
+    },
+    PebbleCustomNotice {
+        container: ContainerName,
+        id: String,
+        key: String,
+    },
+    PebbleCheckFailed {
+        container: ContainerName,
+        check: String,
+    },
+    PebbleCheckRecovered {
+        container: ContainerName,
+        check: String,
+    },
+    SecretChanged {
+        id: SecretId,
+        label: String,
+    },
+    SecretRotate {
+        id: SecretId,
+        label: String,
+    },
+    SecretExpired {
+        id: SecretId,
+        label: String,
+        revision: u32,
+    },
+    SecretRemove {
+        id: SecretId,
+        label: String,
+        revision: u32,
+    },
     /// `storage` is `pgdata/0`.
-    StorageAttached { storage: String },
-    StorageDetaching { storage: String },
-    Action { id: u64, action: String },
+    StorageAttached {
+        storage: String,
+    },
+    StorageDetaching {
+        storage: String,
+    },
+    Action {
+        id: u64,
+        action: String,
+    },
     /// `juju-exec`: a shell command in a hook context.
-    Exec { id: u64, command: String },
+    Exec {
+        id: u64,
+        command: String,
+    },
 }
 
 impl Hook {
@@ -62,7 +112,9 @@ impl Hook {
             Self::Stop => "stop".into(),
             Self::Remove => "remove".into(),
             Self::RelationCreated { relation } => format!("{}-relation-created", relation.endpoint),
-            Self::RelationJoined { relation, .. } => format!("{}-relation-joined", relation.endpoint),
+            Self::RelationJoined { relation, .. } => {
+                format!("{}-relation-joined", relation.endpoint)
+            }
             Self::RelationChanged { relation, .. } => {
                 format!("{}-relation-changed", relation.endpoint)
             }
@@ -71,7 +123,9 @@ impl Hook {
             }
             Self::RelationBroken { relation } => format!("{}-relation-broken", relation.endpoint),
             Self::PebbleReady { container } => format!("{container}-pebble-ready"),
-            Self::PebbleCustomNotice { container, .. } => format!("{container}-pebble-custom-notice"),
+            Self::PebbleCustomNotice { container, .. } => {
+                format!("{container}-pebble-custom-notice")
+            }
             Self::PebbleCheckFailed { container, .. } => format!("{container}-pebble-check-failed"),
             Self::PebbleCheckRecovered { container, .. } => {
                 format!("{container}-pebble-check-recovered")
@@ -80,7 +134,9 @@ impl Hook {
             Self::SecretRotate { .. } => "secret-rotate".into(),
             Self::SecretExpired { .. } => "secret-expired".into(),
             Self::SecretRemove { .. } => "secret-remove".into(),
-            Self::StorageAttached { storage } => format!("{}-storage-attached", storage_name(storage)),
+            Self::StorageAttached { storage } => {
+                format!("{}-storage-attached", storage_name(storage))
+            }
             Self::StorageDetaching { storage } => {
                 format!("{}-storage-detaching", storage_name(storage))
             }

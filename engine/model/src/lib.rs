@@ -35,6 +35,7 @@ mod session;
 mod storage;
 pub mod tools;
 mod unit;
+mod user_secret;
 mod views;
 mod world;
 
@@ -57,7 +58,7 @@ pub use operator::Deploy;
 pub use parts::{ActionsYaml, ConfigYaml, MetadataYaml};
 pub use relation::{Databag, Relation, RelationEnd};
 pub use secret::{Grant, Owner, Rotation, Secret, SecretContent, SecretRevision, Tracking};
-pub use seed::Seed;
+use seed::Seed;
 pub use session::Session;
 pub use storage::StorageInstance;
 pub use unit::{AgentState, AgentStatus, Unit};

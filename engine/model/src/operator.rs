@@ -110,8 +110,9 @@ impl Model {
             });
             if !same {
                 return Err(ModelError::Refresh(format!(
-                    "the new charm of {app:?} has no endpoint {:?} of interface {:?}, which \
+                    "the new charm of {:?} has no endpoint {:?} of interface {:?}, which \
                      relation \"{}\" uses; remove the relation first",
+                    app.as_str(),
                     end.endpoint.as_str(),
                     end.interface,
                     relation.describe(),
@@ -219,7 +220,10 @@ impl Model {
         let unknown = self.unknown_unit(unit);
         let state = self.units.get_mut(unit).ok_or(ModelError::Resolve(unknown))?;
         let Some(failed) = &mut state.machine.failed else {
-            return Err(ModelError::Resolve(format!("unit {:?} has no failed hook", unit.to_string())));
+            return Err(ModelError::Resolve(format!(
+                "unit {:?} has no failed hook",
+                unit.to_string()
+            )));
         };
         if self.live.get(unit).is_some_and(|live| live.running.is_some()) {
             return Err(ModelError::Resolve(format!(

@@ -41,7 +41,11 @@ impl Model {
                 self.apps.get(unit.name.app()).is_none_or(|app| app.life == Life::Dying);
             let local = unit.life == Life::Dying || app_dying;
             let departing = if local { unit.name.clone() } else { remote.clone() };
-            return Some(Hook::RelationDeparted { relation: event, unit: remote.clone(), departing });
+            return Some(Hook::RelationDeparted {
+                relation: event,
+                unit: remote.clone(),
+                departing,
+            });
         }
         if leaving {
             return (!relation.is_peer()).then_some(Hook::RelationBroken { relation: event });
@@ -55,7 +59,8 @@ impl Model {
         if let Some(fresh) = remotes.find(|remote| !seen.members.contains_key(*remote)) {
             return Some(Hook::RelationJoined { relation: event, unit: fresh.clone() });
         }
-        let version = |remote| relation.unit_bags.get(remote).map_or(0, |bag: &Databag| bag.version);
+        let version =
+            |remote| relation.unit_bags.get(remote).map_or(0, |bag: &Databag| bag.version);
         let changed = seen.members.iter().find(|(remote, seen)| version(*remote) != **seen);
         let (remote, _) = changed?;
         Some(Hook::RelationChanged { relation: event, unit: Some(remote.clone()) })
@@ -94,11 +99,8 @@ impl Model {
         let service = self.apps.get(unit.app()).and_then(|app| app.address.clone());
         let ingress = service.unwrap_or_else(|| own.clone());
         let subnet = if ingress.is_empty() { String::new() } else { format!("{ingress}/32") };
-        let keys = [
-            ("private-address", own),
-            ("ingress-address", ingress),
-            ("egress-subnets", subnet),
-        ];
+        let keys =
+            [("private-address", own), ("ingress-address", ingress), ("egress-subnets", subnet)];
         keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 

@@ -17,8 +17,7 @@ impl Model {
 
     /// The next secret event, in the order expired, rotate, changed, remove.
     pub(crate) fn next_secret(&self, unit: &Unit, now: Timestamp) -> Option<Hook> {
-        let managed =
-            || self.secrets.values().filter(|secret| self.manages(&unit.name, secret));
+        let managed = || self.secrets.values().filter(|secret| self.manages(&unit.name, secret));
         let due = |time: Option<Timestamp>| time.is_some_and(|time| time <= now);
         managed()
             .find_map(|secret| {

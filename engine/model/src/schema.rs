@@ -13,7 +13,9 @@ pub(crate) fn filled(
 ) -> Result<Map<String, Value>, String> {
     for (key, value) in &params {
         match meta.params.get(key) {
-            Some(schema) => check(&format!("parameter {key:?} of action {action:?}"), schema, value)?,
+            Some(schema) => {
+                check(&format!("parameter {key:?} of action {action:?}"), schema, value)?
+            }
             None if meta.additional_properties => {}
             None => {
                 let known = listed(meta.params.keys());

@@ -168,7 +168,6 @@ impl Secret {
         }
     }
 
-
     /// Whether the unit may read it.
     pub(crate) fn readable_by(&self, unit: &UnitName) -> bool {
         self.belongs_to(unit)

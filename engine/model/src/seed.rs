@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The state of a splitmix64 sequence.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Seed(u64);
+pub(crate) struct Seed(u64);
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -15,12 +15,12 @@ impl std::fmt::Debug for Seed {
 
 impl Seed {
     /// A sequence that starts at `seed`.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,15 +29,15 @@ impl Seed {
     }
 
     /// 32 hexadecimal digits.
-    pub fn hex32(&mut self) -> String {
-        format!("{:016x}{:016x}", self.next(), self.next())
+    pub(crate) fn hex32(&mut self) -> String {
+        format!("{:016x}{:016x}", self.draw(), self.draw())
     }
 
     /// 12 bytes, as many as a secret id holds.
-    pub fn bytes12(&mut self) -> [u8; 12] {
+    pub(crate) fn bytes12(&mut self) -> [u8; 12] {
         let mut bytes = [0; 12];
-        bytes[..8].copy_from_slice(&self.next().to_be_bytes());
-        bytes[8..].copy_from_slice(&self.next().to_be_bytes()[..4]);
+        bytes[..8].copy_from_slice(&self.draw().to_be_bytes());
+        bytes[8..].copy_from_slice(&self.draw().to_be_bytes()[..4]);
         bytes
     }
 }

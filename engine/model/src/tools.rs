@@ -201,17 +201,37 @@ pub trait Context {
     /// Buffered, but the id is minted at once. Values are raw bytes in base64.
     fn secret_add(&mut self, content: Bag, metadata: SecretMetadata) -> Answer<SecretId>;
     /// Buffered. `None` content changes metadata only.
-    fn secret_set(&mut self, id: &SecretId, content: Option<Bag>, metadata: SecretMetadata) -> Answer<()>;
+    fn secret_set(
+        &mut self,
+        id: &SecretId,
+        content: Option<Bag>,
+        metadata: SecretMetadata,
+    ) -> Answer<()>;
     /// Content in base64. `label` with an id binds it, without one looks it up.
-    fn secret_get(&mut self, id: Option<&SecretId>, label: Option<&str>, revision: Revision) -> Answer<Bag>;
+    fn secret_get(
+        &mut self,
+        id: Option<&SecretId>,
+        label: Option<&str>,
+        revision: Revision,
+    ) -> Answer<Bag>;
     /// Metadata of an owned secret.
     fn secret_info(&mut self, id: Option<&SecretId>, label: Option<&str>) -> Answer<SecretInfo>;
     /// Owned secrets.
     fn secret_ids(&mut self) -> Answer<Vec<SecretId>>;
     /// Buffered; an unknown secret is refused at once.
-    fn secret_grant(&mut self, id: &SecretId, relation: RelationId, unit: Option<&UnitName>) -> Answer<()>;
+    fn secret_grant(
+        &mut self,
+        id: &SecretId,
+        relation: RelationId,
+        unit: Option<&UnitName>,
+    ) -> Answer<()>;
     /// Buffered.
-    fn secret_revoke(&mut self, id: &SecretId, relation: Option<RelationId>, of: Option<&Party>) -> Answer<()>;
+    fn secret_revoke(
+        &mut self,
+        id: &SecretId,
+        relation: Option<RelationId>,
+        of: Option<&Party>,
+    ) -> Answer<()>;
     /// Buffered. `None` removes the whole secret.
     fn secret_remove(&mut self, id: &SecretId, revision: Option<u32>) -> Answer<()>;
 

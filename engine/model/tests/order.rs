@@ -292,7 +292,10 @@ fn a_failed_hook_holds_the_unit_and_pauses_double() {
     world.model.set_config(world.now, &app("pgb"), map(&[("size", "11")])).unwrap();
     check(&world.run(|_, _| 1), "pgb/0 config-changed !");
     let status = world.model.unit(&unit("pgb/0")).unwrap().status();
-    assert_eq!((status.status.as_str(), status.message.as_str()), ("error", "hook failed: \"config-changed\""));
+    assert_eq!(
+        (status.status.as_str(), status.message.as_str()),
+        ("error", "hook failed: \"config-changed\"")
+    );
     world.model.set_config(world.now, &app("pgb"), map(&[("size", "12")])).unwrap();
     world.pass(4);
     check(&world.settle(), "");

@@ -97,7 +97,10 @@ fn bags_are_read_by_those_who_may() {
 fn relation_tools_name_what_is_wrong() {
     let mut world = related();
     world.on("pg/1", |tools| {
-        refused(tools.relation_set(RELATION, true, map(&[("a", "b")])), "cannot write relation settings");
+        refused(
+            tools.relation_set(RELATION, true, map(&[("a", "b")])),
+            "cannot write relation settings",
+        );
         let unknown = "invalid value \"9\" for option -r: relation not found";
         refused(tools.relation_list(RelationId(9)), unknown);
         assert_eq!(tools.relation_ids("database").unwrap(), [RELATION]);
@@ -196,7 +199,10 @@ fn statuses_of_an_application_are_its_own_or_the_most_severe() {
     world.on("pgb/0", |tools| {
         tools.set_status(true, "active", "").unwrap();
         let (own, units) = tools.app_status().unwrap();
-        assert_eq!((own.status.as_str(), units["pgb/1"].message.as_str()), ("active", "no backend"));
+        assert_eq!(
+            (own.status.as_str(), units["pgb/1"].message.as_str()),
+            ("active", "no backend")
+        );
     });
     assert_eq!(status(&world), "active");
     world.on("pgb/1", |tools| {
@@ -224,8 +230,10 @@ fn automatic_statuses_are_jujus() {
     assert_eq!(seen[0], "install maintenance: installing charm software");
     assert_eq!(
         seen[seen.len() - 2..],
-        ["stop maintenance: stopping charm software",
-         "remove maintenance: cleaning up prior to charm deletion"]
+        [
+            "stop maintenance: stopping charm software",
+            "remove maintenance: cleaning up prior to charm deletion"
+        ]
     );
 }
 
@@ -235,7 +243,10 @@ fn network_ports_and_storage_are_the_units() {
     world.model.service_address(&app("pg"), "10.152.0.1".to_owned());
     world.on("pg/0", |tools| {
         let info = tools.network("database", Some(RELATION)).unwrap();
-        assert_eq!((info.bind_address.as_str(), info.ingress_address.as_str()), ("10.1.2.0", "10.152.0.1"));
+        assert_eq!(
+            (info.bind_address.as_str(), info.ingress_address.as_str()),
+            ("10.1.2.0", "10.152.0.1")
+        );
         refused(tools.network("x", None), "no network config found for binding \"x\"");
         let port = Port { number: 1, protocol: "tcp".into() };
         tools.open_port(port.clone()).unwrap();
@@ -245,7 +256,12 @@ fn network_ports_and_storage_are_the_units() {
         assert_eq!(tools.storage_list(Some("x")).unwrap(), Vec::<String>::new());
         assert_eq!(tools.storage_get("pgdata/0").unwrap().location, "/var/lib/postgresql/data");
         assert!(tools.storage_get("pgdata/1").is_err());
-        assert!(tools.resource_get("image").unwrap().ends_with("/unit-pg-0/resources/image/content.yaml"));
+        assert!(
+            tools
+                .resource_get("image")
+                .unwrap()
+                .ends_with("/unit-pg-0/resources/image/content.yaml")
+        );
         assert!(tools.resource_get("x").is_err());
         let goal = tools.goal_state().unwrap();
         assert_eq!(goal.units.len(), 2);
@@ -260,7 +276,10 @@ fn params(value: Value) -> Map<String, Value> {
 #[test]
 fn an_action_has_parameters_results_and_a_log() {
     let mut world = World::with(&[("pgb", 1)]);
-    let id = world.model.enqueue_action(world.now, &unit("pgb/0"), "get-password", params(json!({"count": 2}))).unwrap();
+    let id = world
+        .model
+        .enqueue_action(world.now, &unit("pgb/0"), "get-password", params(json!({"count": 2})))
+        .unwrap();
     let ran = world.run(|_, tools| {
         assert_eq!(tools.action_params().unwrap(), json!({"count": 2, "username": "admin"}));
         tools.action_log("working").unwrap();
@@ -279,10 +298,13 @@ fn an_action_has_parameters_results_and_a_log() {
 #[test]
 fn action_fail_keeps_writes_and_a_failed_process_drops_them() {
     let mut world = World::with(&[("pgb", 1)]);
-    for (fail, code, kept, message) in
-        [(true, 0, true, "no"), (false, 3, false, "exit status 3"), (true, 3, false, "exit status 3")]
-    {
-        let id = world.model.enqueue_action(world.now, &unit("pgb/0"), "pause", Map::new()).unwrap();
+    for (fail, code, kept, message) in [
+        (true, 0, true, "no"),
+        (false, 3, false, "exit status 3"),
+        (true, 3, false, "exit status 3"),
+    ] {
+        let id =
+            world.model.enqueue_action(world.now, &unit("pgb/0"), "pause", Map::new()).unwrap();
         let key = format!("k{fail}{code}");
         world.run(|_, tools| {
             tools.state_change(BTreeMap::from([(key.clone(), Some("v".into()))])).unwrap();
@@ -327,7 +349,7 @@ fn an_action_that_the_engine_lost_has_failed() {
 }
 
 #[test]
-fn the_log_names_the_relation_and_is_taken_once() {
+fn the_log_names_the_unit_and_is_taken_once() {
     let mut world = World::with(&[("client", 1), ("pg", 1)]);
     world.model.integrate(world.now, "client", "pg").unwrap();
     world.run(|_, tools| {
@@ -335,8 +357,11 @@ fn the_log_names_the_relation_and_is_taken_once() {
         0
     });
     let lines = world.model.take_log();
-    let line = lines.iter().find(|line| line.message.ends_with("hello")).unwrap();
-    assert_eq!((line.entity.as_str(), line.message.as_str()), ("unit-client-0", "database:1: hello"));
+    let line = lines.iter().find(|line| line.message == "hello").unwrap();
+    assert_eq!(
+        (line.entity.as_str(), line.module.as_str()),
+        ("unit-client-0", "unit.client/0.juju-log")
+    );
     assert!(world.model.take_log().is_empty());
 }
 
@@ -363,5 +388,8 @@ fn the_environment_has_what_jujus_has() {
         assert_eq!(env.get(&key), Some(&value), "{key}");
     }
     let start = "pg/0-database-relation-departed-";
-    assert!(env["JUJU_CONTEXT_ID"].starts_with(start) && env["JUJU_CONTEXT_ID"].len() == start.len() + 32);
+    assert!(
+        env["JUJU_CONTEXT_ID"].starts_with(start)
+            && env["JUJU_CONTEXT_ID"].len() == start.len() + 32
+    );
 }

@@ -67,7 +67,7 @@ pub(crate) fn step<'a>(facts: &'a FullFacts, running: bool) -> Step<'a> {
 
 /// The user list knows the user who looks passwords up, by a password that works for
 /// SCRAM. An md5 hash, which older charms wrote, does not.
-fn initialised(secret: Option<&SecretContent>, auth_user: &str) -> bool {
+pub(crate) fn initialised(secret: Option<&SecretContent>, auth_user: &str) -> bool {
     let list = secret.and_then(|content| content.expose(secret_keys::AUTH_FILE));
     let found = list.and_then(|text| Userlist::find(text, auth_user));
     found.is_some_and(|secret| !secret.expose_secret().starts_with("md5"))
@@ -89,11 +89,8 @@ fn new_secret(facts: &FullFacts, auth_user: &str) -> SecretContent {
     list.add(auth_user, facts.seed.password(auth_user).secret());
     for (user, password) in [(place::stats_user(app), &stats), (place::admin_user(app), &admin)] {
         let salt = facts.seed.salt(&user);
-        let verifier = postgres::scram::verifier(
-            password.expose_secret(),
-            &salt,
-            postgres::scram::ITERATIONS,
-        );
+        let verifier =
+            postgres::scram::verifier(password.expose_secret(), &salt, postgres::scram::ITERATIONS);
         list.add(user, verifier.expose().into());
     }
     old.with(secret_keys::AUTH_FILE, list.render())
@@ -111,7 +108,7 @@ pub(crate) fn secret(facts: &FullFacts, step: &Step) -> Option<SecretContent> {
     }
 }
 
-fn without_list(secret: &SecretContent) -> SecretContent {
+pub(crate) fn without_list(secret: &SecretContent) -> SecretContent {
     secret
         .keys()
         .filter(|key| *key != secret_keys::AUTH_FILE)
@@ -129,7 +126,8 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
         effects.extend(ask(backend));
     }
     if let Step::Initialise(init) = &next.step {
-        effects.push(Effect::Announce(Status::maintenance("Initialising backend-database relation")));
+        effects
+            .push(Effect::Announce(Status::maintenance("Initialising backend-database relation")));
         effects.push(initialise(facts, next, init));
     }
     if let Some(secret) = next.secret.as_ref().filter(|secret| !secret.is_empty())

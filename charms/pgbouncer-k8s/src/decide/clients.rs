@@ -108,10 +108,12 @@ pub(crate) fn superusers(facts: &FullFacts, database: &str) -> Superusers {
 pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) {
     let Some(peers) = &facts.peers else { return Default::default() };
     let mut map = peers.app.databases.clone().unwrap_or_default();
-    let ready = matches!(step, Step::Ready(_) | Step::Initialise(_));
-    if !facts.common.leader || !ready {
-        return (map, Vec::new());
-    }
+    let auth_user = match step {
+        Step::Ready(login) => place::auth_user(&login.username).parse::<RoleName>().ok(),
+        Step::Initialise(init) => Some(init.auth_user.clone()),
+        _ => None,
+    };
+    let Some(auth_user) = auth_user else { return (map, Vec::new()) };
     let live = |id: &RelationId| {
         facts.clients.iter().any(|client| client.id == *id) || facts.legacy.contains(id)
     };
@@ -126,7 +128,7 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
         if let Some(old) = map.relations.remove(&id) {
             let used = map.relations.values().any(|other| other.name == old.name);
             let unused = if used { None } else { old.name.parse().ok() };
-            removals.push(Effect::RemoveClient(id, unused));
+            removals.push(Effect::RemoveClient(id, unused.map(|name| (name, auth_user.clone()))));
         }
     }
     for client in &facts.clients {
@@ -214,12 +216,7 @@ fn uris(client: &Client, wish: &Wish, endpoints: &Endpoints) -> Uris {
     }
 }
 
-fn update(
-    facts: &FullFacts,
-    client: &Client,
-    wish: &Wish,
-    endpoints: &Endpoints,
-) -> Vec<Effect> {
+fn update(facts: &FullFacts, client: &Client, wish: &Wish, endpoints: &Endpoints) -> Vec<Effect> {
     let changes = publish(facts, client, wish, endpoints).against(&client.own);
     let mut effects = Vec::new();
     if changes.iter().any(|(key, _)| key == "endpoints") {

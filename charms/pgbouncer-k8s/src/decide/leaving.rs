@@ -8,6 +8,8 @@ use crate::effect::Effect;
 use crate::facts::{FullFacts, Peers};
 use crate::place;
 
+use super::backend;
+
 /// The endpoints whose relations a unit says it leaves.
 const FLAGGED: [&str; 2] = ["backend-database", "database"];
 
@@ -41,6 +43,10 @@ pub(crate) fn cleanup(event: &Event, facts: &FullFacts) -> Vec<Effect> {
         && relation.kind == RelationKind::Departed
     {
         effects.extend(remove_auth(facts));
+        // Should PostgreSQL come back after all, it is initialised anew.
+        if let (false, Some(secret)) = (effects.is_empty(), &facts.secret) {
+            effects.push(Effect::PeerSecret(backend::without_list(secret)));
+        }
     }
     if matches!(event, Event::PebbleReady { .. })
         && let Some(peers) = &facts.peers
@@ -51,8 +57,7 @@ pub(crate) fn cleanup(event: &Event, facts: &FullFacts) -> Vec<Effect> {
 }
 
 /// Flowchart "backend database departed", with the trigger that Juju really gives: the
-/// last unit of PostgreSQL left and this unit leads. The user list stays until the
-/// relation is broken, so PostgreSQL scaled to nothing comes back by itself.
+/// last unit of PostgreSQL left and this unit leads.
 fn remove_auth(facts: &FullFacts) -> Option<Effect> {
     let backend = facts.backend.as_ref()?;
     if !facts.common.leader || backend.populated || backend.server.is_none() {

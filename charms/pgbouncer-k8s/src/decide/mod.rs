@@ -1,12 +1,12 @@
 //! Pure decisions: facts in, effects and a status out. One file per concern.
 
-mod backend;
+pub(crate) mod backend;
 mod clients;
 mod leaving;
 mod peers;
 mod service;
-mod start;
-mod status;
+pub(crate) mod start;
+pub(crate) mod status;
 mod workload;
 
 #[cfg(test)]

@@ -32,8 +32,7 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
     let known: Option<Ini> = published.as_ref().and_then(|text| text.parse().ok());
     // A follower without the leader's configuration starts with one without databases.
     let app = common.unit.app();
-    let Some(ini) = known
-        .or_else(|| shared(app, options, None, &DatabaseMap::default()).ok())
+    let Some(ini) = known.or_else(|| shared(app, options, None, &DatabaseMap::default()).ok())
     else {
         return decision;
     };
@@ -105,7 +104,7 @@ mod tests {
         let peers = Some((RelationId(1), AppBag { cfg_file, ..AppBag::default() }));
         let decision = decide(&StartFacts { common, peers, ..facts() });
         assert_eq!((files(&decision), bags(&decision)), (2, 0));
-        let text = format!("{}", testing::pushed(&decision, &place::ini(0)));
+        let text = testing::pushed(&decision, &place::ini(0));
         assert!(text.contains("waltz = host="), "{text}");
     }
 

@@ -47,7 +47,9 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
         return status;
     }
     match clients::behind(facts, next) {
-        Some(units) if pending => Status::waiting(format!("waiting for {units} to know all databases")),
+        Some(units) if pending => {
+            Status::waiting(format!("waiting for {units} to know all databases"))
+        }
         _ => Status::active(),
     }
 }

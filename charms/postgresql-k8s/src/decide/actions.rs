@@ -71,8 +71,8 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     let content = facts.passwords.clone().with(passwords::key(user), password.clone());
     let new = passwords::Passwords::read(&content).ok_or_else(failed)?;
     let settings = facts.settings.as_ref().map_err(|_| failed())?;
-    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, &new)
-        .map_err(|_| failed())?;
+    let text =
+        patroni_yml::render(&facts.topology, &facts.unit, settings, &new).map_err(|_| failed())?;
     let mut effects = vec![
         Effect::SetPassword {
             user: user.parse().map_err(|_| failed())?,

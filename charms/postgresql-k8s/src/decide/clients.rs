@@ -59,9 +59,8 @@ fn asks_for_same(other: &Client, request: &Request) -> bool {
 }
 
 fn is_served(client: &Client, request: &Request) -> bool {
-    let credentials = ["secret-user", "password"]
-        .iter()
-        .any(|key| databag::text(&client.offered, key).is_some());
+    let credentials =
+        ["secret-user", "password"].iter().any(|key| databag::text(&client.offered, key).is_some());
     credentials && databag::text(&client.offered, "database") == request.database.as_deref()
 }
 

@@ -34,8 +34,7 @@ pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
 pub(super) fn lead(facts: &Facts) -> Decision<Effect> {
     let Some(peer) = &facts.peer else { return Decision::new() };
     let mut decision = Decision::new();
-    let completed =
-        passwords::completed(&facts.passwords, &mut facts.seed.source(PASSWORDS));
+    let completed = passwords::completed(&facts.passwords, &mut facts.seed.source(PASSWORDS));
     if completed != facts.passwords {
         decision = decision.effect(Effect::PutPasswords(completed));
     }

@@ -8,9 +8,12 @@ mod workload;
 #[cfg(test)]
 mod flowcharts;
 #[cfg(test)]
-mod seen;
+mod tests;
 
 use charm::{Changes, Decision, Event, Level, Own, RelationKind, Status};
+
+pub(crate) use clients::{BAD_ROLES, FAILED};
+pub(crate) use workload::{member_waits, primary_waits};
 
 use crate::effect::{Effect, started_status};
 use crate::facts::Facts;
@@ -20,7 +23,7 @@ use crate::layer;
 const BAD_CONFIGURATION: &str = "Configuration Error. Please check the logs";
 
 /// Whether an event needs facts at all.
-pub fn needs_facts(event: &Event) -> bool {
+pub(crate) fn needs_facts(event: &Event) -> bool {
     match event {
         Event::LeaderElected
         | Event::ConfigChanged
@@ -38,7 +41,7 @@ pub fn needs_facts(event: &Event) -> bool {
 }
 
 /// What to do about an event.
-pub fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
+pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
     match event {
         Event::LeaderElected => members::leader_elected(facts),
         Event::PebbleReady { container } if container.as_str() == layer::NAME => {

@@ -92,8 +92,7 @@ pub(crate) fn steady() -> Facts {
     peer.app.insert("cluster_initialised".to_owned(), "True".to_owned());
     peer.own.insert("member".to_owned(), "started".to_owned());
     facts.container = Some(running(&facts));
-    facts.cluster =
-        Some(Cluster { members: vec![member("pg-0", Role::Leader, State::Running)] });
+    facts.cluster = Some(Cluster { members: vec![member("pg-0", Role::Leader, State::Running)] });
     let shared = facts.settings.clone().unwrap().shared;
     facts.dynamic = Some(json!({
         "synchronous_node_count": 0, "synchronous_mode_strict": false,

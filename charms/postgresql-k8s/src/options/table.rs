@@ -2,9 +2,8 @@
 
 use super::Kind::{self, Boolean, Float, Integer, OneOf, Text};
 
-const LEVELS: &[&str] = &[
-    "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error",
-];
+const LEVELS: &[&str] =
+    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 
 /// Option, parameter, what the option may be. Where two options set one parameter the
 /// later one counts.
@@ -12,7 +11,11 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("connection_authentication_timeout", "authentication_timeout", Integer(1, 600)),
     ("connection_statement_timeout", "statement_timeout", Integer(0, 2147483647)),
     ("cpu_parallel_leader_participation", "parallel_leader_participation", Boolean),
-    ("durability_synchronous_commit", "synchronous_commit", OneOf(&["on", "remote_apply", "remote_write"])),
+    (
+        "durability_synchronous_commit",
+        "synchronous_commit",
+        OneOf(&["on", "remote_apply", "remote_write"]),
+    ),
     ("durability_wal_keep_size", "wal_keep_size", Integer(0, 2147483647)),
     ("instance_default_text_search_config", "default_text_search_config", Text),
     ("instance_max_locks_per_transaction", "max_locks_per_transaction", Integer(64, 2147483647)),
@@ -67,11 +70,23 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("optimizer_jit_inline_above_cost", "jit_inline_above_cost", Float(-1.0, f64::MAX)),
     ("optimizer_jit_optimize_above_cost", "jit_optimize_above_cost", Float(-1.0, f64::MAX)),
     ("optimizer_join_collapse_limit", "join_collapse_limit", Integer(1, 2147483647)),
-    ("optimizer_min_parallel_index_scan_size", "min_parallel_index_scan_size", Integer(0, 715827882)),
-    ("optimizer_min_parallel_table_scan_size", "min_parallel_table_scan_size", Integer(0, 715827882)),
+    (
+        "optimizer_min_parallel_index_scan_size",
+        "min_parallel_index_scan_size",
+        Integer(0, 715827882),
+    ),
+    (
+        "optimizer_min_parallel_table_scan_size",
+        "min_parallel_table_scan_size",
+        Integer(0, 715827882),
+    ),
     ("optimizer_parallel_setup_cost", "parallel_setup_cost", Float(0.0, f64::MAX)),
     ("optimizer_parallel_tuple_cost", "parallel_tuple_cost", Float(0.0, f64::MAX)),
-    ("optimizer_pg_stat_statements_track", "pg_stat_statements.track", OneOf(&["none", "top", "all"])),
+    (
+        "optimizer_pg_stat_statements_track",
+        "pg_stat_statements.track",
+        OneOf(&["none", "top", "all"]),
+    ),
     ("optimizer_pg_stat_statements_track_utility", "pg_stat_statements.track_utility", Boolean),
     ("optimizer_pg_stat_statements_save", "pg_stat_statements.save", Boolean),
     ("optimizer_track_io_timing", "track_io_timing", Boolean),
@@ -82,7 +97,11 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("request_date_style", "DateStyle", Text),
     ("request_deadlock_timeout", "deadlock_timeout", Integer(1, 2147483647)),
     ("request_default_transaction_deferrable", "default_transaction_deferrable", Boolean),
-    ("request_default_transaction_isolation", "default_transaction_isolation", OneOf(&["serializable", "repeatable read", "read committed", "read uncommitted"])),
+    (
+        "request_default_transaction_isolation",
+        "default_transaction_isolation",
+        OneOf(&["serializable", "repeatable read", "read committed", "read uncommitted"]),
+    ),
     ("request_default_transaction_read_only", "default_transaction_read_only", Boolean),
     ("request_escape_string_warning", "escape_string_warning", Boolean),
     ("request_lock_timeout", "lock_timeout", Integer(0, 2147483647)),
@@ -99,20 +118,36 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("response_lc_monetary", "lc_monetary", Text),
     ("response_lc_numeric", "lc_numeric", Text),
     ("response_lc_time", "lc_time", Text),
-    ("session_idle_in_transaction_session_timeout", "idle_in_transaction_session_timeout", Integer(0, 2147483647)),
+    (
+        "session_idle_in_transaction_session_timeout",
+        "idle_in_transaction_session_timeout",
+        Integer(0, 2147483647),
+    ),
     ("storage_bgwriter_lru_maxpages", "bgwriter_lru_maxpages", Integer(0, 1073741823)),
     ("storage_bgwriter_lru_multiplier", "bgwriter_lru_multiplier", Float(0.0, 10.0)),
     ("storage_default_table_access_method", "default_table_access_method", Text),
     ("storage_gin_pending_list_limit", "gin_pending_list_limit", Integer(64, 2147483647)),
     ("storage_hot_standby_feedback", "hot_standby_feedback", Boolean),
-    ("vacuum_autovacuum_analyze_scale_factor", "autovacuum_analyze_scale_factor", Float(0.0, 100.0)),
+    (
+        "vacuum_autovacuum_analyze_scale_factor",
+        "autovacuum_analyze_scale_factor",
+        Float(0.0, 100.0),
+    ),
     ("vacuum_autovacuum_analyze_threshold", "autovacuum_analyze_threshold", Integer(0, 2147483647)),
     ("vacuum_autovacuum_freeze_max_age", "autovacuum_freeze_max_age", Integer(100000, 2000000000)),
     ("vacuum_autovacuum_naptime", "autovacuum_naptime", Integer(1, 2147483)),
     ("vacuum_autovacuum_vacuum_cost_delay", "autovacuum_vacuum_cost_delay", Float(-1.0, 100.0)),
     ("vacuum_autovacuum_vacuum_cost_limit", "autovacuum_vacuum_cost_limit", Integer(-1, 10000)),
-    ("vacuum_autovacuum_vacuum_insert_scale_factor", "autovacuum_vacuum_insert_scale_factor", Float(0.0, 100.0)),
-    ("vacuum_autovacuum_vacuum_insert_threshold", "autovacuum_vacuum_insert_threshold", Integer(-1, 2147483647)),
+    (
+        "vacuum_autovacuum_vacuum_insert_scale_factor",
+        "autovacuum_vacuum_insert_scale_factor",
+        Float(0.0, 100.0),
+    ),
+    (
+        "vacuum_autovacuum_vacuum_insert_threshold",
+        "autovacuum_vacuum_insert_threshold",
+        Integer(-1, 2147483647),
+    ),
     ("vacuum_autovacuum_vacuum_scale_factor", "autovacuum_vacuum_scale_factor", Float(0.0, 100.0)),
     ("vacuum_autovacuum_vacuum_threshold", "autovacuum_vacuum_threshold", Integer(0, 2147483647)),
     ("vacuum_vacuum_cost_delay", "vacuum_cost_delay", Float(0.0, 100.0)),
@@ -123,7 +158,19 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ("vacuum_vacuum_failsafe_age", "vacuum_failsafe_age", Integer(0, 2100000000)),
     ("vacuum_vacuum_freeze_min_age", "vacuum_freeze_min_age", Integer(0, 1000000000)),
     ("vacuum_vacuum_freeze_table_age", "vacuum_freeze_table_age", Integer(0, 2000000000)),
-    ("vacuum_vacuum_multixact_failsafe_age", "vacuum_multixact_failsafe_age", Integer(0, 2100000000)),
-    ("vacuum_vacuum_multixact_freeze_min_age", "vacuum_multixact_freeze_min_age", Integer(0, 1000000000)),
-    ("vacuum_vacuum_multixact_freeze_table_age", "vacuum_multixact_freeze_table_age", Integer(0, 2000000000)),
+    (
+        "vacuum_vacuum_multixact_failsafe_age",
+        "vacuum_multixact_failsafe_age",
+        Integer(0, 2100000000),
+    ),
+    (
+        "vacuum_vacuum_multixact_freeze_min_age",
+        "vacuum_multixact_freeze_min_age",
+        Integer(0, 1000000000),
+    ),
+    (
+        "vacuum_vacuum_multixact_freeze_table_age",
+        "vacuum_multixact_freeze_table_age",
+        Integer(0, 2000000000),
+    ),
 ];

@@ -1,5 +1,7 @@
 //! Log lines: collected, and sent as one call per level.
 
+use std::io::Write;
+
 use super::Hook;
 
 /// How serious a log line is.
@@ -42,14 +44,15 @@ impl Hook {
         }
     }
 
-    /// Sends every collected line, least serious first.
+    /// Sends every collected line, least serious first. The totals of a traced hook go to the
+    /// process's output, so that reporting them is no call itself.
     pub fn flush_logs(&mut self) {
-        if let Some(line) = self.tools.totals() {
-            self.logs.entry(Level::Debug).or_default().push(line);
-        }
         let levels: Vec<Level> = self.logs.keys().copied().collect();
         for level in levels {
             self.flush_level(level);
+        }
+        if let Some(line) = self.tools.totals() {
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
 

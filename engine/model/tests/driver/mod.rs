@@ -172,7 +172,10 @@ impl World {
     }
 
     /// Runs hooks until nothing is due; the lines that ran, failed ones with `!`.
-    pub fn run(&mut self, mut charm: impl FnMut(&HookRun, &mut ToolCall<'_>) -> i32) -> Vec<String> {
+    pub fn run(
+        &mut self,
+        mut charm: impl FnMut(&HookRun, &mut ToolCall<'_>) -> i32,
+    ) -> Vec<String> {
         self.pods();
         let from = self.transcript.len();
         while let Some(run) = self.step() {

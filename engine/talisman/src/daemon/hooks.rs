@@ -10,6 +10,9 @@ use node::{HookCommand, Line, UnitPod};
 use super::agent::Agent;
 use super::engine::Engine;
 
+/// The variable that makes charms of this project's framework report what they cost.
+const TRACE: &str = "TALISMAN_TRACE_TOOLS";
+
 /// Runs a hook in the unit's charm container and commits or drops what it wrote.
 pub(crate) async fn run(engine: &Arc<Engine>, agent: &Agent, run: HookRun) {
     let now = engine.now();
@@ -91,6 +94,9 @@ fn output(engine: &Engine, run: &HookRun, line: Line) {
     };
     engine.look(|inner| {
         inner.log.push(now, &run.unit.tag(), level, &logger, text);
+        if let Some(kib) = reported_memory(text) {
+            inner.measurements.used(&run.context_id, kib);
+        }
         if let Some(session) = inner.sessions.get_mut(&run.context_id) {
             let bytes = format!("{text}\n");
             match &line {
@@ -99,6 +105,12 @@ fn output(engine: &Engine, run: &HookRun, line: Line) {
             }
         }
     });
+}
+
+/// The peak memory in a traced charm's last line.
+fn reported_memory(line: &str) -> Option<u64> {
+    let rest = line.strip_prefix("Hook tools: ")?;
+    rest.split_once("peak memory ")?.1.split_once(" KiB")?.0.parse().ok()
 }
 
 /// `dispatch`, or the hook's own file in charms older than it; as the charm container sees it.
@@ -132,5 +144,9 @@ fn with_paths(mut environment: BTreeMap<String, String>, agent: &Agent) -> BTree
         ("TERM", "tmux-256color".to_owned()),
     ];
     environment.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    // Measuring only: with this in the daemon's own environment, charms report what they cost.
+    if std::env::var_os(TRACE).is_some() {
+        environment.insert(TRACE.to_owned(), "1".to_owned());
+    }
     environment
 }

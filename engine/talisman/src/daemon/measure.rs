@@ -12,6 +12,7 @@ const RUNS_MAX: usize = 200;
 pub(crate) struct Measurements {
     hooks: BTreeMap<(String, String), Cost>,
     calls: BTreeMap<String, u64>,
+    memory_kib: BTreeMap<String, u64>,
 }
 
 #[derive(Default)]
@@ -20,6 +21,7 @@ struct Cost {
     failed: u64,
     milliseconds: Vec<f64>,
     tool_calls: Vec<u64>,
+    memory_kib: u64,
 }
 
 /// One line of the table.
@@ -33,12 +35,19 @@ struct Line {
     wall_ms_max: f64,
     tool_calls_median: u64,
     tool_calls_max: u64,
+    /// 0 unless the charm reported it.
+    memory_kib_max: u64,
 }
 
 impl Measurements {
     /// Counts one call of a hook tool.
     pub(crate) fn called(&mut self, context: &str) {
         *self.calls.entry(context.to_owned()).or_default() += 1;
+    }
+
+    /// Notes what a running hook says of its memory.
+    pub(crate) fn used(&mut self, context: &str, kib: u64) {
+        self.memory_kib.insert(context.to_owned(), kib);
     }
 
     /// Counts one run of a hook.
@@ -51,8 +60,10 @@ impl Measurements {
         succeeded: bool,
     ) {
         let calls = self.calls.remove(context).unwrap_or_default();
+        let memory = self.memory_kib.remove(context).unwrap_or_default();
         let cost = self.hooks.entry((charm.to_owned(), hook.to_owned())).or_default();
         cost.runs += 1;
+        cost.memory_kib = cost.memory_kib.max(memory);
         cost.failed += u64::from(!succeeded);
         if cost.milliseconds.len() < RUNS_MAX {
             cost.milliseconds.push(milliseconds);
@@ -82,6 +93,7 @@ impl Cost {
             wall_ms_max: times.last().copied().unwrap_or_default(),
             tool_calls_median: calls.get(calls.len() / 2).copied().unwrap_or_default(),
             tool_calls_max: calls.last().copied().unwrap_or_default(),
+            memory_kib_max: self.memory_kib,
         }
     }
 }

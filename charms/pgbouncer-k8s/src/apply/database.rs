@@ -1,0 +1,176 @@
+//! Effects on PostgreSQL, and the secrets that come of them.
+
+use charm::{Applied, Hook, HookError, Level, Own, RelationId, Revision, SecretContent};
+use charm::{SecretOwner, Status};
+use interfaces::postgresql_client::{Credentials, secret_label};
+use postgres::{Client, DatabaseName, Error, ExtraRoles, RoleName, User};
+
+use crate::decide::status;
+use crate::effect::{Grant, Initialise, Uris};
+use crate::gather::workload::words;
+use crate::operator::{OperatorError, PgBouncer};
+use crate::place;
+
+/// The endpoint of clients.
+const DATABASE: &str = "database";
+
+/// Makes the user and the functions that look passwords up. Where that fails the secret
+/// is not written, so the next hook tries again.
+pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initialise) -> Applied {
+    let Some(sql) = &charm.sql else { return not_ready() };
+    let work = async {
+        sql.ensure_user(&User {
+            name: init.auth_user.clone(),
+            password: init.password.secret(),
+            salt: init.salt,
+            roles: ExtraRoles::default(),
+        })
+        .await?;
+        for (database, superusers) in &init.databases {
+            if sql.database_exists(database).await? {
+                sql.install_auth_function(database, &init.auth_user, *superusers).await?;
+            }
+        }
+        Ok::<_, Error>(())
+    };
+    match work.await {
+        Ok(()) => Applied::Done,
+        Err(error) => {
+            hook.log(Level::Warning, words(&error));
+            not_ready()
+        }
+    }
+}
+
+fn not_ready() -> Applied {
+    Applied::Stop(Status::blocked(status::BACKEND_NOT_READY))
+}
+
+/// Takes the lookup away, as far as PostgreSQL still lets us.
+pub(super) async fn remove_auth(
+    charm: &PgBouncer,
+    hook: &mut Hook,
+    user: &RoleName,
+    databases: &[DatabaseName],
+) -> Applied {
+    let Some(sql) = &charm.sql else { return Applied::Done };
+    let work = async {
+        for database in databases {
+            sql.uninstall_auth_function(database, user).await?;
+        }
+        sql.delete_user(user).await
+    };
+    match work.await {
+        Ok(()) => Applied::Done,
+        Err(error) => {
+            hook.log(Level::Warning, words(&error));
+            Applied::Status(Status::blocked(
+                "failed to remove auth user when disconnecting from postgres application.",
+            ))
+        }
+    }
+}
+
+/// Makes a client's user and database, then publishes the credentials.
+pub(super) async fn grant(
+    charm: &PgBouncer,
+    hook: &mut Hook,
+    grant: Grant,
+) -> Result<Applied, OperatorError> {
+    let Some(sql) = &charm.sql else { return Ok(not_ready()) };
+    match make(sql, &grant).await {
+        Ok(()) => {}
+        Err(error) => {
+            hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
+            return Ok(Applied::Status(Status::blocked(match error {
+                Error::NoSuchRole(_) => "invalid role(s) for extra user roles",
+                _ => "Failed to initialize relation database",
+            })));
+        }
+    }
+    let content = content(&grant.uris, grant.user.as_str(), grant.password.expose());
+    let label = secret_label(DATABASE, grant.relation, "user");
+    let id = hook.put_secret(&label, &content, SecretOwner::App)?;
+    let own = hook.own_bag(grant.relation, Own::App)?;
+    if own.get("secret-user").and_then(|text| text.parse().ok()).as_ref() != Some(&id) {
+        hook.grant_secret(&id, grant.relation)?;
+    }
+    let changes = grant.publish.set("secret-user", id.to_string());
+    hook.set_bag(grant.relation, Own::App, changes)?;
+    Ok(Applied::Done)
+}
+
+async fn make(sql: &Client, grant: &Grant) -> Result<(), Error> {
+    sql.ensure_user(&User {
+        name: grant.user.clone(),
+        password: grant.password.secret(),
+        salt: grant.salt,
+        roles: grant.roles.clone(),
+    })
+    .await?;
+    sql.ensure_database(&grant.database, &grant.user, grant.owner).await?;
+    sql.install_auth_function(&grant.database, &grant.auth_user, grant.superusers).await
+}
+
+/// Writes the connection strings of a client again: its user and password stay.
+pub(super) fn uris(hook: &mut Hook, uris: &Uris) -> Result<(), HookError> {
+    let label = secret_label(DATABASE, uris.relation, "user");
+    let Some(old) = hook.secret(label.as_str(), Revision::Refresh)? else { return Ok(()) };
+    if let Some(known) = Credentials::read(|key| old.get(key).cloned()) {
+        let password = old.expose("password").unwrap_or_default();
+        let new = content(uris, &known.username, password);
+        hook.put_secret(&label, &new, SecretOwner::App)?;
+    }
+    Ok(())
+}
+
+/// What a client's secret holds.
+fn content(uris: &Uris, username: &str, password: &str) -> SecretContent {
+    let uri = |database: &str| {
+        let (endpoints, database) = (&uris.endpoints, encoded(database));
+        format!("postgresql://{username}:{password}@{endpoints}/{database}")
+    };
+    let content = SecretContent::new()
+        .with("username", username)
+        .with("password", password)
+        .with("uris", uri(&uris.database));
+    match &uris.read_only {
+        Some(database) => content.with("read-only-uris", uri(database)),
+        None => content,
+    }
+}
+
+/// A database's name inside a URI.
+fn encoded(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    let encode = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    name.bytes().map(encode).collect()
+}
+
+/// Removes a client's user and secret. The database and its data stay.
+pub(super) async fn remove_client(
+    charm: &PgBouncer,
+    hook: &mut Hook,
+    id: RelationId,
+    unused: Option<(DatabaseName, RoleName)>,
+) -> Result<Applied, OperatorError> {
+    let (Some(sql), Ok(user)) = (&charm.sql, place::client_user(id).parse::<RoleName>()) else {
+        return Ok(not_ready());
+    };
+    let work = async {
+        if let Some((database, auth_user)) = &unused {
+            sql.uninstall_auth_function(database, auth_user).await?;
+        }
+        sql.delete_user(&user).await
+    };
+    if let Err(error) = work.await {
+        hook.log(Level::Warning, words(&error));
+        let message = "Failed to delete user during database relation broken event";
+        return Ok(Applied::Stop(Status::blocked(message)));
+    }
+    let label = secret_label(DATABASE, id, "user");
+    if let Some(info) = hook.secret_info(&label)? {
+        hook.remove_secret(&info.id, None)?;
+    }
+    Ok(Applied::Done)
+}

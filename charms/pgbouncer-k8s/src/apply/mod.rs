@@ -1,0 +1,46 @@
+//! All writes, one effect at a time.
+
+mod container;
+mod database;
+mod service;
+
+use charm::{Applied, Hook, Level, SecretOwner};
+use interfaces::pgb_peers;
+
+use crate::effect::Effect;
+use crate::gather::EFFECTIVE;
+use crate::operator::{OperatorError, PgBouncer};
+
+/// Makes one effect true.
+pub(crate) async fn effect(
+    charm: &mut PgBouncer,
+    hook: &mut Hook,
+    effect: Effect,
+) -> Result<Applied, OperatorError> {
+    match effect {
+        Effect::Announce(status) => hook.set_status(&status)?,
+        Effect::Warn(text) => hook.log(Level::Warning, text),
+        Effect::Bag(id, own, changes) => drop(hook.set_bag(id, own, changes)?),
+        Effect::PeerSecret(content) => {
+            let label = pgb_peers::app_secret_label(hook.app());
+            hook.put_secret(&label, &content, SecretOwner::App)?;
+        }
+        Effect::Remember(effective) => {
+            hook.set_state(EFFECTIVE, Some(effective.to_text()))?;
+        }
+        Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
+        Effect::FailAction(message) => hook.action_fail(&message)?,
+        Effect::Initialise(init) => return Ok(database::initialise(charm, hook, &init).await),
+        Effect::RemoveAuth(user, databases) => {
+            return Ok(database::remove_auth(charm, hook, &user, &databases).await);
+        }
+        Effect::Grant(grant) => return database::grant(charm, hook, *grant).await,
+        Effect::Uris(uris) => database::uris(hook, &uris)?,
+        Effect::RemoveClient(id, database) => {
+            return database::remove_client(charm, hook, id, database).await;
+        }
+        Effect::ApplyService(spec) => return Ok(service::apply(charm, hook, &spec).await),
+        container => return container::effect(hook, container).await,
+    }
+    Ok(Applied::Done)
+}

@@ -1,0 +1,222 @@
+//! All reads, each at most once, and only those that the event needs.
+
+mod relations;
+pub(crate) mod service;
+pub(crate) mod workload;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use charm::{AppName, Event, Hook, HookError, Level, RelationId, RelationKind};
+use charm::{Revision, SecretContent};
+use interfaces::pgb_peers;
+
+use crate::decide::{backend::initialised, start::processes};
+use crate::facts::{Backend, Common, Effective, Facts, FullFacts, Peers, StartFacts};
+use crate::operator::{OperatorError, PgBouncer};
+use crate::options::Options;
+use crate::password::Seed;
+use crate::place;
+
+/// The controller-state key of what is effective in the container.
+pub(crate) const EFFECTIVE: &str = "effective";
+/// The controller-state key of the applications at the other ends: they never change,
+/// so asking once is enough.
+const APPS: &str = "apps";
+
+/// Reads what the event needs.
+pub(crate) async fn facts(
+    charm: &mut PgBouncer,
+    hook: &mut Hook,
+    event: &Event,
+) -> Result<Facts, OperatorError> {
+    match event {
+        Event::Start => Ok(Facts::Start(Box::new(start(hook).await?))),
+        Event::ConfigChanged
+        | Event::UpdateStatus
+        | Event::LeaderElected
+        | Event::PebbleReady { .. }
+        | Event::SecretChanged { .. } => full(charm, hook, event).await,
+        Event::Relation(relation) => match relation.endpoint.as_str() {
+            "pgb-peers" | "backend-database" | "database" => full(charm, hook, event).await,
+            _ => Ok(Facts::None),
+        },
+        _ => Ok(Facts::None),
+    }
+}
+
+fn common(hook: &mut Hook) -> Result<Common, HookError> {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    Ok(Common {
+        options: Options::parse(&hook.config()?),
+        leader: hook.is_leader()?,
+        unit: hook.unit().clone(),
+        model: hook.environment().model.clone(),
+        processes: processes(processors),
+    })
+}
+
+async fn start(hook: &mut Hook) -> Result<StartFacts, OperatorError> {
+    let common = common(hook)?;
+    let (container, configured) = workload::configured(hook).await?;
+    let mut peers = None;
+    if container
+        && !configured
+        && let Some(id) = hook.relations("pgb-peers")?.first().copied()
+    {
+        let bag = hook.bag(id, &hook.app().clone().into())?;
+        peers = Some((id, parse_app(hook, &bag)));
+    }
+    Ok(StartFacts { common, container, configured, peers })
+}
+
+/// A bag of our own that cannot be read counts as empty, and is written anew.
+fn parse_app(hook: &mut Hook, bag: &charm::Bag) -> pgb_peers::AppBag {
+    pgb_peers::AppBag::parse(bag).unwrap_or_else(|error| {
+        hook.log(Level::Warning, format!("the peers' databag: {error}"));
+        pgb_peers::AppBag::default()
+    })
+}
+
+async fn full(
+    charm: &mut PgBouncer,
+    hook: &mut Hook,
+    event: &Event,
+) -> Result<Facts, OperatorError> {
+    let common = common(hook)?;
+    let mut peers = peers(hook)?;
+    let mut backend = relations::backend(hook, event, common.leader)?;
+    let secret = secret(hook, backend.is_some(), peers.as_ref())?;
+    connect(charm, hook, backend.as_mut()).await;
+    let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
+    let clients = match common.leader {
+        true => relations::clients(hook, event, renewed)?,
+        false => Vec::new(),
+    };
+    let mut legacy = BTreeSet::new();
+    if let (true, Some(peers)) = (common.leader, &mut peers) {
+        if clients.iter().any(|client| !client.granted()) {
+            peers.digests = digests(hook, peers.id)?;
+        }
+        let known = |id: &RelationId| clients.iter().any(|client| client.id == *id);
+        let map = peers.app.databases.as_ref();
+        if map.is_some_and(|map| !map.relations.keys().all(known)) {
+            legacy.extend(hook.relations("db")?);
+            legacy.extend(hook.relations("db-admin")?);
+        }
+    }
+    let nonce = peers.as_ref().and_then(|peers| peers.own.userlist_nonce.clone());
+    let workload = workload::workload(hook, common.processes, nonce.as_deref()).await?;
+    let service = service::service(charm, hook, event, &common).await;
+    let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
+    Ok(Facts::Full(Box::new(FullFacts {
+        common,
+        seed: Seed::new(rand::random()),
+        peers,
+        secret,
+        backend,
+        clients,
+        legacy,
+        workload,
+        service,
+        effective,
+    })))
+}
+
+fn peers(hook: &mut Hook) -> Result<Option<Peers>, HookError> {
+    let Some(id) = hook.relations("pgb-peers")?.first().copied() else { return Ok(None) };
+    let app_bag = hook.bag(id, &hook.app().clone().into())?;
+    let own_bag = hook.bag(id, &hook.unit().clone().into())?;
+    Ok(Some(Peers {
+        id,
+        app: parse_app(hook, &app_bag),
+        app_bag,
+        own: pgb_peers::UnitBag::parse(&own_bag),
+        own_bag,
+        digests: BTreeMap::new(),
+    }))
+}
+
+fn digests(
+    hook: &mut Hook,
+    peers: RelationId,
+) -> Result<BTreeMap<charm::UnitName, Option<String>>, HookError> {
+    let mut digests = BTreeMap::new();
+    for unit in hook.remote_units(peers)? {
+        let bag = hook.bag(peers, &unit.clone().into())?;
+        digests.insert(unit, pgb_peers::UnitBag::parse(&bag).databases_digest);
+    }
+    Ok(digests)
+}
+
+/// The application's secret, unless there is nothing it could be needed for.
+fn secret(
+    hook: &mut Hook,
+    related: bool,
+    peers: Option<&Peers>,
+) -> Result<Option<SecretContent>, HookError> {
+    let published = peers.and_then(|peers| peers.app.cfg_file.as_ref());
+    let in_use = published.is_some_and(|text| text.contains("auth_query"));
+    if !related && !in_use {
+        return Ok(None);
+    }
+    let label = pgb_peers::app_secret_label(hook.app());
+    hook.secret(label.as_str(), Revision::Refresh)
+}
+
+/// Connects to the backend, on the leader, and asks for its version.
+async fn connect(charm: &mut PgBouncer, hook: &mut Hook, backend: Option<&mut Backend>) {
+    charm.sql = None;
+    let Some(backend) = backend else { return };
+    let Some(login) = &backend.login else { return };
+    match workload::server(login).await {
+        Ok((client, version)) => {
+            backend.server = Some(version);
+            charm.sql = Some(client);
+        }
+        Err(error) => hook.log(Level::Warning, format!("the backend: {error}")),
+    }
+}
+
+/// Reads whether PostgreSQL has units, where that matters, and returns whether the
+/// backend is one that has to be initialised.
+fn needs_populated(
+    hook: &mut Hook,
+    event: &Event,
+    backend: Option<&mut Backend>,
+    secret: Option<&SecretContent>,
+) -> Result<bool, HookError> {
+    let Some(backend) = backend else { return Ok(false) };
+    let Some(login) = &backend.login else { return Ok(false) };
+    let renewed = !initialised(secret, &place::auth_user(&login.username));
+    let departed = event
+        .relation("backend-database")
+        .is_some_and(|relation| relation.kind == RelationKind::Departed);
+    if renewed || departed {
+        backend.populated = !hook.remote_units(backend.id)?.is_empty();
+    }
+    Ok(renewed)
+}
+
+/// The live relations of an endpoint: Juju may still list the one that is broken now.
+fn live(hook: &mut Hook, event: &Event, endpoint: &str) -> Result<Vec<RelationId>, HookError> {
+    let mut ids = hook.relations(endpoint)?;
+    if let Some(relation) = event.relation(endpoint)
+        && relation.kind == RelationKind::Broken
+    {
+        ids.retain(|id| *id != relation.id);
+    }
+    Ok(ids)
+}
+
+/// The application at the other end of a relation.
+fn remote_app(hook: &mut Hook, id: RelationId) -> Result<AppName, HookError> {
+    let text = hook.state(APPS)?.unwrap_or_default();
+    let mut known: BTreeMap<RelationId, AppName> = serde_json::from_str(&text).unwrap_or_default();
+    if let Some(app) = known.get(&id) {
+        return Ok(app.clone());
+    }
+    let app = hook.remote_app(id)?;
+    known.insert(id, app.clone());
+    hook.set_state(APPS, Some(serde_json::json!(known).to_string()))?;
+    Ok(app)
+}

@@ -1,0 +1,109 @@
+//! The backend and the clients, from their databags and secrets.
+
+use charm::{Bag, Event, Hook, HookError, Own, RelationId, Revision, SecretContent, SecretQuery};
+use interfaces::postgresql_client::{Credentials, Offer, Request, secret_label, seen};
+
+use crate::facts::{Backend, Client, Login};
+
+use super::{live, remote_app};
+
+/// The relation to PostgreSQL; credentials are read by the leader only.
+pub(super) fn backend(
+    hook: &mut Hook,
+    event: &Event,
+    leader: bool,
+) -> Result<Option<Backend>, HookError> {
+    let Some(id) = live(hook, event, "backend-database")?.first().copied() else {
+        return Ok(None);
+    };
+    let app = remote_app(hook, id)?;
+    let bag = hook.bag(id, &app.into())?;
+    let (offer, problem) = match Offer::parse(&bag) {
+        Ok(offer) => (offer, None),
+        Err(problem) => (Offer::default(), Some(problem)),
+    };
+    let given = offer.secret_user.is_some() || offer.plain.is_some();
+    let mut offered = offer.endpoints.is_some() && given;
+    if offered && offer.subordinated {
+        offered = any_unit_ready(hook, id)?;
+    }
+    let mut backend = Backend {
+        id,
+        requested: offered || !leader || hook.own_bag(id, Own::App)?.contains_key("database"),
+        populated: true,
+        problem,
+        offered,
+        login: None,
+        server: None,
+    };
+    if leader && offered {
+        backend.login = login(hook, id, &offer)?;
+    }
+    Ok(Some(backend))
+}
+
+/// A subordinate PostgreSQL is ready when one of its units says so.
+fn any_unit_ready(hook: &mut Hook, id: RelationId) -> Result<bool, HookError> {
+    for unit in hook.remote_units(id)? {
+        let bag = hook.bag(id, &unit.into())?;
+        if bag.get("state").is_some_and(|state| state == "ready") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn login(hook: &mut Hook, id: RelationId, offer: &Offer) -> Result<Option<Login>, HookError> {
+    let credentials = match &offer.secret_user {
+        Some(secret) => {
+            let label = secret_label("backend-database", id, "user");
+            let query = SecretQuery::Bind { id: secret.clone(), label };
+            read(hook.secret(query, Revision::Refresh)?)
+        }
+        None => offer.plain.clone(),
+    };
+    let (Some(credentials), Some(endpoints)) = (credentials, &offer.endpoints) else {
+        return Ok(None);
+    };
+    let replicas = offer.read_only_endpoints.iter().flat_map(|list| list.all().to_vec());
+    Ok(Some(Login {
+        username: credentials.username,
+        password: credentials.password.into(),
+        primary: endpoints.first().clone(),
+        replicas: replicas.collect(),
+    }))
+}
+
+fn read(content: Option<SecretContent>) -> Option<Credentials> {
+    let content = content?;
+    Credentials::read(|key| content.get(key).cloned())
+}
+
+/// The clients; passwords are read only for a backend that does not know them.
+pub(super) fn clients(
+    hook: &mut Hook,
+    event: &Event,
+    renewed: bool,
+) -> Result<Vec<Client>, HookError> {
+    let mut clients = Vec::new();
+    for id in live(hook, event, "database")? {
+        let app = remote_app(hook, id)?;
+        let bag: Bag = hook.bag(id, &app.clone().into())?;
+        let own = hook.own_bag(id, Own::App)?;
+        let mut client = Client {
+            id,
+            app,
+            request: Request::parse(&bag),
+            seen: seen(&bag),
+            own,
+            password: None,
+        };
+        if renewed && client.granted() {
+            let label = secret_label("database", id, "user");
+            let known = read(hook.secret(label.as_str(), Revision::Refresh)?);
+            client.password = known.map(|credentials| credentials.password.into());
+        }
+        clients.push(client);
+    }
+    Ok(clients)
+}

@@ -1,0 +1,1 @@
+//! Transitions in the framework's World.

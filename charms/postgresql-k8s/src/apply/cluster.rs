@@ -1,0 +1,206 @@
+//! Effects on the cluster: waiting for it, setting it up, changing its configuration.
+
+use std::time::Duration;
+
+use charm::{Applied, Hook, Level, SecretString};
+use patroni::{Health, Rest};
+use postgres::{Client, ConnectOptions, ExtraRoles, RoleName, Salt, User};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::Error;
+use crate::decide::{member_waits, primary_waits};
+use crate::gather::topology;
+use crate::passwords::Passwords;
+use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
+
+const LOCAL: &str = "127.0.0.1";
+const POLL: Duration = Duration::from_millis(250);
+const MEMBER_BOUND: Duration = Duration::from_secs(15);
+const PRIMARY_BOUND: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Asks a member for its health until it has started, within `bound`.
+async fn await_start(rest: &Rest, bound: Duration) -> Option<Health> {
+    let end = Instant::now() + bound;
+    loop {
+        let health = tokio::time::timeout_at(end, rest.health()).await;
+        if let Ok(Ok(health)) = health
+            && health.state.is_started()
+        {
+            return Some(health);
+        }
+        if Instant::now() + POLL > end {
+            return None;
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// What follows from whether the member started.
+pub(crate) fn after_member(health: Option<&Health>) -> Applied {
+    match health {
+        Some(_) => Applied::Done,
+        None => Applied::Defer {
+            reason: "PostgreSQL has not started yet".to_owned(),
+            status: Some(member_waits()),
+        },
+    }
+}
+
+/// What follows from whether the service leads to the primary.
+pub(crate) fn after_primary(health: Option<&Health>) -> Applied {
+    match health {
+        Some(_) => Applied::Done,
+        None => Applied::Defer {
+            reason: "the service in front of the primary leads nowhere yet".to_owned(),
+            status: Some(primary_waits()),
+        },
+    }
+}
+
+pub(super) async fn await_member() -> Applied {
+    let health = await_start(&Rest::new(LOCAL, PATRONI_PORT), MEMBER_BOUND).await;
+    after_member(health.as_ref())
+}
+
+pub(super) async fn await_primary(hook: &Hook) -> Applied {
+    let rest = Rest::new(topology(hook).primary_host(), PATRONI_PORT);
+    after_primary(await_start(&rest, PRIMARY_BOUND).await.as_ref())
+}
+
+/// Where the charm itself connects, as the superuser.
+pub(super) fn operator(
+    topology: &Topology,
+    password: SecretString,
+) -> Result<ConnectOptions, postgres::NameError> {
+    Ok(ConnectOptions {
+        host: topology.primary_host(),
+        port: POSTGRESQL_PORT,
+        user: "operator".parse()?,
+        password,
+        database: "postgres".parse()?,
+        timeout: CONNECT_TIMEOUT,
+    })
+}
+
+/// Why SQL did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SqlError {
+    /// A name of ours is none, which cannot be.
+    #[error(transparent)]
+    Name(#[from] postgres::NameError),
+    /// The server refused or is away.
+    #[error(transparent)]
+    Server(#[from] postgres::Error),
+}
+
+/// The error and what the server said.
+pub(super) fn words(error: &SqlError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+pub(super) async fn set_up(hook: &mut Hook, passwords: &Passwords, salts: [Salt; 2]) -> Applied {
+    match try_set_up(&topology(hook), passwords, salts).await {
+        Ok(()) => Applied::Done,
+        Err(error) => {
+            hook.log(Level::Warning, words(&error));
+            Applied::Defer {
+                reason: "the primary does not take SQL yet".to_owned(),
+                status: Some(primary_waits()),
+            }
+        }
+    }
+}
+
+async fn try_set_up(
+    topology: &Topology,
+    passwords: &Passwords,
+    [backup, monitoring]: [Salt; 2],
+) -> Result<(), SqlError> {
+    let client = Client::connect(&operator(topology, passwords.operator.clone())?).await?;
+    let system = [
+        ("backup", &passwords.backup, backup, "superuser"),
+        ("monitoring", &passwords.monitoring, monitoring, "pg_monitor"),
+    ];
+    for (name, password, salt, roles) in system {
+        let roles = ExtraRoles::parse(roles).unwrap_or_default();
+        let (name, password) = (name.parse()?, password.clone());
+        client.ensure_user(&User { name, password, salt, roles }).await?;
+    }
+    client.ensure_access_groups().await?;
+    client.set_up_postgres_database().await?;
+    Ok(())
+}
+
+pub(super) async fn patch_dynamic(
+    hook: &mut Hook,
+    patch: &Value,
+    password: SecretString,
+) -> Applied {
+    let rest = Rest::new(topology(hook).primary_host(), PATRONI_PORT);
+    match rest.with_login("patroni", password).patch_config(patch).await {
+        Ok(()) => Applied::Done,
+        Err(error) => {
+            hook.log(Level::Warning, error.to_string());
+            Applied::defer("Patroni does not take its configuration yet")
+        }
+    }
+}
+
+pub(super) async fn set_password(
+    hook: &mut Hook,
+    user: &RoleName,
+    password: &SecretString,
+    salt: &Salt,
+    old: SecretString,
+) -> Result<Applied, Error> {
+    let topology = topology(hook);
+    let change = async {
+        let client = Client::connect(&operator(&topology, old)?).await?;
+        client.set_password(user, password, salt).await?;
+        Ok::<(), SqlError>(())
+    };
+    match change.await {
+        Ok(()) => Ok(Applied::Done),
+        Err(error) => {
+            hook.log(Level::Error, words(&error));
+            hook.action_fail("Failed changing the password.")?;
+            // Nothing else of the action may happen, and nothing is tried again.
+            Ok(Applied::defer("the password was not changed"))
+        }
+    }
+}
+
+pub(super) async fn switchover(
+    hook: &mut Hook,
+    leader: &str,
+    candidate: Option<&str>,
+    password: SecretString,
+) -> Result<Applied, Error> {
+    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+    let Err(error) = rest.switchover(leader, candidate).await else { return Ok(Applied::Done) };
+    hook.log(Level::Error, error.to_string());
+    if candidate.is_some() {
+        hook.action_fail(switchover_failure(&error))?;
+    }
+    Ok(Applied::Done)
+}
+
+fn switchover_failure(error: &patroni::Error) -> &'static str {
+    match error {
+        patroni::Error::Refused { status, body, .. }
+            if status.as_u16() == 412
+                && body.contains("candidate name does not match with sync_standby") =>
+        {
+            "Unit is not sync standby"
+        }
+        _ => "Switchover failed or timed out, check the logs for details",
+    }
+}

@@ -1,0 +1,82 @@
+//! Makes effects true.
+
+mod clients;
+mod cluster;
+mod objects;
+mod workload;
+
+use charm::{Applied, Hook, Level, Port, SecretOwner};
+use patroni::Rest;
+
+use crate::Error;
+use crate::effect::{Effect, started_status};
+use crate::gather::topology;
+use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT};
+
+/// Makes one effect true.
+pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Error> {
+    match effect {
+        Effect::Log(level, line) => hook.log(level, line),
+        Effect::Refuse { line, status } => {
+            hook.log(Level::Error, line);
+            return Ok(Applied::Status(status));
+        }
+        Effect::SetBag(id, own, changes) => drop(hook.set_bag(id, own, changes)?),
+        Effect::PutPasswords(content) => {
+            let label = topology(hook).passwords_label();
+            hook.put_secret(&label, &content, SecretOwner::App)?;
+        }
+        Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
+        Effect::ApplyServices => return Ok(objects::apply_services(hook).await),
+        Effect::LabelPods(pods) => return Ok(objects::label_pods(hook, &pods).await),
+        Effect::RemoveLeftovers => return Ok(objects::remove_leftovers(hook).await),
+        Effect::PrepareStorage => return workload::prepare_storage(hook).await,
+        Effect::PushConfig(text) => return workload::push_config(hook, &text).await,
+        Effect::Reload => return workload::reload(hook).await,
+        Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
+        Effect::AwaitMember => return Ok(cluster::await_member().await),
+        Effect::AwaitPrimary => return Ok(cluster::await_primary(hook).await),
+        Effect::SetUpCluster { passwords, salts } => {
+            return Ok(cluster::set_up(hook, &passwords, salts).await);
+        }
+        Effect::PatchDynamic { patch, password } => {
+            return Ok(cluster::patch_dynamic(hook, &patch, password).await);
+        }
+        Effect::ServeClient(client) => return clients::serve(hook, *client).await,
+        Effect::RemoveClient { id, user, operator } => {
+            return clients::remove(hook, id, &user, operator).await;
+        }
+        Effect::SetPassword { user, password, salt, operator } => {
+            return cluster::set_password(hook, &user, &password, &salt, operator).await;
+        }
+        Effect::Switchover { leader, candidate, password } => {
+            return cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
+        }
+        Effect::ActionResult(key, value) => hook.action_result(key, value),
+        Effect::ActionSecret(key, value) => {
+            use charm::ExposeSecret as _;
+            hook.action_result(key, value.expose_secret());
+        }
+        Effect::ActionFail(message) => hook.action_fail(&message)?,
+        Effect::Announce => return announce(hook).await,
+        Effect::ShowStatus { planned } => {
+            let cluster = Rest::new("127.0.0.1", PATRONI_PORT).cluster().await.ok();
+            let pod = hook.unit().pod();
+            return Ok(Applied::Status(started_status(&pod, cluster.as_ref(), planned)));
+        }
+    }
+    Ok(Applied::Done)
+}
+
+/// Ports and version are for people: a Juju that knows them not stops nothing.
+async fn announce(hook: &mut Hook) -> Result<Applied, Error> {
+    for port in [POSTGRESQL_PORT, PATRONI_PORT] {
+        if let Err(error) = hook.open_port(&Port::tcp(port)) {
+            hook.log(Level::Info, error.to_string());
+        }
+    }
+    if let Some(version) = workload::version(hook).await {
+        hook.set_workload_version(&version)?;
+    }
+    Ok(Applied::Done)
+}

@@ -1,0 +1,111 @@
+//! Effects on Kubernetes' objects.
+
+use charm::{Applied, Hook, Level, Status};
+use kubernetes::{Error, Resource, Service};
+use serde_json::json;
+
+use crate::effect::untrusted;
+use crate::gather::{kubernetes, topology};
+use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
+
+/// Where requests to the API go; the status when there is no API.
+fn client(hook: &mut Hook) -> Result<kubernetes::Client, Applied> {
+    kubernetes().map_err(|error| {
+        hook.log(Level::Error, error.to_string());
+        Applied::Stop(untrusted(&topology(hook)))
+    })
+}
+
+/// What follows when the API refused: the way out is a person's where rights are missing.
+pub(crate) fn refused(forbidden: bool, topology: &Topology, message: impl Into<String>) -> Applied {
+    let status = if forbidden { untrusted(topology) } else { Status::blocked(message) };
+    Applied::Stop(status)
+}
+
+fn stop(hook: &mut Hook, error: &Error, message: &str) -> Applied {
+    hook.log(Level::Error, error.to_string());
+    refused(error.is_forbidden(), &topology(hook), message)
+}
+
+pub(super) async fn apply_services(hook: &mut Hook) -> Applied {
+    let client = match client(hook) {
+        Ok(client) => client,
+        Err(applied) => return applied,
+    };
+    let topology = topology(hook);
+    match try_apply_services(&client, &topology, &hook.unit().pod()).await {
+        Ok(()) => Applied::Done,
+        Err(error) => stop(hook, &error, "failed to create k8s services"),
+    }
+}
+
+async fn try_apply_services(
+    client: &kubernetes::Client,
+    topology: &Topology,
+    pod: &str,
+) -> Result<(), Error> {
+    // The services go with the pod's owner, the application's stateful set.
+    let owner = client.get(Resource::Pods, pod).await?;
+    let app = topology.app.as_str();
+    let roles = [(topology.primary_service(), "primary"), (topology.replicas_service(), "replica")];
+    for (name, role) in roles {
+        let mut service = Service::new(&name)
+            .label("app.kubernetes.io/name", app)
+            .selects("app.kubernetes.io/name", app)
+            .selects("cluster-name", &topology.scope())
+            .selects("role", role)
+            .port("api", PATRONI_PORT)
+            .port("database", POSTGRESQL_PORT);
+        if let Some(pod) = &owner {
+            service = service.owned_like(pod);
+        }
+        client.apply(Resource::Services, &name, app, &service.to_value()).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn label_pods(hook: &mut Hook, pods: &[String]) -> Applied {
+    let client = match client(hook) {
+        Ok(client) => client,
+        Err(applied) => return applied,
+    };
+    let scope = topology(hook).scope();
+    let labels = json!({"metadata": {"labels": {
+        "application": "patroni", "cluster-name": scope}}});
+    for pod in pods {
+        match client.patch_merge(Resource::Pods, pod, &labels).await {
+            Ok(_) => {}
+            // The pod comes back without labels and its own hook labels it then.
+            Err(error) if error.is_not_found() => hook.log(Level::Info, error.to_string()),
+            Err(error) => {
+                let message = format!("failed to patch pod with error {error}");
+                return stop(hook, &error, &message);
+            }
+        }
+    }
+    Applied::Done
+}
+
+/// Removes what an earlier deployment of the same name left: its leader would be waited
+/// for and its system identifier would be believed.
+pub(super) async fn remove_leftovers(hook: &mut Hook) -> Applied {
+    let client = match client(hook) {
+        Ok(client) => client,
+        Err(applied) => return applied,
+    };
+    match try_remove_leftovers(&client, &topology(hook).scope()).await {
+        Ok(()) => Applied::Done,
+        Err(error) => stop(hook, &error, "failed to remove leftovers of an earlier deployment"),
+    }
+}
+
+async fn try_remove_leftovers(client: &kubernetes::Client, scope: &str) -> Result<(), Error> {
+    let labels = [("application", "patroni"), ("cluster-name", scope)];
+    let selector = kubernetes::label_selector(&labels);
+    for object in client.list(Resource::Endpoints, &selector).await? {
+        if let Some(name) = object["metadata"]["name"].as_str().filter(|n| n.starts_with(scope)) {
+            client.delete(Resource::Endpoints, name).await?;
+        }
+    }
+    Ok(())
+}
