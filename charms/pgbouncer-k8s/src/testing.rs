@@ -183,7 +183,45 @@ fn settle_bag(facts: &mut FullFacts, id: RelationId, own: charm::Own, changes: &
     }
 }
 
-/// Decides, asserts that deciding again from the result changes nothing, and returns both.
+/// A copy of facts, which outside tests nobody needs.
+pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
+    let peers = facts.peers.as_ref().map(|peers| Peers {
+        id: peers.id,
+        app: peers.app.clone(),
+        app_bag: peers.app_bag.clone(),
+        own: peers.own.clone(),
+        own_bag: peers.own_bag.clone(),
+        digests: peers.digests.clone(),
+    });
+    let backend = facts.backend.as_ref().map(|backend| Backend {
+        problem: backend.problem.clone(),
+        login: backend.login.clone(),
+        server: backend.server.clone(),
+        ..*backend
+    });
+    let clients = facts.clients.iter().map(|client| Client {
+        id: client.id,
+        app: client.app.clone(),
+        request: client.request.clone(),
+        seen: client.seen.clone(),
+        own: client.own.clone(),
+        password: client.password.clone(),
+    });
+    FullFacts {
+        common: facts.common.clone(),
+        seed: facts.seed.clone(),
+        peers,
+        secret: facts.secret.clone(),
+        backend,
+        clients: clients.collect(),
+        legacy: facts.legacy.clone(),
+        workload: facts.workload.clone(),
+        service: facts.service.clone(),
+        effective: facts.effective.clone(),
+    }
+}
+
+/// Decides, and returns what the next hook would find.
 #[track_caller]
 pub(crate) fn step(event: &charm::Event, facts: FullFacts) -> (FullFacts, Decision<Effect>) {
     let facts = Facts::Full(Box::new(facts));

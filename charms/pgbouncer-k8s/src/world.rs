@@ -1,1 +1,157 @@
-//! Transitions in the framework's World.
+//! Transitions of the whole charm in the framework's World, where no container, server
+//! or cluster answers.
+
+use charm::testing::{Ran, Relation, World, secret_id};
+use charm::{Event, SecretOwner, Status};
+use interfaces::pgb_peers::secret_keys;
+
+use crate::decide::status::{BACKEND_NOT_READY, CONFIGURATION, NO_BACKEND, NO_CONTAINER};
+use crate::operator::PgBouncer;
+
+const METADATA: &str = include_str!("../metadata.yaml");
+const CONFIG: &str = include_str!("../config.yaml");
+const ACTIONS: &str = include_str!("../actions.yaml");
+
+fn world() -> World {
+    World::new(METADATA, "pgbouncer-k8s/0")
+        .unwrap()
+        .config_yaml(CONFIG)
+        .actions_yaml(ACTIONS)
+        .relation(Relation::new(1, "pgb-peers", "pgbouncer-k8s"))
+}
+
+fn backend() -> Relation {
+    Relation::new(3, "backend-database", "postgresql-k8s").unit("postgresql-k8s/0", &[])
+}
+
+#[track_caller]
+fn run(world: World, event: &Event) -> Ran {
+    let ran = world.run(PgBouncer::default(), event).unwrap();
+    assert_eq!(ran.result, Ok(()));
+    ran
+}
+
+#[track_caller]
+fn check(world: World, event: &Event, expected: Status, tools: usize) -> World {
+    let ran = run(world, event);
+    assert_eq!(ran.world.status(), Some(expected));
+    let called = ran.tools.iter().filter(|tool| *tool != "juju-log").count();
+    assert!(called <= tools, "{} calls {called} tools: {:?}", event.name(), ran.tools);
+    assert_eq!(ran.world.deferred().iter().count(), 0);
+    ran.world
+}
+
+#[test]
+fn start_without_container_waits() {
+    check(world().leader(), &Event::Start, Status::waiting(NO_CONTAINER), 8);
+}
+
+#[test]
+fn leader_publishes_what_its_peers_need() {
+    let world = check(world().leader(), &Event::LeaderElected, Status::blocked(NO_BACKEND), 14);
+    assert!(world.app_bag(1)["cfg_file"].contains("[pgbouncer]"));
+    assert_eq!(world.app_bag(1)["leader_hostname"], world.unit_bag(1)["private-address"]);
+    let ran = run(world, &Event::UpdateStatus);
+    assert_eq!(ran.calls("relation-set") + ran.calls("status-set"), 0, "{:?}", ran.tools);
+}
+
+#[test]
+fn follower_writes_its_own_bag_only() {
+    let world = check(world(), &Event::ConfigChanged, Status::blocked(NO_BACKEND), 14);
+    assert!(world.app_bag(1).is_empty());
+    assert!(world.unit_bag(1).contains_key("private-address"));
+}
+
+#[test]
+fn a_bad_option_is_blocked_until_it_is_mended() {
+    let bad = world().leader().config("pool_mode", "abcXYZ123");
+    let world = check(bad, &Event::ConfigChanged, Status::blocked(CONFIGURATION), 14);
+    let mended = world.config("pool_mode", "session");
+    check(mended, &Event::ConfigChanged, Status::blocked(NO_BACKEND), 14);
+}
+
+#[test]
+fn the_request_for_a_backend_is_written_once() {
+    let relation = Relation::new(3, "backend-database", "postgresql-k8s");
+    let event = relation.created().unwrap();
+    let world = world().leader().relation(relation);
+    let world = check(world, &event, Status::blocked(NO_BACKEND), 30);
+    assert_eq!(world.app_bag(3)["extra-user-roles"], "SUPERUSER");
+    assert_eq!(world.app_bag(3)["database"], "pgbouncer");
+    assert!(world.unit_bag(3).contains_key("requested-secrets"));
+    let ran = run(world, &Event::UpdateStatus);
+    assert_eq!(ran.calls("relation-set"), 0);
+}
+
+#[test]
+fn a_backend_whose_server_is_away_is_not_ready() {
+    let id = secret_id(9);
+    let relation = backend().remote(&[
+        ("endpoints", "127.0.0.1:1"),
+        ("secret-user", &id.to_string()),
+        ("version", "17.5"),
+    ]);
+    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let content = [("username", "relation_id_3"), ("password", "hunter2")];
+    let world = world().leader().relation(relation).remote_secret(&id, &content);
+    // Nothing can be initialised while PgBouncer does not run, so that comes first.
+    let ran = run(world, &event);
+    let logs = format!("{:?}", ran.logs);
+    assert!(logs.contains("127.0.0.1:1") && !logs.contains("hunter2"), "{logs}");
+    assert_eq!(ran.world.status(), Some(Status::waiting(NO_CONTAINER)));
+    assert!(!format!("{:?}", ran.world.app_bag(1)).contains("hunter2"));
+}
+
+#[test]
+fn nonsense_from_the_backend_is_named() {
+    let relation = backend().remote(&[("endpoints", "host:-1")]);
+    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let ran = run(world().leader().relation(relation), &event);
+    assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
+    assert!(format!("{:?}", ran.logs).contains("endpoints"));
+}
+
+#[test]
+fn a_follower_needs_the_leaders_secret() {
+    let id = secret_id(9).to_string();
+    let offer = [("endpoints", "pg:5432"), ("secret-user", id.as_str())];
+    let relation = backend().remote(&offer);
+    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let follower = world().relation(relation);
+    check(follower, &event, Status::blocked(BACKEND_NOT_READY), 14);
+}
+
+#[test]
+fn without_the_backend_the_user_list_goes_from_the_secret() {
+    let relation = backend();
+    let event = relation.broken().unwrap();
+    let peers = Relation::new(1, "pgb-peers", "pgbouncer-k8s")
+        .own_app(&[("cfg_file", "[databases]\n[pgbouncer]\nauth_query = x\n")]);
+    let label = "pgb-peers.pgbouncer-k8s.app";
+    let content = [(secret_keys::AUTH_FILE, "\"u\" \"p\""), (secret_keys::ADMIN_PASSWORD, "kept")];
+    let world = world()
+        .leader()
+        .relation(peers)
+        .relation(Relation::new(3, "backend-database", "postgresql-k8s"))
+        .own_secret(label, SecretOwner::App, &content);
+    let ran = run(world, &event);
+    let secret = ran.world.secret(label).unwrap();
+    assert_eq!(secret.keys().collect::<Vec<_>>(), [secret_keys::ADMIN_PASSWORD]);
+    assert!(!ran.world.app_bag(1)["cfg_file"].contains("auth_query"));
+}
+
+#[test]
+fn an_action_that_is_not_there_yet_fails_with_a_sentence() {
+    let event = Event::Action { name: "resume-upgrade".into(), id: "1".into() };
+    let ran = world().leader().run(PgBouncer::default(), &event).unwrap();
+    assert!(ran.failure.unwrap().contains("resume-upgrade"));
+}
+
+#[test]
+fn an_unread_revision_of_an_own_secret_is_removed() {
+    let label = "pgb-peers.pgbouncer-k8s.app";
+    let world = world().leader().own_secret(label, SecretOwner::App, &[("admin-password", "kept")]);
+    let id = world.secret_id(label).unwrap().clone();
+    let event = Event::SecretRemove { id, label: Some(label.into()), revision: 1 };
+    assert_eq!(run(world, &event).calls("secret-remove"), 1);
+}

@@ -154,7 +154,93 @@ mod tests {
         let facts = fixture::new_leader();
         let (settings, passwords) = fixture::rendering();
         let text = render(&facts.topology, &facts.unit, &settings, &passwords).unwrap();
-        insta::assert_snapshot!(text.expose_secret(), @"");
+        insta::assert_snapshot!(text.expose_secret(), @r#"
+        bootstrap:
+          dcs:
+            ttl: 20
+            loop_wait: 5
+            retry_timeout: 5
+            primary_start_timeout: 10
+            failsafe_mode: true
+            synchronous_mode: true
+            synchronous_mode_strict: false
+            synchronous_node_count: 0
+            maximum_lag_on_failover: 1048576
+            max_timelines_history: 50
+            postgresql:
+              use_pg_rewind: true
+              remove_data_directory_on_rewind_failure: false
+              remove_data_directory_on_diverged_timelines: false
+              parameters:
+                max_connections: 100
+                max_locks_per_transaction: 64
+                max_prepared_transactions: 0
+                max_replication_slots: 25
+                max_wal_senders: 25
+                max_worker_processes: 4
+                wal_keep_size: 4096
+                wal_level: logical
+          initdb:
+            - auth-host: scram-sha-256
+            - auth-local: peer
+            - encoding: UTF8
+            - locale: C.UTF-8
+            - data-checksums
+        restapi:
+          listen: 0.0.0.0:8008
+          connect_address: pg-0.pg-endpoints.db.svc.cluster.local:8008
+          authentication:
+            username: patroni
+            password: patroni-secret
+        postgresql:
+          listen: 0.0.0.0:5432
+          connect_address: pg-0.pg-endpoints.db.svc.cluster.local:5432
+          data_dir: /var/lib/postgresql/data/pgdata
+          bin_dir: /usr/lib/postgresql/17/bin
+          pgpass: /tmp/pgpass
+          parameters:
+            archive_command: /bin/true
+            archive_mode: "on"
+            autovacuum: "on"
+            lc_messages: C.UTF-8
+            log_autovacuum_min_duration: "60000"
+            log_checkpoints: "on"
+            log_destination: stderr
+            log_line_prefix: "%t [%p]: user=%u,db=%d,app=%a,client=%h,line=%l "
+            log_min_error_statement: warning
+            log_recovery_conflict_waits: "on"
+            log_replication_commands: "on"
+            log_statement: ddl
+            log_timezone: UTC
+            logging_collector: "off"
+            max_logical_replication_workers: 4
+            max_parallel_maintenance_workers: 4
+            max_parallel_workers: 4
+            max_sync_workers_per_subscription: 4
+            pg_stat_statements.max: "10000"
+            shared_preload_libraries: pg_stat_statements
+            synchronous_commit: "on"
+            wal_compression: "on"
+          authentication:
+            superuser:
+              username: operator
+              password: operator-secret
+            replication:
+              username: replication
+              password: replication-secret
+            rewind:
+              username: rewind
+              password: rewind-secret
+          pg_hba:
+            - local all backup peer map=operator
+            - local all monitoring scram-sha-256
+            - host replication replication 0.0.0.0/0 scram-sha-256
+            - host replication replication ::/0 scram-sha-256
+            - host all all 0.0.0.0/0 scram-sha-256
+            - host all all ::/0 scram-sha-256
+          pg_ident:
+            - operator postgres backup
+        "#);
     }
 
     #[test]

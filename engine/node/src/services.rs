@@ -43,7 +43,8 @@ pub(crate) fn render(routes: &[ServiceRoute]) -> String {
         .iter()
         .map(|own| format!("    ip saddr {own} ip daddr {own} snat to {ENGINE}\n"))
         .collect();
-    // The table and its chains stay: removing them would cut connections that are open.
+    // The table and its chains stay, and one rule always asks for a connection's state: the
+    // kernel forgets how to translate open connections when no rule needs to know them.
     format!(
         "table ip talisman {{\n}}\n\
          flush table ip talisman\n\
@@ -52,7 +53,8 @@ pub(crate) fn render(routes: &[ServiceRoute]) -> String {
          \x20 chain prerouting {{\n    type nat hook prerouting priority -100;\n    jump services\n  }}\n\
          \x20 chain output {{\n    type nat hook output priority -100;\n    jump services\n  }}\n\
          \x20 chain postrouting {{\n    type nat hook postrouting priority 100;\n{selves}  }}\n\
-         \x20 chain forward {{\n    type filter hook forward priority 0;\n{refuse}  }}\n\
+         \x20 chain forward {{\n    type filter hook forward priority 0;\n    \
+         ct state established,related accept\n{refuse}  }}\n\
          \x20 chain refuse {{\n    type filter hook output priority 0;\n{refuse}  }}\n\
          }}\n",
         refuse = format_args!(
@@ -112,6 +114,7 @@ mod tests {
           }
           chain forward {
             type filter hook forward priority 0;
+            ct state established,related accept
             ip daddr 10.152.0.0/16 meta l4proto tcp reject with tcp reset
             ip daddr 10.152.0.0/16 reject
           }

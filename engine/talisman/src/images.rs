@@ -21,23 +21,23 @@ pub(crate) enum ImagesError {
     Build { name: String, source: node::ImageError },
 }
 
+/// The definition of the image of every charm container, as the repository has it.
+const CHARM_BASE: &str = include_str!("../../../images/charm-base.yaml");
+
 /// The image of every charm container.
-pub(crate) fn charm_base() -> ImageDefinition {
-    ImageDefinition {
-        name: "charm-base".to_owned(),
-        suite: "trixie".to_owned(),
-        packages: vec!["ca-certificates".to_owned()],
-        files: Vec::new(),
-        directories: Vec::new(),
-        steps: Vec::new(),
-    }
+pub(crate) fn charm_base() -> Result<ImageDefinition, ImagesError> {
+    parse(CHARM_BASE, Path::new("charm-base.yaml"))
 }
 
 /// Reads a definition file.
 pub(crate) fn read(path: &Path) -> Result<ImageDefinition, ImagesError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ImagesError::Read { path: path.to_owned(), source })?;
-    serde_saphyr::from_str(&text).map_err(|error| ImagesError::Malformed {
+    parse(&text, path)
+}
+
+fn parse(text: &str, path: &Path) -> Result<ImageDefinition, ImagesError> {
+    serde_saphyr::from_str(text).map_err(|error| ImagesError::Malformed {
         path: path.to_owned(),
         reason: error.to_string(),
     })

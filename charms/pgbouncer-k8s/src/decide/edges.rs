@@ -1,1 +1,552 @@
-//! Edges.
+//! Every edge of the seeds' flowcharts but "start" (beside its decision) and those of
+//! clients. Where a chart defers, nothing is done and the next hook finds the same facts.
+
+use charm::{Decision, Event, Own, RelationEvent, RelationKind, Status};
+use interfaces::pgb_peers::{departing_key, secret_keys};
+
+use super::status::{
+    BACKEND_NOT_READY, CONFIGURATION, NO_BACKEND, NO_CONTAINER, NOT_RUNNING, SERVICE_COMING,
+    SERVICE_DOWN, no_trust,
+};
+use super::{Step, backend};
+use crate::effect::Effect;
+use crate::facts::{Backend, FullFacts, Service, ServiceView};
+use crate::options::OptionsError;
+use crate::password::Seed;
+use crate::testing::{self, BACKEND, PEERS, fresh, pebble_ready, ready, relation, running, step};
+use crate::{place, shared};
+
+fn has(decision: &Decision<Effect>, wanted: impl Fn(&Effect) -> bool) -> bool {
+    decision.effects.iter().any(wanted)
+}
+
+/// The value that a decision writes into an own bag of the peer relation.
+fn told<'a>(decision: &'a Decision<Effect>, own: Own, key: &str) -> Option<&'a str> {
+    decision.effects.iter().find_map(|effect| match effect {
+        Effect::Bag(id, which, changes) if *id == PEERS && *which == own => {
+            changes.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+        }
+        _ => None,
+    })
+}
+
+fn starts(decision: &Decision<Effect>) -> bool {
+    has(decision, |effect| matches!(effect, Effect::Replan(_)))
+}
+
+fn touches_container(decision: &Decision<Effect>) -> bool {
+    has(decision, |effect| {
+        matches!(
+            effect,
+            Effect::Push(_)
+                | Effect::Replan(_)
+                | Effect::Reload(_)
+                | Effect::Restart(_)
+                | Effect::RemoveFile(_)
+        )
+    })
+}
+
+#[track_caller]
+fn check_status(event: &Event, facts: FullFacts, expected: Status) {
+    assert_eq!(step(event, facts).1.status, Some(expected));
+}
+
+#[track_caller]
+fn check_settled(facts: FullFacts) {
+    for event in [Event::UpdateStatus, Event::ConfigChanged] {
+        let again = testing::settle(facts_of(&facts), &Decision::new());
+        assert_eq!(step(&event, again).1.effects, [], "after {}", event.name());
+    }
+}
+
+/// A copy: facts hold secrets and are not cloned outside tests.
+fn facts_of(facts: &FullFacts) -> FullFacts {
+    testing::copy(facts)
+}
+
+#[test]
+fn pebble_ready_config_available_starts_everything_in_one_change() {
+    let (facts, decision) = step(&pebble_ready(), fresh());
+    let replans = decision.effects.iter().filter(|e| matches!(e, Effect::Replan(_))).count();
+    assert_eq!(replans, 1);
+    assert!(has(&decision, |effect| *effect == Effect::TellVersion));
+    assert_eq!(told(&decision, Own::Unit, "container_initialised"), Some("True"));
+    assert_eq!(decision.status, Some(Status::blocked(NO_BACKEND)));
+    check_settled(facts);
+}
+
+#[test]
+fn pebble_ready_config_invalid_starts_nothing() {
+    let mut facts = fresh();
+    facts.common.options = Err(OptionsError { option: "listen_port", expected: "a port" });
+    let (_, decision) = step(&pebble_ready(), facts);
+    assert!(!touches_container(&decision));
+    assert_eq!(decision.status, Some(Status::blocked(CONFIGURATION)));
+}
+
+#[test]
+fn pebble_ready_again_after_a_container_restart_starts_everything_again() {
+    let mut facts = ready();
+    let workload = facts.workload.as_mut().unwrap();
+    *workload = Default::default();
+    facts.seed = Seed::new([8; 32]);
+    let (facts, decision) = step(&pebble_ready(), facts);
+    assert!(starts(&decision));
+    assert!(told(&decision, Own::Unit, "userlist_nonce").is_some());
+    check_settled(facts);
+}
+
+#[test]
+fn config_changed_follower_renders_its_own_processes_only() {
+    let mut facts = ready();
+    facts.common.leader = false;
+    facts.service = Service::Unread;
+    facts.common.options.as_mut().unwrap().pool_mode = "transaction".into();
+    let (_, decision) = step(&Event::ConfigChanged, facts);
+    assert!(testing::pushed(&decision, &place::ini(0)).contains("pool_mode = transaction"));
+    assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+    assert_eq!(told(&decision, Own::App, "cfg_file"), None);
+}
+
+#[test]
+fn config_changed_leader_renders_publishes_and_reloads() {
+    let mut facts = ready();
+    facts.common.options.as_mut().unwrap().pool_mode = "transaction".into();
+    let (facts, decision) = step(&Event::ConfigChanged, facts);
+    assert!(told(&decision, Own::App, "cfg_file").unwrap().contains("pool_mode = transaction"));
+    let services = vec![place::service(0), place::service(1)];
+    assert!(has(&decision, |effect| *effect == Effect::Reload(services.clone())));
+    assert!(!has(&decision, |effect| matches!(effect, Effect::Restart(_))));
+    check_settled(facts);
+}
+
+#[test]
+fn config_changed_port_restarts_one_process_after_another() {
+    let mut facts = ready();
+    facts.common.options.as_mut().unwrap().listen_port = 6464;
+    let (facts, decision) = step(&Event::ConfigChanged, facts);
+    let restarts: Vec<&Effect> =
+        decision.effects.iter().filter(|e| matches!(e, Effect::Restart(_))).collect();
+    let expected = [0, 1].map(|index| Effect::Restart(place::service(index)));
+    assert_eq!(restarts, expected.iter().collect::<Vec<_>>());
+    assert!(!has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+    assert!(has(&decision, |effect| matches!(effect, Effect::ApplyService(s) if s.port == 6464)));
+    assert_eq!(told(&decision, Own::App, "current_port"), Some("6464"));
+    check_settled(facts);
+}
+
+#[test]
+fn config_changed_without_container_waits() {
+    let mut facts = ready();
+    facts.workload = None;
+    let (_, decision) = step(&Event::ConfigChanged, facts);
+    assert!(!touches_container(&decision));
+}
+
+#[test]
+fn config_changed_invalid_option_leaves_the_poolers_alone() {
+    let mut facts = ready();
+    facts.common.options = Err(OptionsError { option: "pool_mode", expected: "session" });
+    let (_, decision) = step(&Event::ConfigChanged, facts);
+    assert!(!touches_container(&decision));
+    assert!(has(
+        &decision,
+        |effect| matches!(effect, Effect::Warn(text) if text.contains("pool_mode"))
+    ));
+    assert_eq!(told(&decision, Own::App, "cfg_file"), None);
+    assert_eq!(decision.status, Some(Status::blocked(CONFIGURATION)));
+}
+
+#[test]
+fn a_hook_that_failed_between_writing_and_telling_is_made_up_for() {
+    let mut facts = ready();
+    facts.effective.ini = "before".into();
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+    let mut facts = ready();
+    facts.effective.port = "6464".into();
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Restart(_))));
+}
+
+#[test]
+fn update_status_backend_missing_is_blocked() {
+    check_status(&Event::UpdateStatus, running(), Status::blocked(NO_BACKEND));
+}
+
+#[test]
+fn update_status_backend_not_ready_is_blocked() {
+    let mut facts = ready();
+    facts.backend.as_mut().unwrap().server = None;
+    let (facts, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(decision.status, Some(Status::blocked(BACKEND_NOT_READY)));
+    assert!(!touches_container(&decision), "the poolers keep their configuration");
+    check_settled(facts);
+}
+
+#[test]
+fn update_status_running_is_active() {
+    check_status(&Event::UpdateStatus, ready(), Status::active());
+    check_settled(ready());
+}
+
+#[test]
+fn update_status_container_gone_is_waiting() {
+    let mut facts = ready();
+    facts.workload = None;
+    facts.common.leader = false;
+    facts.service = Service::Unread;
+    check_status(&Event::UpdateStatus, facts, Status::waiting(NO_CONTAINER));
+}
+
+#[test]
+fn update_status_stopped_process_is_started() {
+    let mut facts = ready();
+    facts.workload.as_mut().unwrap().active.remove(&place::service(1));
+    assert!(starts(&step(&Event::UpdateStatus, facts).1));
+}
+
+#[test]
+fn update_status_not_running_is_waiting() {
+    let mut facts = ready();
+    facts.common.leader = false;
+    facts.service = Service::Unread;
+    facts.workload = Some(Default::default());
+    check_status(&Event::ConfigChanged, facts, Status::waiting(NOT_RUNNING));
+}
+
+#[test]
+fn update_status_updates_the_leader_in_the_peer_databag() {
+    let mut facts = ready();
+    facts.peers.as_mut().unwrap().app_bag.insert("leader_hostname".into(), "old".into());
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    let name = "pgbouncer-k8s-0.pgbouncer-k8s-endpoints.m.svc.cluster.local";
+    assert_eq!(told(&decision, Own::App, "leader_hostname"), Some(name));
+}
+
+#[test]
+fn leader_elected_updates_the_leader_and_the_service() {
+    let mut facts = ready();
+    facts.peers.as_mut().unwrap().app_bag.insert("leader_hostname".into(), "old".into());
+    facts.service = Service::Absent;
+    let (_, decision) = step(&Event::LeaderElected, facts);
+    assert!(told(&decision, Own::App, "leader_hostname").is_some());
+    assert!(has(&decision, |effect| matches!(effect, Effect::ApplyService(_))));
+}
+
+#[test]
+fn service_without_trust_is_blocked() {
+    let facts = FullFacts { service: Service::Forbidden, ..ready() };
+    check_status(&Event::UpdateStatus, facts, Status::blocked(no_trust("pgbouncer-k8s")));
+    assert_eq!(no_trust("pgb"), "Insufficient permissions, try: `juju trust pgb --scope=cluster`");
+}
+
+#[test]
+fn service_that_does_not_answer_is_reported() {
+    let view = |facts: &FullFacts| match &facts.service {
+        Service::Present(view) => ServiceView { connectable: false, ..view.clone() },
+        _ => panic!("no Service"),
+    };
+    let service = Service::Present(view(&ready()));
+    let facts = FullFacts { service, ..ready() };
+    check_status(&Event::UpdateStatus, facts_of(&facts), Status::blocked(SERVICE_DOWN));
+    check_status(&Event::ConfigChanged, facts, Status::maintenance(SERVICE_COMING));
+}
+
+#[test]
+fn peer_created_saves_the_hostname() {
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), fresh());
+    let name = "pgbouncer-k8s-0.pgbouncer-k8s-endpoints.m.svc.cluster.local";
+    assert_eq!(told(&decision, Own::Unit, "private-address"), Some(name));
+}
+
+#[test]
+fn peer_created_follower_publishes_nothing() {
+    let mut facts = fresh();
+    facts.common.leader = false;
+    facts.service = Service::Unread;
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), facts);
+    assert!(!has(&decision, |effect| matches!(effect, Effect::Bag(_, Own::App, _))));
+}
+
+#[test]
+fn peer_created_leader_publishes_the_configuration() {
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), fresh());
+    assert!(told(&decision, Own::App, "cfg_file").unwrap().contains("[databases]"));
+}
+
+#[test]
+fn peer_created_backend_not_ready_has_no_auth_file() {
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), fresh());
+    assert!(!has(&decision, |effect| matches!(effect, Effect::PeerSecret(_))));
+}
+
+#[test]
+fn peer_created_backend_ready_puts_the_auth_file_into_the_secret() {
+    let facts = FullFacts { backend: Some(testing::backend()), ..running() };
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), facts);
+    assert!(has(&decision, |effect| match effect {
+        Effect::PeerSecret(content) => content.get(secret_keys::AUTH_FILE).is_some(),
+        _ => false,
+    }));
+    let bags = decision.effects.iter().filter(|effect| matches!(effect, Effect::Bag(..)));
+    assert!(!format!("{:?}", bags.collect::<Vec<_>>()).contains("SCRAM"));
+}
+
+fn follower() -> FullFacts {
+    let mut facts = ready();
+    facts.common.leader = false;
+    facts.common.unit = testing::unit(1);
+    facts.service = Service::Unread;
+    let backend = facts.backend.as_mut().unwrap();
+    backend.login = None;
+    backend.server = None;
+    facts
+}
+
+#[test]
+fn peer_changed_leader_updates_configuration_and_hostname() {
+    let mut facts = ready();
+    facts.peers.as_mut().unwrap().app_bag.clear();
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert!(told(&decision, Own::App, "cfg_file").is_some());
+    assert!(told(&decision, Own::App, "leader_hostname").is_some());
+}
+
+#[test]
+fn peer_changed_follower_saves_the_configuration_and_answers_with_its_digest() {
+    let mut facts = follower();
+    let map = testing::map(&[(7, "waltz")]);
+    let login = testing::login();
+    let options = testing::options();
+    let ini = shared::shared(&testing::app(), &options, Some(&login), &map).unwrap();
+    let peers = facts.peers.as_mut().unwrap();
+    peers.app.cfg_file = Some(ini.to_string());
+    peers.app.databases = Some(map.clone());
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert!(testing::pushed(&decision, &place::ini(0)).contains("waltz = host="));
+    assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+    assert_eq!(told(&decision, Own::Unit, "pgb_dbs"), Some(map.digest().as_str()));
+}
+
+#[test]
+fn peer_changed_follower_with_a_bad_configuration_keeps_its_own() {
+    let mut facts = follower();
+    facts.peers.as_mut().unwrap().app.cfg_file = Some("nonsense".into());
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert!(!touches_container(&decision));
+    assert!(has(&decision, |effect| matches!(effect, Effect::Warn(_))));
+}
+
+#[test]
+fn peer_changed_follower_saves_the_auth_file() {
+    let mut facts = follower();
+    facts.workload.as_mut().unwrap().files.retain(|path, _| !path.starts_with("/dev/shm"));
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Push(f)
+        if f.path.starts_with("/dev/shm/pgbouncer-k8s_") && f.mode == 0o400)));
+}
+
+#[test]
+fn peer_changed_follower_without_an_auth_file_is_not_ready() {
+    let mut facts = follower();
+    facts.secret = None;
+    check_status(
+        &relation("pgb-peers", RelationKind::Changed),
+        facts,
+        Status::blocked(BACKEND_NOT_READY),
+    );
+}
+
+#[test]
+fn peer_changed_nothing_new_reloads_nothing() {
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), follower());
+    assert!(!touches_container(&decision));
+    assert_eq!(decision.status, Some(Status::active()));
+}
+
+#[test]
+fn backend_created_asks_for_a_superuser() {
+    let waiting = Backend { requested: false, offered: false, ..testing::backend() };
+    let facts = FullFacts { backend: Some(waiting), ..running() };
+    let (_, decision) = step(&relation("backend-database", RelationKind::Created), facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Bag(BACKEND, Own::App, changes)
+        if changes.iter().any(|(k, v)| (k, v) == ("extra-user-roles", "SUPERUSER")))));
+}
+
+#[track_caller]
+fn check_step(edit: impl FnOnce(&mut FullFacts), running: bool, expected: &str) {
+    let mut facts = FullFacts { backend: Some(testing::backend()), ..testing::running() };
+    edit(&mut facts);
+    assert_eq!(testing::name(&backend::step(&facts, running)), expected);
+}
+
+#[test]
+fn backend_changed_follower_returns() {
+    check_step(|facts| facts.common.leader = false, true, "follower");
+}
+
+#[test]
+fn backend_changed_pgbouncer_not_running_returns() {
+    check_step(|_| (), false, "not running");
+}
+
+#[test]
+fn backend_changed_data_incomplete_waits() {
+    check_step(|facts| facts.backend.as_mut().unwrap().offered = false, true, "absent");
+    check_step(|facts| facts.backend.as_mut().unwrap().login = None, true, "not ready");
+}
+
+#[test]
+fn backend_changed_server_refuses_waits() {
+    check_step(|facts| facts.backend.as_mut().unwrap().server = None, true, "not ready");
+}
+
+#[test]
+fn backend_changed_no_peer_relation_waits() {
+    check_step(|facts| facts.peers = None, true, "not ready");
+}
+
+#[test]
+fn backend_changed_everything_there_initialises() {
+    check_step(|_| (), true, "initialise");
+}
+
+#[test]
+fn backend_changed_initialised_before_is_ready() {
+    let facts = ready();
+    assert_eq!(testing::name(&backend::step(&facts, true)), "ready");
+}
+
+#[test]
+fn backend_changed_initialises_then_saves_then_starts_the_exporter() {
+    let facts = FullFacts { backend: Some(testing::backend()), ..running() };
+    let (facts, decision) = step(&relation("backend-database", RelationKind::Changed), facts);
+    let position =
+        |wanted: &dyn Fn(&Effect) -> bool| decision.effects.iter().position(wanted).unwrap();
+    let order = [
+        position(&|e| matches!(e, Effect::Announce(_))),
+        position(&|e| matches!(e, Effect::Initialise(_))),
+        position(&|e| matches!(e, Effect::PeerSecret(_))),
+        position(&|e| matches!(e, Effect::Push(_))),
+        position(&|e| matches!(e, Effect::Reload(_))),
+        position(&|e| matches!(e, Effect::Replan(_))),
+        position(&|e| matches!(e, Effect::Bag(..))),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!(decision.status, Some(Status::active()));
+    let secret = facts.secret.as_ref().unwrap();
+    let list = secret.expose(secret_keys::AUTH_FILE).unwrap();
+    assert!(list.starts_with("\"pgbouncer_auth_relation_id_3\" \""));
+    assert_eq!(list.matches("SCRAM-SHA-256$4096:").count(), 2);
+    check_settled(facts);
+}
+
+#[test]
+fn backend_changed_an_md5_list_of_an_older_charm_is_made_anew() {
+    let mut facts = ready();
+    let old = facts.secret.clone().unwrap();
+    let list = "\"pgbouncer_auth_relation_id_3\" \"md5aad46d9afbcc8c8248d254d567b577c1\"";
+    facts.secret = Some(old.clone().with(secret_keys::AUTH_FILE, list));
+    let (facts, _) = step(&Event::UpdateStatus, facts);
+    let key = secret_keys::ADMIN_PASSWORD;
+    assert_eq!(facts.secret.unwrap().expose(key), old.expose(key));
+}
+
+fn departed(unit: Option<charm::UnitName>) -> Event {
+    let Event::Relation(event) = relation("backend-database", RelationKind::Departed) else {
+        unreachable!()
+    };
+    Event::Relation(RelationEvent { departing_unit: unit, ..event })
+}
+
+fn deserted() -> FullFacts {
+    let mut facts = ready();
+    facts.backend.as_mut().unwrap().populated = false;
+    facts
+}
+
+fn removes_auth(decision: &Decision<Effect>) -> bool {
+    has(decision, |effect| matches!(effect, Effect::RemoveAuth(..)))
+}
+
+#[test]
+fn backend_departed_this_unit_tells_its_peers() {
+    let (_, decision) = step(&departed(Some(testing::unit(0))), deserted());
+    let key = departing_key("backend-database", BACKEND);
+    assert_eq!(told(&decision, Own::Unit, &key), Some("true"));
+    assert_eq!(decision.effects.len(), 1);
+}
+
+#[test]
+fn backend_departed_follower_returns() {
+    let mut facts = deserted();
+    facts.common.leader = false;
+    assert!(!removes_auth(&step(&departed("pg/0".parse().ok()), facts).1));
+}
+
+#[test]
+fn backend_departed_other_units_remain_keeps_auth() {
+    assert!(!removes_auth(&step(&departed("pg/0".parse().ok()), ready()).1));
+}
+
+#[test]
+fn backend_departed_last_unit_removes_auth() {
+    let (facts, decision) = step(&departed("pg/0".parse().ok()), deserted());
+    assert!(removes_auth(&decision));
+    // Should the relation stay after all, the unit that comes back is initialised.
+    let mut facts = facts;
+    assert_eq!(testing::name(&backend::step(&facts, true)), "not ready");
+    facts.backend.as_mut().unwrap().populated = true;
+    assert_eq!(testing::name(&backend::step(&facts, true)), "initialise");
+}
+
+#[test]
+fn backend_broken_flagged_returns() {
+    let mut facts = FullFacts { backend: None, ..ready() };
+    let key = departing_key("backend-database", BACKEND);
+    facts.peers.as_mut().unwrap().own_bag.insert(key, "true".into());
+    let (_, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
+    assert!(!touches_container(&decision));
+}
+
+#[test]
+fn backend_broken_removes_what_was_authenticated() {
+    let facts = FullFacts { backend: None, ..ready() };
+    let (facts, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));
+    assert!(has(&decision, |effect| *effect == Effect::StopService(place::EXPORTER.into())));
+    let text = testing::pushed(&decision, &place::ini(0));
+    assert!(!text.contains("auth_query") && !text.contains("auth_file"));
+    assert!(facts.secret.as_ref().unwrap().get(secret_keys::AUTH_FILE).is_none());
+    assert!(!told(&decision, Own::App, "cfg_file").unwrap().contains("auth_query"));
+    assert_eq!(decision.status, Some(Status::blocked(NO_BACKEND)));
+    check_settled(facts);
+}
+
+#[test]
+fn backend_broken_follower_removes_its_files_only() {
+    let facts = FullFacts { backend: None, ..follower() };
+    let (_, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));
+    assert!(!has(&decision, |effect| matches!(effect, Effect::PeerSecret(_))));
+}
+
+#[test]
+fn pebble_ready_clears_the_flags_of_an_earlier_life() {
+    let mut facts = ready();
+    let key = departing_key("database", testing::CLIENT);
+    facts.peers.as_mut().unwrap().own_bag.insert(key.clone(), "true".into());
+    let (_, decision) = step(&pebble_ready(), facts);
+    assert_eq!(told(&decision, Own::Unit, &key), Some(""));
+}
+
+#[test]
+fn steps_have_no_secret_in_their_debug_text() {
+    let facts = FullFacts { backend: Some(testing::backend()), ..running() };
+    let Step::Initialise(init) = backend::step(&facts, true) else { panic!("not initialising") };
+    let password = init.secret.expose(secret_keys::ADMIN_PASSWORD).unwrap().to_owned();
+    let (_, decision) = step(&Event::UpdateStatus, facts_of(&facts));
+    assert!(!format!("{:?}", decision.effects).contains(&password));
+}

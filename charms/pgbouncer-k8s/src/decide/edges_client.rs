@@ -1,1 +1,283 @@
-//! Edges.
+//! Every edge of the charts of the relation `database`.
+
+use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind, Status};
+use interfaces::pgb_peers::departing_key;
+use postgres::Owner;
+use postgres::sql::Superusers;
+
+use super::status::{CLIENT_WAITS, NO_BACKEND};
+use crate::effect::{Effect, Grant};
+use crate::facts::{Client, FullFacts, Service};
+use crate::testing::{self, CLIENT, PEERS, client, ready, relation, running, step};
+
+fn requested() -> Event {
+    relation("database", RelationKind::Changed)
+}
+
+fn with(clients: Vec<Client>) -> FullFacts {
+    FullFacts { clients, ..ready() }
+}
+
+fn grants(decision: &Decision<Effect>) -> Vec<&Grant> {
+    let grant = |effect| match effect {
+        &Effect::Grant(ref grant) => Some(&**grant),
+        _ => None,
+    };
+    decision.effects.iter().filter_map(grant).collect()
+}
+
+fn written(decision: &Decision<Effect>) -> Option<&Changes> {
+    decision.effects.iter().find_map(|effect| match effect {
+        Effect::Bag(CLIENT, Own::App, changes) => Some(changes),
+        _ => None,
+    })
+}
+
+/// The leader with one client that has its credentials.
+fn granted() -> FullFacts {
+    step(&requested(), with(vec![client(7, "waltz")])).0
+}
+
+#[test]
+fn database_requested_everything_there_is_granted() {
+    let (facts, decision) = step(&requested(), with(vec![client(7, "waltz")]));
+    let [grant] = grants(&decision)[..] else { panic!("one grant") };
+    assert_eq!(grant.user.as_str(), "relation_id_7");
+    assert_eq!(grant.password.expose().len(), 24);
+    assert_eq!((grant.owner, grant.superusers), (Owner::Sole, Superusers::Hidden));
+    assert_eq!(grant.uris.read_only.as_deref(), Some("waltz_readonly"));
+    let text = format!("{:?}", grant.publish);
+    assert!(text.contains("pgbouncer-k8s-service.m.svc.cluster.local:6432"), "{text}");
+    assert!(!text.contains(grant.password.expose()));
+    assert_eq!(decision.status, Some(Status::active()));
+    assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
+}
+
+#[test]
+fn database_requested_follower_returns() {
+    let mut facts = with(Vec::new());
+    facts.common.leader = false;
+    facts.service = Service::Unread;
+    assert!(grants(&step(&requested(), facts).1).is_empty());
+}
+
+#[test]
+fn database_requested_backend_not_ready_waits() {
+    let facts = FullFacts { clients: vec![client(7, "waltz")], ..running() };
+    let (facts, decision) = step(&requested(), facts);
+    assert!(grants(&decision).is_empty());
+    assert_eq!(decision.status, Some(Status::waiting(CLIENT_WAITS)));
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(decision.status, Some(Status::blocked(NO_BACKEND)));
+}
+
+#[test]
+fn database_requested_before_the_backend_is_granted_when_it_comes() {
+    let facts = FullFacts {
+        clients: vec![client(7, "waltz")],
+        backend: Some(testing::backend()),
+        ..running()
+    };
+    let event = relation("backend-database", RelationKind::Changed);
+    assert_eq!(grants(&step(&event, facts).1).len(), 1);
+}
+
+#[test]
+fn database_requested_service_without_address_waits() {
+    let facts = FullFacts { service: Service::Unreachable, ..with(vec![client(7, "waltz")]) };
+    assert!(grants(&step(&requested(), facts).1).is_empty());
+}
+
+#[test]
+fn database_not_named_yet_gets_nothing() {
+    let mut quiet = client(7, "waltz");
+    quiet.request.as_mut().unwrap().database = None;
+    let (_, decision) = step(&requested(), with(vec![quiet]));
+    assert!(grants(&decision).is_empty() && written(&decision).is_none());
+}
+
+#[test]
+fn database_requested_waits_until_all_units_know_it() {
+    let mut facts = with(vec![client(7, "waltz")]);
+    let peers = facts.peers.as_mut().unwrap();
+    peers.digests.insert(testing::unit(1), Some("old".into()));
+    let (mut facts, decision) = step(&requested(), facts);
+    assert!(grants(&decision).is_empty());
+    let message = "waiting for pgbouncer-k8s/1 to know all databases";
+    assert_eq!(decision.status, Some(Status::waiting(message)));
+    let digest = testing::map(&[(7, "waltz")]).digest();
+    let peers = facts.peers.as_mut().unwrap();
+    assert!(peers.app_bag["pgb_dbs_config"].contains("waltz"));
+    peers.digests.insert(testing::unit(1), Some(digest));
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert_eq!(grants(&decision).len(), 1);
+    assert_eq!(decision.status, Some(Status::active()));
+}
+
+#[track_caller]
+fn check_refused(edit: impl FnOnce(&mut Client), status: &str) {
+    let mut bad = client(7, "waltz");
+    edit(&mut bad);
+    let (_, decision) = step(&requested(), with(vec![bad, client(8, "other")]));
+    let granted: Vec<String> =
+        grants(&decision).iter().map(|grant| grant.database.to_string()).collect();
+    assert_eq!(granted, ["other"], "the other client is served");
+    assert_eq!(decision.status, Some(Status::blocked(status)));
+}
+
+#[test]
+fn database_requested_bad_name_is_blocked_and_others_are_served() {
+    for name in ["pgbouncer", "template1", "postgres", &"x".repeat(64), "*"] {
+        let edit = |client: &mut Client| {
+            client.request.as_mut().unwrap().database = Some(name.to_owned());
+        };
+        check_refused(edit, "invalid database name");
+    }
+}
+
+#[test]
+fn database_requested_bad_roles_are_blocked_and_others_are_served() {
+    let edit = |client: &mut Client| {
+        client.request.as_mut().unwrap().roles = vec!["x".repeat(64)];
+    };
+    check_refused(edit, "invalid role(s) for extra user roles");
+}
+
+#[test]
+fn database_requested_without_secrets_is_blocked_and_others_are_served() {
+    let edit = |client: &mut Client| client.request.as_mut().unwrap().requested_secrets = None;
+    check_refused(edit, "Failed to initialize relation database");
+}
+
+#[test]
+fn database_requested_privileged_role_opens_all_databases() {
+    let mut admin = client(7, "waltz");
+    admin.request.as_mut().unwrap().roles = vec!["superuser".into()];
+    let (mut facts, decision) = step(&requested(), with(vec![admin]));
+    assert_eq!(grants(&decision)[0].superusers, Superusers::Shown);
+    let map = facts.peers.as_ref().unwrap().app.databases.clone().unwrap();
+    assert_eq!(map.wildcard.as_deref(), Some("waltz"));
+    facts.clients.clear();
+    let (facts, _) = step(&relation("database", RelationKind::Broken), facts);
+    assert_eq!(facts.peers.unwrap().app.databases.unwrap().wildcard, None);
+}
+
+#[test]
+fn database_of_two_clients_is_shared() {
+    let (_, decision) = step(&requested(), with(vec![client(7, "waltz"), client(8, "waltz")]));
+    let owners: Vec<Owner> = grants(&decision).iter().map(|grant| grant.owner).collect();
+    assert_eq!(owners, [Owner::Shared, Owner::Shared]);
+    let passwords: Vec<&str> = grants(&decision).iter().map(|g| g.password.expose()).collect();
+    assert_ne!(passwords[0], passwords[1]);
+}
+
+#[test]
+fn database_long_name_has_no_read_only_entry() {
+    let (_, decision) = step(&requested(), with(vec![client(7, &"x".repeat(60))]));
+    let [grant] = grants(&decision)[..] else { panic!("one grant") };
+    assert_eq!(grant.uris.read_only, Some("x".repeat(60)));
+}
+
+#[test]
+fn database_changed_after_the_grant_keeps_what_was_granted() {
+    let mut facts = granted();
+    facts.clients[0].request.as_mut().unwrap().database = Some("another".into());
+    let (facts, decision) = step(&requested(), facts);
+    assert!(grants(&decision).is_empty());
+    assert_eq!(facts.clients[0].own["database"], "waltz");
+}
+
+#[test]
+fn database_changed_port_updates_the_client() {
+    let mut facts = granted();
+    facts.common.options.as_mut().unwrap().listen_port = 6464;
+    let (_, decision) = step(&Event::ConfigChanged, facts);
+    let changes = format!("{:?}", written(&decision).unwrap());
+    assert!(changes.contains("svc.cluster.local:6464"), "{changes}");
+    assert!(decision.effects.iter().any(|effect| matches!(effect, Effect::Uris(_))));
+}
+
+#[test]
+fn database_new_backend_gets_the_users_of_the_old_one() {
+    let mut facts = granted();
+    facts.secret = None;
+    facts.clients[0].password = Some("known".into());
+    let (_, decision) = step(&relation("backend-database", RelationKind::Changed), facts);
+    let [grant] = grants(&decision)[..] else { panic!("one grant") };
+    assert_eq!(grant.password.expose(), "known");
+}
+
+#[test]
+fn database_departed_this_unit_tells_its_peers() {
+    let Event::Relation(event) = relation("database", RelationKind::Departed) else {
+        unreachable!()
+    };
+    let departing_unit = Some(testing::unit(0));
+    let event = Event::Relation(RelationEvent { departing_unit, ..event });
+    let (_, decision) = step(&event, granted());
+    let changes = Changes::new().set(departing_key("database", CLIENT), "true");
+    assert_eq!(decision.effects, [Effect::Bag(PEERS, Own::Unit, changes)]);
+}
+
+fn removals(decision: &Decision<Effect>) -> Vec<(u32, bool)> {
+    let removal = |effect: &Effect| match effect {
+        Effect::RemoveClient(id, unused) => Some((id.0, unused.is_some())),
+        _ => None,
+    };
+    decision.effects.iter().filter_map(removal).collect()
+}
+
+#[test]
+fn database_broken_flagged_only_clears_the_flag() {
+    let mut facts = granted();
+    facts.clients.clear();
+    let key = departing_key("database", CLIENT);
+    facts.peers.as_mut().unwrap().own_bag.insert(key.clone(), "true".into());
+    let (_, decision) = step(&relation("database", RelationKind::Broken), facts);
+    let changes = Changes::new().remove(key);
+    assert_eq!(decision.effects, [Effect::Bag(PEERS, Own::Unit, changes)]);
+}
+
+#[test]
+fn database_broken_removes_the_user_and_the_entry() {
+    let mut facts = granted();
+    facts.clients.clear();
+    let (facts, decision) = step(&relation("database", RelationKind::Broken), facts);
+    assert_eq!(removals(&decision), [(7, true)]);
+    let text = testing::pushed(&decision, &crate::place::ini(0));
+    assert!(!text.contains("waltz"));
+    assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
+}
+
+#[test]
+fn database_broken_other_client_of_the_database_keeps_the_lookup() {
+    let clients = vec![client(7, "waltz"), client(8, "waltz")];
+    let (mut facts, _) = step(&requested(), with(clients));
+    facts.clients.remove(0);
+    let (_, decision) = step(&relation("database", RelationKind::Broken), facts);
+    assert_eq!(removals(&decision), [(7, false)]);
+}
+
+#[test]
+fn database_broken_while_the_backend_is_away_is_made_up_for() {
+    let mut facts = granted();
+    facts.clients.clear();
+    facts.backend.as_mut().unwrap().server = None;
+    let (mut facts, decision) = step(&relation("database", RelationKind::Broken), facts);
+    assert!(removals(&decision).is_empty());
+    facts.backend = Some(testing::backend());
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(removals(&decision), [(7, true)]);
+}
+
+#[test]
+fn database_entries_of_the_old_interface_stay() {
+    let mut facts = granted();
+    let peers = facts.peers.as_mut().unwrap();
+    let map = peers.app.databases.as_mut().unwrap();
+    let mapped = interfaces::pgb_peers::MappedDatabase { name: "indico".into(), legacy: true };
+    map.relations.insert(charm::RelationId(9), mapped);
+    facts.legacy.insert(charm::RelationId(9));
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(removals(&decision).is_empty());
+}

@@ -5,6 +5,13 @@ mod cluster;
 mod objects;
 mod workload;
 
+#[cfg(test)]
+pub(crate) use cluster::{after_member, after_primary};
+#[cfg(test)]
+pub(crate) use objects::refused;
+#[cfg(test)]
+pub(crate) use workload::after_push;
+
 use charm::{Applied, Hook, Level, Port, SecretOwner};
 use patroni::Rest;
 

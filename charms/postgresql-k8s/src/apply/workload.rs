@@ -21,7 +21,8 @@ fn away(error: pebble::Error) -> Result<Applied, Error> {
     Err(error.into())
 }
 
-fn done(outcome: Result<(), pebble::Error>) -> Result<Applied, Error> {
+/// What follows from an attempt to change the container.
+pub(crate) fn after_push(outcome: Result<(), pebble::Error>) -> Result<Applied, Error> {
     outcome.map_or_else(away, |()| Ok(Applied::Done))
 }
 
@@ -50,12 +51,12 @@ pub(super) async fn prepare_storage(hook: &mut Hook) -> Result<Applied, Error> {
 
 pub(super) async fn push_config(hook: &Hook, text: &SecretString) -> Result<Applied, Error> {
     let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
-    done(pebble.push(PATH, text.expose_secret(), &owned(0o600)).await)
+    after_push(pebble.push(PATH, text.expose_secret(), &owned(0o600)).await)
 }
 
 pub(super) async fn reload(hook: &Hook) -> Result<Applied, Error> {
     let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
-    done(pebble.signal("SIGHUP", &[layer::NAME]).await)
+    after_push(pebble.signal("SIGHUP", &[layer::NAME]).await)
 }
 
 pub(super) async fn start(hook: &mut Hook, layer: &Layer) -> Result<Applied, Error> {

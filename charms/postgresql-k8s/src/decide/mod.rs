@@ -6,8 +6,6 @@ mod members;
 mod workload;
 
 #[cfg(test)]
-mod flowcharts;
-#[cfg(test)]
 mod tests;
 
 use charm::{Changes, Decision, Event, Level, Own, RelationKind, Status};

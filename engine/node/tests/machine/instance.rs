@@ -39,7 +39,7 @@ impl Instance {
             instance: format!("t{}-{test}", std::process::id()),
             state_dir: folder.path().join("state"),
             run_dir: folder.path().join("run"),
-            images_dir: cache.unwrap_or("/var/cache/talisman".into()).join("images"),
+            images_dir: cache.unwrap_or("/var/cache/talisman".into()),
         };
         let problems = preflight(&options);
         assert!(problems.is_empty(), "this machine cannot run the test: {}", problems.join("; "));

@@ -180,8 +180,14 @@ async fn config(client: &Client, args: Config) -> Result<()> {
 fn show(value: &Value, format: Format) -> Result<()> {
     match format {
         Format::Json => say(&serde_json::to_string(value)?),
-        _ => say(serde_saphyr::to_string(value)?.trim_end()),
+        _ => say(yaml(value)?.trim_end()),
     }
+}
+
+/// YAML with every value on its own line, however long, as Juju prints it.
+fn yaml<T: serde::Serialize>(value: &T) -> Result<String> {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    Ok(serde_saphyr::to_string_with_options(value, options)?)
 }
 
 /// Prints a line of the command's result; a closed pipe ends the command quietly.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::{say, show, tell};
+use super::{say, show, tell, yaml};
 use crate::api::Request;
 use crate::args::{Format, Run};
 use crate::client::Client;
@@ -63,7 +63,7 @@ fn print(unit: &str, action: &Value, format: Format) -> Result<()> {
                 .filter(|(key, _)| *key != "return-code")
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect();
-            if shown.is_empty() { Ok(()) } else { say(serde_saphyr::to_string(&shown)?.trim_end()) }
+            if shown.is_empty() { Ok(()) } else { say(yaml(&shown)?.trim_end()) }
         }
     }
 }

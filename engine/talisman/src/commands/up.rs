@@ -53,7 +53,7 @@ async fn start(paths: &Paths, client: &Client) -> Result<()> {
     }
     std::fs::create_dir_all(&paths.state)
         .with_context(|| format!("cannot make the folder {}", paths.state.display()))?;
-    images::ensure(paths, &[images::charm_base()]).await?;
+    images::ensure(paths, &[images::charm_base()?]).await?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(paths.daemon_log())?;
     let mut daemon = daemon_command(paths)?;
     daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

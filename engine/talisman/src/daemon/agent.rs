@@ -29,14 +29,12 @@ pub(crate) struct Agent {
 pub(crate) async fn live(engine: Arc<Engine>, unit: UnitName, api_port: u16) {
     let Some(agent) = start(&engine, &unit, api_port).await else { return };
     let socket = UnitFolders::new(&engine.paths.run, &unit).socket();
-    let tools = tokio::spawn({
-        let engine = engine.clone();
-        async move {
-            if let Err(error) = sockets::serve(engine.clone(), &socket).await {
-                engine.note("ERROR", &format!("cannot answer hook tools: {error}"));
-            }
-        }
-    });
+    // The socket is there before the first hook can look for it.
+    let listener = match sockets::listen(&socket) {
+        Ok(listener) => listener,
+        Err(error) => return engine.note("ERROR", &format!("cannot answer hook tools: {error}")),
+    };
+    let tools = tokio::spawn(sockets::serve(engine.clone(), listener));
     let watch = tokio::spawn(monitor::watch(engine.clone(), agent.unit.clone(), agent.pod.clone()));
     work(&engine, &agent).await;
     tools.abort();

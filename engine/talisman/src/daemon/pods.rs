@@ -23,6 +23,9 @@ pub(crate) enum PodError {
     /// A folder cannot be made.
     #[error("cannot prepare {path} for the pod of {unit}: {source}", path = path.display())]
     Folder { unit: UnitName, path: PathBuf, source: std::io::Error },
+    /// The charm's own container has no image.
+    #[error(transparent)]
+    Base(#[from] crate::images::ImagesError),
     /// The node cannot start it.
     #[error("cannot start the pod of {unit}: {source}")]
     Start { unit: UnitName, source: NodeError },
@@ -169,7 +172,7 @@ pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<U
     Ok(UnitPod {
         unit: plan.unit.clone(),
         model: plan.model.clone(),
-        charm_image: image(&crate::images::charm_base()).await?.root,
+        charm_image: image(&crate::images::charm_base()?).await?.root,
         agent_dir: folders.agent(),
         tools_dir: folders.tools(),
         hooktool: engine.paths.lib.join("hooktool"),

@@ -9,15 +9,26 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::engine::{Engine, Inner};
 
-/// Answers hook tools on `path` until the engine stops or the task is dropped.
-pub(crate) async fn serve(engine: Arc<Engine>, path: &Path) -> std::io::Result<()> {
+/// Makes the socket.
+pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
     std::fs::remove_file(path).ok();
-    let listener = UnixListener::bind(path)?;
+    UnixListener::bind(path)
+}
+
+/// Answers hook tools until the task is dropped.
+pub(crate) async fn serve(engine: Arc<Engine>, listener: UnixListener) {
     loop {
-        let (stream, _) = listener.accept().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                engine.note("WARNING", &format!("cannot accept a hook tool: {error}"));
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         let engine = engine.clone();
         tokio::spawn(async move {
             // A tool that hangs up early has nobody left to tell.

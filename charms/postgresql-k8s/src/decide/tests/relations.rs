@@ -1,0 +1,274 @@
+//! Clients, members that come and go, options, actions.
+
+use charm::{Bag, Event, RelationEvent, RelationKind, Status};
+use patroni::{Role, State};
+use serde_json::json;
+
+use super::{check_without, decide, deferred, list};
+use crate::facts::Facts;
+use crate::facts::fixture::{client, joined, member, new_leader, second_unit, steady};
+
+fn event(endpoint: &str, kind: RelationKind, departing: Option<&str>) -> Event {
+    Event::Relation(RelationEvent {
+        kind,
+        endpoint: endpoint.parse().unwrap(),
+        id: "4".parse().unwrap(),
+        remote_app: "app".parse().unwrap(),
+        remote_unit: None,
+        departing_unit: departing.map(|unit| unit.parse().unwrap()),
+    })
+}
+
+fn changed() -> Event {
+    event("database", RelationKind::Changed, None)
+}
+
+fn with_client(mut facts: Facts, database: &str, roles: &[&str]) -> Facts {
+    facts.clients.push(client(4, database, roles));
+    facts
+}
+
+fn served(mut facts: Facts) -> Facts {
+    facts.clients.push(client(4, "shop", &[]));
+    facts.clients[0].offered = Bag::from(
+        [
+            ("database", "shop"),
+            ("secret-user", "secret:abcdefghij0123456789"),
+            ("read-only-endpoints", "pg-primary.db.svc.cluster.local:5432"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    facts
+}
+
+#[test]
+fn a_steady_unit_does_nothing() {
+    for event in [Event::UpdateStatus, Event::ConfigChanged, Event::UpgradeCharm, changed()] {
+        let decision = decide(&event, &served(steady()));
+        let changes: Vec<String> =
+            list(&decision).into_iter().filter(|w| w != "set unit 1: member=started").collect();
+        assert_eq!(changes, Vec::<String>::new(), "{event:?}");
+        assert_eq!(decision.status, Some(Status::Active("Primary".to_owned())), "{event:?}");
+    }
+}
+
+#[test]
+fn a_client_is_served_once_the_cluster_is_set_up() {
+    let decision = decide(&changed(), &with_client(new_leader(), "shop", &[]));
+    assert!(deferred(&decision));
+    let decision = decide(&changed(), &with_client(steady(), "shop", &["superuser"]));
+    assert_eq!(list(&decision), ["serve relation_id_4 shop Sole pg-primary.db.svc.cluster.local"]);
+    let mut facts = with_client(steady(), "shop", &[]);
+    facts.leader = false;
+    assert!(list(&decide(&changed(), &facts)).is_empty());
+}
+
+#[test]
+fn a_client_whose_event_was_lost_is_served_by_any_other() {
+    let facts = with_client(steady(), "shop", &[]);
+    let wanted = "serve relation_id_4 shop Sole pg-primary.db.svc.cluster.local";
+    assert!(list(&decide(&Event::UpdateStatus, &facts)).contains(&wanted.to_owned()));
+}
+
+#[test]
+fn a_client_waits_while_there_is_no_primary() {
+    let mut facts = with_client(steady(), "shop", &[]);
+    facts.cluster = None;
+    assert!(deferred(&decide(&changed(), &facts)));
+}
+
+#[test]
+fn clients_of_one_database_share_it() {
+    let mut facts = with_client(joined(), "shop", &[]);
+    facts.clients.push(client(5, "shop", &[]));
+    assert_eq!(
+        list(&decide(&changed(), &facts)),
+        [
+            "serve relation_id_4 shop Shared pg-replicas.db.svc.cluster.local",
+            "serve relation_id_5 shop Shared pg-replicas.db.svc.cluster.local"
+        ]
+    );
+}
+
+#[test]
+fn what_one_client_asks_in_vain_stops_nobody_else() {
+    let mut facts = with_client(steady(), "postgres", &[]);
+    facts.clients.push(client(5, &"x".repeat(64), &[]));
+    facts.clients.push(client(6, "farm", &[&"r".repeat(64)]));
+    facts.clients.push(client(7, "farm", &[]));
+    assert_eq!(
+        list(&decide(&changed(), &facts)),
+        [
+            "refuse: Failed to initialize database relation",
+            "refuse: Failed to initialize database relation",
+            "refuse: invalid role(s) for extra user roles",
+            "serve relation_id_7 farm Shared pg-primary.db.svc.cluster.local"
+        ]
+    );
+}
+
+#[test]
+fn served_clients_hear_of_replicas() {
+    let peer_changed = event("database-peers", RelationKind::Changed, None);
+    let told = "set app 4: read-only-endpoints=pg-replicas.db.svc.cluster.local:5432";
+    assert!(list(&decide(&peer_changed, &served(joined()))).contains(&told.to_owned()));
+    let departed = event("database-peers", RelationKind::Departed, Some("pg/1"));
+    let mut facts = served(steady());
+    facts.clients[0].offered.insert("read-only-endpoints".to_owned(), "old:5432".to_owned());
+    let told = "set app 4: read-only-endpoints=pg-primary.db.svc.cluster.local:5432";
+    assert!(list(&decide(&departed, &facts)).contains(&told.to_owned()));
+}
+
+#[test]
+fn a_client_that_leaves_loses_its_user() {
+    let broken = event("database", RelationKind::Broken, None);
+    let facts = with_client(steady(), "shop", &[]);
+    assert_eq!(list(&decide(&broken, &facts)), ["remove relation_id_4"]);
+}
+
+#[test]
+fn a_unit_that_leaves_keeps_its_clients_users() {
+    let departed = event("database", RelationKind::Departed, Some("pg/0"));
+    assert_eq!(list(&decide(&departed, &steady())), ["set unit 1: departing=true"]);
+    let other = event("database", RelationKind::Departed, Some("app/0"));
+    assert!(list(&decide(&other, &steady())).is_empty());
+    let mut facts = steady();
+    facts.peer.as_mut().unwrap().own.insert("departing".to_owned(), "True".to_owned());
+    let broken = event("database", RelationKind::Broken, None);
+    assert!(list(&decide(&broken, &facts)).is_empty());
+}
+
+#[test]
+fn a_second_unit_joins_and_commits_wait_once_it_streams() {
+    let peer_joined = event("database-peers", RelationKind::Joined, None);
+    let decision = decide(&peer_joined, &joined());
+    assert!(list(&decision).contains(&"label pg-1".to_owned()));
+    let mut facts = joined();
+    let hosts = r#"["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#.to_owned();
+    facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), hosts);
+    let replica = member("pg-1", Role::Replica, State::Streaming);
+    facts.cluster.as_mut().unwrap().members.push(replica);
+    assert!(list(&decide(&peer_joined, &facts)).contains(
+        &r#"patch {"synchronous_mode_strict":true,"synchronous_node_count":1}"#.to_owned()
+    ));
+}
+
+#[test]
+fn a_unit_that_left_is_struck_off_and_commits_do_not_wait_for_it() {
+    let mut facts = steady();
+    let hosts = r#"["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#.to_owned();
+    facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), hosts);
+    let dynamic = facts.dynamic.as_mut().unwrap();
+    dynamic["synchronous_node_count"] = 1.into();
+    dynamic["synchronous_mode_strict"] = true.into();
+    let departed = event("database-peers", RelationKind::Departed, Some("pg/1"));
+    assert_eq!(
+        list(&decide(&departed, &facts)),
+        [
+            r#"set app 1: endpoints=["pg-0.pg-endpoints"]"#,
+            r#"patch {"synchronous_mode_strict":false,"synchronous_node_count":0}"#
+        ]
+    );
+    let own = event("database-peers", RelationKind::Departed, Some("pg/0"));
+    assert!(list(&decide(&own, &facts)).is_empty());
+}
+
+#[test]
+fn a_primary_that_loses_its_volume_hands_over() {
+    let detaching =
+        Event::StorageDetaching { id: "pgdata/0".to_owned(), location: "/x".to_owned() };
+    assert!(list(&decide(&detaching, &steady())).is_empty());
+    let mut facts = joined();
+    let replica = member("pg-1", Role::SyncStandby, State::Streaming);
+    facts.cluster.as_mut().unwrap().members.push(replica);
+    assert_eq!(list(&decide(&detaching, &facts)), ["switch over from pg-0 to any"]);
+}
+
+#[test]
+fn options_that_cannot_be_used_block_and_change_nothing() {
+    let mut facts = steady();
+    facts.settings = Err(vec!["cannot use 0 for the option x".to_owned()]);
+    let decision = decide(&Event::ConfigChanged, &facts);
+    assert_eq!(list(&decision), ["log: cannot use 0 for the option x"]);
+    let blocked = Status::blocked("Configuration Error. Please check the logs");
+    assert_eq!(decision.status, Some(blocked));
+}
+
+#[test]
+fn changed_options_are_pushed_and_patroni_reloads() {
+    let mut facts = steady();
+    let settings = facts.settings.as_mut().unwrap();
+    settings.parameters.insert("work_mem".to_owned(), 4096.into());
+    settings.shared.insert("max_connections".to_owned(), 200.into());
+    let decision = decide(&Event::ConfigChanged, &facts);
+    let list = list(&decision);
+    assert!(
+        list.contains(&r#"patch {"postgresql":{"parameters":{"max_connections":200}}}"#.into())
+    );
+    assert!(list.contains(&"reload".to_owned()));
+    check_without(&decision, "start workload");
+}
+
+#[test]
+fn a_service_that_died_is_started_again() {
+    let mut facts = steady();
+    let container = facts.container.as_mut().unwrap();
+    (container.running, container.health) = (false, None);
+    let decision = decide(&Event::UpdateStatus, &facts);
+    assert!(list(&decision).contains(&"start workload".to_owned()));
+}
+
+#[test]
+fn statuses_tell_the_role_and_what_is_missing() {
+    let mut facts = joined();
+    let status = |facts: &Facts| decide(&Event::UpdateStatus, facts).status.unwrap();
+    assert_eq!(status(&facts), Status::Active("Primary (degraded)".to_owned()));
+    facts.unit = "pg/1".parse().unwrap();
+    facts.leader = false;
+    assert_eq!(status(&facts), Status::active());
+    assert_eq!(decide(&Event::UpdateStatus, &new_leader()).status, None);
+    assert!(list(&decide(&Event::UpdateStatus, &second_unit())).contains(&"await member".into()));
+}
+
+fn action(name: &str, parameters: &serde_json::Value, facts: Facts) -> Vec<String> {
+    let parameters = parameters.as_object().unwrap().clone();
+    let event = Event::Action { name: name.to_owned(), id: "1".to_owned() };
+    list(&decide(&event, &Facts { parameters, ..facts }))
+}
+
+#[test]
+fn actions_answer_or_say_why_not() {
+    let none = json!({});
+    assert_eq!(action("get-primary", &none, steady()), ["result primary=pg/0"]);
+    assert_eq!(
+        action("get-primary", &none, new_leader()),
+        ["fail: No member of the cluster answers."]
+    );
+    assert_eq!(action("get-password", &none, steady()), ["result password"]);
+    assert_eq!(
+        action("get-password", &json!({"username": "x"}), steady()),
+        ["fail: The action can be run only for system users or Patroni: \
+          backup, replication, rewind, operator, monitoring, patroni not x"]
+    );
+    assert_eq!(
+        action("set-password", &none, second_unit()),
+        ["fail: The action can be run only on leader unit"]
+    );
+    assert_eq!(
+        action("set-password", &json!({"username": "patroni"}), steady()),
+        ["fail: The action can be run only for system users: \
+          backup, replication, rewind, operator, monitoring not patroni"]
+    );
+    assert_eq!(
+        action("set-password", &json!({"password": "new"}), steady()),
+        ["set password of operator", "put passwords", "push config", "reload", "result password"]
+    );
+    assert_eq!(
+        action("promote-to-primary", &json!({"scope": "unit"}), second_unit()),
+        ["switch over from pg-0 to pg-1"]
+    );
+    assert_eq!(
+        action("promote-to-primary", &json!({"scope": "all"}), steady()),
+        ["fail: Scope should be either cluster or unit"]
+    );
+}
