@@ -29,7 +29,7 @@ build: setup ## Build the program, the hook tools and the charms
 	@$(MAKE) --no-print-directory pack
 
 pack: ## Pack each charm into dist/*.charm
-	@$(static) $(addprefix -p ,$(charms)) -p charm --example hello
+	@$(static) $(addprefix -p ,$(charms)) -p charm --bins --example hello
 	@for charm in $(charms); do ./talisman pack charms/$$charm --dispatch $(artefacts)/$$charm --out dist || exit 1; done
 	@./talisman pack crates/charm/examples/hello --dispatch $(artefacts)/examples/hello --out dist
 

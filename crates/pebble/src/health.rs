@@ -1,5 +1,7 @@
 //! Checks and notices.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -50,6 +52,9 @@ pub struct Notice {
     /// How often it happened.
     #[serde(default)]
     pub occurrences: u64,
+    /// When it was last repeated, as Pebble writes it; [`Client::wait_notices`] takes it.
+    #[serde(default)]
+    pub last_repeated: String,
     /// What its last occurrence said.
     #[serde(default)]
     pub last_data: Map<String, Value>,
@@ -87,6 +92,17 @@ impl Client {
     pub async fn notices(&self, keys: &[&str]) -> Result<Vec<Notice>, Error> {
         let path = format!("/v1/notices{}", query(&[("keys", &keys.join(","))]));
         self.get("list the notices", &path).await
+    }
+
+    /// The notices of all users that were repeated after `after`, oldest first; waits for the
+    /// first one, `bound` at most. An empty `after` stands for the beginning.
+    ///
+    /// # Errors
+    /// When Pebble cannot be reached.
+    pub async fn wait_notices(&self, after: &str, bound: Duration) -> Result<Vec<Notice>, Error> {
+        let seconds = format!("{}s", bound.as_secs());
+        let pairs = [("users", "all"), ("after", after), ("timeout", &seconds)];
+        self.get("wait for notices", &format!("/v1/notices{}", query(&pairs))).await
     }
 
     /// A notice by its id.

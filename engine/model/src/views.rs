@@ -46,6 +46,11 @@ impl Model {
         self.units.get(unit).is_some_and(|u| Some(u.charm_revision) != revision)
     }
 
+    /// Whether the unit owes no `stop` hook before its pod may go.
+    pub fn has_stopped(&self, unit: &UnitName) -> bool {
+        self.units.get(unit).is_none_or(|unit| !unit.machine.started || unit.machine.stopped)
+    }
+
     /// All relations, by id.
     pub fn relations(&self) -> impl Iterator<Item = &Relation> {
         self.relations.values()

@@ -35,6 +35,8 @@ pub(crate) enum Request {
     Run { unit: UnitName, action: String, params: serde_json::Map<String, Value> },
     /// How an action stands.
     Action { id: u64 },
+    /// Runs a shell command in a hook context of a unit; the answer is its code and output.
+    Exec { unit: UnitName, command: String },
     /// Log lines after a position.
     Log { after: u64, limit: usize },
     /// Retries or skips a failed hook.
@@ -45,7 +47,9 @@ pub(crate) enum Request {
     Forward { port: u16, service: String, target: u16 },
     /// What the hooks have cost so far.
     Measurements,
-    /// Stops every pod and the daemon itself.
+    /// Replaces a unit's pod by a new one, as when Kubernetes moves it.
+    DeletePod { unit: UnitName },
+    /// Stops every pod and the daemon itself, after each unit's `stop` hook.
     Down,
 }
 

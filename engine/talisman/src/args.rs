@@ -90,16 +90,25 @@ pub(crate) enum Command {
     Forward { port: u16, target: ForwardTarget },
     /// Builds workload images from their definitions.
     Images { definitions: Vec<PathBuf> },
-    /// Packs a charm folder and its program into a .charm file.
+    /// Packs a charm folder into a .charm file.
+    #[command(after_help = "Examples:
+  talisman pack charms/my-charm --dispatch target/release/my-charm
+  talisman pack ./my-python-charm
+
+A folder with src/charm.py needs no --dispatch: what its requirements.txt names is installed
+beside it with `python3 -m pip`, for the Python of the charm container.")]
     Pack {
         folder: PathBuf,
-        /// The charm's program.
+        /// The charm's program; absent for a charm written in Python.
         #[arg(long)]
-        dispatch: PathBuf,
+        dispatch: Option<PathBuf>,
         /// Where the file goes.
         #[arg(long, default_value = ".")]
         out: PathBuf,
     },
+    /// Replaces a unit's pod by a new one, as when Kubernetes moves it.
+    #[command(hide = true)]
+    DeletePod { unit: UnitName },
     /// Prints what the hooks have cost so far, as JSON.
     Measurements,
     /// Prints a shell's completion script.

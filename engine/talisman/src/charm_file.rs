@@ -31,7 +31,17 @@ pub(crate) enum CharmFileError {
 }
 
 /// The YAML files that the engine reads, by name.
-const PARTS: [&str; 4] = ["metadata.yaml", "config.yaml", "actions.yaml", "manifest.yaml"];
+const PARTS: [&str; 5] =
+    ["metadata.yaml", "config.yaml", "actions.yaml", "manifest.yaml", "charmcraft.yaml"];
+
+/// The sections of `charmcraft.yaml` that stand for files of their own.
+#[derive(Default, serde::Deserialize)]
+struct Charmcraft {
+    #[serde(default)]
+    config: Option<ConfigYaml>,
+    #[serde(default)]
+    actions: Option<ActionsYaml>,
+}
 
 /// Reads the metadata of a charm folder or archive.
 pub(crate) fn read(path: &Path) -> Result<CharmMeta, CharmFileError> {
@@ -39,10 +49,20 @@ pub(crate) fn read(path: &Path) -> Result<CharmMeta, CharmFileError> {
     let need = |file: &'static str| {
         parts.get(file).ok_or(CharmFileError::Missing { path: path.to_owned(), file })
     };
-    let metadata: MetadataYaml = parse(path, "metadata.yaml", need("metadata.yaml")?)?;
-    need("manifest.yaml")?;
-    let config: Option<ConfigYaml> = optional(path, "config.yaml", &parts)?;
-    let actions: Option<ActionsYaml> = optional(path, "actions.yaml", &parts)?;
+    // A folder may say it all in the one file from which charmcraft makes the others.
+    let whole = path.is_dir() && !parts.contains_key("metadata.yaml");
+    let source = if whole && parts.contains_key("charmcraft.yaml") {
+        "charmcraft.yaml"
+    } else {
+        "metadata.yaml"
+    };
+    let metadata: MetadataYaml = parse(path, source, need(source)?)?;
+    if !path.is_dir() {
+        need("manifest.yaml")?;
+    }
+    let inner: Charmcraft = if whole { parse(path, source, need(source)?)? } else { Charmcraft::default() };
+    let config = optional(path, "config.yaml", &parts)?.or(inner.config);
+    let actions = optional(path, "actions.yaml", &parts)?.or(inner.actions);
     CharmMeta::from_parts(metadata, config, actions).map_err(|source| {
         let reason = source.to_string();
         CharmFileError::Malformed { path: path.to_owned(), file: "metadata.yaml", reason }

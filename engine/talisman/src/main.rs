@@ -9,6 +9,7 @@ mod commands;
 mod daemon;
 mod images;
 mod pack;
+mod pack_python;
 mod paths;
 mod status;
 mod table;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use zip::write::SimpleFileOptions;
 
 /// Files of a charm folder that belong in the archive besides `dispatch`.
-const FILES: [&str; 9] = [
+pub(crate) const FILES: [&str; 9] = [
     "metadata.yaml",
     "config.yaml",
     "actions.yaml",
@@ -30,36 +30,53 @@ pub(crate) fn pack(folder: &Path, dispatch: &Path, out: &Path) -> Result<PathBuf
     if !binary.starts_with(b"\x7fELF") && !binary.starts_with(b"#!") {
         bail!("cannot pack {}: it is neither a program nor a script", dispatch.display());
     }
+    archive(out, &meta.name, |archive| {
+        for name in FILES.iter().filter(|name| folder.join(name).is_file()) {
+            archive.add(name, 0o644, &fs::read(folder.join(name))?)?;
+        }
+        archive.add("dispatch", 0o755, &binary)
+    })
+}
+
+/// An archive that is being written.
+pub(crate) struct Archive<'a>(zip::ZipWriter<&'a mut fs::File>);
+
+impl Archive<'_> {
+    /// Adds a file.
+    pub(crate) fn add(&mut self, name: &str, mode: u32, content: &[u8]) -> Result<()> {
+        let options = SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated)
+            .last_modified_time(zip::DateTime::default());
+        self.0.start_file(name, options.unix_permissions(mode))?;
+        Ok(self.0.write_all(content)?)
+    }
+}
+
+/// Writes a charm's archive whole or not at all.
+pub(crate) fn archive(
+    out: &Path,
+    charm: &str,
+    fill: impl FnOnce(&mut Archive<'_>) -> Result<()>,
+) -> Result<PathBuf> {
     fs::create_dir_all(out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    let path = out.join(format!("{}_ubuntu@22.04-{}.charm", meta.name, architecture()));
+    let path = out.join(format!("{charm}_ubuntu@22.04-{}.charm", architecture()));
     let mut file = tempfile::NamedTempFile::new_in(out)
         .with_context(|| format!("cannot write in {}", out.display()))?;
-    write_archive(file.as_file_mut(), folder, &binary)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let write = |file: &mut fs::File| {
+        let mut archive = Archive(zip::ZipWriter::new(file));
+        fill(&mut archive)?;
+        archive.0.finish()?;
+        Ok::<_, anyhow::Error>(())
+    };
+    write(file.as_file_mut()).with_context(|| format!("cannot write {}", path.display()))?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable)?;
     file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }
 
-fn write_archive(file: &mut fs::File, folder: &Path, dispatch: &[u8]) -> Result<()> {
-    let mut archive = zip::ZipWriter::new(file);
-    let options = SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated)
-        .last_modified_time(zip::DateTime::default());
-    for name in FILES {
-        let path = folder.join(name);
-        if path.is_file() {
-            archive.start_file(name, options.unix_permissions(0o644))?;
-            archive.write_all(&fs::read(path)?)?;
-        }
-    }
-    archive.start_file("dispatch", options.unix_permissions(0o755))?;
-    archive.write_all(dispatch)?;
-    archive.finish()?;
-    Ok(())
-}
-
 /// Debian's name of this machine's architecture.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -1,27 +1,26 @@
-//! Every edge of the seeds' flowcharts but "start" (beside its decision) and those of
-//! clients. Where a chart defers, nothing is done and the next hook finds the same facts.
+//! Every edge of the seeds' flowcharts of the unit and its peers; "start" stands beside its
+//! decision, backend and clients in files of their own. Where a chart defers, nothing is done and the next hook finds the same facts.
 
-use charm::{Decision, Event, Own, RelationEvent, RelationKind, Status};
+use charm::{Decision, Event, Own, RelationKind, Status};
 use interfaces::pgb_peers::{departing_key, secret_keys};
 
 use super::status::{
     BACKEND_NOT_READY, CONFIGURATION, NO_BACKEND, NO_CONTAINER, NOT_RUNNING, SERVICE_COMING,
     SERVICE_DOWN, no_trust,
 };
-use super::{Step, backend};
 use crate::effect::Effect;
-use crate::facts::{Backend, FullFacts, Service, ServiceView};
+use crate::facts::{FullFacts, Service, ServiceView};
 use crate::options::OptionsError;
 use crate::password::Seed;
-use crate::testing::{self, BACKEND, PEERS, fresh, pebble_ready, ready, relation, running, step};
+use crate::testing::{self, PEERS, fresh, pebble_ready, ready, relation, running, step};
 use crate::{place, shared};
 
-fn has(decision: &Decision<Effect>, wanted: impl Fn(&Effect) -> bool) -> bool {
+pub(super) fn has(decision: &Decision<Effect>, wanted: impl Fn(&Effect) -> bool) -> bool {
     decision.effects.iter().any(wanted)
 }
 
 /// The value that a decision writes into an own bag of the peer relation.
-fn told<'a>(decision: &'a Decision<Effect>, own: Own, key: &str) -> Option<&'a str> {
+pub(super) fn told<'a>(decision: &'a Decision<Effect>, own: Own, key: &str) -> Option<&'a str> {
     decision.effects.iter().find_map(|effect| match effect {
         Effect::Bag(id, which, changes) if *id == PEERS && *which == own => {
             changes.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
@@ -34,7 +33,7 @@ fn starts(decision: &Decision<Effect>) -> bool {
     has(decision, |effect| matches!(effect, Effect::Replan(_)))
 }
 
-fn touches_container(decision: &Decision<Effect>) -> bool {
+pub(super) fn touches_container(decision: &Decision<Effect>) -> bool {
     has(decision, |effect| {
         matches!(
             effect,
@@ -53,7 +52,7 @@ fn check_status(event: &Event, facts: FullFacts, expected: Status) {
 }
 
 #[track_caller]
-fn check_settled(facts: FullFacts) {
+pub(super) fn check_settled(facts: FullFacts) {
     for event in [Event::UpdateStatus, Event::ConfigChanged] {
         let again = testing::settle(facts_of(&facts), &Decision::new());
         assert_eq!(step(&event, again).1.effects, [], "after {}", event.name());
@@ -61,7 +60,7 @@ fn check_settled(facts: FullFacts) {
 }
 
 /// A copy: facts hold secrets and are not cloned outside tests.
-fn facts_of(facts: &FullFacts) -> FullFacts {
+pub(super) fn facts_of(facts: &FullFacts) -> FullFacts {
     testing::copy(facts)
 }
 
@@ -294,7 +293,7 @@ fn peer_created_backend_ready_puts_the_auth_file_into_the_secret() {
     assert!(!format!("{:?}", bags.collect::<Vec<_>>()).contains("SCRAM"));
 }
 
-fn follower() -> FullFacts {
+pub(super) fn follower() -> FullFacts {
     let mut facts = ready();
     facts.common.leader = false;
     facts.common.unit = testing::unit(1);
@@ -367,186 +366,10 @@ fn peer_changed_nothing_new_reloads_nothing() {
 }
 
 #[test]
-fn backend_created_asks_for_a_superuser() {
-    let waiting = Backend { requested: false, offered: false, ..testing::backend() };
-    let facts = FullFacts { backend: Some(waiting), ..running() };
-    let (_, decision) = step(&relation("backend-database", RelationKind::Created), facts);
-    assert!(has(&decision, |effect| matches!(effect, Effect::Bag(BACKEND, Own::App, changes)
-        if changes.iter().any(|(k, v)| (k, v) == ("extra-user-roles", "SUPERUSER")))));
-}
-
-#[track_caller]
-fn check_step(edit: impl FnOnce(&mut FullFacts), running: bool, expected: &str) {
-    let mut facts = FullFacts { backend: Some(testing::backend()), ..testing::running() };
-    edit(&mut facts);
-    assert_eq!(testing::name(&backend::step(&facts, running)), expected);
-}
-
-#[test]
-fn backend_changed_follower_returns() {
-    check_step(|facts| facts.common.leader = false, true, "follower");
-}
-
-#[test]
-fn backend_changed_pgbouncer_not_running_returns() {
-    check_step(|_| (), false, "not running");
-}
-
-#[test]
-fn backend_changed_data_incomplete_waits() {
-    check_step(|facts| facts.backend.as_mut().unwrap().offered = false, true, "absent");
-    check_step(|facts| facts.backend.as_mut().unwrap().login = None, true, "not ready");
-}
-
-#[test]
-fn backend_changed_server_refuses_waits() {
-    check_step(|facts| facts.backend.as_mut().unwrap().server = None, true, "not ready");
-}
-
-#[test]
-fn backend_changed_no_peer_relation_waits() {
-    check_step(|facts| facts.peers = None, true, "not ready");
-}
-
-#[test]
-fn backend_changed_everything_there_initialises() {
-    check_step(|_| (), true, "initialise");
-}
-
-#[test]
-fn backend_changed_initialised_before_is_ready() {
-    let facts = ready();
-    assert_eq!(testing::name(&backend::step(&facts, true)), "ready");
-}
-
-#[test]
-fn backend_changed_initialises_then_saves_then_starts_the_exporter() {
-    let facts = FullFacts { backend: Some(testing::backend()), ..running() };
-    let (facts, decision) = step(&relation("backend-database", RelationKind::Changed), facts);
-    let position =
-        |wanted: &dyn Fn(&Effect) -> bool| decision.effects.iter().position(wanted).unwrap();
-    let order = [
-        position(&|e| matches!(e, Effect::Announce(_))),
-        position(&|e| matches!(e, Effect::Initialise(_))),
-        position(&|e| matches!(e, Effect::PeerSecret(_))),
-        position(&|e| matches!(e, Effect::Push(_))),
-        position(&|e| matches!(e, Effect::Reload(_))),
-        position(&|e| matches!(e, Effect::Replan(_))),
-        position(&|e| matches!(e, Effect::Bag(..))),
-    ];
-    assert!(order.is_sorted(), "{order:?}");
-    assert_eq!(decision.status, Some(Status::active()));
-    let secret = facts.secret.as_ref().unwrap();
-    let list = secret.expose(secret_keys::AUTH_FILE).unwrap();
-    assert!(list.starts_with("\"pgbouncer_auth_relation_id_3\" \""));
-    assert_eq!(list.matches("SCRAM-SHA-256$4096:").count(), 2);
-    check_settled(facts);
-}
-
-#[test]
-fn backend_changed_an_md5_list_of_an_older_charm_is_made_anew() {
-    let mut facts = ready();
-    let old = facts.secret.clone().unwrap();
-    let list = "\"pgbouncer_auth_relation_id_3\" \"md5aad46d9afbcc8c8248d254d567b577c1\"";
-    facts.secret = Some(old.clone().with(secret_keys::AUTH_FILE, list));
-    let (facts, _) = step(&Event::UpdateStatus, facts);
-    let key = secret_keys::ADMIN_PASSWORD;
-    assert_eq!(facts.secret.unwrap().expose(key), old.expose(key));
-}
-
-fn departed(unit: Option<charm::UnitName>) -> Event {
-    let Event::Relation(event) = relation("backend-database", RelationKind::Departed) else {
-        unreachable!()
-    };
-    Event::Relation(RelationEvent { departing_unit: unit, ..event })
-}
-
-fn deserted() -> FullFacts {
-    let mut facts = ready();
-    facts.backend.as_mut().unwrap().populated = false;
-    facts
-}
-
-fn removes_auth(decision: &Decision<Effect>) -> bool {
-    has(decision, |effect| matches!(effect, Effect::RemoveAuth(..)))
-}
-
-#[test]
-fn backend_departed_this_unit_tells_its_peers() {
-    let (_, decision) = step(&departed(Some(testing::unit(0))), deserted());
-    let key = departing_key("backend-database", BACKEND);
-    assert_eq!(told(&decision, Own::Unit, &key), Some("true"));
-    assert_eq!(decision.effects.len(), 1);
-}
-
-#[test]
-fn backend_departed_follower_returns() {
-    let mut facts = deserted();
-    facts.common.leader = false;
-    assert!(!removes_auth(&step(&departed("pg/0".parse().ok()), facts).1));
-}
-
-#[test]
-fn backend_departed_other_units_remain_keeps_auth() {
-    assert!(!removes_auth(&step(&departed("pg/0".parse().ok()), ready()).1));
-}
-
-#[test]
-fn backend_departed_last_unit_removes_auth() {
-    let (facts, decision) = step(&departed("pg/0".parse().ok()), deserted());
-    assert!(removes_auth(&decision));
-    // Should the relation stay after all, the unit that comes back is initialised.
-    let mut facts = facts;
-    assert_eq!(testing::name(&backend::step(&facts, true)), "not ready");
-    facts.backend.as_mut().unwrap().populated = true;
-    assert_eq!(testing::name(&backend::step(&facts, true)), "initialise");
-}
-
-#[test]
-fn backend_broken_flagged_returns() {
-    let mut facts = FullFacts { backend: None, ..ready() };
-    let key = departing_key("backend-database", BACKEND);
-    facts.peers.as_mut().unwrap().own_bag.insert(key, "true".into());
-    let (_, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
-    assert!(!touches_container(&decision));
-}
-
-#[test]
-fn backend_broken_removes_what_was_authenticated() {
-    let facts = FullFacts { backend: None, ..ready() };
-    let (facts, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
-    assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));
-    assert!(has(&decision, |effect| *effect == Effect::StopService(place::EXPORTER.into())));
-    let text = testing::pushed(&decision, &place::ini(0));
-    assert!(!text.contains("auth_query") && !text.contains("auth_file"));
-    assert!(facts.secret.as_ref().unwrap().get(secret_keys::AUTH_FILE).is_none());
-    assert!(!told(&decision, Own::App, "cfg_file").unwrap().contains("auth_query"));
-    assert_eq!(decision.status, Some(Status::blocked(NO_BACKEND)));
-    check_settled(facts);
-}
-
-#[test]
-fn backend_broken_follower_removes_its_files_only() {
-    let facts = FullFacts { backend: None, ..follower() };
-    let (_, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
-    assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));
-    assert!(!has(&decision, |effect| matches!(effect, Effect::PeerSecret(_))));
-}
-
-#[test]
 fn pebble_ready_clears_the_flags_of_an_earlier_life() {
     let mut facts = ready();
     let key = departing_key("database", testing::CLIENT);
     facts.peers.as_mut().unwrap().own_bag.insert(key.clone(), "true".into());
     let (_, decision) = step(&pebble_ready(), facts);
     assert_eq!(told(&decision, Own::Unit, &key), Some(""));
-}
-
-#[test]
-fn steps_have_no_secret_in_their_debug_text() {
-    let facts = FullFacts { backend: Some(testing::backend()), ..running() };
-    let Step::Initialise(init) = backend::step(&facts, true) else { panic!("not initialising") };
-    let password = init.secret.expose(secret_keys::ADMIN_PASSWORD).unwrap().to_owned();
-    let (_, decision) = step(&Event::UpdateStatus, facts_of(&facts));
-    assert!(!format!("{:?}", decision.effects).contains(&password));
 }

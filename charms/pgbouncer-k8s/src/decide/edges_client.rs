@@ -19,11 +19,13 @@ fn with(clients: Vec<Client>) -> FullFacts {
 }
 
 fn grants(decision: &Decision<Effect>) -> Vec<&Grant> {
-    let grant = |effect| match effect {
-        &Effect::Grant(ref grant) => Some(&**grant),
-        _ => None,
-    };
-    decision.effects.iter().filter_map(grant).collect()
+    let mut grants = Vec::new();
+    for effect in &decision.effects {
+        if let Effect::Grant(grant) = effect {
+            grants.push(&**grant);
+        }
+    }
+    grants
 }
 
 fn written(decision: &Decision<Effect>) -> Option<&Changes> {

@@ -12,6 +12,8 @@ mod workload;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod edges_backend;
+#[cfg(test)]
 mod edges_client;
 
 use charm::{Decision, Event, SecretContent};

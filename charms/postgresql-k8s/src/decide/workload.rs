@@ -18,16 +18,17 @@ pub(super) fn pebble_ready(facts: &Facts) -> Decision<Effect> {
     let Some(container) = &facts.container else {
         return Decision::new().defer("the container does not answer yet");
     };
-    let mut decision = Decision::new();
-    if !container.pgdata {
-        decision = decision.effect(Effect::PrepareStorage);
-    }
     if !facts.leader && !facts.initialised() {
+        let decision = Decision::new().effects(storage(container));
         return decision.defer("the leader has not set up the cluster yet");
     }
     // There are no TLS files to push: the relation `certificates` is not served yet.
-    let start = start(facts);
-    Decision { status: start.status, outcome: start.outcome, ..decision.effects(start.effects) }
+    start(facts)
+}
+
+/// The box "Create data directory".
+fn storage(container: &Container) -> Option<Effect> {
+    (!container.pgdata).then_some(Effect::PrepareStorage)
 }
 
 /// Brings this member up and, on the leader, sets up the cluster. Safe in every state.
@@ -42,7 +43,8 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         Ok(settings) => settings,
         Err(problems) => return refuse_options(problems),
     };
-    let mut decision = Decision::new();
+    // Other hooks than pebble-ready may find the container first.
+    let mut decision = Decision::new().effects(storage(container));
     if members::is_member(facts) && !container.started() {
         decision = decision.effect(Effect::LabelPods(vec![facts.unit.pod()]));
     }

@@ -29,7 +29,11 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
         Command::Deploy(args) => deploy(&paths, &client, args).await,
         Command::Images { definitions } => up::images(&paths, &definitions).await,
         Command::Pack { folder, dispatch, out } => {
-            say(&crate::pack::pack(&folder, &dispatch, &out)?.display().to_string())
+            let packed = match dispatch {
+                Some(dispatch) => crate::pack::pack(&folder, &dispatch, &out)?,
+                None => crate::pack_python::pack(&folder, &out)?,
+            };
+            say(&packed.display().to_string())
         }
         Command::Completion { shell } => {
             let mut command = <Cli as clap::CommandFactory>::command();
@@ -67,6 +71,7 @@ fn simple(command: Command) -> Result<Request> {
     Ok(match command {
         Command::Integrate { a, b } => Request::Integrate { a, b },
         Command::RemoveRelation { a, b } => Request::RemoveRelation { a, b },
+        Command::DeletePod { unit } => Request::DeletePod { unit },
         Command::ScaleApplication { app, units } => Request::Scale { app, units },
         Command::Trust(args) => Request::Trust { app: args.app, trusted: !args.remove },
         Command::Resolve { unit, no_retry } => Request::Resolve { unit, retry: !no_retry },

@@ -6,39 +6,85 @@ use std::time::Duration;
 use model::Next;
 use names::UnitName;
 use node::{Pod, UnitPod};
+use tokio::sync::watch;
 
 use super::cluster::{self, PodFacts};
 use super::engine::Engine;
 use super::pods::{self, PodError, UnitFolders};
-use super::{hooks, monitor, sockets};
+use super::{execs, heal, hooks, monitor, orphans, replace, sockets};
 
 /// How long after a pod failed to start it is tried again.
 const START_RETRY: Duration = Duration::from_secs(3);
 /// How long a pod's processes may take to stop on their own.
-const STOP_GRACE: Duration = Duration::from_secs(30);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(30);
 
 /// A unit whose pod runs.
 pub(crate) struct Agent {
     pub(crate) unit: UnitName,
     pub(crate) layout: UnitPod,
-    pub(crate) pod: Pod,
+    pod: Pod,
     pub(crate) api_port: u16,
+}
+
+impl Agent {
+    /// The pod as it runs now, containers included that were started again.
+    pub(crate) fn pod(&self, engine: &Engine) -> Pod {
+        engine.node.pod(self.pod.name()).unwrap_or_else(|| self.pod.clone())
+    }
+}
+
+/// Why an agent has no more to do.
+enum End {
+    /// The unit is gone, or the engine stops.
+    Ever,
+    /// The unit has run its last hook; its pod goes.
+    Removed,
+    /// The unit has run its hooks; its pod goes and another comes.
+    Replaced,
+    /// The pod, or the agent's own container, is gone: begin anew.
+    Pod,
 }
 
 /// Lives as long as the unit, or until the engine stops.
 pub(crate) async fn live(engine: Arc<Engine>, unit: UnitName, api_port: u16) {
-    let Some(agent) = start(&engine, &unit, api_port).await else { return };
+    while let Some(agent) = start(&engine, &unit, api_port).await {
+        match serve(&engine, agent).await {
+            End::Ever | End::Removed => return,
+            End::Pod | End::Replaced => {}
+        }
+    }
+}
+
+/// Lives as long as the pod.
+async fn serve(engine: &Arc<Engine>, agent: Agent) -> End {
+    let unit = agent.unit.clone();
     let socket = UnitFolders::new(&engine.paths.run, &unit).socket();
+    let (broken, breaks) = watch::channel(false);
     // The socket is there before the first hook can look for it.
     let listener = match sockets::listen(&socket) {
         Ok(listener) => listener,
-        Err(error) => return engine.note("ERROR", &format!("cannot answer hook tools: {error}")),
+        Err(error) => {
+            engine.note("ERROR", &format!("cannot answer hook tools: {error}"));
+            tokio::time::sleep(START_RETRY).await;
+            return End::Pod;
+        }
     };
-    let tools = tokio::spawn(sockets::serve(engine.clone(), listener));
-    let watch = tokio::spawn(monitor::watch(engine.clone(), agent.unit.clone(), agent.pod.clone()));
-    work(&engine, &agent).await;
-    tools.abort();
-    watch.abort();
+    let tools = tokio::spawn(sockets::serve(engine.clone(), unit.clone(), listener));
+    let monitor = tokio::spawn(monitor::watch(engine.clone(), unit.clone(), agent.pod.clone()));
+    let heal = heal::keep(engine.clone(), unit.clone(), agent.layout.clone(), broken);
+    let heal = tokio::spawn(heal);
+    let end = work(engine, &agent, breaks).await;
+    for task in [tools, monitor, heal] {
+        task.abort();
+        // Nobody starts a container again while its pod is being removed.
+        task.await.ok();
+    }
+    match end {
+        End::Removed => remove(engine, &unit).await,
+        End::Replaced => replace::stop(engine, &unit).await,
+        End::Ever | End::Pod => {}
+    }
+    end
 }
 
 /// Starts the pod, again and again until it runs; `None` when the unit is gone.
@@ -64,18 +110,26 @@ async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<A
 }
 
 async fn try_start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Result<Agent, PodError> {
-    let plan = engine.look(|inner| {
+    let (plan, recorded) = engine.look(|inner| {
         let model = &inner.kept.model;
         let found = model.unit(unit).ok_or_else(|| PodError::Gone(unit.clone()))?;
         let images = inner.kept.images.get(unit.app()).cloned().unwrap_or_default();
         let mut plan = pods::plan(model, &images, found)?;
         plan.token = inner.kept.tokens.get(unit.app()).cloned().unwrap_or_default();
         plan.authority = inner.kept.authority.clone().unwrap_or_default().0;
-        Ok(plan)
+        Ok::<_, PodError>((plan, found.address.clone()))
     })?;
-    let running = engine.node.pod(&unit.pod()).filter(Pod::running);
-    let fresh = running.is_none();
-    if fresh {
+    let record = |reason: String| PodError::Record { unit: unit.clone(), reason };
+    // The model's own record decides: a pod that it does not know is new, even if an engine
+    // that was killed has started it.
+    let known = engine.node.pod(&unit.pod()).filter(lives).map(|pod| pod.ip().to_string());
+    let known = known.filter(|address| recorded.as_ref() == Some(address));
+    if known.is_none() {
+        if recorded.is_some() {
+            engine
+                .change(|inner| inner.kept.model.unit_address(unit, None))
+                .map_err(|error| record(error.to_string()))?;
+        }
         pods::prepare(&plan, &engine.paths)?;
     }
     let layout = pods::pod(engine, &plan, api_port).await?;
@@ -84,7 +138,13 @@ async fn try_start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Resu
         .start_pod(&layout.spec())
         .await
         .map_err(|source| PodError::Start { unit: unit.clone(), source })?;
-    let record = |reason: String| PodError::Record { unit: unit.clone(), reason };
+    let fresh = known != Some(pod.ip().to_string());
+    if fresh && known.is_some() {
+        pods::prepare(&plan, &engine.paths)?;
+    }
+    if !fresh {
+        orphans::end(&pod).await;
+    }
     if fresh {
         let containers = plan.workloads.iter().map(|one| one.name.to_string()).collect();
         let facts = PodFacts { unit, address: pod.ip(), containers };
@@ -101,10 +161,18 @@ async fn try_start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Resu
     Ok(Agent { unit: unit.clone(), layout, pod, api_port })
 }
 
+/// Whether any container of the pod runs; the others are started again in it.
+fn lives(pod: &Pod) -> bool {
+    pod.containers().any(|container| pod.pid(container).is_ok())
+}
+
 /// Runs what is due, one hook after another.
-async fn work(engine: &Arc<Engine>, agent: &Agent) {
+async fn work(engine: &Arc<Engine>, agent: &Agent, mut broken: watch::Receiver<bool>) -> End {
     let mut changes = engine.changes();
     loop {
+        if *broken.borrow_and_update() {
+            return End::Pod;
+        }
         changes.mark_unchanged();
         let now = engine.now();
         let next = engine.look(|inner| {
@@ -112,14 +180,18 @@ async fn work(engine: &Arc<Engine>, agent: &Agent) {
             Some(inner.kept.model.next(&agent.unit, now))
         });
         match next {
-            None => return,
+            None => return End::Ever,
             Some(Next::Hook(run)) => hooks::run(engine, agent, run).await,
-            Some(Next::Gone) => return end(engine, &agent.unit).await,
+            Some(Next::Gone) => return End::Removed,
+            Some(Next::Idle { .. }) if replace::is_due(engine, &agent.unit) => {
+                return End::Replaced;
+            }
             Some(Next::Idle { until }) => {
                 tokio::select! {
-                    changed = changes.changed() => if changed.is_err() { return },
+                    changed = changes.changed() => if changed.is_err() { return End::Ever },
+                    broken = broken.changed() => if broken.is_err() { return End::Pod },
                     () = due(now, until) => {}
-                    () = engine.stopped() => return,
+                    () = engine.stopped() => return End::Ever,
                 }
             }
         }
@@ -138,7 +210,7 @@ async fn due(now: jiff::Timestamp, until: Option<jiff::Timestamp>) {
 }
 
 /// Removes the pod of a unit that has run its last hook, then the unit.
-async fn end(engine: &Arc<Engine>, unit: &UnitName) {
+async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
     let namespace = engine.look(|inner| inner.kept.model.name().to_string());
     if let Err(error) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
         engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
@@ -148,6 +220,7 @@ async fn end(engine: &Arc<Engine>, unit: &UnitName) {
     let now = engine.now();
     let gone = engine.change(|inner| {
         inner.kept.model.unit_gone(unit);
+        execs::forget(inner, unit);
         inner.kept.model.lease_tick(now);
     });
     if let Err(error) = gone {

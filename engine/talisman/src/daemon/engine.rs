@@ -1,15 +1,16 @@
 //! What the parts of the daemon share: the model, the store, the node, the Kubernetes API.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use model::{Model, Session};
-use names::AppName;
+use names::{AppName, UnitName};
 use node::{ImageDefinition, Node};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::execs::Waiting;
 use super::log::Log;
 use super::measure::Measurements;
 use super::store::{Store, StoreError};
@@ -38,6 +39,10 @@ pub(crate) struct Inner {
     pub(crate) forwards: BTreeMap<u16, node::Forward>,
     /// Hooks that run now, by context id.
     pub(crate) sessions: HashMap<String, Session>,
+    /// Commands that somebody waits for, by number.
+    pub(crate) execs: HashMap<u64, Waiting>,
+    /// Units whose pods are about to be replaced.
+    pub(crate) replacing: BTreeSet<UnitName>,
     pub(crate) log: Log,
     pub(crate) measurements: Measurements,
 }
@@ -74,6 +79,8 @@ impl Engine {
             kept,
             forwards: BTreeMap::new(),
             sessions: HashMap::new(),
+            execs: HashMap::new(),
+            replacing: BTreeSet::new(),
             log: Log::default(),
             measurements: Measurements::default(),
         };
@@ -115,6 +122,13 @@ impl Engine {
         };
         self.wake();
         Ok(value)
+    }
+
+    /// Puts the Kubernetes objects on disk, after a change that others made.
+    pub(crate) fn keep_cluster(&self) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        inner.kept.cluster = self.cluster.snapshot();
+        self.store.save(&inner.kept)
     }
 
     /// Adds a line of the engine's own to the log.

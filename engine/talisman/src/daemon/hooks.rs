@@ -9,6 +9,7 @@ use node::{HookCommand, Line, UnitPod};
 
 use super::agent::Agent;
 use super::engine::Engine;
+use super::execs;
 
 /// The variable that makes charms of this project's framework report what they cost.
 const TRACE: &str = "TALISMAN_TRACE_TOOLS";
@@ -40,7 +41,14 @@ fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, mill
     let unit = run.unit.clone();
     let done = engine.change(|inner| {
         let Some(session) = inner.sessions.remove(&context) else { return Ok(()) };
+        let exec = match &run.hook {
+            Hook::Exec { id, .. } => Some(*id),
+            _ => None,
+        };
         let ended = inner.kept.model.finish(run, session, outcome, now);
+        if let Some(id) = exec {
+            execs::ended(inner, id, outcome, ended.as_ref().err().map(ToString::to_string));
+        }
         let succeeded = ended.is_ok() && outcome == HookOutcome::Exited(0);
         inner.measurements.ran(charm, &name, &context, milliseconds, succeeded);
         ended
@@ -67,7 +75,7 @@ async fn process(
         },
     };
     let command = HookCommand { argv, env: environment, cwd: agent.layout.charm_dir() };
-    let ended = match agent.pod.exec(UnitPod::CHARM, &command) {
+    let ended = match agent.pod(engine).exec(UnitPod::CHARM, &command) {
         Ok(running) => running.wait(|line| output(engine, run, line)).await,
         Err(error) => {
             engine.note("ERROR", &error.to_string());
@@ -96,6 +104,13 @@ fn output(engine: &Engine, run: &HookRun, line: Line) {
         inner.log.push(now, &run.unit.tag(), level, &logger, text);
         if let Some(kib) = reported_memory(text) {
             inner.measurements.used(&run.context_id, kib);
+        }
+        if let Hook::Exec { id, .. } = run.hook {
+            let bytes = format!("{text}\n").into_bytes();
+            match &line {
+                Line::Out(_) => execs::output(inner, id, &bytes, b""),
+                Line::Err(_) => execs::output(inner, id, b"", &bytes),
+            }
         }
         if let Some(session) = inner.sessions.get_mut(&run.context_id) {
             let bytes = format!("{text}\n");

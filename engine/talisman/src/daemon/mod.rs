@@ -3,12 +3,17 @@
 mod agent;
 mod cluster;
 mod engine;
+mod execs;
 mod forwards;
+mod heal;
 mod hooks;
 mod log;
 mod measure;
 mod monitor;
+mod notices;
+mod orphans;
 mod pods;
+mod replace;
 mod server;
 mod sockets;
 mod store;

@@ -26,17 +26,32 @@ pub(crate) async fn watch(engine: Arc<Engine>, unit: UnitName, pod: Pod) {
             .unwrap_or_default();
         (model.name().to_string(), containers)
     });
+    let follow = containers.iter().map(|container| {
+        let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
+        super::notices::follow(&engine, &unit, container, socket)
+    });
+    let notices = futures_util::future::join_all(follow);
+    tokio::join!(look_again(&engine, &unit, &pod, &namespace, &containers), notices);
+}
+
+async fn look_again(
+    engine: &Engine,
+    unit: &UnitName,
+    pod: &Pod,
+    namespace: &str,
+    containers: &[ContainerName],
+) {
     let mut boots = BTreeMap::new();
     let mut was_ready = None;
     loop {
         let mut ready = true;
-        for container in &containers {
+        for container in containers {
             let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
-            ready &= look(&engine, &unit, container, socket, &mut boots).await;
+            ready &= look(engine, unit, container, socket, &mut boots).await;
         }
         if was_ready != Some(ready) {
             was_ready = Some(ready);
-            if let Err(error) = cluster::set_ready(&engine.cluster, &namespace, &unit, ready) {
+            if let Err(error) = cluster::set_ready(&engine.cluster, namespace, unit, ready) {
                 engine.note("WARNING", &format!("cannot say whether {unit} is ready: {error}"));
             }
         }

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hooktools::wire::{Request, Response, frame_length};
+use names::UnitName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::engine::{Engine, Inner};
+use super::execs;
 
 /// Makes the socket.
 pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
@@ -19,7 +21,7 @@ pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 /// Answers hook tools until the task is dropped.
-pub(crate) async fn serve(engine: Arc<Engine>, listener: UnixListener) {
+pub(crate) async fn serve(engine: Arc<Engine>, unit: UnitName, listener: UnixListener) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -29,15 +31,19 @@ pub(crate) async fn serve(engine: Arc<Engine>, listener: UnixListener) {
                 continue;
             }
         };
-        let engine = engine.clone();
+        let (engine, unit) = (engine.clone(), unit.clone());
         tokio::spawn(async move {
             // A tool that hangs up early has nobody left to tell.
-            exchange(&engine, stream).await.ok();
+            exchange(&engine, &unit, stream).await.ok();
         });
     }
 }
 
-async fn exchange(engine: &Engine, mut stream: UnixStream) -> std::io::Result<()> {
+async fn exchange(
+    engine: &Engine,
+    unit: &UnitName,
+    mut stream: UnixStream,
+) -> std::io::Result<()> {
     let invalid = |error: hooktools::wire::WireError| {
         std::io::Error::new(std::io::ErrorKind::InvalidData, error)
     };
@@ -46,8 +52,27 @@ async fn exchange(engine: &Engine, mut stream: UnixStream) -> std::io::Result<()
     let mut frame = vec![0; frame_length(prefix).map_err(invalid)?];
     stream.read_exact(&mut frame).await?;
     let request = Request::parse(&frame).map_err(invalid)?;
-    let response = engine.look(|inner| answer(inner, &request, engine.now()));
+    let response = match request.as_exec() {
+        Some((wanted, command)) => exec(engine, unit, wanted, command).await,
+        None => engine.look(|inner| answer(inner, &request, engine.now())),
+    };
     stream.write_all(&response.to_bytes().map_err(invalid)?).await
+}
+
+/// `juju-exec`; a unit's socket runs commands of no other unit.
+async fn exec(engine: &Engine, unit: &UnitName, wanted: &str, command: &str) -> Response {
+    let refuse = |reason: String| Response {
+        code: 1,
+        stdout: Vec::new(),
+        stderr: format!("ERROR {reason}\n").into_bytes(),
+    };
+    if wanted != unit.to_string() {
+        return refuse(format!("cannot run commands of {wanted:?}: this is the agent of {unit}"));
+    }
+    match execs::run(engine, unit, command).await {
+        Ok(response) => response,
+        Err(error) => refuse(error.to_string()),
+    }
 }
 
 fn answer(inner: &mut Inner, request: &Request, now: jiff::Timestamp) -> Response {

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::task::JoinHandle;
 
 use super::engine::Engine;
-use super::{agent, cluster, forwards};
+use super::{agent, cluster, forwards, replace};
 
 /// Puts the node's object there.
 pub(crate) fn put_node(engine: &Engine) -> Result<()> {
@@ -92,6 +92,9 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
         if let Err(error) = engine.node.sync_services(&cluster::routes(&engine.cluster)).await {
             engine.note("ERROR", &format!("cannot route the services: {error}"));
         }
+        if let Err(error) = engine.keep_cluster() {
+            engine.note("ERROR", &format!("cannot keep the Kubernetes objects: {error}"));
+        }
         if changes.changed().await.is_err() {
             return;
         }
@@ -101,11 +104,14 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
 /// Keeps one agent per unit, and the Kubernetes objects of each application.
 pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
     let mut changes = engine.changes();
+    let mut objects = engine.cluster.subscribe();
     let mut agents: BTreeMap<UnitName, JoinHandle<()>> = BTreeMap::new();
     let mut applications: BTreeMap<AppName, u32> = BTreeMap::new();
     loop {
         changes.mark_unchanged();
+        objects.mark_unchanged();
         keep_applications(&engine, &mut applications);
+        replace::roll(&engine);
         let units = engine.look(|inner| super::verbs::all_units(&inner.kept.model));
         agents.retain(|unit, task| units.contains(unit) || !task.is_finished());
         for unit in units {
@@ -117,6 +123,7 @@ pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            changed = objects.changed() => if changed.is_err() { return },
             () = engine.stopped() => return,
         }
     }

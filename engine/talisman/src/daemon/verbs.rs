@@ -36,6 +36,9 @@ pub(crate) enum VerbError {
     /// A name is not known.
     #[error("cannot find {what} {name:?}; the model has {known}")]
     Unknown { what: &'static str, name: String, known: String },
+    /// A unit left while a command waited for its turn.
+    #[error("cannot run the command on {0}: the unit went first")]
+    ExecLost(names::UnitName),
     /// A resource of the charm has no image.
     #[error("cannot deploy {app}: its container {container:?} needs the resource {resource:?}; add --resource {resource}=<image definition>")]
     NoImage { app: AppName, container: String, resource: String },
@@ -78,7 +81,25 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
         Request::Forward { port, service, target } => {
             super::forwards::add(engine, port, &service, target).await
         }
+        Request::Exec { unit, command } => {
+            let ended = super::execs::run(engine, &unit, &command).await?;
+            Ok(json!({
+                "return-code": ended.code,
+                "stdout": String::from_utf8_lossy(&ended.stdout),
+                "stderr": String::from_utf8_lossy(&ended.stderr),
+            }))
+        }
+        Request::DeletePod { unit } => engine.change(|inner| {
+            let model = &inner.kept.model;
+            if model.unit(&unit).is_none() {
+                let known = list(all_units(model));
+                return Err(VerbError::Unknown { what: "unit", name: unit.to_string(), known });
+            }
+            super::replace::begin(inner, &unit);
+            Ok(Value::Null)
+        })?,
         Request::Down => {
+            super::replace::farewell(engine).await;
             engine.stop();
             Ok(Value::Null)
         }
@@ -112,6 +133,8 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
         | Request::Log { .. }
         | Request::Measurements
         | Request::Forward { .. }
+        | Request::DeletePod { .. }
+        | Request::Exec { .. }
         | Request::Down => {}
     }
     Ok(Value::Null)

@@ -1,0 +1,83 @@
+//! Hooks that outlived the engine that started them.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use node::{Pod, UnitPod};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How often the processes are looked through: one may start another before it ends.
+const PASSES_MAX: u32 = 200;
+/// Between two passes.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Ends the hooks in the pod's charm container, for nobody would hear their result.
+///
+/// A hook's processes carry its context id. Background programs of charms that call the unit
+/// from outside a hook do not, and go on.
+pub(crate) async fn end(pod: &Pod) {
+    let Ok(first) = pod.pid(UnitPod::CHARM) else { return };
+    for _ in 0..PASSES_MAX {
+        let found = hooks_of(first);
+        if found.is_empty() {
+            return;
+        }
+        for pid in found.into_iter().filter_map(Pid::from_raw) {
+            kill_process(pid, Signal::KILL).ok();
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The hook processes of the container whose first process is `first`.
+fn hooks_of(first: i32) -> Vec<i32> {
+    let own = fs::read_link(format!("/proc/{first}/ns/pid")).ok();
+    let is_hook = |pid: i32| {
+        let folder = Path::new("/proc").join(pid.to_string());
+        let environment = fs::read(folder.join("environ")).unwrap_or_default();
+        if !has_context(&environment) {
+            return false;
+        }
+        let inside = own.is_some() && fs::read_link(folder.join("ns/pid")).ok() == own;
+        inside || enters(&fs::read(folder.join("cmdline")).unwrap_or_default(), first)
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| is_hook(*pid))
+        .collect()
+}
+
+/// Whether an environment block is one of a hook.
+fn has_context(environment: &[u8]) -> bool {
+    environment.split(|byte| *byte == 0).any(|entry| {
+        entry.strip_prefix(b"JUJU_CONTEXT_ID=").is_some_and(|value| !value.is_empty())
+    })
+}
+
+/// Whether a command line enters the container, on its way to becoming a hook.
+fn enters(line: &[u8], first: i32) -> bool {
+    let target = first.to_string();
+    let mut words = line.split(|byte| *byte == 0).skip_while(|word| *word != b"--target");
+    words.nth(1).is_some_and(|word| word == target.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_hooks_carry_a_context() {
+        assert!(has_context(b"A=1\0JUJU_CONTEXT_ID=a/0-start-00\0B=2\0"));
+        assert!(!has_context(b"A=1\0JUJU_CONTEXT_ID=\0"));
+        assert!(!has_context(b"OLD_JUJU_CONTEXT_ID=x\0"));
+    }
+
+    #[test]
+    fn the_way_in_is_told_by_its_target() {
+        let line = b"/usr/bin/nsenter\0--target\x0042\0--mount\0--\0/x/dispatch\0";
+        assert!(enters(line, 42));
+        assert!(!enters(line, 4));
+        assert!(!enters(b"/usr/bin/nsenter\0", 42));
+    }
+}
