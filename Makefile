@@ -36,6 +36,7 @@ pack: ## Pack each charm into dist/*.charm
 test: build images unit e2e ## Run every test, the end-to-end ones on the real parts included
 
 unit:
+	@tools/setup test
 	@cargo test --locked --workspace --exclude end-to-end
 
 e2e:

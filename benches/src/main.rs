@@ -17,7 +17,11 @@ fn main() -> Result<()> {
     let begun = Instant::now();
     let bundle = root().join("bundle.yaml").display().to_string();
     engine.call(&["up", &bundle])?;
-    line("talisman up, images built, to active", format!("{:.1} s", begun.elapsed().as_secs_f64()), "15 s");
+    line(
+        "talisman up, images built, to active",
+        format!("{:.1} s", begun.elapsed().as_secs_f64()),
+        "15 s",
+    );
     engine.call(&["config", "pgbouncer-k8s", "pool_mode=transaction"])?;
     engine.wait_active(60)?;
     engine.call(&["config", "pgbouncer-k8s", "pool_mode=session"])?;
@@ -40,7 +44,11 @@ fn charms() -> Result<()> {
         let bytes = std::fs::metadata(&artefact).context("no charm; run `make build`")?.len();
         line(&format!("{charm}: artefact"), mebibytes(bytes), "5 MiB");
         let cost = process::no_op(charm)?;
-        line(&format!("{charm}: process, no tool call"), format!("{:.2} ms", cost.milliseconds), "2 ms");
+        line(
+            &format!("{charm}: process, no tool call"),
+            format!("{:.2} ms", cost.milliseconds),
+            "2 ms",
+        );
         line(&format!("{charm}: its memory"), mebibytes(cost.resident_bytes), "15 MiB");
     }
     Ok(())
@@ -58,7 +66,9 @@ fn updated(engine: &Talisman) -> Result<bool> {
     let table = table(engine)?;
     let ran = |charm: &str| {
         table.iter().any(|line| {
-            line["charm"] == charm && line["hook"] == "update-status" && line["runs"].as_u64() > Some(2)
+            line["charm"] == charm
+                && line["hook"] == "update-status"
+                && line["runs"].as_u64() > Some(2)
         })
     };
     Ok(ran("pgbouncer-k8s") && ran("postgresql-k8s"))

@@ -49,7 +49,11 @@ impl Talisman {
         let output = self.output(args)?;
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
-            bail!("talisman {}: {}{stdout}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+            bail!(
+                "talisman {}: {}{stdout}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         Ok(stdout)
     }

@@ -87,14 +87,16 @@ fn second_up_changes_nothing(world: &World) -> Result<()> {
 fn hooks_run(engine: &Talisman) -> Result<u64> {
     let table: Value = serde_json::from_str(&engine.call(&["measurements"])?)?;
     let lines = table.as_array().context("no table")?.iter();
-    let counted = lines.filter(|line| line["hook"] != "update-status" && line["hook"] != "get-credentials");
+    let counted =
+        lines.filter(|line| line["hook"] != "update-status" && line["hook"] != "get-credentials");
     Ok(counted.filter_map(|line| line["runs"].as_u64()).sum())
 }
 
 fn the_pool_mode_changes_under_an_open_connection(world: &World) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (client, connection) = tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await?;
+        let (client, connection) =
+            tokio_postgres::connect(&world.url, tokio_postgres::NoTls).await?;
         let connection = tokio::spawn(connection);
         client.simple_query("CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)").await?;
         world.engine.call(&["config", "pgbouncer-k8s", "pool_mode=transaction"])?;
@@ -137,7 +139,8 @@ fn passwords_travel_in_secrets_only(world: &World) -> Result<()> {
         let shown = world.engine.call(&["show-unit", unit, "--format", "json"])?;
         ensure!(!shown.contains(password), "the password is in a databag of {unit}");
     }
-    let log = world.engine.call(&["debug-log", "--no-tail", "--level", "TRACE", "--limit", "20000"])?;
+    let log =
+        world.engine.call(&["debug-log", "--no-tail", "--level", "TRACE", "--limit", "20000"])?;
     ensure!(!log.contains(password), "the password is in the log");
     Ok(())
 }

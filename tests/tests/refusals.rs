@@ -33,7 +33,7 @@ fn what_is_wrong_is_named_and_nothing_changes() -> Result<()> {
     let before = engine.wait_active(60)?;
 
     check(&engine, &["deploy", "./no-such.charm"], &["cannot read the charm", "no-such.charm"]);
-    check(&engine, &["deploy", &charm], &["hello", "already"]);
+    check(&engine, &["deploy", &charm], &["hello", "exists", "another name"]);
     check(&engine, &["deploy", &charm, "other", "--resource", "x=/etc/hostname"], &["cannot"]);
     check(&engine, &["integrate", "hello", "nobody"], &["cannot integrate", "nobody"]);
     check(&engine, &["integrate", "hello:nothing", "hello"], &["cannot integrate", "nothing"]);

@@ -68,7 +68,8 @@ fn functions_fit_a_screen() {
             if open.is_none() && is_fn && !line.trim_end().ends_with([';', '}']) {
                 open = Some((number, indent, line.trim().to_owned()));
             } else if let Some((start, at, name)) = &open
-                && line.starts_with('}') | (line.trim() == "}") && indent == *at
+                && line.starts_with('}') | (line.trim() == "}")
+                && indent == *at
             {
                 if number - start + 1 > FUNCTION_LINES_MAX {
                     long.push(format!("{}:{}: {name}", path.display(), start + 1));
@@ -147,12 +148,16 @@ fn charms_and_engine_do_not_know_each_other() {
     let mut offenders = Vec::new();
     for charm in ["pgbouncer-k8s", "postgresql-k8s", "data-integrator"] {
         let reached = reach(&graph, charm);
-        offenders.extend(engine.iter().filter(|e| reached.contains(**e)).map(|e| format!("{charm} reaches {e}")));
+        offenders.extend(
+            engine.iter().filter(|e| reached.contains(**e)).map(|e| format!("{charm} reaches {e}")),
+        );
     }
     for part in engine {
         let reached = reach(&graph, part);
         let banned = ["pgbouncer", "patroni", "postgres", "interfaces"];
-        offenders.extend(banned.iter().filter(|b| reached.contains(**b)).map(|b| format!("{part} reaches {b}")));
+        offenders.extend(
+            banned.iter().filter(|b| reached.contains(**b)).map(|b| format!("{part} reaches {b}")),
+        );
     }
     check(offenders);
 }
@@ -162,7 +167,8 @@ fn the_engine_holds_no_word_of_the_charms() {
     let words = ["postgres", "pgbouncer", "patroni"];
     let mut offenders = Vec::new();
     for (path, text) in rust_files() {
-        if !path.starts_with("engine") || path.components().any(|part| part.as_os_str() == "tests") {
+        if !path.starts_with("engine") || path.components().any(|part| part.as_os_str() == "tests")
+        {
             continue;
         }
         // Examples in help texts and tests may name them; code may not decide by them.

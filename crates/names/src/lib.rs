@@ -16,7 +16,9 @@ pub use unit::UnitName;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// An application name outside Juju's grammar.
-    #[error("cannot use {0:?} as an application name: use lower-case letters, digits and single hyphens, starting with a letter")]
+    #[error(
+        "cannot use {0:?} as an application name: use lower-case letters, digits and single hyphens, starting with a letter"
+    )]
     Application(String),
     /// A relation endpoint outside Juju's grammar.
     #[error("cannot use {0:?} as an endpoint name: use letters, digits, hyphens and underscores")]

@@ -47,11 +47,7 @@ impl std::str::FromStr for SecretId {
         };
         let valid = bare.len() == LENGTH
             && bare.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'v').contains(&b));
-        if valid {
-            Ok(Self(bare.to_owned()))
-        } else {
-            Err(NameError::Secret(text.to_owned()))
-        }
+        if valid { Ok(Self(bare.to_owned())) } else { Err(NameError::Secret(text.to_owned())) }
     }
 }
 

@@ -46,8 +46,11 @@ pub(crate) enum Command {
     /// Deploys a charm folder, a .charm file or a bundle.
     Deploy(Deploy),
     /// Relates two applications.
-    #[command(alias = "relate", after_help = "Example:
-  talisman integrate pgbouncer-k8s:backend-database postgresql-k8s:database")]
+    #[command(
+        alias = "relate",
+        after_help = "Example:
+  talisman integrate pgbouncer-k8s:backend-database postgresql-k8s:database"
+    )]
     Integrate { a: String, b: String },
     /// Ends a relation.
     RemoveRelation { a: String, b: String },

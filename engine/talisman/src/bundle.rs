@@ -103,7 +103,9 @@ impl Bundle {
 
 fn absolute(folder: &Path, file: &str) -> String {
     let path = folder.join(file);
-    path.components().filter(|part| *part != std::path::Component::CurDir).collect::<PathBuf>()
+    path.components()
+        .filter(|part| *part != std::path::Component::CurDir)
+        .collect::<PathBuf>()
         .display()
         .to_string()
 }
@@ -125,7 +127,10 @@ mod tests {
     fn a_typo_is_named() {
         check("applicatons: {}", "applicatons");
         check("applications: {a: {charm: x, optoins: {}}}", "optoins");
-        check("applications: {a: {charm: x}}\nrelations: [[a, b:db]]", "names \"b\"; the bundle has a");
+        check(
+            "applications: {a: {charm: x}}\nrelations: [[a, b:db]]",
+            "names \"b\"; the bundle has a",
+        );
         check("bundle: machine\napplications: {}", "of kind \"machine\"");
     }
 

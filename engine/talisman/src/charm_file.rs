@@ -60,7 +60,8 @@ pub(crate) fn read(path: &Path) -> Result<CharmMeta, CharmFileError> {
     if !path.is_dir() {
         need("manifest.yaml")?;
     }
-    let inner: Charmcraft = if whole { parse(path, source, need(source)?)? } else { Charmcraft::default() };
+    let inner: Charmcraft =
+        if whole { parse(path, source, need(source)?)? } else { Charmcraft::default() };
     let config = optional(path, "config.yaml", &parts)?.or(inner.config);
     let actions = optional(path, "actions.yaml", &parts)?.or(inner.actions);
     CharmMeta::from_parts(metadata, config, actions).map_err(|source| {

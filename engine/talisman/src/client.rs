@@ -42,7 +42,9 @@ impl Client {
             http1::send(stream, http),
         )
         .await
-        .context("cannot go on: the engine did not answer in two minutes; see `talisman debug-log`")?
+        .context(
+            "cannot go on: the engine did not answer in two minutes; see `talisman debug-log`",
+        )?
         .context("cannot go on: the engine went away while it answered")?;
         match serde_json::from_slice(&answer.body) {
             Ok(Answer::Done(value)) => Ok(value),

@@ -44,8 +44,10 @@ fn model(status: &Value) -> Table {
 }
 
 fn applications(status: &Value) -> Table {
-    let header =
-        ["App", "Version", "Status", "Scale", "Charm", "Channel", "Rev", "Address", "Exposed", "Message"];
+    let header = [
+        "App", "Version", "Status", "Scale", "Charm", "Channel", "Rev", "Address", "Exposed",
+        "Message",
+    ];
     let mut table = Table::new(&header).right(3).right(6);
     for (name, app) in map(status, "applications") {
         let ready = map(app, "units")
@@ -73,8 +75,12 @@ fn units(status: &Value) -> Table {
     for (_, app) in map(status, "applications") {
         for (name, unit) in map(app, "units") {
             let leader = if unit["leader"] == true { "*" } else { "" };
-            let ports: Vec<&str> =
-                unit["open-ports"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let ports: Vec<&str> = unit["open-ports"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             table.row(vec![
                 format!("{name}{leader}"),
                 text(unit, &["workload-status", "current"]),

@@ -79,9 +79,10 @@ fn simple(command: Command) -> Result<Request> {
             Request::Forward { port, service: target.service, target: target.port }
         }
         Command::ModelConfig { setting } => {
-            let value = setting.strip_prefix("update-status-hook-interval=").with_context(|| {
-                format!("cannot set {setting:?}: write update-status-hook-interval=<seconds>s")
-            })?;
+            let value =
+                setting.strip_prefix("update-status-hook-interval=").with_context(|| {
+                    format!("cannot set {setting:?}: write update-status-hook-interval=<seconds>s")
+                })?;
             let seconds = value.trim_end_matches('s').parse().with_context(|| {
                 format!("cannot read {value:?} as a number of seconds; write, for instance, 10s")
             })?;
@@ -115,8 +116,11 @@ async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
 
 /// Deploys what a bundle names and the model lacks.
 async fn deploy_bundle(paths: &Paths, client: &Client, bundle: &Bundle) -> Result<()> {
-    let files: Vec<_> =
-        bundle.applications.values().flat_map(|app| app.resources.values().map(Into::into)).collect();
+    let files: Vec<_> = bundle
+        .applications
+        .values()
+        .flat_map(|app| app.resources.values().map(Into::into))
+        .collect();
     up::ensure_images(paths, files.iter()).await?;
     let status = client.ask(&Request::Status).await?;
     for (name, application) in &bundle.applications {

@@ -15,7 +15,10 @@ pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
     let request = Request::Run { unit: args.unit.clone(), action: args.action.clone(), params };
     let id = client.ask(&request).await?.as_u64().context("cannot read the action's id")?;
     if args.format != Format::Json {
-        tell(&format!("Running operation {id} with 1 task\n  - task {id} on unit-{}", args.unit.to_string().replace('/', "-")));
+        tell(&format!(
+            "Running operation {id} with 1 task\n  - task {id} on unit-{}",
+            args.unit.to_string().replace('/', "-")
+        ));
     }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(args.wait);
     let action = loop {
@@ -24,14 +27,23 @@ pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
             break action;
         }
         if tokio::time::Instant::now() > deadline {
-            bail!("cannot wait longer for {} on {}: it is {} after {} s; see `talisman debug-log`",
-                args.action, args.unit, action["status"], args.wait);
+            bail!(
+                "cannot wait longer for {} on {}: it is {} after {} s; see `talisman debug-log`",
+                args.action,
+                args.unit,
+                action["status"],
+                args.wait
+            );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     print(&args.unit.to_string(), &action, args.format)?;
     if action["status"] == "failed" {
-        bail!("the action {} failed: {}", args.action, action["message"].as_str().unwrap_or("no message"));
+        bail!(
+            "the action {} failed: {}",
+            args.action,
+            action["message"].as_str().unwrap_or("no message")
+        );
     }
     Ok(())
 }

@@ -64,7 +64,10 @@ async fn start(paths: &Paths, client: &Client) -> Result<()> {
             bail!("cannot start the engine ({code}): {}", last_words(&paths.daemon_log()));
         }
         if Instant::now() > deadline {
-            bail!("cannot start the engine: it does not answer after 30 s; see {}", paths.daemon_log().display());
+            bail!(
+                "cannot start the engine: it does not answer after 30 s; see {}",
+                paths.daemon_log().display()
+            );
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

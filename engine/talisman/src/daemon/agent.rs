@@ -109,7 +109,11 @@ async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<A
     }
 }
 
-async fn try_start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Result<Agent, PodError> {
+async fn try_start(
+    engine: &Arc<Engine>,
+    unit: &UnitName,
+    api_port: u16,
+) -> Result<Agent, PodError> {
     let (plan, recorded) = engine.look(|inner| {
         let model = &inner.kept.model;
         let found = model.unit(unit).ok_or_else(|| PodError::Gone(unit.clone()))?;

@@ -11,7 +11,12 @@ use serde_json::{Value, json};
 pub(crate) const NODE: &str = "talisman";
 
 /// Puts the node there, with what this machine can give.
-pub(crate) fn put_node(api: &Api, address: Ipv4Addr, cpus: usize, memory_kib: u64) -> Result<(), ApiError> {
+pub(crate) fn put_node(
+    api: &Api,
+    address: Ipv4Addr,
+    cpus: usize,
+    memory_kib: u64,
+) -> Result<(), ApiError> {
     let amounts = json!({
         "cpu": cpus.to_string(),
         "memory": format!("{memory_kib}Ki"),
@@ -37,7 +42,12 @@ pub(crate) fn put_node(api: &Api, address: Ipv4Addr, cpus: usize, memory_kib: u6
 }
 
 /// Puts an application's stateful set and services there; the answer is its cluster address.
-pub(crate) fn put_application(api: &Api, namespace: &str, app: &AppName, units: u32) -> Result<String, ApiError> {
+pub(crate) fn put_application(
+    api: &Api,
+    namespace: &str,
+    app: &AppName,
+    units: u32,
+) -> Result<String, ApiError> {
     let labels = json!({"app.kubernetes.io/name": app, "app.kubernetes.io/managed-by": "juju"});
     let selector = json!({"app.kubernetes.io/name": app});
     api.apply(
@@ -145,7 +155,12 @@ pub(crate) fn put_pod(api: &Api, namespace: &str, pod: &PodFacts<'_>) -> Result<
 }
 
 /// Says whether a pod takes traffic.
-pub(crate) fn set_ready(api: &Api, namespace: &str, unit: &UnitName, ready: bool) -> Result<(), ApiError> {
+pub(crate) fn set_ready(
+    api: &Api,
+    namespace: &str,
+    unit: &UnitName,
+    ready: bool,
+) -> Result<(), ApiError> {
     let patch = json!({"status": {"conditions": conditions(ready)}});
     api.patch(Kind::Pod, namespace, &unit.pod(), &patch).map(drop)
 }
@@ -201,7 +216,9 @@ pub(crate) fn zone(api: &Api, namespace: &str) -> Zone {
     zone.names.insert(api_name, vec![node::ENGINE]);
     for pod in api.list(Kind::Pod, namespace, &Selector::default()) {
         let address = pod["status"]["podIP"].as_str().and_then(|text| text.parse().ok());
-        let (Some(address), Some(name)) = (address, pod["metadata"]["name"].as_str()) else { continue };
+        let (Some(address), Some(name)) = (address, pod["metadata"]["name"].as_str()) else {
+            continue;
+        };
         let subdomain = pod["spec"]["subdomain"].as_str().unwrap_or_default();
         let full = format!("{name}.{subdomain}.{namespace}.svc.cluster.local");
         zone.pointers.entry(address).or_insert_with(|| full.clone());

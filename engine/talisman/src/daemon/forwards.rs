@@ -48,6 +48,7 @@ pub(crate) async fn open(
 
 fn services(engine: &Engine, namespace: &str) -> String {
     let found = engine.cluster.list(Kind::Service, namespace, &kube_api::Selector::default());
-    let names: Vec<&str> = found.iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
+    let names: Vec<&str> =
+        found.iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
     names.join(", ")
 }

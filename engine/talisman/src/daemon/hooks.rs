@@ -139,7 +139,10 @@ fn program(layout: &UnitPod, hook: &Hook) -> Option<String> {
 }
 
 /// Adds what only the engine knows: folders, the tools' socket, the Kubernetes API.
-fn with_paths(mut environment: BTreeMap<String, String>, agent: &Agent) -> BTreeMap<String, String> {
+fn with_paths(
+    mut environment: BTreeMap<String, String>,
+    agent: &Agent,
+) -> BTreeMap<String, String> {
     let layout = &agent.layout;
     let charm = layout.charm_dir().display().to_string();
     let socket = layout.seen_agent_dir().join("agent.socket").display().to_string();

@@ -16,7 +16,14 @@ pub(crate) struct Log {
 
 impl Log {
     /// Adds a line and gives it its position.
-    pub(crate) fn push(&mut self, at: jiff::Timestamp, entity: &str, level: &str, module: &str, message: &str) {
+    pub(crate) fn push(
+        &mut self,
+        at: jiff::Timestamp,
+        entity: &str,
+        level: &str,
+        module: &str,
+        message: &str,
+    ) {
         self.last += 1;
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();

@@ -50,9 +50,9 @@ fn hooks_of(first: i32) -> Vec<i32> {
 
 /// Whether an environment block is one of a hook.
 fn has_context(environment: &[u8]) -> bool {
-    environment.split(|byte| *byte == 0).any(|entry| {
-        entry.strip_prefix(b"JUJU_CONTEXT_ID=").is_some_and(|value| !value.is_empty())
-    })
+    environment
+        .split(|byte| *byte == 0)
+        .any(|entry| entry.strip_prefix(b"JUJU_CONTEXT_ID=").is_some_and(|value| !value.is_empty()))
 }
 
 /// Whether a command line enters the container, on its way to becoming a hook.

@@ -18,7 +18,9 @@ pub(crate) enum PodError {
     #[error("cannot start the pod of {0}: it is not in the model any more")]
     Gone(UnitName),
     /// A container has no image.
-    #[error("cannot start the pod of {unit}: no image is known for its container {container}; deploy it again with --resource")]
+    #[error(
+        "cannot start the pod of {unit}: no image is known for its container {container}; deploy it again with --resource"
+    )]
     NoImage { unit: UnitName, container: String },
     /// A folder cannot be made.
     #[error("cannot prepare {path} for the pod of {unit}: {source}", path = path.display())]

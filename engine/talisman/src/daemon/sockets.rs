@@ -39,11 +39,7 @@ pub(crate) async fn serve(engine: Arc<Engine>, unit: UnitName, listener: UnixLis
     }
 }
 
-async fn exchange(
-    engine: &Engine,
-    unit: &UnitName,
-    mut stream: UnixStream,
-) -> std::io::Result<()> {
+async fn exchange(engine: &Engine, unit: &UnitName, mut stream: UnixStream) -> std::io::Result<()> {
     let invalid = |error: hooktools::wire::WireError| {
         std::io::Error::new(std::io::ErrorKind::InvalidData, error)
     };

@@ -54,7 +54,8 @@ pub(crate) async fn serve_cluster(engine: &Arc<Engine>, port: u16) -> Result<()>
         .context("cannot serve the Kubernetes API inside the model's network")?;
     let authorize: Arc<dyn Authorize> = Arc::new(Tokens(engine.clone()));
     let api = engine.cluster.clone();
-    let tls = ServerTls::new(&certificate).context("cannot use the Kubernetes API's certificate")?;
+    let tls =
+        ServerTls::new(&certificate).context("cannot use the Kubernetes API's certificate")?;
     tokio::spawn(kube_api::serve(api, listener, tls, authorize));
     Ok(())
 }

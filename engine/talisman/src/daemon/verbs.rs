@@ -40,7 +40,9 @@ pub(crate) enum VerbError {
     #[error("cannot run the command on {0}: the unit went first")]
     ExecLost(names::UnitName),
     /// A resource of the charm has no image.
-    #[error("cannot deploy {app}: its container {container:?} needs the resource {resource:?}; add --resource {resource}=<image definition>")]
+    #[error(
+        "cannot deploy {app}: its container {container:?} needs the resource {resource:?}; add --resource {resource}=<image definition>"
+    )]
     NoImage { app: AppName, container: String, resource: String },
     /// A resource that the charm does not have.
     #[error("cannot deploy {app}: the charm has no resource {resource:?}; it has {known}")]
@@ -76,7 +78,9 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
                 known: "others".to_owned(),
             })
         }),
-        Request::Log { after, limit } => Ok(engine.look(|inner| json!(inner.log.after(after, limit)))),
+        Request::Log { after, limit } => {
+            Ok(engine.look(|inner| json!(inner.log.after(after, limit))))
+        }
         Request::Measurements => Ok(engine.look(|inner| inner.measurements.table())),
         Request::Forward { port, service, target } => {
             super::forwards::add(engine, port, &service, target).await
@@ -124,7 +128,9 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
             return Ok(json!(model.enqueue_action(now, &unit, &action, params)?));
         }
         Request::Resolve { unit, retry } => model.resolve(&unit, retry)?,
-        Request::UpdateStatusInterval { seconds } => model.set_model_config(now, interval(seconds))?,
+        Request::UpdateStatusInterval { seconds } => {
+            model.set_model_config(now, interval(seconds))?
+        }
         Request::Deploy(_)
         | Request::Status
         | Request::ShowUnit { .. }

@@ -120,10 +120,8 @@ fn relations(model: &Model) -> Vec<Value> {
 /// The shape of `juju show-unit --format json`.
 pub(crate) fn show_unit(model: &Model, name: &UnitName) -> Option<Value> {
     let unit = model.unit(name)?;
-    let related: Vec<Value> = model
-        .relations()
-        .filter_map(|relation| unit_relation(relation, name))
-        .collect();
+    let related: Vec<Value> =
+        model.relations().filter_map(|relation| unit_relation(relation, name)).collect();
     let mut shown = Map::new();
     shown.insert(
         name.to_string(),
