@@ -34,7 +34,8 @@ impl Talisman {
 
     /// Runs one command line.
     pub fn output(&self, args: &[&str]) -> Result<Output> {
-        Command::new(root().join("talisman"))
+        let program = std::env::var_os("TALISMAN_PROGRAM").map(PathBuf::from);
+        Command::new(program.unwrap_or_else(|| root().join("talisman")))
             .arg("--instance")
             .arg(&self.instance)
             .args(args)

@@ -15,6 +15,9 @@ use crate::{
 /// Tells the time of creation of objects.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
+/// Puts a snapshot where a crash does not reach it, before the change is answered.
+pub type Keeper = Arc<dyn Fn(&Value) + Send + Sync>;
+
 /// What an [`Api`] needs to know at its birth.
 #[derive(Clone)]
 pub struct ApiOptions {
@@ -22,6 +25,8 @@ pub struct ApiOptions {
     pub store: StoreOptions,
     /// The clock.
     pub clock: Clock,
+    /// Who keeps each change; nobody in tests.
+    pub keeper: Option<Keeper>,
 }
 
 impl ApiOptions {
@@ -29,7 +34,7 @@ impl ApiOptions {
     pub fn new(cluster_ip_range: (Ipv4Addr, u32), seed: u64) -> ApiOptions {
         let store =
             StoreOptions { cluster_ip_range, node_ports: 30000..=32767, history_max: 2000, seed };
-        ApiOptions { store, clock: Arc::new(Timestamp::now) }
+        ApiOptions { store, clock: Arc::new(Timestamp::now), keeper: None }
     }
 }
 
@@ -38,13 +43,14 @@ impl ApiOptions {
 pub struct Api {
     store: Arc<Mutex<Store>>,
     clock: Clock,
+    keeper: Option<Keeper>,
     version: watch::Sender<u64>,
 }
 
 impl Api {
     /// An API without objects.
     pub fn new(options: ApiOptions) -> Api {
-        Api::over(Store::new(options.store), options.clock)
+        Api::over(Store::new(options.store), options.clock, options.keeper)
     }
 
     /// An API with the objects of a snapshot.
@@ -52,12 +58,13 @@ impl Api {
     /// # Errors
     /// [`SnapshotError`] when the value is not a snapshot.
     pub fn restore(options: ApiOptions, snapshot: Value) -> Result<Api, SnapshotError> {
-        Ok(Api::over(Store::restore(options.store, snapshot)?, options.clock))
+        let store = Store::restore(options.store, snapshot)?;
+        Ok(Api::over(store, options.clock, options.keeper))
     }
 
-    fn over(store: Store, clock: Clock) -> Api {
+    fn over(store: Store, clock: Clock, keeper: Option<Keeper>) -> Api {
         let (version, _) = watch::channel(store.version());
-        Api { store: Arc::new(Mutex::new(store)), clock, version }
+        Api { store: Arc::new(Mutex::new(store)), clock, keeper, version }
     }
 
     /// Everything but the history, for [`Api::restore`].
@@ -186,8 +193,12 @@ impl Api {
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Store, Timestamp) -> T) -> T {
         let now = (self.clock)();
         let mut store = self.lock();
+        let before = store.version();
         let answer = change(&mut store, now);
         let version = store.version();
+        if let Some(keep) = self.keeper.as_ref().filter(|_| version != before) {
+            keep(&store.snapshot());
+        }
         self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
         answer
     }

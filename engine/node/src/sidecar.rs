@@ -26,8 +26,8 @@ const TOOL: &str = "/usr/bin/juju-exec";
 pub struct Storage {
     /// Name in the charm's metadata.
     pub name: String,
-    /// Number of the instance, the `0` of `data/0`.
-    pub number: u32,
+    /// Full path where the charm sees it.
+    pub location: PathBuf,
     /// Folder of this machine with the data.
     pub source: PathBuf,
 }
@@ -112,10 +112,8 @@ impl UnitPod {
         mounts.extend(self.workloads.iter().map(|workload| {
             Mount::shared(&workload.name, Path::new("/charm/containers").join(&workload.name))
         }));
-        mounts.extend(self.storage.iter().map(|storage| {
-            let seen = Path::new("/var/lib/juju/storage").join(&storage.name);
-            Mount::writable(&storage.source, seen.join(storage.number.to_string()))
-        }));
+        let storage = self.storage.iter();
+        mounts.extend(storage.map(|one| Mount::writable(&one.source, &one.location)));
         let container = ContainerSpec {
             name: CHARM.to_owned(),
             image: self.charm_image.clone(),
@@ -214,7 +212,7 @@ mod tests {
             kubernetes: Some("10.1.255.1:6443".parse().unwrap()),
             storage: vec![Storage {
                 name: "data".to_owned(),
-                number: 3,
+                location: "/var/lib/juju/storage/data/3".into(),
                 source: "/vol/data".into(),
             }],
             workloads: vec![Workload {

@@ -13,6 +13,8 @@ use serde_json::Value;
 pub(crate) enum Request {
     /// Deploys a charm.
     Deploy(Deploy),
+    /// Gives an application another charm.
+    Refresh(Refresh),
     /// Relates two applications, `app[:endpoint]` each.
     Integrate { a: String, b: String },
     /// Ends a relation.
@@ -68,6 +70,17 @@ pub(crate) struct Deploy {
     pub(crate) resources: BTreeMap<String, PathBuf>,
     /// Access to the Kubernetes API.
     pub(crate) trust: bool,
+}
+
+/// What `refresh` says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Refresh {
+    /// The application.
+    pub(crate) app: AppName,
+    /// The charm folder or archive, absolute.
+    pub(crate) charm: PathBuf,
+    /// Files by resource, absolute; others stay.
+    pub(crate) resources: BTreeMap<String, PathBuf>,
 }
 
 /// An answer.

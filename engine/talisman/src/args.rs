@@ -45,6 +45,18 @@ pub(crate) enum Command {
     Down(Down),
     /// Deploys a charm folder, a .charm file or a bundle.
     Deploy(Deploy),
+    /// Gives an application another revision of its charm.
+    #[command(after_help = "Example:
+  talisman refresh my-charm --path ./my-charm.charm")]
+    Refresh {
+        app: AppName,
+        /// The charm folder or .charm file.
+        #[arg(long)]
+        path: PathBuf,
+        /// `<resource>=<file>`; resources that are not named stay as they are.
+        #[arg(long, value_parser = key_value)]
+        resource: Vec<(String, String)>,
+    },
     /// Relates two applications.
     #[command(
         alias = "relate",

@@ -82,6 +82,12 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The image definitions that its applications need.
+    pub(crate) fn resource_files(&self) -> Vec<PathBuf> {
+        let files = self.applications.values().flat_map(|app| app.resources.values());
+        files.map(PathBuf::from).collect()
+    }
+
     fn check_relations(&self, path: &Path) -> Result<(), BundleError> {
         for (left, right) in &self.relations {
             for side in [left, right] {

@@ -27,6 +27,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
         Command::Down(args) => down::down(&paths, &client, args).await,
         Command::Daemon => crate::daemon::run(paths).await,
         Command::Deploy(args) => deploy(&paths, &client, args).await,
+        Command::Refresh { app, path, resource } => refresh(&paths, &client, app, &path, resource).await,
         Command::Images { definitions } => up::images(&paths, &definitions).await,
         Command::Pack { folder, dispatch, out } => {
             let packed = match dispatch {
@@ -97,11 +98,7 @@ async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
     if is_bundle {
         return deploy_bundle(paths, client, &Bundle::read(&args.charm)?).await;
     }
-    let mut resources = BTreeMap::new();
-    for (name, file) in args.resource {
-        resources.insert(name, std::path::absolute(&file)?);
-    }
-    up::ensure_images(paths, resources.values()).await?;
+    let resources = resources(paths, &args.charm, args.resource).await?;
     let charm = std::path::absolute(&args.charm)?;
     let request = api::Deploy {
         charm,
@@ -114,14 +111,40 @@ async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
     client.ask(&Request::Deploy(request)).await.map(drop)
 }
 
+/// The files of resources; images among them are built now.
+async fn resources(
+    paths: &Paths,
+    charm: &Path,
+    typed: Vec<(String, String)>,
+) -> Result<BTreeMap<String, std::path::PathBuf>> {
+    let meta = crate::charm_file::read(charm)?;
+    let mut files = BTreeMap::new();
+    for (name, file) in typed {
+        files.insert(name, std::path::absolute(&file)?);
+    }
+    let is_image = |name: &String| {
+        meta.resources.get(name).is_some_and(|resource| resource.kind == "oci-image")
+    };
+    let images = files.iter().filter(|(name, _)| is_image(name)).map(|(_, file)| file);
+    up::ensure_images(paths, images).await?;
+    Ok(files)
+}
+
+async fn refresh(
+    paths: &Paths,
+    client: &Client,
+    app: names::AppName,
+    path: &Path,
+    typed: Vec<(String, String)>,
+) -> Result<()> {
+    let resources = resources(paths, path, typed).await?;
+    let charm = std::path::absolute(path)?;
+    client.ask(&Request::Refresh(api::Refresh { app, charm, resources })).await.map(drop)
+}
+
 /// Deploys what a bundle names and the model lacks.
 async fn deploy_bundle(paths: &Paths, client: &Client, bundle: &Bundle) -> Result<()> {
-    let files: Vec<_> = bundle
-        .applications
-        .values()
-        .flat_map(|app| app.resources.values().map(Into::into))
-        .collect();
-    up::ensure_images(paths, files.iter()).await?;
+    up::ensure_images(paths, bundle.resource_files().iter()).await?;
     let status = client.ask(&Request::Status).await?;
     for (name, application) in &bundle.applications {
         if status["applications"].get(name.as_str()).is_none() {

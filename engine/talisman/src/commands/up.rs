@@ -22,7 +22,14 @@ pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
             must_exist(Path::new(&application.charm), "charm")?;
         }
     }
-    start(paths, client).await?;
+    if !client.is_running().await {
+        // Everything that can be refused is refused before anything is started.
+        preflight(paths)?;
+        args.forward.iter().try_for_each(|(port, _)| free(*port))?;
+        let resources = bundle.iter().flat_map(Bundle::resource_files).collect::<Vec<_>>();
+        ensure_images(paths, resources.iter()).await?;
+        start(paths, client).await?;
+    }
     if let Some(bundle) = &bundle {
         deploy_bundle(paths, client, bundle).await?;
     }
@@ -41,12 +48,18 @@ fn preflight(paths: &Paths) -> Result<()> {
     if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\n")) }
 }
 
-/// Starts the daemon unless it runs.
-async fn start(paths: &Paths, client: &Client) -> Result<()> {
-    if client.is_running().await {
-        return Ok(());
+/// Refuses a loopback port that another program has.
+fn free(port: u16) -> Result<()> {
+    match std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!(
+            "cannot use port {port} of this machine ({error}); choose another one with --forward <port>:<service>:<port>"
+        ),
     }
-    preflight(paths)?;
+}
+
+/// Starts the daemon.
+async fn start(paths: &Paths, client: &Client) -> Result<()> {
     for program in ["pebble", "hooktool"] {
         must_exist(&paths.lib.join(program), "program")
             .context("cannot start the engine: it is not built; run `make build`")?;

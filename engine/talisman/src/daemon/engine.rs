@@ -1,7 +1,7 @@
 //! What the parts of the daemon share: the model, the store, the node, the Kubernetes API.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use model::{Model, Session};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::execs::Waiting;
 use super::log::Log;
 use super::measure::Measurements;
-use super::store::{Store, StoreError};
+use super::store::{Part, Store, StoreError};
 use crate::paths::Paths;
 
 /// What the store keeps: the model, and what the engine itself must remember about it.
@@ -26,8 +26,6 @@ pub(crate) struct Snapshot {
     pub(crate) forwards: BTreeMap<u16, (String, u16)>,
     /// The token with which each application's pods speak to the Kubernetes API.
     pub(crate) tokens: BTreeMap<AppName, String>,
-    /// The Kubernetes objects.
-    pub(crate) cluster: serde_json::Value,
     /// Certificate and key, in PEM, of the authority that pods trust.
     pub(crate) authority: Option<(String, String)>,
 }
@@ -61,7 +59,7 @@ pub(crate) struct Engine {
     pub(crate) paths: Paths,
     pub(crate) node: Node,
     pub(crate) cluster: kube_api::Api,
-    store: Store,
+    store: Arc<Store>,
     inner: Mutex<Inner>,
     changed: watch::Sender<u64>,
     stopping: watch::Sender<bool>,
@@ -72,7 +70,7 @@ impl Engine {
         paths: Paths,
         node: Node,
         cluster: kube_api::Api,
-        store: Store,
+        store: Arc<Store>,
         kept: Snapshot,
     ) -> Self {
         let inner = Inner {
@@ -116,19 +114,11 @@ impl Engine {
             let mut inner = self.lock();
             let value = write(&mut inner);
             inner.collect_log();
-            inner.kept.cluster = self.cluster.snapshot();
-            self.store.save(&inner.kept)?;
+            self.store.save(Part::Engine, &inner.kept)?;
             value
         };
         self.wake();
         Ok(value)
-    }
-
-    /// Puts the Kubernetes objects on disk, after a change that others made.
-    pub(crate) fn keep_cluster(&self) -> Result<(), StoreError> {
-        let mut inner = self.lock();
-        inner.kept.cluster = self.cluster.snapshot();
-        self.store.save(&inner.kept)
     }
 
     /// Adds a line of the engine's own to the log.

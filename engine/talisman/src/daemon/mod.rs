@@ -1,6 +1,7 @@
 //! The daemon: the only place that wires model, hook tools, Kubernetes and node together.
 
 mod agent;
+mod charms;
 mod cluster;
 mod engine;
 mod execs;
@@ -29,7 +30,7 @@ use node::Node;
 
 use crate::paths::Paths;
 use engine::{Engine, Snapshot};
-use store::Store;
+use store::{Part, Store};
 
 /// The model's name, which is also the namespace.
 const MODEL: &str = "talisman";
@@ -51,17 +52,12 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     for folder in [&paths.state, &paths.run] {
         private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let store = Store::open(&paths.store())?;
-    let kept = match store.load::<Snapshot>()? {
+    let store = Arc::new(Store::open(&paths.store())?);
+    let kept = match store.load::<Snapshot>(Part::Engine)? {
         Some(kept) => kept,
         None => empty()?,
     };
-    let options = kube_api::ApiOptions::new(SERVICES, rand::random());
-    let cluster = if kept.cluster.is_null() {
-        kube_api::Api::new(options)
-    } else {
-        kube_api::Api::restore(options, kept.cluster.clone())?
-    };
+    let cluster = cluster(&store)?;
     let node = Node::open(paths.node()).await?;
     let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
     forget_agents(&engine)?;
@@ -70,6 +66,21 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     engine.node.teardown().await?;
     std::fs::remove_dir_all(&engine.paths.run).ok();
     result
+}
+
+/// The Kubernetes objects as they were, each change on disk before it is answered.
+fn cluster(store: &Arc<Store>) -> Result<kube_api::Api> {
+    let mut options = kube_api::ApiOptions::new(SERVICES, rand::random());
+    let keeping = store.clone();
+    options.keeper = Some(Arc::new(move |snapshot: &serde_json::Value| {
+        if let Err(error) = keeping.save(Part::Cluster, snapshot) {
+            tracing::error!("{error}");
+        }
+    }));
+    Ok(match store.load(Part::Cluster)? {
+        Some(snapshot) => kube_api::Api::restore(options, snapshot)?,
+        None => kube_api::Api::new(options),
+    })
 }
 
 async fn serve(engine: &Arc<Engine>) -> Result<()> {
@@ -110,7 +121,6 @@ fn empty() -> Result<Snapshot> {
         images: BTreeMap::new(),
         forwards: BTreeMap::new(),
         tokens: BTreeMap::new(),
-        cluster: serde_json::Value::Null,
         authority: None,
     })
 }

@@ -8,7 +8,7 @@ use names::{ContainerName, ModelName, UnitName};
 use node::{ImageDefinition, NodeError, Storage, UnitPod, Workload};
 
 use super::engine::Engine;
-use super::verbs::charm_folder;
+use super::charms::CharmFolders;
 use crate::paths::Paths;
 
 /// Why a pod does not run.
@@ -40,9 +40,10 @@ pub(crate) enum PodError {
 pub(crate) struct Plan {
     pub(crate) unit: UnitName,
     pub(crate) model: ModelName,
+    pub(crate) charm_revision: u32,
     pub(crate) workloads: Vec<PlannedWorkload>,
-    /// Storage instances: name and number.
-    pub(crate) storage: Vec<(String, u32)>,
+    /// Storage instances: name, number, and the path where the charm sees it.
+    pub(crate) storage: Vec<(String, u32, String)>,
     pub(crate) token: String,
     pub(crate) authority: String,
 }
@@ -111,15 +112,16 @@ pub(crate) fn plan(
         });
     }
     let owned = model.storage().filter(|storage| storage.owner.as_ref() == Some(&unit.name));
-    let parts = |id: &str| {
-        let (name, number) = id.split_once('/')?;
-        Some((name.to_owned(), number.parse().ok()?))
+    let parts = |storage: &model::StorageInstance| {
+        let (name, number) = storage.id.split_once('/')?;
+        Some((name.to_owned(), number.parse().ok()?, storage.location.clone()))
     };
     Ok(Plan {
         unit: unit.name.clone(),
         model: model.name().clone(),
+        charm_revision: app.charm_revision,
         workloads,
-        storage: owned.filter_map(|storage| parts(&storage.id)).collect(),
+        storage: owned.filter_map(parts).collect(),
         token: String::new(),
         authority: String::new(),
     })
@@ -134,8 +136,13 @@ pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
     };
     let charm = folders.agent().join("charm");
     std::fs::remove_dir_all(&charm).ok();
-    crate::charm_file::copy_tree(&charm_folder(&paths.state, plan.unit.app()), &charm)
-        .map_err(fail(&charm))?;
+    let kept = CharmFolders::new(&paths.state, plan.unit.app(), plan.charm_revision);
+    crate::charm_file::copy_tree(&kept.charm(), &charm).map_err(fail(&charm))?;
+    let resources = folders.agent().join("resources");
+    std::fs::remove_dir_all(&resources).ok();
+    if kept.resources().is_dir() {
+        crate::charm_file::copy_tree(&kept.resources(), &resources).map_err(fail(&resources))?;
+    }
     node::link_tools(&folders.tools(), hooktools::TOOLS).map_err(fail(&folders.tools()))?;
     let account = folders.account();
     std::fs::create_dir_all(&account).map_err(fail(&account))?;
@@ -168,8 +175,9 @@ pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<U
     let volume = |name: &str, number: u32| {
         engine.node.volume(&plan.unit.pod(), &format!("{name}-{number}")).map_err(start)
     };
-    let storage = plan.storage.iter().map(|(name, number)| {
-        Ok(Storage { name: name.clone(), number: *number, source: volume(name, *number)? })
+    let storage = plan.storage.iter().map(|(name, number, location)| {
+        let (source, location) = (volume(name, *number)?, location.into());
+        Ok(Storage { name: name.clone(), location, source })
     });
     Ok(UnitPod {
         unit: plan.unit.clone(),

@@ -23,7 +23,26 @@ pub(crate) enum StoreError {
     Write { path: PathBuf, reason: String },
 }
 
-/// The format of the snapshot; a store with a larger one is refused.
+/// What the store keeps apart from each other: the model changes with hooks, the Kubernetes
+/// objects with every heartbeat of who uses them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// The model, and what the engine remembers about it.
+    Engine,
+    /// The Kubernetes objects.
+    Cluster,
+}
+
+impl Part {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+/// The format of the snapshots; a store with a larger one is refused.
 const FORMAT: u64 = 1;
 const SNAPSHOTS: TableDefinition<&str, &[u8]> = TableDefinition::new("snapshots");
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
@@ -45,7 +64,7 @@ impl Store {
     }
 
     /// The snapshot, or `None` in an empty store.
-    pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Option<T>, StoreError> {
+    pub(crate) fn load<T: DeserializeOwned>(&self, part: Part) -> Result<Option<T>, StoreError> {
         let fail = |reason: String| StoreError::Read { path: self.path.clone(), reason };
         let read = self.database.begin_read().map_err(|error| fail(error.to_string()))?;
         let Ok(numbers) = read.open_table(NUMBERS) else { return Ok(None) };
@@ -55,7 +74,7 @@ impl Store {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: FORMAT });
         }
         let table = read.open_table(SNAPSHOTS).map_err(|error| fail(error.to_string()))?;
-        match table.get("engine").map_err(|error| fail(error.to_string()))? {
+        match table.get(part.key()).map_err(|error| fail(error.to_string()))? {
             Some(bytes) => serde_json::from_slice(bytes.value())
                 .map(Some)
                 .map_err(|error| fail(error.to_string())),
@@ -64,17 +83,17 @@ impl Store {
     }
 
     /// Replaces the snapshot; on return it is on disk.
-    pub(crate) fn save<T: Serialize>(&self, snapshot: &T) -> Result<(), StoreError> {
-        self.write(snapshot).map_err(|error| StoreError::Write {
+    pub(crate) fn save<T: Serialize>(&self, part: Part, snapshot: &T) -> Result<(), StoreError> {
+        self.write(part, snapshot).map_err(|error| StoreError::Write {
             path: self.path.clone(),
             reason: error.to_string(),
         })
     }
 
-    fn write<T: Serialize>(&self, snapshot: &T) -> anyhow::Result<()> {
+    fn write<T: Serialize>(&self, part: Part, snapshot: &T) -> anyhow::Result<()> {
         let bytes = serde_json::to_vec(snapshot)?;
         let write = self.database.begin_write()?;
-        write.open_table(SNAPSHOTS)?.insert("engine", bytes.as_slice())?;
+        write.open_table(SNAPSHOTS)?.insert(part.key(), bytes.as_slice())?;
         write.open_table(NUMBERS)?.insert("format", FORMAT)?;
         write.commit()?;
         Ok(())
@@ -90,10 +109,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.redb");
         let store = Store::open(&path).unwrap();
-        assert_eq!(store.load::<Vec<u8>>().unwrap(), None);
-        store.save(&vec![1u8, 2]).unwrap();
+        assert_eq!(store.load::<Vec<u8>>(Part::Engine).unwrap(), None);
+        store.save(Part::Engine, &vec![1u8, 2]).unwrap();
         drop(store);
-        assert_eq!(Store::open(&path).unwrap().load().unwrap(), Some(vec![1u8, 2]));
+        assert_eq!(Store::open(&path).unwrap().load(Part::Engine).unwrap(), Some(vec![1u8, 2]));
     }
 
     #[test]
@@ -103,7 +122,7 @@ mod tests {
         let write = store.database.begin_write().unwrap();
         write.open_table(NUMBERS).unwrap().insert("format", FORMAT + 1).unwrap();
         write.commit().unwrap();
-        let error = store.load::<Vec<u8>>().unwrap_err().to_string();
+        let error = store.load::<Vec<u8>>(Part::Engine).unwrap_err().to_string();
         assert!(error.contains("use the newer program"), "{error}");
     }
 

@@ -93,9 +93,6 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
         if let Err(error) = engine.node.sync_services(&cluster::routes(&engine.cluster)).await {
             engine.note("ERROR", &format!("cannot route the services: {error}"));
         }
-        if let Err(error) = engine.keep_cluster() {
-            engine.note("ERROR", &format!("cannot keep the Kubernetes objects: {error}"));
-        }
         if changes.changed().await.is_err() {
             return;
         }

@@ -1,19 +1,16 @@
 //! What the daemon does for each verb of the command line.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::CharmMeta;
 use names::AppName;
-use node::ImageDefinition;
 use serde_json::{Value, json};
 
 use super::engine::{Engine, Inner};
-use super::view;
-use crate::api::{Deploy, Request};
-use crate::charm_file::{self, CharmFileError};
-use crate::images::{self, ImagesError};
+use super::{charms, view};
+use crate::api::Request;
+use crate::charm_file::CharmFileError;
+use crate::images::ImagesError;
 
 /// Why a verb was refused. The text is meant for people.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +41,9 @@ pub(crate) enum VerbError {
         "cannot deploy {app}: its container {container:?} needs the resource {resource:?}; add --resource {resource}=<image definition>"
     )]
     NoImage { app: AppName, container: String, resource: String },
+    /// A resource's file cannot be taken.
+    #[error("cannot take the resource {file}: {source}", file = file.display())]
+    Resource { file: std::path::PathBuf, source: std::io::Error },
     /// A resource that the charm does not have.
     #[error("cannot deploy {app}: the charm has no resource {resource:?}; it has {known}")]
     NoResource { app: AppName, resource: String, known: String },
@@ -58,7 +58,8 @@ type Answer = Result<Value, VerbError>;
 pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
     let now = engine.now();
     match request {
-        Request::Deploy(deploy) => deploy_charm(engine, deploy),
+        Request::Deploy(deploy) => charms::deploy(engine, deploy),
+        Request::Refresh(refresh) => charms::refresh(engine, refresh),
         Request::Status => Ok(engine.look(|inner| view::status(&inner.kept.model, now))),
         Request::ShowUnit { unit } => engine.look(|inner| {
             view::show_unit(&inner.kept.model, &unit).ok_or_else(|| VerbError::Unknown {
@@ -132,6 +133,7 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
             model.set_model_config(now, interval(seconds))?
         }
         Request::Deploy(_)
+        | Request::Refresh(_)
         | Request::Status
         | Request::ShowUnit { .. }
         | Request::GetConfig { .. }
@@ -146,69 +148,6 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
     Ok(Value::Null)
 }
 
-fn deploy_charm(engine: &Arc<Engine>, deploy: Deploy) -> Answer {
-    let meta = charm_file::read(&deploy.charm)?;
-    let app = match deploy.app {
-        Some(app) => app,
-        None => meta.name.parse()?,
-    };
-    let images = resources(&app, &meta, &deploy.resources)?;
-    let unpacked = charm_folder(&engine.paths.state, &app);
-    let now = engine.now();
-    engine.change(|inner| {
-        inner.kept.model.deploy(
-            now,
-            model::Deploy {
-                app: app.clone(),
-                charm: meta,
-                charm_ref: format!("local:{}", deploy.charm.display()),
-                units: 0,
-                config: deploy.config,
-                trust: deploy.trust,
-            },
-        )?;
-        // The charm is on disk before any unit can want it.
-        std::fs::remove_dir_all(&unpacked).ok();
-        charm_file::unpack(&deploy.charm, &unpacked)?;
-        inner.kept.images.insert(app.clone(), images);
-        inner.kept.tokens.insert(app.clone(), token());
-        inner.kept.model.scale(now, &app, deploy.units)?;
-        Ok(Value::Null)
-    })?
-}
-
-/// Where an application's charm is unpacked; each pod gets a copy.
-pub(crate) fn charm_folder(state: &Path, app: &AppName) -> PathBuf {
-    state.join("charms").join(app.as_str())
-}
-
-/// The image of each resource that a container needs.
-fn resources(
-    app: &AppName,
-    meta: &CharmMeta,
-    files: &BTreeMap<String, PathBuf>,
-) -> Result<BTreeMap<String, ImageDefinition>, VerbError> {
-    if let Some(resource) = files.keys().find(|name| !meta.resources.contains_key(*name)) {
-        return Err(VerbError::NoResource {
-            app: app.clone(),
-            resource: resource.clone(),
-            known: list(meta.resources.keys()),
-        });
-    }
-    for (container, declared) in &meta.containers {
-        let Some(resource) = &declared.resource else { continue };
-        if !files.contains_key(resource) {
-            return Err(VerbError::NoImage {
-                app: app.clone(),
-                container: container.to_string(),
-                resource: resource.clone(),
-            });
-        }
-    }
-    let read = |(name, file): (&String, &PathBuf)| Ok((name.clone(), images::read(file)?));
-    files.iter().map(read).collect()
-}
-
 /// Every unit of the model.
 pub(crate) fn all_units(model: &model::Model) -> Vec<names::UnitName> {
     let units = model.applications().flat_map(|app| model.units(&app.name));
@@ -220,14 +159,6 @@ fn interval(seconds: u64) -> BTreeMap<String, String> {
     BTreeMap::from([("update-status-hook-interval".to_owned(), format!("{seconds}s"))])
 }
 
-/// A token that nobody can guess.
-fn token() -> String {
-    use rand::Rng;
-    let mut bytes = [0u8; 24];
-    rand::rng().fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn unknown_app(inner: &Inner, app: &AppName) -> VerbError {
     VerbError::Unknown {
         what: "application",
@@ -237,7 +168,7 @@ fn unknown_app(inner: &Inner, app: &AppName) -> VerbError {
 }
 
 /// Names for a message; `nothing` when there are none.
-fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn list<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
