@@ -61,7 +61,7 @@ fn saw(engine: &Talisman, unit: &str, event: &str) -> Result<Value> {
 fn deploy(engine: &Talisman, name: &str, units: &str) -> Result<()> {
     let charm = packed(engine)?.display().to_string();
     let image = root().join("images/charm-base.yaml").display().to_string();
-    let notes = root().join("LICENSE").display().to_string();
+    let notes = root().join("tests/charms/ops-probe/requirements.txt").display().to_string();
     engine.call(&[
         "deploy",
         &charm,
@@ -98,7 +98,7 @@ fn first_events(engine: &Talisman) -> Result<()> {
     assert_eq!(seen["service"], true);
     assert_eq!(seen["planned"], 2);
     assert_eq!(seen["yaml"], json!({"a": [1, 2]}));
-    assert!(seen["notes"].as_str().unwrap().contains("License"));
+    assert!(seen["notes"].as_str().unwrap().contains("PyYAML"));
     assert_eq!(seen["app"], json!({"loudness": "3"}));
     Ok(())
 }

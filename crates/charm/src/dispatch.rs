@@ -117,6 +117,7 @@ async fn handle_all<C: Charm>(
         }
         return Ok(report);
     }
+    hook.forget_doubtful(event)?;
     let mut deferrals = Deferrals::parse(&hook.state(DEFERRED_KEY)?.unwrap_or_default());
     let due: Vec<Deferred> = deferrals.iter().filter(|due| due.event != *event).cloned().collect();
     for Deferred { event, .. } in due {

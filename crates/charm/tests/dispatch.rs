@@ -316,3 +316,87 @@ fn an_idle_dispatch_calls_one_tool() -> Result<(), Impossible> {
     assert!(unit.is_ok());
     Ok(())
 }
+
+/// Reads one own bag of relation 1 the remembered way and wants `key` to be `value`.
+fn remembering(hook: &mut Hook) -> Result<Applied, HookError> {
+    hook.remembered_bag(RELATION, Own::Unit)?;
+    hook.set_bag(RELATION, Own::Unit, [("key", "value")])?;
+    Ok(Applied::Done)
+}
+
+const RELATION: charm::RelationId = charm::RelationId(1);
+
+#[track_caller]
+fn remember(world: World, event: &Event) -> Ran {
+    let scripted = Scripted { decide: |_| Decision::new().effect(()), apply: remembering };
+    world.run(scripted, event).unwrap()
+}
+
+#[test]
+fn a_remembered_bag_is_read_once() -> Result<(), Impossible> {
+    let world = world()?.relation(Relation::new(1, "friends", "app"));
+    let ran = remember(world, &Event::UpdateStatus);
+    assert_eq!((ran.calls("relation-get"), ran.calls("relation-set")), (1, 1));
+    let ran = remember(ran.world, &Event::UpdateStatus);
+    assert_eq!(ran.world.unit_bag(1)["key"], "value");
+    assert_eq!(ran.tools, ["state-get", "juju-log"]);
+    Ok(())
+}
+
+#[test]
+fn doubtful_events_read_the_bag_again() -> Result<(), Box<dyn std::error::Error>> {
+    let relation = Relation::new(1, "friends", "app");
+    let first = remember(world()?.relation(relation.clone()), &Event::UpdateStatus);
+    // The event runs over a bag that somebody else changed, which is found and mended.
+    for event in [Event::ConfigChanged, Event::UpgradeCharm, relation.created()?] {
+        let world = first.world.clone().without_relation(1).relation(relation.clone());
+        let ran = remember(world, &event);
+        assert_eq!((ran.calls("relation-get"), ran.calls("relation-set")), (1, 1), "{event:?}");
+        let again = remember(ran.world, &Event::UpdateStatus);
+        assert_eq!(again.calls("relation-get"), 0, "{event:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bag_that_nobody_read_on_a_doubtful_event_is_forgotten() -> Result<(), Impossible> {
+    let world = world()?.relation(Relation::new(1, "friends", "app"));
+    let ran = remember(world, &Event::UpdateStatus);
+    let ran = ran.world.run(deciding(|_| Decision::new()), &Event::UpgradeCharm)?;
+    assert_eq!(remember(ran.world, &Event::UpdateStatus).calls("relation-get"), 1);
+    Ok(())
+}
+
+#[test]
+fn bags_written_by_another_leader_are_read_again() -> Result<(), Impossible> {
+    let leads: Step = |hook| {
+        hook.remembered_bag(RELATION, Own::App)?;
+        Ok(Applied::Done)
+    };
+    let relation = Relation::new(1, "friends", "app");
+    let ran = apply(world()?.leader().relation(relation), leads);
+    let ran = apply(ran.world, leads);
+    assert_eq!(ran.calls("relation-get"), 0);
+    let ran = apply(ran.world, |hook| {
+        hook.forget_app_bags()?;
+        hook.remembered_bag(RELATION, Own::App)?;
+        Ok(Applied::Done)
+    });
+    assert_eq!((ran.calls("relation-get"), ran.calls("state-set")), (1, 0));
+    Ok(())
+}
+
+#[test]
+fn a_refused_flush_remembers_nothing() -> Result<(), Impossible> {
+    let relation = Relation::new(1, "database", "client");
+    // A follower may not write the application's bag: the whole hook is void.
+    let ran = apply(world()?.relation(relation), |hook| {
+        hook.remembered_bag(RELATION, Own::Unit)?;
+        hook.set_bag(RELATION, Own::Unit, [("key", "value")])?;
+        hook.set_bag(RELATION, Own::App, [("key", "value")])?;
+        Ok(Applied::Done)
+    });
+    assert!(ran.result.is_err());
+    assert_eq!(remember(ran.world, &Event::UpdateStatus).calls("relation-get"), 1);
+    Ok(())
+}

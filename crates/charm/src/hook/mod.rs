@@ -2,6 +2,7 @@
 
 mod action;
 mod log;
+mod mirror;
 mod relation;
 mod secret;
 mod state;
@@ -82,6 +83,8 @@ pub struct Hook {
     apps: BTreeMap<RelationId, AppName>,
     bags: BTreeMap<(RelationId, Party), Bag>,
     bag_changes: BTreeMap<(RelationId, Own), Changes>,
+    mirrored: BTreeSet<(RelationId, Own)>,
+    doubtful: BTreeSet<String>,
     contents: BTreeMap<String, (Revision, Option<SecretContent>)>,
     infos: BTreeMap<String, Option<SecretInfo>>,
     state: Option<Bag>,
@@ -107,6 +110,8 @@ impl Hook {
             apps: BTreeMap::new(),
             bags: BTreeMap::new(),
             bag_changes: BTreeMap::new(),
+            mirrored: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             contents: BTreeMap::new(),
             infos: BTreeMap::new(),
             state: None,
@@ -146,6 +151,7 @@ impl Hook {
     /// When Juju refuses a write.
     pub fn flush(&mut self) -> Result<(), HookError> {
         self.flush_bags()?;
+        self.mirror_bags()?;
         self.flush_state()?;
         self.flush_results()
     }

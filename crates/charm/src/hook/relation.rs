@@ -134,7 +134,7 @@ impl Hook {
         Ok(true)
     }
 
-    fn own(&self, own: Own) -> Party {
+    pub(super) fn own(&self, own: Own) -> Party {
         match own {
             Own::Unit => Party::Unit(self.unit().clone()),
             Own::App => Party::App(self.app().clone()),

@@ -57,10 +57,12 @@ impl Hook {
                 Ok(text) => Some(SecretContent::from_json(&text).map_err(|_| {
                     malformed(doing(), "secret-get", "it is no map of text to text")
                 })?),
-                Err(error) if error.is_not_found() || error.is_denied() => {
+                // That nobody wrote it yet is no news; that it may not be read is.
+                Err(error) if error.is_denied() => {
                     self.log(Level::Debug, error.to_string());
                     None
                 }
+                Err(error) if error.is_not_found() => None,
                 Err(error) => return Err(error),
             };
         for key in keys {

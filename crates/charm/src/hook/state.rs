@@ -31,6 +31,12 @@ impl Hook {
         Ok(true)
     }
 
+    /// The keys that begin with `prefix`.
+    pub(super) fn state_keys(&mut self, prefix: &str) -> Result<Vec<String>, HookError> {
+        let state = self.whole_state()?;
+        Ok(state.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+
     fn whole_state(&mut self) -> Result<&mut Bag, HookError> {
         if self.state.is_none() {
             let doing = || "read the controller state".to_owned();

@@ -159,6 +159,8 @@ async fn try_start(
     let noted = engine.change(|inner| {
         inner.kept.model.unit_address(unit, Some(pod.ip().to_string()));
         inner.kept.model.agent_started(unit, fresh);
+        // A new pod is what was wanted; one that was marked before a crash is marked again.
+        inner.replacing.remove(unit);
         inner.kept.model.lease_tick(now);
     });
     noted.map_err(|error| record(error.to_string()))?;

@@ -57,7 +57,9 @@ pub(crate) fn roll(engine: &Engine) {
             units.sort_by_key(|unit| std::cmp::Reverse(unit.number()));
             let outdated = units.iter().find(|unit| model.is_outdated(unit))?.clone();
             let newer = units.iter().filter(|unit| !model.is_outdated(unit));
-            let waits = newer.clone().any(|unit| !is_ready(engine, model, unit));
+            // A pod that is on its way already takes the newer charm.
+            let comes = model.unit(&outdated).is_none_or(|unit| unit.address.is_none());
+            let waits = comes || newer.clone().any(|unit| !is_ready(engine, model, unit));
             let partition = partition(engine, model.name().as_str(), app);
             let busy = units.iter().any(|unit| inner.replacing.contains(unit));
             (!waits && !busy && outdated.number() >= partition).then_some(outdated)
