@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet --locked --profile charm --target $(triple)
+static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile charm --target $(triple)
 artefacts := target/$(triple)/charm
 charms := pgbouncer-k8s postgresql-k8s data-integrator
 
@@ -20,8 +20,7 @@ setup:
 	@tools/setup run
 
 build: setup ## Build the program, the hook tools and the charms
-	@echo "building (the first time takes some minutes)" >&2
-	@cargo build --quiet --locked --release -p talisman
+	@cargo build --locked --release -p talisman
 	@ln -sfn target/release/talisman talisman
 	@$(static) -p hooktools --bin hooktool
 	@install -D -m 755 $(artefacts)/hooktool target/release/lib/hooktool

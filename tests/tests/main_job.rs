@@ -161,5 +161,8 @@ fn ending_the_relation_removes_the_user_and_keeps_the_data(world: &World) -> Res
     let again = url(&world.engine)?;
     ensure!(again != world.url, "a new relation has the old credentials");
     assert_eq!(query(&again, "SELECT n FROM kept")?, "42");
+    let user = world.url.split(['/', ':']).nth(3).context("no user in the URL")?;
+    let left = query(&again, &format!("SELECT count(*) FROM pg_roles WHERE rolname = '{user}'"))?;
+    assert_eq!(left, "0", "the user {user} is still in PostgreSQL");
     Ok(())
 }

@@ -2,11 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, bail};
 use end_to_end::{Talisman, root};
 use serde_json::{Value, json};
+
+const INSTANCE: &str = "e2epy";
 
 /// When the newest file below a folder was changed.
 fn newest(folder: &Path) -> SystemTime {
@@ -169,6 +172,58 @@ fn relations(engine: &Talisman) -> Result<()> {
     Ok(())
 }
 
+/// Ends the first process of a container, as a crash would.
+fn crash(container: &str) -> Result<()> {
+    let file = format!("/run/talisman/{INSTANCE}/pods/probe-0/{container}/pid");
+    let pid = std::fs::read_to_string(file)?;
+    Command::new("kill").args(["-9", pid.trim()]).status()?;
+    Ok(())
+}
+
+/// Waits until the unit has noted an event once more than before.
+fn saw_again(engine: &Talisman, event: &str, before: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let seen = report(engine, "probe/0").map(|report| events(&report)).unwrap_or_default();
+        if seen.iter().filter(|seen| *seen == event).count() > before {
+            return Ok(());
+        }
+        assert!(Instant::now() < deadline, "no other {event}: {seen:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn crashes(engine: &Talisman) -> Result<()> {
+    let address = |status: Value| status["applications"]["probe"]["units"]["probe/0"]["address"].clone();
+    let before = address(engine.status()?);
+    let seen = events(&report(engine, "probe/0")?);
+    let count = |event: &str| seen.iter().filter(|seen| *seen == event).count();
+    crash("workload")?;
+    saw_again(engine, "workload_pebble_ready", count("workload_pebble_ready"))?;
+    crash("charm")?;
+    saw_again(engine, "start", count("start"))?;
+    assert_eq!(address(engine.status()?), before, "the pod stayed");
+    engine.wait_active(30)?;
+    Ok(())
+}
+
+fn commands(engine: &Talisman) -> Result<()> {
+    let said = engine.call(&["exec", "--unit", "probe/0", "--", "is-leader", "--format", "json"])?;
+    assert!(["true", "false"].contains(&said.trim()), "{said}");
+    let failed = engine.output(&["exec", "--unit", "probe/0", "--", "echo out; exit 3"])?;
+    assert_eq!(failed.status.code(), Some(3));
+    assert_eq!(String::from_utf8(failed.stdout)?, "out\n");
+    let said = engine.call(&["ssh", "--container", "workload", "probe/0", "cat", "/etc/hostname"])?;
+    assert_eq!(said, "probe-0\n");
+    let here = root().join("target/charms/copied");
+    let path = here.display().to_string();
+    engine.call(&["scp", "--container", "workload", "probe/0:/etc/hostname", &path])?;
+    assert_eq!(std::fs::read_to_string(&here)?, "probe-0\n");
+    engine.call(&["scp", &path, "probe/0:/tmp/there"])?;
+    assert_eq!(engine.call(&["ssh", "probe/0", "cat", "/tmp/there"])?, "probe-0\n");
+    Ok(())
+}
+
 fn other_pods(engine: &Talisman) -> Result<()> {
     let address = |status: &Value| status["applications"]["probe"]["units"]["probe/1"]["address"].clone();
     let before = address(&engine.status()?);
@@ -193,7 +248,7 @@ fn other_pods(engine: &Talisman) -> Result<()> {
 
 #[test]
 fn a_python_charm_lives_from_install_to_remove() -> Result<()> {
-    let engine = Talisman::new("e2epy");
+    let engine = Talisman::new(INSTANCE);
     engine.call(&["up"])?;
     deploy(&engine, "probe", "2")?;
     engine.wait_active(90)?;
@@ -203,6 +258,8 @@ fn a_python_charm_lives_from_install_to_remove() -> Result<()> {
     notices_and_checks(&engine)?;
     from_outside(&engine)?;
     relations(&engine)?;
+    commands(&engine)?;
+    crashes(&engine)?;
     other_pods(&engine)?;
     engine.call(&["remove-application", "other"])?;
     engine.call(&["scale-application", "probe", "1"])?;

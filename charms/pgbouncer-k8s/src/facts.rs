@@ -47,6 +47,8 @@ pub(crate) struct FullFacts {
     pub(crate) common: Common,
     pub(crate) seed: Seed,
     pub(crate) peers: Option<Peers>,
+    /// The other units, by number.
+    pub(crate) others: BTreeSet<u32>,
     /// The application's secret; `None` where nobody wrote it yet.
     pub(crate) secret: Option<SecretContent>,
     pub(crate) backend: Option<Backend>,

@@ -76,6 +76,16 @@ pub(crate) fn service_name(app: &AppName) -> String {
     format!("{app}-service")
 }
 
+/// The most processes that a unit runs.
+pub(crate) const PROCESSES_MAX: u32 = 4;
+
+/// The number of a process among all processes of the application, by which cancel
+/// requests find it; `None` beyond what PgBouncer can number.
+pub(crate) fn peer_id(unit: u32, index: u32) -> Option<u16> {
+    let id = unit.checked_mul(PROCESSES_MAX)?.checked_add(index)?.checked_add(1)?;
+    u16::try_from(id).ok().filter(|id| *id <= 16_383)
+}
+
 /// Where clients in the cluster connect.
 pub(crate) fn cluster_endpoint(app: &AppName, model: &str, port: u16) -> Endpoint {
     Endpoint { host: format!("{}.{model}.svc.cluster.local", service_name(app)), port }

@@ -1,8 +1,9 @@
 //! The part of `pgbouncer.ini` that all units share, and what each process adds.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use charm::AppName;
+use charm::{AppName, UnitName};
 use interfaces::Endpoint;
 use interfaces::pgb_peers::DatabaseMap;
 use pgbouncer::{Database, DatabaseName, Entry, Ini, KeyError, Peer, Settings, Word, WordError};
@@ -118,12 +119,18 @@ pub(crate) struct Local<'a> {
     pub(crate) options: &'a Options,
     pub(crate) processes: NonZeroU32,
     pub(crate) auth_file: Option<&'a str>,
+    pub(crate) unit: &'a UnitName,
+    pub(crate) model: &'a str,
+    /// The other units, by number.
+    pub(crate) others: &'a BTreeSet<u32>,
 }
 
 /// The whole configuration of process `index`.
 pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, RenderError> {
     let mut settings = Settings::default();
-    settings.set("peer_id", index + 1)?;
+    if let Some(id) = place::peer_id(local.unit.number(), index) {
+        settings.set("peer_id", id)?;
+    }
     settings.set("logfile", format!("{}/pgbouncer.log", place::log_folder(index)))?;
     settings.set("pidfile", format!("{}/pgbouncer.pid", place::folder(index)))?;
     settings.set("unix_socket_dir", place::folder(index))?;
@@ -143,12 +150,31 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     if let Some(path) = local.auth_file {
         settings.set("auth_file", path)?;
     }
-    let mut peers = Vec::new();
-    for other in 0..local.processes.get() {
-        let id = u16::try_from(other + 1).unwrap_or(u16::MAX);
-        peers.push(Peer { id, host: place::folder(other).parse()?, port: options.listen_port });
+    Ok(Ini { databases: shared.databases.clone(), peers: peers(local)?, settings })
+}
+
+/// Whom a process hands the cancel requests of others: its siblings by socket, and the
+/// other units by name. There the request reaches any process, which hands it on.
+fn peers(local: &Local) -> Result<Vec<Peer>, RenderError> {
+    let (unit, port) = (local.unit, local.options.listen_port);
+    let mut found = Vec::new();
+    let mut add = |number: u32, index: u32, host: &str| {
+        if let Some(id) = place::peer_id(number, index) {
+            found.push(Peer { id, host: host.parse()?, port });
+        }
+        Ok::<_, RenderError>(())
+    };
+    for index in 0..local.processes.get() {
+        add(unit.number(), index, &place::folder(index))?;
     }
-    Ok(Ini { databases: shared.databases.clone(), peers, settings })
+    for number in local.others {
+        let other = UnitName::new(unit.app().clone(), *number);
+        for index in 0..place::PROCESSES_MAX {
+            add(*number, index, &place::hostname(&other, local.model))?;
+        }
+    }
+    found.sort_by_key(|peer| peer.id);
+    Ok(found)
 }
 
 /// A name in SQL, quoted unless it is a plain word.
@@ -211,7 +237,15 @@ mod tests {
         let shared = shared(&testing::app(), &options, Some(&testing::login()), &map).unwrap();
         let processes = NonZeroU32::new(2).unwrap();
         let auth_file = Some("/dev/shm/pgbouncer-k8s_nonce");
-        let local = Local { options: &options, processes, auth_file };
+        let (unit, others) = (testing::unit(0), BTreeSet::from([1]));
+        let local = Local {
+            options: &options,
+            processes,
+            auth_file,
+            unit: &unit,
+            model: "m",
+            others: &others,
+        };
         insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @r"
         [databases]
         waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
@@ -220,6 +254,10 @@ mod tests {
         [peers]
         1 = host=/var/lib/pgbouncer/instance_0 port=6432
         2 = host=/var/lib/pgbouncer/instance_1 port=6432
+        5 = host=pgbouncer-k8s-1.pgbouncer-k8s-endpoints.m.svc.cluster.local port=6432
+        6 = host=pgbouncer-k8s-1.pgbouncer-k8s-endpoints.m.svc.cluster.local port=6432
+        7 = host=pgbouncer-k8s-1.pgbouncer-k8s-endpoints.m.svc.cluster.local port=6432
+        8 = host=pgbouncer-k8s-1.pgbouncer-k8s-endpoints.m.svc.cluster.local port=6432
 
         [pgbouncer]
         peer_id = 2

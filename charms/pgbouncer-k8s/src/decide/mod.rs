@@ -86,6 +86,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     Decision::new()
         .effects(warning)
         .effects(status::warnings(facts))
+        .effects(peers::claim(facts))
         .effects(leaving::cleanup(event, facts))
         .effects(backend::effects(facts, &next))
         .effects(workload::effects(facts, &next))

@@ -19,6 +19,19 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     effects
 }
 
+/// Says who leads, before anything else is written: a unit that finds another's name
+/// reads the application's bags anew instead of trusting what it remembers of them.
+pub(crate) fn claim(facts: &FullFacts) -> Vec<Effect> {
+    match &facts.peers {
+        Some(peers) if facts.common.leader => {
+            let name = place::hostname(&facts.common.unit, &facts.common.model);
+            let wanted = Changes::new().set("leader_hostname", name);
+            differing(peers, Own::App, &peers.app_bag, wanted)
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn differing(peers: &Peers, own: Own, now: &Bag, wanted: Changes) -> Vec<Effect> {
     let changes = wanted.against(now);
     if changes.is_empty() { Vec::new() } else { vec![Effect::Bag(peers.id, own, changes)] }
@@ -46,10 +59,8 @@ fn unit(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
 
 fn app(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
     let common = &facts.common;
-    let mut changes = Changes::new()
-        .set("leader_hostname", place::hostname(&common.unit, &common.model))
-        // Older charms kept the user list and passwords here.
-        .remove("auth_file");
+    // Older charms kept the user list and passwords here.
+    let mut changes = Changes::new().remove("auth_file");
     if let Some(shared) = &next.shared {
         changes = changes.set("cfg_file", shared.to_string());
     }

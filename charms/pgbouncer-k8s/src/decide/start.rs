@@ -1,5 +1,6 @@
 //! The start hook: a first configuration, so that the container has one before it runs.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use charm::{Changes, Decision, Own, Status};
@@ -37,7 +38,14 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
         return decision;
     };
     for index in 0..common.processes.get() {
-        let local = Local { options, processes: common.processes, auth_file: None };
+        let local = Local {
+            options,
+            processes: common.processes,
+            auth_file: None,
+            unit: &common.unit,
+            model: &common.model,
+            others: &BTreeSet::new(),
+        };
         let Ok(file) = instance(&ini, &local, index) else { continue };
         decision = decision
             .effects(workload::folders(index))

@@ -116,6 +116,9 @@ impl Wanted {
             options,
             processes: facts.common.processes,
             auth_file: auth_file.as_ref().map(|(path, _)| path.as_str()),
+            unit: &facts.common.unit,
+            model: &facts.common.model,
+            others: &facts.others,
         };
         let inis = (0..facts.common.processes.get())
             .filter_map(|index| instance(shared, &local, index).ok())

@@ -6,8 +6,8 @@ pub(crate) mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use charm::{AppName, Event, Hook, HookError, Level, RelationId, RelationKind};
-use charm::{Revision, SecretContent};
+use charm::{AppName, Event, Hook, HookError, Level, Own, RelationId, RelationKind};
+use charm::{Revision, SecretContent, UnitName};
 use interfaces::pgb_peers;
 
 use crate::decide::{backend::initialised, start::processes};
@@ -22,6 +22,8 @@ pub(crate) const EFFECTIVE: &str = "effective";
 /// The controller-state key of the applications at the other ends: they never change,
 /// so asking once is enough.
 const APPS: &str = "apps";
+/// The controller-state key of the other units' numbers.
+const OTHERS: &str = "units";
 
 /// Reads what the event needs.
 pub(crate) async fn facts(
@@ -84,8 +86,14 @@ async fn full(
 ) -> Result<Facts, OperatorError> {
     let common = common(hook)?;
     let mut peers = peers(hook)?;
+    let leader = peers.as_ref().and_then(|peers| peers.app.leader_hostname.as_deref());
+    if leader != Some(&place::hostname(&common.unit, &common.model)) {
+        // Another unit led, and may have written what this one remembers.
+        hook.forget_app_bags()?;
+    }
     let mut backend = relations::backend(hook, event, common.leader)?;
-    let secret = secret(hook, backend.is_some(), peers.as_ref())?;
+    let offered = backend.as_ref().is_some_and(|backend| backend.offered);
+    let secret = secret(hook, offered, peers.as_ref())?;
     connect(charm, hook, backend.as_mut()).await;
     let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
     let clients = match common.leader {
@@ -94,7 +102,8 @@ async fn full(
     };
     let mut legacy = BTreeSet::new();
     if let (true, Some(peers)) = (common.leader, &mut peers) {
-        if clients.iter().any(|client| !client.granted()) {
+        let served = backend.as_ref().is_some_and(|backend| backend.server.is_some());
+        if served && clients.iter().any(|client| !client.granted()) {
             peers.digests = digests(hook, peers.id)?;
         }
         let known = |id: &RelationId| clients.iter().any(|client| client.id == *id);
@@ -104,6 +113,7 @@ async fn full(
             legacy.extend(hook.relations("db-admin")?);
         }
     }
+    let id = peers.as_ref().map(|peers| peers.id);
     let nonce = peers.as_ref().and_then(|peers| peers.own.userlist_nonce.clone());
     let workload = workload::workload(hook, common.processes, nonce.as_deref()).await?;
     let service = service::service(charm, hook, event, &common).await;
@@ -111,6 +121,7 @@ async fn full(
     Ok(Facts::Full(Box::new(FullFacts {
         common,
         seed: Seed::new(rand::random()),
+        others: others(hook, event, id)?,
         peers,
         secret,
         backend,
@@ -125,7 +136,7 @@ async fn full(
 fn peers(hook: &mut Hook) -> Result<Option<Peers>, HookError> {
     let Some(id) = hook.relations("pgb-peers")?.first().copied() else { return Ok(None) };
     let app_bag = hook.bag(id, &hook.app().clone().into())?;
-    let own_bag = hook.bag(id, &hook.unit().clone().into())?;
+    let own_bag = hook.remembered_bag(id, Own::Unit)?;
     Ok(Some(Peers {
         id,
         app: parse_app(hook, &app_bag),
@@ -134,6 +145,24 @@ fn peers(hook: &mut Hook) -> Result<Option<Peers>, HookError> {
         own_bag,
         digests: BTreeMap::new(),
     }))
+}
+
+/// The other units. They come and go by events of the peer relation, so between those the
+/// list that was read last still holds.
+fn others(
+    hook: &mut Hook,
+    event: &Event,
+    peers: Option<RelationId>,
+) -> Result<BTreeSet<u32>, HookError> {
+    let Some(id) = peers else { return Ok(BTreeSet::new()) };
+    let known = hook.state(OTHERS)?.and_then(|text| serde_json::from_str(&text).ok());
+    let moved = event.relation("pgb-peers").is_some() || *event == Event::UpgradeCharm;
+    if let (Some(known), false) = (known, moved) {
+        return Ok(known);
+    }
+    let others: BTreeSet<u32> = hook.remote_units(id)?.iter().map(UnitName::number).collect();
+    hook.set_state(OTHERS, Some(serde_json::json!(others).to_string()))?;
+    Ok(others)
 }
 
 fn digests(
@@ -151,12 +180,12 @@ fn digests(
 /// The application's secret, unless there is nothing it could be needed for.
 fn secret(
     hook: &mut Hook,
-    related: bool,
+    offered: bool,
     peers: Option<&Peers>,
 ) -> Result<Option<SecretContent>, HookError> {
     let published = peers.and_then(|peers| peers.app.cfg_file.as_ref());
     let in_use = published.is_some_and(|text| text.contains("auth_query"));
-    if !related && !in_use {
+    if !offered && !in_use {
         return Ok(None);
     }
     let label = pgb_peers::app_secret_label(hook.app());

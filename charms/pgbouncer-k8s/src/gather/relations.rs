@@ -29,7 +29,7 @@ pub(super) fn backend(
     }
     let mut backend = Backend {
         id,
-        requested: offered || !leader || hook.own_bag(id, Own::App)?.contains_key("database"),
+        requested: offered || !leader || hook.remembered_bag(id, Own::App)?.contains_key("database"),
         populated: true,
         problem,
         offered,
@@ -89,7 +89,7 @@ pub(super) fn clients(
     for id in live(hook, event, "database")? {
         let app = remote_app(hook, id)?;
         let bag: Bag = hook.bag(id, &app.clone().into())?;
-        let own = hook.own_bag(id, Own::App)?;
+        let own = hook.remembered_bag(id, Own::App)?;
         let mut client = Client {
             id,
             app,

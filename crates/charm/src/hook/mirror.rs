@@ -26,7 +26,8 @@ fn key(id: RelationId, own: Own) -> String {
 
 impl Hook {
     /// An own databag as [`Hook::own_bag`] gives it, but without a call once it is
-    /// remembered. For bags that hold no secret: the memory is text in the controller.
+    /// remembered. A bag with a password in it is never remembered: the memory is text in
+    /// the controller.
     ///
     /// The application's bag is remembered by whoever leads. A charm calls
     /// [`Hook::forget_app_bags`] when another unit may have led since.
@@ -83,9 +84,11 @@ impl Hook {
         for (id, own) in std::mem::take(&mut self.mirrored) {
             let Some(bag) = self.bags.get(&(id, self.own(own))) else { continue };
             let text = serde_json::json!(bag).to_string();
-            let small = text.len() <= BAG_BYTES_MAX;
+            // A bag from before there were secrets may hold a password.
+            let plain = bag.keys().any(|key| key.contains("password"));
+            let kept = text.len() <= BAG_BYTES_MAX && !plain;
             self.doubtful.remove(&key(id, own));
-            self.set_state(&key(id, own), small.then_some(text))?;
+            self.set_state(&key(id, own), kept.then_some(text))?;
         }
         for key in std::mem::take(&mut self.doubtful) {
             self.set_state(&key, None)?;

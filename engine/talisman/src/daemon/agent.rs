@@ -90,7 +90,7 @@ async fn serve(engine: &Arc<Engine>, agent: Agent) -> End {
 /// Starts the pod, again and again until it runs; `None` when the unit is gone.
 async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<Agent> {
     let mut told = String::new();
-    loop {
+    while !engine.is_stopping() {
         match try_start(engine, unit, api_port).await {
             Ok(agent) => return Some(agent),
             Err(PodError::Gone(_)) => return None,
@@ -107,6 +107,7 @@ async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<A
             () = engine.stopped() => return None,
         }
     }
+    None
 }
 
 async fn try_start(

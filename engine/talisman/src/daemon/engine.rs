@@ -142,6 +142,11 @@ impl Engine {
         self.stopping.send_replace(true);
     }
 
+    /// Whether the engine stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// Ends when the engine stops.
     pub(crate) async fn stopped(&self) {
         let mut stopping = self.stopping.subscribe();

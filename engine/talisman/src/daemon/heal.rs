@@ -30,8 +30,9 @@ pub(crate) async fn keep(
         let names: Vec<String> = pod.containers().map(str::to_owned).collect();
         let ends = names.iter().map(|name| Box::pin(pod.ended(name)));
         let index = tokio::select! {
-            (_, index, _) = futures_util::future::select_all(ends) => index,
+            biased;
             () = engine.stopped() => return,
+            (_, index, _) = futures_util::future::select_all(ends) => index,
         };
         let ended = names.get(index).map_or("", String::as_str);
         if ended == UnitPod::CHARM {

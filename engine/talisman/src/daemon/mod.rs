@@ -90,7 +90,7 @@ async fn serve(engine: &Arc<Engine>) -> Result<()> {
     let units = tokio::spawn(supervise::keep_units(engine.clone(), API_PORT));
     supervise::reopen_forwards(engine).await;
     server::serve(engine).await.context("cannot answer the command line")?;
-    units.abort();
+    units.await.ok();
     network.abort();
     Ok(())
 }

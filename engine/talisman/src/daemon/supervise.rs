@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use kube_api::{Authority, Authorize, Identity, ServerTls};
@@ -99,6 +100,9 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
     }
 }
 
+/// How long hooks that run when the engine stops may go on.
+const LAST_HOOKS_MAX: Duration = Duration::from_secs(10);
+
 /// Keeps one agent per unit, and the Kubernetes objects of each application.
 pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
     let mut changes = engine.changes();
@@ -122,8 +126,14 @@ pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             changed = objects.changed() => if changed.is_err() { return },
-            () = engine.stopped() => return,
+            () = engine.stopped() => break,
         }
+    }
+    // Whoever starts a pod or runs a hook now ends before the pods are removed.
+    let aborts: Vec<_> = agents.values().map(JoinHandle::abort_handle).collect();
+    let all = futures_util::future::join_all(agents.into_values());
+    if tokio::time::timeout(LAST_HOOKS_MAX, all).await.is_err() {
+        aborts.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }
 
