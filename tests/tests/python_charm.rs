@@ -194,7 +194,8 @@ fn saw_again(engine: &Talisman, event: &str, before: usize) -> Result<()> {
 }
 
 fn crashes(engine: &Talisman) -> Result<()> {
-    let address = |status: Value| status["applications"]["probe"]["units"]["probe/0"]["address"].clone();
+    let address =
+        |status: Value| status["applications"]["probe"]["units"]["probe/0"]["address"].clone();
     let before = address(engine.status()?);
     let seen = events(&report(engine, "probe/0")?);
     let count = |event: &str| seen.iter().filter(|seen| *seen == event).count();
@@ -208,12 +209,14 @@ fn crashes(engine: &Talisman) -> Result<()> {
 }
 
 fn commands(engine: &Talisman) -> Result<()> {
-    let said = engine.call(&["exec", "--unit", "probe/0", "--", "is-leader", "--format", "json"])?;
+    let said =
+        engine.call(&["exec", "--unit", "probe/0", "--", "is-leader", "--format", "json"])?;
     assert!(["true", "false"].contains(&said.trim()), "{said}");
     let failed = engine.output(&["exec", "--unit", "probe/0", "--", "echo out; exit 3"])?;
     assert_eq!(failed.status.code(), Some(3));
     assert_eq!(String::from_utf8(failed.stdout)?, "out\n");
-    let said = engine.call(&["ssh", "--container", "workload", "probe/0", "cat", "/etc/hostname"])?;
+    let said =
+        engine.call(&["ssh", "--container", "workload", "probe/0", "cat", "/etc/hostname"])?;
     assert_eq!(said, "probe-0\n");
     let here = root().join("target/charms/copied");
     let path = here.display().to_string();
@@ -225,7 +228,8 @@ fn commands(engine: &Talisman) -> Result<()> {
 }
 
 fn other_pods(engine: &Talisman) -> Result<()> {
-    let address = |status: &Value| status["applications"]["probe"]["units"]["probe/1"]["address"].clone();
+    let address =
+        |status: &Value| status["applications"]["probe"]["units"]["probe/1"]["address"].clone();
     let before = address(&engine.status()?);
     engine.call(&["delete-pod", "probe/1"])?;
     engine.wait("another pod", 30, |status| {

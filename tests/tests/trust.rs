@@ -16,7 +16,8 @@ fn an_untrusted_charm_is_blocked_until_it_is_trusted() -> Result<()> {
             == "Insufficient permissions, try: `juju trust postgresql-k8s --scope=cluster`"
     })?;
 
-    let said = engine.refusal(&["config", "postgresql-k8s", "experimental_max_connections=many"])?;
+    let said =
+        engine.refusal(&["config", "postgresql-k8s", "experimental_max_connections=many"])?;
     for word in ["experimental_max_connections", "int", "many"] {
         assert!(said.contains(word), "{said}");
     }

@@ -52,6 +52,8 @@ pub(crate) enum Effect {
     RemoveClient(RelationId, Option<(DatabaseName, RoleName)>),
     /// Removes a revision of an own secret.
     RemoveRevision(SecretId, u32),
+    /// Sets the running action's results.
+    Results(Vec<(&'static str, Password)>),
     /// Marks the running action failed.
     FailAction(String),
 }

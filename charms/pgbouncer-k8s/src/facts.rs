@@ -17,6 +17,8 @@ pub(crate) enum Facts {
     None,
     /// What the start hook needs.
     Start(Box<StartFacts>),
+    /// What the admin console's action needs.
+    Console(Box<ConsoleFacts>),
     /// Everything, for one reconciliation.
     Full(Box<FullFacts>),
 }
@@ -29,6 +31,13 @@ pub(crate) struct StartFacts {
     /// The container has a configuration.
     pub(crate) configured: bool,
     pub(crate) peers: Option<(RelationId, AppBag)>,
+}
+
+/// What the action that shows the admin console's credentials needs.
+pub(crate) struct ConsoleFacts {
+    pub(crate) common: Common,
+    /// The application's secret; `None` where nobody wrote it yet.
+    pub(crate) secret: Option<SecretContent>,
 }
 
 /// What every decision knows.

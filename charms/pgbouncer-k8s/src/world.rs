@@ -147,6 +147,28 @@ fn an_action_that_is_not_there_yet_fails_with_a_sentence() {
     assert!(ran.failure.unwrap().contains("resume-upgrade"));
 }
 
+fn console(world: World) -> Ran {
+    let event = Event::Action { name: "get-console-credentials".into(), id: "1".into() };
+    world.run(PgBouncer::default(), &event).unwrap()
+}
+
+#[test]
+fn the_console_action_shows_its_users() {
+    let content =
+        [(secret_keys::ADMIN_PASSWORD, "first"), (secret_keys::MONITORING_PASSWORD, "second")];
+    let label = "pgb-peers.pgbouncer-k8s.app";
+    let ran = console(world().own_secret(label, SecretOwner::App, &content));
+    assert_eq!(ran.results["admin.password"], "first");
+    assert_eq!(ran.results["statistics.password"], "second");
+    assert_eq!(ran.results["admin.username"], "pgbouncer_admin_pgbouncer_k8s");
+    assert!(!format!("{:?}", ran.logs).contains("first"));
+}
+
+#[test]
+fn the_console_action_without_a_backend_says_what_to_do() {
+    assert!(console(world()).failure.unwrap().contains("backend-database"));
+}
+
 #[test]
 fn an_unread_revision_of_an_own_secret_is_removed() {
     let label = "pgb-peers.pgbouncer-k8s.app";

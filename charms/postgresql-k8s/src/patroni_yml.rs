@@ -62,6 +62,8 @@ pub(crate) fn render(
             data_dir: PGDATA.to_owned(),
             bin_dir: BIN_DIR.to_owned(),
             pgpass: "/tmp/pgpass".to_owned(),
+            // A spread checkpoint would keep a new member waiting for minutes.
+            basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
             parameters: settings.parameters.clone(),
             authentication: Users {
                 superuser: login("operator", &passwords.operator),
@@ -198,6 +200,8 @@ mod tests {
           data_dir: /var/lib/postgresql/data/pgdata
           bin_dir: /usr/lib/postgresql/17/bin
           pgpass: /tmp/pgpass
+          basebackup:
+            checkpoint: fast
           parameters:
             archive_command: /bin/true
             archive_mode: "on"

@@ -108,6 +108,8 @@ pub struct Postgresql {
     pub bin_dir: String,
     /// Where Patroni keeps the replication password for libpq.
     pub pgpass: String,
+    /// Flags of `pg_basebackup`, with which a new member copies the leader.
+    pub basebackup: BTreeMap<String, String>,
     /// Parameters of this member.
     pub parameters: Parameters,
     /// The users that Patroni makes and uses.
@@ -284,6 +286,7 @@ mod tests {
                 data_dir: "/data".to_owned(),
                 bin_dir: "/bin".to_owned(),
                 pgpass: "/tmp/pgpass".to_owned(),
+                basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
                 parameters: Parameters::from([("log_checkpoints".to_owned(), "on".into())]),
                 authentication: Users {
                     superuser: login("operator"),
@@ -334,6 +337,8 @@ mod tests {
           data_dir: /data
           bin_dir: /bin
           pgpass: /tmp/pgpass
+          basebackup:
+            checkpoint: fast
           parameters:
             log_checkpoints: "on"
           authentication:

@@ -55,6 +55,22 @@ impl Model {
         Ok(())
     }
 
+    /// Describes a secret of the operator's, or leaves its description; gives its id.
+    ///
+    /// # Errors
+    /// [`ModelError::Secret`] when it is unknown.
+    pub fn describe_user_secret(
+        &mut self,
+        name: &str,
+        description: Option<&str>,
+    ) -> Result<SecretId, ModelError> {
+        let id = self.user_secret(name)?;
+        if let (Some(secret), Some(text)) = (self.secrets.get_mut(&id), description) {
+            text.clone_into(&mut secret.description);
+        }
+        Ok(id)
+    }
+
     /// Lets an application read a secret of the operator's, or no longer.
     ///
     /// # Errors

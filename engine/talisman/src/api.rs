@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// One request; the answer is a JSON value or a [`Refusal`].
-#[derive(Debug, Serialize, Deserialize)]
+// Without Debug: one of them carries a secret's content.
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub(crate) enum Request {
     /// Deploys a charm.
@@ -49,6 +50,27 @@ pub(crate) enum Request {
     Forward { port: u16, service: String, target: u16 },
     /// What the hooks have cost so far.
     Measurements,
+    /// Changes the number of units by this many.
+    ScaleBy { app: AppName, units: i64 },
+    /// The number of a container's first process on this machine.
+    ContainerProcess { unit: UnitName, container: String },
+    /// All secrets without their content, in the shape of `juju secrets --format json`.
+    Secrets,
+    /// One secret; with `reveal` the content of a revision, the latest where absent.
+    ShowSecret { secret: String, reveal: bool, revision: Option<u32> },
+    /// Adds or changes a secret of the operator's; the answer is its id.
+    PutSecret {
+        name: String,
+        values: BTreeMap<String, String>,
+        info: Option<String>,
+        update: bool,
+    },
+    /// Lets applications read a secret of the operator's, or no longer.
+    GrantSecret { secret: String, apps: Vec<AppName>, granted: bool },
+    /// Removes a secret of the operator's.
+    RemoveSecret { secret: String },
+    /// The model's options.
+    GetModelConfig,
     /// Replaces a unit's pod by a new one, as when Kubernetes moves it.
     DeletePod { unit: UnitName },
     /// Stops every pod and the daemon itself, after each unit's `stop` hook.

@@ -17,6 +17,9 @@ pub(crate) struct Cli {
     /// The engine to talk to; two instances share nothing but images.
     #[arg(long, global = true, env = "TALISMAN_INSTANCE", default_value = "default", value_parser = instance)]
     pub(crate) instance: String,
+    /// The model, the one in use where absent.
+    #[arg(short, long, global = true, env = "JUJU_MODEL", hide_env = true)]
+    pub(crate) model: Option<String>,
     /// Where image trees are kept.
     #[arg(long, global = true, env = "TALISMAN_CACHE", hide = true)]
     pub(crate) cache: Option<PathBuf>,
@@ -56,6 +59,8 @@ pub(crate) enum Command {
         /// `<resource>=<file>`; resources that are not named stay as they are.
         #[arg(long, value_parser = key_value)]
         resource: Vec<(String, String)>,
+        #[command(flatten)]
+        store: Store,
     },
     /// Relates two applications.
     #[command(
@@ -65,9 +70,19 @@ pub(crate) enum Command {
     )]
     Integrate { a: String, b: String },
     /// Ends a relation.
-    RemoveRelation { a: String, b: String },
+    RemoveRelation {
+        a: String,
+        b: String,
+        /// Accepted for Juju's sake.
+        #[arg(long)]
+        force: bool,
+    },
     /// Removes an application and its units; its volumes stay.
-    RemoveApplication { apps: Vec<AppName> },
+    RemoveApplication {
+        apps: Vec<AppName>,
+        #[command(flatten)]
+        removal: crate::args_juju::Removal,
+    },
     /// Sets the number of units.
     ScaleApplication { app: AppName, units: u32 },
     /// Shows or changes an application's options.
@@ -97,8 +112,16 @@ pub(crate) enum Command {
         #[arg(long)]
         no_retry: bool,
     },
-    /// Changes the model's options.
-    ModelConfig { setting: String },
+    /// Shows or changes the model's options.
+    ModelConfig {
+        /// `<option>` to read, `<option>=<value>` to change.
+        settings: Vec<String>,
+        /// Options to set back to their defaults.
+        #[arg(long, value_delimiter = ',')]
+        reset: Vec<String>,
+        #[arg(long, default_value = "yaml")]
+        format: Format,
+    },
     /// Makes a service reachable on a loopback port of this host.
     #[command(after_help = "Example:
   talisman forward 6432 pgbouncer-k8s-service:6432")]
@@ -128,6 +151,8 @@ beside it with `python3 -m pip`, for the Python of the charm container.")]
     Measurements,
     /// Prints a shell's completion script.
     Completion { shell: clap_complete::Shell },
+    #[command(flatten)]
+    Juju(crate::args_juju::Juju),
     /// Runs the engine in the foreground.
     #[command(hide = true)]
     Daemon,
@@ -172,6 +197,31 @@ pub(crate) struct Deploy {
     /// Give the charm access to the Kubernetes API.
     #[arg(long)]
     pub(crate) trust: bool,
+    #[command(flatten)]
+    pub(crate) store: Store,
+}
+
+/// Options of Juju that choose a charm in its store, or a place for it.
+#[derive(Debug, Args)]
+pub(crate) struct Store {
+    /// Accepted for Juju's sake: a local charm is in no channel.
+    #[arg(long)]
+    pub(crate) channel: Option<String>,
+    /// Accepted for Juju's sake: a charm's container has one base.
+    #[arg(long)]
+    pub(crate) base: Option<String>,
+    /// Accepted for Juju's sake: a local charm has no revisions.
+    #[arg(long)]
+    pub(crate) revision: Option<String>,
+    /// Accepted for Juju's sake: the engine does not place units.
+    #[arg(long)]
+    pub(crate) constraints: Vec<String>,
+    /// Accepted for Juju's sake: volumes are folders without a size.
+    #[arg(long)]
+    pub(crate) storage: Vec<String>,
+    /// Accepted for Juju's sake.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +232,9 @@ pub(crate) struct Config {
     /// Options to set back to their defaults.
     #[arg(long, value_delimiter = ',')]
     pub(crate) reset: Vec<String>,
+    /// A YAML file of options and values, or of such under the application's name.
+    #[arg(long)]
+    pub(crate) file: Option<PathBuf>,
     #[arg(long, default_value = "yaml")]
     pub(crate) format: Format,
 }
@@ -215,16 +268,20 @@ pub(crate) struct ShowUnit {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    pub(crate) unit: UnitName,
+    /// `<application>/<number>` or `<application>/leader`
+    pub(crate) unit: String,
     pub(crate) action: String,
+    /// A YAML file of parameters; those that are typed come on top.
+    #[arg(long = "params")]
+    pub(crate) params_file: Option<PathBuf>,
     /// `<parameter>=<value>`
     #[arg(value_parser = key_value)]
     pub(crate) params: Vec<(String, String)>,
     #[arg(long, default_value = "plain")]
     pub(crate) format: Format,
-    /// How long to wait for the result, in seconds.
-    #[arg(long, default_value_t = 60)]
-    pub(crate) wait: u64,
+    /// How long to wait for the result.
+    #[arg(long, value_parser = crate::args_juju::duration, default_value = "60s")]
+    pub(crate) wait: std::time::Duration,
 }
 
 #[derive(Debug, Args)]
@@ -235,13 +292,28 @@ pub(crate) struct DebugLog {
     /// Only lines of these entities, such as `unit-pgbouncer-k8s-0`.
     #[arg(short = 'i', long)]
     pub(crate) include: Vec<String>,
-    /// Show at most this many lines.
-    #[arg(long, default_value_t = 1000)]
-    pub(crate) limit: usize,
-    /// Do not wait for more.
+    /// Not lines of these entities.
+    #[arg(short = 'x', long)]
+    pub(crate) exclude: Vec<String>,
+    /// Only lines of these modules, such as `unit` or `juju.worker`.
+    #[arg(long)]
+    pub(crate) include_module: Vec<String>,
+    /// Not lines of these modules.
+    #[arg(long)]
+    pub(crate) exclude_module: Vec<String>,
+    /// Show this many of the last lines, and end.
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+    /// How many of the last lines to begin with.
+    #[arg(short = 'n', long, default_value_t = 10)]
+    pub(crate) lines: usize,
+    /// Do not wait for more; the default where the output is no terminal.
     #[arg(long)]
     pub(crate) no_tail: bool,
-    /// Accepted for Juju's sake: all lines that are kept are shown.
+    /// Wait for more; the default on a terminal.
+    #[arg(long, conflicts_with = "no_tail")]
+    pub(crate) tail: bool,
+    /// Begin with the first line that is kept.
     #[arg(long)]
     pub(crate) replay: bool,
 }
@@ -263,6 +335,8 @@ pub(crate) enum Format {
     Plain,
     Json,
     Yaml,
+    #[value(aliases = ["oneline", "line"])]
+    Short,
 }
 
 /// `<service>:<port>`
@@ -287,7 +361,7 @@ fn forward(text: &str) -> Result<(u16, ForwardTarget), String> {
     Ok((port.parse().map_err(|_| wrong())?, target.parse().map_err(|_| wrong())?))
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("cannot read {text:?}: write <key>=<value>")),

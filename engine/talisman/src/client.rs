@@ -29,6 +29,12 @@ impl Client {
 
     /// Asks, and gives the answer or the daemon's refusal as an error.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Value> {
+        let bound = Duration::from_secs(ANSWER_SECONDS_MAX);
+        self.ask_within(request, bound).await
+    }
+
+    /// The same, with another bound on the time.
+    pub(crate) async fn ask_within(&self, request: &Request, bound: Duration) -> Result<Value> {
         let stream = tokio::net::UnixStream::connect(&self.socket)
             .await
             .context("cannot reach the engine: it is not running; start it with `talisman up`")?;
@@ -37,14 +43,9 @@ impl Client {
             .header(http1::header::HOST, "talisman")
             .header(http1::header::CONTENT_TYPE, "application/json")
             .body(http1::Body::from(body))?;
-        let answer = tokio::time::timeout(
-            Duration::from_secs(ANSWER_SECONDS_MAX),
-            http1::send(stream, http),
-        )
-        .await
-        .context(
-            "cannot go on: the engine did not answer in two minutes; see `talisman debug-log`",
-        )?
+        let answer = tokio::time::timeout(bound, http1::send(stream, http))
+            .await
+            .with_context(|| format!("timed out: the engine did not answer in {bound:?}; see `talisman debug-log`"))?
         .context("cannot go on: the engine went away while it answered")?;
         match serde_json::from_slice(&answer.body) {
             Ok(Answer::Done(value)) => Ok(value),

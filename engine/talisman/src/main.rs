@@ -2,12 +2,14 @@
 
 mod api;
 mod args;
+mod args_juju;
 mod bundle;
 mod charm_file;
 mod client;
 mod commands;
 mod daemon;
 mod images;
+mod models;
 mod pack;
 mod pack_python;
 mod paths;
@@ -30,6 +32,9 @@ fn main() -> std::process::ExitCode {
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) if error.is::<commands::Exit>() => {
+            error.downcast::<commands::Exit>().map_or(std::process::ExitCode::FAILURE, |exit| exit.0.into())
+        }
         Err(error) => {
             use std::io::Write;
             writeln!(std::io::stderr(), "ERROR {error:#}").ok();

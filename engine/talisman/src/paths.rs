@@ -31,6 +31,11 @@ impl Paths {
         }
     }
 
+    /// The folders of another instance that shares the cache and the programs.
+    pub(crate) fn other(&self, instance: &str) -> Self {
+        Self::new(instance, Some(self.cache.clone()), Some(self.lib.clone()))
+    }
+
     /// The socket on which the daemon answers the command line.
     pub(crate) fn socket(&self) -> PathBuf {
         self.run.join("api.sock")

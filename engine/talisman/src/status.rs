@@ -131,6 +131,23 @@ pub(crate) fn unsettled(status: &Value) -> Vec<String> {
     waiting
 }
 
+/// One line for each unit.
+pub(crate) fn short(status: &Value) -> String {
+    let mut lines = String::new();
+    for (_, app) in status["applications"].as_object().into_iter().flatten() {
+        for (name, unit) in app["units"].as_object().into_iter().flatten() {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            lines.push_str(&format!(
+                "- {name}: {} (agent:{}, workload:{})\n",
+                text(&unit["address"]),
+                text(&unit["juju-status"]["current"]),
+                text(&unit["workload-status"]["current"]),
+            ));
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -29,6 +29,11 @@ pub(crate) async fn effect(
             hook.set_state(EFFECTIVE, Some(effective.to_text()))?;
         }
         Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
+        Effect::Results(results) => {
+            for (key, value) in results {
+                hook.action_result(key, value.expose());
+            }
+        }
         Effect::FailAction(message) => hook.action_fail(&message)?,
         Effect::Initialise(init) => return Ok(database::initialise(charm, hook, &init).await),
         Effect::RemoveAuth(user, databases) => {

@@ -301,7 +301,7 @@ pub(super) fn follower() -> FullFacts {
     let backend = facts.backend.as_mut().unwrap();
     backend.login = None;
     backend.server = None;
-    facts
+    step(&Event::UpdateStatus, facts).0
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Pure decisions: facts in, effects and a status out. One file per concern.
 
+pub(crate) mod actions;
 pub(crate) mod backend;
 mod clients;
 mod leaving;
@@ -28,10 +29,8 @@ pub(crate) use backend::Step;
 /// What to do for an event.
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
     match (event, facts) {
-        (Event::Action { name, .. }, _) => {
-            let message = format!("The action {name} is not available in this version.");
-            Decision::new().effect(Effect::FailAction(message))
-        }
+        (_, Facts::Console(facts)) => actions::console(facts),
+        (Event::Action { name, .. }, _) => actions::unknown(name),
         (Event::SecretRemove { id, label: Some(_), revision }, Facts::None) => {
             Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
         }

@@ -10,8 +10,8 @@ use charm::{AppName, Event, Hook, HookError, Level, Own, RelationId, RelationKin
 use charm::{Revision, SecretContent, UnitName};
 use interfaces::pgb_peers;
 
-use crate::decide::{backend::initialised, start::processes};
-use crate::facts::{Backend, Common, Effective, Facts, FullFacts, Peers, StartFacts};
+use crate::decide::{actions::CONSOLE, backend::initialised, start::processes};
+use crate::facts::{Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Peers, StartFacts};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
 use crate::password::Seed;
@@ -33,6 +33,11 @@ pub(crate) async fn facts(
 ) -> Result<Facts, OperatorError> {
     match event {
         Event::Start => Ok(Facts::Start(Box::new(start(hook).await?))),
+        Event::Action { name, .. } if name == CONSOLE => {
+            let label = pgb_peers::app_secret_label(hook.app());
+            let secret = hook.secret(label.as_str(), Revision::Refresh)?;
+            Ok(Facts::Console(Box::new(ConsoleFacts { common: common(hook)?, secret })))
+        }
         Event::ConfigChanged
         | Event::UpdateStatus
         | Event::LeaderElected

@@ -29,7 +29,9 @@ pub(super) fn backend(
     }
     let mut backend = Backend {
         id,
-        requested: offered || !leader || hook.remembered_bag(id, Own::App)?.contains_key("database"),
+        requested: offered
+            || !leader
+            || hook.remembered_bag(id, Own::App)?.contains_key("database"),
         populated: true,
         problem,
         offered,

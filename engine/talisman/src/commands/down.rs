@@ -36,6 +36,16 @@ pub(super) async fn down(paths: &Paths, client: &Client, args: Down) -> Result<(
     ))
 }
 
+/// The same for an instance and for the models that were added to it.
+pub(super) async fn down_with_models(controller: &Paths, args: Down) -> Result<()> {
+    for model in crate::models::all(&controller.instance) {
+        let paths = controller.other(&model.instance);
+        let same = Down { destroy_storage: args.destroy_storage };
+        down(&paths, &Client::new(&paths.socket()), same).await?;
+    }
+    down(controller, &Client::new(&controller.socket()), args).await
+}
+
 /// Clears the instance as soon as its engine, if one is ending, has let go of it.
 async fn clear(paths: &Paths) -> Result<()> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(STOP_SECONDS_MAX);

@@ -1,5 +1,6 @@
 //! `debug-log`.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,23 +12,35 @@ use crate::client::Client;
 
 pub(super) async fn debug_log(client: &Client, args: DebugLog) -> Result<()> {
     let mut after = 0;
-    let mut shown = 0;
+    let mut first = true;
     loop {
-        let answer = client.ask(&Request::Log { after, limit: args.limit.max(1) }).await?;
+        let answer = client.ask(&Request::Log { after, limit: PIECE }).await?;
         let entries: Vec<LogEntry> = serde_json::from_value(answer)?;
-        for entry in &entries {
-            after = entry.position;
-            if wanted(&args, entry) && shown < args.limit {
-                shown += 1;
-                say(&line(entry))?;
-            }
-        }
-        if entries.is_empty() && (args.no_tail || shown >= args.limit) {
+        after = entries.last().map_or(after, |entry| entry.position);
+        let lines: Vec<String> =
+            entries.iter().filter(|entry| wanted(&args, entry)).map(line).collect();
+        // The first answer is all that there is yet.
+        let skip = if first { lines.len().saturating_sub(backlog(&args)) } else { 0 };
+        lines.iter().skip(skip).try_for_each(|line| say(line))?;
+        if args.no_tail || args.limit.is_some() {
             return Ok(());
         }
+        first = false;
         if entries.is_empty() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+}
+
+/// More than the engine keeps.
+const PIECE: usize = 1_000_000;
+
+/// How many of the lines that are there already to show.
+fn backlog(args: &DebugLog) -> usize {
+    match args.limit {
+        Some(limit) => limit,
+        None if args.replay || args.no_tail => usize::MAX,
+        None => args.lines,
     }
 }
 
@@ -37,11 +50,20 @@ fn line(entry: &LogEntry) -> String {
 }
 
 fn wanted(args: &DebugLog, entry: &LogEntry) -> bool {
+    let is_entity = |name: &String| {
+        let tag = format!("unit-{}", name.replace('/', "-"));
+        let starts = name.strip_suffix('*').is_some_and(|start| entry.entity.starts_with(start));
+        *name == entry.entity || tag == entry.entity || starts
+    };
+    let is_module = |name: &String| {
+        let rest = entry.module.strip_prefix(name.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
     level(&entry.level) >= args.level
-        && (args.include.is_empty()
-            || args.include.iter().any(|name| {
-                *name == entry.entity || format!("unit-{}", name.replace('/', "-")) == entry.entity
-            }))
+        && (args.include.is_empty() || args.include.iter().any(is_entity))
+        && !args.exclude.iter().any(is_entity)
+        && (args.include_module.is_empty() || args.include_module.iter().any(is_module))
+        && !args.exclude_module.iter().any(is_module)
 }
 
 fn level(text: &str) -> Level {

@@ -1,9 +1,14 @@
 //! What each verb of the command line does.
 
 mod down;
+mod enter;
+mod juju;
 mod log;
+mod models;
 mod run;
+mod secrets;
 mod up;
+mod wait_for;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,14 +25,28 @@ use crate::paths::Paths;
 
 /// Carries out one command line.
 pub(crate) async fn perform(cli: Cli) -> Result<()> {
-    let paths = Paths::new(&cli.instance, cli.cache, cli.lib);
+    let controller = Paths::new(&cli.instance, cli.cache, cli.lib);
+    if let Command::Juju(verb) = &cli.command
+        && verb.is_of_models()
+    {
+        let Command::Juju(verb) = cli.command else { return Ok(()) };
+        let client = Client::new(&controller.socket());
+        return juju::perform(&controller, &client, verb).await;
+    }
+    if let Command::Down(args) = cli.command {
+        return down::down_with_models(&controller, args).await;
+    }
+    let paths = match (&cli.command, &cli.model) {
+        (Command::Daemon, _) | (Command::Up(_), None) => controller.clone(),
+        _ => controller.other(&crate::models::instance(&cli.instance, cli.model.as_deref())?),
+    };
     let client = Client::new(&paths.socket());
     match cli.command {
         Command::Up(args) => up::up(&paths, &client, args).await,
-        Command::Down(args) => down::down(&paths, &client, args).await,
+        Command::Juju(verb) => juju::perform(&controller, &client, verb).await,
         Command::Daemon => crate::daemon::run(paths).await,
         Command::Deploy(args) => deploy(&paths, &client, args).await,
-        Command::Refresh { app, path, resource } => refresh(&paths, &client, app, &path, resource).await,
+        Command::Refresh { app, path, resource, .. } => refresh(&paths, &client, app, &path, resource).await,
         Command::Images { definitions } => up::images(&paths, &definitions).await,
         Command::Pack { folder, dispatch, out } => {
             let packed = match dispatch {
@@ -48,6 +67,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
                 Format::Tabular | Format::Plain => {
                     say(crate::status::table(&status, args.relations).trim_end())
                 }
+                Format::Short => say(crate::status::short(&status).trim_end()),
                 format => show(&status, format),
             }
         }
@@ -57,7 +77,10 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
         Command::Run(args) => run::run(&client, args).await,
         Command::DebugLog(args) => log::debug_log(&client, args).await,
         Command::Measurements => show(&client.ask(&Request::Measurements).await?, Format::Json),
-        Command::RemoveApplication { apps } => {
+        Command::ModelConfig { settings, reset, format } => {
+            model_config(&client, &settings, &reset, format).await
+        }
+        Command::RemoveApplication { apps, .. } => {
             for app in apps {
                 client.ask(&Request::RemoveApplication { app }).await?;
             }
@@ -71,7 +94,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
 fn simple(command: Command) -> Result<Request> {
     Ok(match command {
         Command::Integrate { a, b } => Request::Integrate { a, b },
-        Command::RemoveRelation { a, b } => Request::RemoveRelation { a, b },
+        Command::RemoveRelation { a, b, .. } => Request::RemoveRelation { a, b },
         Command::DeletePod { unit } => Request::DeletePod { unit },
         Command::ScaleApplication { app, units } => Request::Scale { app, units },
         Command::Trust(args) => Request::Trust { app: args.app, trusted: !args.remove },
@@ -79,19 +102,61 @@ fn simple(command: Command) -> Result<Request> {
         Command::Forward { port, target } => {
             Request::Forward { port, service: target.service, target: target.port }
         }
-        Command::ModelConfig { setting } => {
-            let value =
-                setting.strip_prefix("update-status-hook-interval=").with_context(|| {
-                    format!("cannot set {setting:?}: write update-status-hook-interval=<seconds>s")
-                })?;
-            let seconds = value.trim_end_matches('s').parse().with_context(|| {
-                format!("cannot read {value:?} as a number of seconds; write, for instance, 10s")
-            })?;
-            Request::UpdateStatusInterval { seconds }
-        }
         other => bail!("cannot do {other:?} here"),
     })
 }
+
+/// Shows or changes the model's options.
+async fn model_config(
+    client: &Client,
+    settings: &[String],
+    reset: &[String],
+    format: Format,
+) -> Result<()> {
+    let known = |key: &str| {
+        if key == models::INTERVAL {
+            return Ok(());
+        }
+        bail!("cannot find the model option {key:?}: the engine knows {} only", models::INTERVAL)
+    };
+    for key in reset {
+        known(key)?;
+        set_interval(client, &model::UPDATE_STATUS_INTERVAL.to_string()).await?;
+    }
+    for setting in settings {
+        let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+        known(key)?;
+        if setting.contains('=') {
+            set_interval(client, value).await?;
+            continue;
+        }
+        let options = client.ask(&Request::GetModelConfig).await?;
+        say(options[key]["Value"].as_str().unwrap_or_default())?;
+    }
+    if settings.is_empty() && reset.is_empty() {
+        show(&client.ask(&Request::GetModelConfig).await?, format)?;
+    }
+    Ok(())
+}
+
+/// Sets how often `update-status` runs.
+async fn set_interval(client: &Client, value: &str) -> Result<()> {
+    let time = crate::args_juju::duration(value).map_err(anyhow::Error::msg)?;
+    let request = Request::UpdateStatusInterval { seconds: time.as_secs() };
+    client.ask(&request).await.map(drop)
+}
+
+/// Ends the program with a code of its own, and without a word.
+#[derive(Debug)]
+pub(crate) struct Exit(pub(crate) u8);
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit code {}", self.0)
+    }
+}
+
+impl std::error::Error for Exit {}
 
 async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
     let is_bundle = args.charm.extension().is_some_and(|end| end == "yaml" || end == "yml");
@@ -163,22 +228,21 @@ async fn deploy_bundle(paths: &Paths, client: &Client, bundle: &Bundle) -> Resul
 }
 
 fn from_bundle(name: &names::AppName, application: &BundleApplication) -> api::Deploy {
-    let option = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
     api::Deploy {
         charm: application.charm.clone().into(),
         app: Some(name.clone()),
         units: application.scale.unwrap_or(1),
-        config: application.options.iter().map(|(k, v)| (k.clone(), option(v))).collect(),
+        config: application.options.iter().map(|(k, v)| (k.clone(), option_text(v))).collect(),
         resources: application.resources.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
         trust: application.trust,
     }
 }
 
 async fn config(client: &Client, args: Config) -> Result<()> {
-    let mut set = BTreeMap::new();
+    let mut set = match &args.file {
+        Some(file) => options_in(file, args.app.as_str())?,
+        None => BTreeMap::new(),
+    };
     let mut read = Vec::new();
     for setting in args.settings {
         match setting.split_once('=') {
@@ -205,6 +269,27 @@ async fn config(client: &Client, args: Config) -> Result<()> {
             None => bail!("cannot show {key}: {} has no such option", args.app),
         },
         _ => bail!("cannot show more than one option at a time; name one, or none for all"),
+    }
+}
+
+/// The options in a file, with or without the application's name above them.
+fn options_in(file: &Path, app: &str) -> Result<BTreeMap<String, String>> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let whole: serde_json::Map<String, Value> = serde_saphyr::from_str(&text)
+        .with_context(|| format!("cannot read {} as options and values", file.display()))?;
+    let options = match whole.get(app) {
+        Some(Value::Object(inner)) => inner.clone(),
+        _ => whole,
+    };
+    Ok(options.iter().map(|(key, value)| (key.clone(), option_text(value))).collect())
+}
+
+/// An option's value as it would be typed.
+fn option_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -11,16 +11,25 @@ use crate::args::{Format, Run};
 use crate::client::Client;
 
 pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
-    let params = args.params.into_iter().map(|(key, text)| (key, scalar(&text))).collect();
-    let request = Request::Run { unit: args.unit.clone(), action: args.action.clone(), params };
+    let status = client.ask(&Request::Status).await?;
+    let unit = super::enter::unit_of(&status, &args.unit)?;
+    let mut params: Map<String, Value> = match &args.params_file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            serde_saphyr::from_str(&text)
+                .with_context(|| format!("cannot read {} as parameters", file.display()))?
+        }
+        None => Map::new(),
+    };
+    params.extend(args.params.into_iter().map(|(key, text)| (key, scalar(&text))));
+    let request = Request::Run { unit: unit.clone(), action: args.action.clone(), params };
     let id = client.ask(&request).await?.as_u64().context("cannot read the action's id")?;
-    if args.format != Format::Json {
-        tell(&format!(
-            "Running operation {id} with 1 task\n  - task {id} on unit-{}",
-            args.unit.to_string().replace('/', "-")
-        ));
+    if !matches!(args.format, Format::Json | Format::Yaml) {
+        let tag = unit.to_string().replace('/', "-");
+        tell(&format!("Running operation {id} with 1 task\n  - task {id} on unit-{tag}"));
     }
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(args.wait);
+    let deadline = tokio::time::Instant::now() + args.wait;
     let action = loop {
         let action = client.ask(&Request::Action { id }).await?;
         if action["status"] == "completed" || action["status"] == "failed" {
@@ -28,19 +37,18 @@ pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
         }
         if tokio::time::Instant::now() > deadline {
             bail!(
-                "cannot wait longer for {} on {}: it is {} after {} s; see `talisman debug-log`",
+                "timed out: {} on {unit} is {} after {:?}; see `talisman debug-log`",
                 args.action,
-                args.unit,
                 action["status"],
                 args.wait
             );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    print(&args.unit.to_string(), &action, args.format)?;
+    print(&unit.to_string(), &action, args.format)?;
     if action["status"] == "failed" {
         bail!(
-            "the action {} failed: {}",
+            "the following task failed:\n - task {id}, the action {}: {}",
             args.action,
             action["message"].as_str().unwrap_or("no message")
         );
@@ -64,7 +72,7 @@ fn scalar(text: &str) -> Value {
 fn print(unit: &str, action: &Value, format: Format) -> Result<()> {
     match format {
         Format::Json | Format::Yaml => show(&json!({ unit: action }), format),
-        Format::Plain | Format::Tabular => {
+        Format::Plain | Format::Tabular | Format::Short => {
             for line in action["log"].as_array().into_iter().flatten() {
                 tell(line.as_str().unwrap_or_default());
             }

@@ -30,6 +30,10 @@ pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
         ensure_images(paths, resources.iter()).await?;
         start(paths, client).await?;
     }
+    for model in crate::models::all(&paths.instance) {
+        let paths = paths.other(&model.instance);
+        start_engine(&paths, &Client::new(&paths.socket())).await?;
+    }
     if let Some(bundle) = &bundle {
         deploy_bundle(paths, client, bundle).await?;
     }
@@ -40,6 +44,15 @@ pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
     }
     let status = client.ask(&Request::Status).await?;
     say(crate::status::table(&status, false).trim_end())
+}
+
+/// Starts the engine of an instance unless it runs, on a machine that can run pods.
+pub(super) async fn start_engine(paths: &Paths, client: &Client) -> Result<()> {
+    if client.is_running().await {
+        return Ok(());
+    }
+    preflight(paths)?;
+    start(paths, client).await
 }
 
 /// Refuses, all reasons at once, on a machine that cannot run pods.

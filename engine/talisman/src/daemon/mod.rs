@@ -15,6 +15,7 @@ mod notices;
 mod orphans;
 mod pods;
 mod replace;
+mod secrets;
 mod server;
 mod sockets;
 mod store;
@@ -32,8 +33,6 @@ use crate::paths::Paths;
 use engine::{Engine, Snapshot};
 use store::{Part, Store};
 
-/// The model's name, which is also the namespace.
-const MODEL: &str = "talisman";
 /// The range of service addresses: the first one and how many.
 const SERVICES: (std::net::Ipv4Addr, u32) = (std::net::Ipv4Addr::new(10, 152, 183, 2), 250);
 /// The port of the Kubernetes API at the engine's address.
@@ -55,7 +54,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     let store = Arc::new(Store::open(&paths.store())?);
     let kept = match store.load::<Snapshot>(Part::Engine)? {
         Some(kept) => kept,
-        None => empty()?,
+        None => empty(&paths.instance)?,
     };
     let cluster = cluster(&store)?;
     let node = Node::open(paths.node()).await?;
@@ -115,9 +114,9 @@ fn forget_agents(engine: &Engine) -> Result<()> {
 }
 
 /// A model that nobody has used yet.
-fn empty() -> Result<Snapshot> {
+fn empty(instance: &str) -> Result<Snapshot> {
     Ok(Snapshot {
-        model: model::Model::new(MODEL.parse()?, uuid(), rand::random()),
+        model: model::Model::new(crate::models::name_of(instance)?, uuid(), rand::random()),
         images: BTreeMap::new(),
         forwards: BTreeMap::new(),
         tokens: BTreeMap::new(),

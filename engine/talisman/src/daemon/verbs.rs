@@ -7,7 +7,7 @@ use names::AppName;
 use serde_json::{Value, json};
 
 use super::engine::{Engine, Inner};
-use super::{charms, view};
+use super::{charms, secrets, view};
 use crate::api::Request;
 use crate::charm_file::CharmFileError;
 use crate::images::ImagesError;
@@ -52,6 +52,9 @@ pub(crate) enum VerbError {
     Name(#[from] names::NameError),
 }
 
+/// The model's only option.
+const INTERVAL: &str = "update-status-hook-interval";
+
 type Answer = Result<Value, VerbError>;
 
 /// Answers one request.
@@ -94,6 +97,16 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
                 "stderr": String::from_utf8_lossy(&ended.stderr),
             }))
         }
+        Request::ContainerProcess { unit, container } => container_process(engine, &unit, &container),
+        Request::Secrets => Ok(engine.look(|inner| secrets::all(&inner.kept.model))),
+        Request::ShowSecret { secret, reveal, revision } => {
+            engine.look(|inner| secrets::one(&inner.kept.model, &secret, reveal, revision))
+        }
+        Request::GetModelConfig => Ok(engine.look(|inner| {
+            let seconds = inner.kept.model.update_status_interval();
+            let source = if seconds == model::UPDATE_STATUS_INTERVAL { "default" } else { "model" };
+            json!({INTERVAL: {"Value": format!("{seconds}s"), "Source": source}})
+        })),
         Request::DeletePod { unit } => engine.change(|inner| {
             let model = &inner.kept.model;
             if model.unit(&unit).is_none() {
@@ -132,6 +145,20 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
         Request::UpdateStatusInterval { seconds } => {
             model.set_model_config(now, interval(seconds))?
         }
+        Request::ScaleBy { app, units } => {
+            let known = model.application(&app).map(|app| i64::from(app.scale));
+            let wanted = known.unwrap_or(0).saturating_add(units).max(0);
+            model.scale(now, &app, wanted.try_into().unwrap_or(u32::MAX))?;
+        }
+        Request::PutSecret { name, values, info, update } => {
+            return Ok(secrets::put(model, now, &name, &values, info.as_deref(), update)?);
+        }
+        Request::GrantSecret { secret, apps, granted } => {
+            for app in apps {
+                model.grant_user_secret(&secret, &app, granted)?;
+            }
+        }
+        Request::RemoveSecret { secret } => model.remove_user_secret(&secret)?,
         Request::Deploy(_)
         | Request::Refresh(_)
         | Request::Status
@@ -142,10 +169,28 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
         | Request::Measurements
         | Request::Forward { .. }
         | Request::DeletePod { .. }
+        | Request::ContainerProcess { .. }
+        | Request::Secrets
+        | Request::ShowSecret { .. }
+        | Request::GetModelConfig
         | Request::Exec { .. }
         | Request::Down => {}
     }
     Ok(Value::Null)
+}
+
+/// The number of a container's first process.
+fn container_process(engine: &Engine, unit: &names::UnitName, container: &str) -> Answer {
+    let pod = engine.node.pod(&unit.pod()).ok_or_else(|| VerbError::Unknown {
+        what: "running unit",
+        name: unit.to_string(),
+        known: engine.look(|inner| list(all_units(&inner.kept.model))),
+    })?;
+    pod.pid(container).map(|pid| json!(pid)).map_err(|_| VerbError::Unknown {
+        what: "running container",
+        name: container.to_owned(),
+        known: list(pod.containers()),
+    })
 }
 
 /// Every unit of the model.
@@ -156,7 +201,7 @@ pub(crate) fn all_units(model: &model::Model) -> Vec<names::UnitName> {
 
 /// The model option for the time between two update-status hooks.
 fn interval(seconds: u64) -> BTreeMap<String, String> {
-    BTreeMap::from([("update-status-hook-interval".to_owned(), format!("{seconds}s"))])
+    BTreeMap::from([(INTERVAL.to_owned(), format!("{seconds}s"))])
 }
 
 fn unknown_app(inner: &Inner, app: &AppName) -> VerbError {

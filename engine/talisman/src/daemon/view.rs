@@ -13,6 +13,7 @@ pub(crate) fn status(model: &Model, now: Timestamp) -> Value {
     json!({
         "model": {
             "name": model.name(),
+            "uuid": model.uuid(),
             "type": "caas",
             "controller": "talisman",
             "cloud": "localhost",
@@ -53,8 +54,6 @@ fn application(model: &Model, app: &Application) -> Value {
 }
 
 fn unit(model: &Model, unit: &Unit) -> Value {
-    let ports: Vec<String> =
-        unit.ports.iter().map(|port| format!("{}/{}", port.number, port.protocol)).collect();
     let mut value = json!({
         "workload-status": status_value(&unit.status()),
         "juju-status": {
@@ -65,12 +64,16 @@ fn unit(model: &Model, unit: &Unit) -> Value {
         },
         "address": unit.address.clone().unwrap_or_default(),
         "provider-id": unit.name.pod(),
-        "open-ports": ports,
+        "open-ports": ports(unit),
     });
     if model.is_leader(&unit.name) {
         value["leader"] = json!(true);
     }
     value
+}
+
+fn ports(unit: &Unit) -> Vec<String> {
+    unit.ports.iter().map(|port| format!("{}/{}", port.number, port.protocol)).collect()
 }
 
 fn status_value(status: &Status) -> Value {
@@ -126,7 +129,7 @@ pub(crate) fn show_unit(model: &Model, name: &UnitName) -> Option<Value> {
     shown.insert(
         name.to_string(),
         json!({
-            "opened-ports": unit.ports,
+            "opened-ports": ports(unit),
             "charm": model.application(name.app()).map(|app| app.charm_ref.clone()),
             "leader": model.is_leader(name),
             "life": unit.life,
@@ -141,7 +144,8 @@ pub(crate) fn show_unit(model: &Model, name: &UnitName) -> Option<Value> {
 fn unit_relation(relation: &Relation, name: &UnitName) -> Option<Value> {
     let own = relation.end(name.app())?;
     let remote = relation.remote(name.app())?;
-    let bag = |unit: &UnitName| relation.unit_bags.get(unit).map(|bag| &bag.values);
+    let none = model::tools::Bag::default();
+    let bag = |unit: &UnitName| relation.unit_bags.get(unit).map_or(&none, |bag| &bag.values);
     let related: Map<String, Value> = relation
         .scope
         .iter()
@@ -152,7 +156,7 @@ fn unit_relation(relation: &Relation, name: &UnitName) -> Option<Value> {
         "relation-id": relation.id,
         "endpoint": own.endpoint,
         "related-endpoint": remote.endpoint,
-        "application-data": relation.app_bags.get(&remote.app).map(|bag| &bag.values),
+        "application-data": relation.app_bags.get(&remote.app).map_or(&none, |bag| &bag.values),
         "local-unit": {"in-scope": relation.scope.contains(name), "data": bag(name)},
     });
     if !related.is_empty() {

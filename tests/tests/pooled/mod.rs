@@ -1,0 +1,92 @@
+//! The default bundle with the pooler forwarded, for tests that speak to it in SQL.
+
+use std::ops::Deref;
+
+use anyhow::{Context, Result};
+use end_to_end::{Talisman, root};
+
+/// The default bundle, up and active.
+pub(crate) struct Pooled {
+    pub(crate) engine: Talisman,
+    /// A client's URL that works on this host.
+    pub(crate) url: String,
+    port: u16,
+}
+
+/// A connection; dropping it closes it.
+pub(crate) struct Session {
+    client: tokio_postgres::Client,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Deref for Session {
+    type Target = tokio_postgres::Client;
+    fn deref(&self) -> &Self::Target {
+        &self.client
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Opens a connection.
+pub(crate) async fn connect(url: &str) -> Result<Session> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    let task = tokio::spawn(async move {
+        connection.await.ok();
+    });
+    Ok(Session { client, task })
+}
+
+/// The first value of a query's answer, as text; empty where there is none.
+pub(crate) async fn value(client: &Session, sql: &str) -> Result<String> {
+    let messages = client.simple_query(sql).await.with_context(|| sql.to_owned())?;
+    let value = messages.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    Ok(value.unwrap_or_default())
+}
+
+impl Pooled {
+    /// Brings up the default bundle in an engine of its own.
+    pub(crate) fn up(instance: &str, port: u16) -> Result<Self> {
+        let engine = Talisman::new(instance);
+        let forward = format!("{port}:pgbouncer-k8s-service:6432");
+        let bundle = root().join("bundle.yaml").display().to_string();
+        engine.call(&["up", &bundle, "--forward", &forward])?;
+        let results = engine.action("data-integrator/0", "get-credentials")?;
+        let uris = results["postgresql"]["uris"].as_str().context("no uris")?;
+        let (user, rest) = uris.split_once('@').context("no user in the uris")?;
+        let (_, database) = rest.rsplit_once('/').context("no database in the uris")?;
+        let url = format!("{user}@127.0.0.1:{port}/{database}");
+        Ok(Self { engine, url, port })
+    }
+
+    /// The client's user.
+    pub(crate) fn user(&self) -> &str {
+        self.url.split([':', '/']).nth(3).unwrap_or_default()
+    }
+
+    /// Sets options of the pooler and waits until its hooks are through.
+    pub(crate) fn configure(&self, options: &[&str]) -> Result<()> {
+        let mut args = vec!["config", "pgbouncer-k8s"];
+        args.extend(options);
+        self.engine.call(&args)?;
+        self.engine.wait_active(60)?;
+        Ok(())
+    }
+
+    /// The admin console of one of the processes.
+    pub(crate) async fn console(&self) -> Result<Session> {
+        let shown = self.engine.action("pgbouncer-k8s/0", "get-console-credentials")?;
+        let field = |key: &str| {
+            shown["admin"][key].as_str().map(str::to_owned).with_context(|| format!("no {key}"))
+        };
+        let (user, password) = (field("username")?, field("password")?);
+        connect(&format!("postgresql://{user}:{password}@127.0.0.1:{}/pgbouncer", self.port)).await
+    }
+}

@@ -1,0 +1,179 @@
+//! What the pooler does to its clients, seen through their connections.
+
+mod pooled;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use pooled::{Pooled, Session, connect, value};
+
+/// Connections tried, enough to meet both processes of a unit.
+const TRIES: usize = 24;
+
+#[test]
+fn the_pool_mode_and_the_pool_sizes_reach_the_running_pooler() -> Result<()> {
+    let world = Pooled::up("e2epool", 16434)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        sessions_keep_their_locks_to_themselves(&world).await?;
+        transactions_share_their_server(&world).await?;
+        a_connection_outlives_500_reloads(&world).await?;
+        nothing_leaks_to_the_next_client(&world).await?;
+        cancel_requests_find_their_query(&world).await
+    })
+}
+
+/// Whether one of many new clients gets a lock that `holder` holds: it does if it shares the
+/// holder's connection to PostgreSQL.
+async fn shared(world: &Pooled, lock: u32) -> Result<bool> {
+    for _ in 0..TRIES {
+        let client = connect(&world.url).await?;
+        let sql = format!("SELECT pg_try_advisory_lock({lock})::text");
+        if value(&client, &sql).await? == "true" {
+            client.simple_query("SELECT pg_advisory_unlock_all()").await?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn sessions_keep_their_locks_to_themselves(world: &Pooled) -> Result<()> {
+    let holder = connect(&world.url).await?;
+    holder.simple_query("SELECT pg_advisory_lock(1)").await?;
+    ensure!(!shared(world, 1).await?, "in session mode two clients share a server");
+    Ok(())
+}
+
+/// The client that holds the lock was connected before the change.
+async fn transactions_share_their_server(world: &Pooled) -> Result<()> {
+    let holder = connect(&world.url).await?;
+    holder.simple_query("SELECT 1").await?;
+    world.configure(&["pool_mode=transaction"])?;
+    holder.simple_query("SELECT pg_advisory_lock(2)").await?;
+    ensure!(shared(world, 2).await?, "in transaction mode no client shares a server");
+    Ok(())
+}
+
+/// One client's loop: a transaction at a time until it is told to stop.
+async fn work(client: Session, stop: Arc<AtomicBool>, done: Arc<AtomicUsize>) -> Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        client.simple_query("BEGIN; SELECT count(*) FROM pg_class; COMMIT").await?;
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+async fn a_connection_outlives_500_reloads(world: &Pooled) -> Result<()> {
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let client = connect(&world.url).await?;
+        clients.push(tokio::spawn(work(client, stop.clone(), done.clone())));
+    }
+    // Some by the charm, each with a new configuration, the rest by the console.
+    for prepared in 0..10 {
+        world.configure(&[&format!("max_prepared_statements={}", 200 + prepared)])?;
+    }
+    // Each console is one of the two processes.
+    let mut consoles = Vec::new();
+    for _ in 0..7 {
+        consoles.push(world.console().await?);
+    }
+    for round in 0..490 {
+        consoles[round % consoles.len()].simple_query("RELOAD").await?;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut dropped = 0;
+    for client in clients {
+        dropped += usize::from(client.await?.is_err());
+    }
+    let done = done.load(Ordering::Relaxed);
+    ensure!(dropped == 0, "500 reloads dropped {dropped} of 8 clients after {done} transactions");
+    ensure!(done > 500, "only {done} transactions ran beside 500 reloads");
+    Ok(())
+}
+
+/// What a session may leave behind, each asked for by the client that comes next.
+const TRACES: [(&str, &str, &str); 4] = [
+    ("SET work_mem = '7MB'", "SHOW work_mem", "4MB"),
+    ("CREATE TEMP TABLE left_behind (n int)", "SELECT to_regclass('left_behind')::text", ""),
+    ("SET statement_timeout = 4321", "SHOW statement_timeout", "0"),
+    (
+        "SELECT pg_advisory_lock(3)",
+        "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND objid = 3",
+        "0",
+    ),
+];
+
+async fn nothing_leaks_to_the_next_client(world: &Pooled) -> Result<()> {
+    // One server connection per process, user and database.
+    world.configure(&["pool_mode=session", "max_db_connections=4"])?;
+    let role = "SELECT current_user::text";
+    let pid = "SELECT pg_backend_pid()::text";
+    let mut used = BTreeSet::new();
+    let mut met = 0;
+    for _ in 0..TRIES {
+        let client = connect(&world.url).await?;
+        if !used.insert(value(&client, pid).await?) {
+            met += 1;
+            for (_, look, clean) in TRACES {
+                assert_eq!(value(&client, look).await?, clean, "{look}");
+            }
+            assert_eq!(value(&client, role).await?, world.user(), "{role}");
+        }
+        for (leave, _, _) in TRACES {
+            client.simple_query(leave).await?;
+        }
+        let group = "SELECT rolname FROM pg_roles WHERE rolname <> current_user \
+                     AND pg_has_role(current_user, oid, 'MEMBER') LIMIT 1";
+        let group = value(&client, group).await?;
+        if !group.is_empty() {
+            client.simple_query(&format!("SET ROLE {group}")).await?;
+        }
+    }
+    ensure!(met > 0, "no client met the server connection of another: {used:?}");
+    world.configure(&["max_db_connections=100"])
+}
+
+async fn cancel_requests_find_their_query(world: &Pooled) -> Result<()> {
+    world.engine.call(&["scale-application", "pgbouncer-k8s", "2"])?;
+    world.engine.wait_active(90)?;
+    let seen = connect(&world.url).await?;
+    let (mut cancelled, mut pools) = (0, BTreeSet::new());
+    for round in 0..20 {
+        let mut queries = Vec::new();
+        for number in 0..10 {
+            let client = connect(&world.url).await?;
+            let from =
+                "SELECT host(client_addr) FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+            pools.insert(value(&client, from).await?);
+            let token = client.cancel_token();
+            let sql = format!("SELECT pg_sleep(20) /* cancel {round} {number} */");
+            queries
+                .push((token, tokio::spawn(async move { client.simple_query(&sql).await.err() })));
+        }
+        let running = format!("/* cancel {round} % */");
+        let count = format!(
+            "SELECT count(*)::text FROM pg_stat_activity WHERE state = 'active' \
+             AND query LIKE 'SELECT pg_sleep(20) {running}'"
+        );
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while value(&seen, &count).await? != "10" {
+            ensure!(Instant::now() < deadline, "the queries of round {round} do not run");
+        }
+        for (token, _) in &queries {
+            token.cancel_query(tokio_postgres::NoTls).await?;
+        }
+        for (_, query) in queries {
+            let error = query.await?.context("the query ended by itself")?;
+            let code = error.code().map(|code| code.code().to_owned());
+            cancelled += usize::from(code.as_deref() == Some("57014"));
+        }
+    }
+    assert_eq!(cancelled, 200, "of 200 cancel requests");
+    assert_eq!(pools.len(), 2, "both units served: {pools:?}");
+    Ok(())
+}
