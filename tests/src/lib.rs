@@ -1,8 +1,10 @@
 //! A driver for end-to-end scenarios: one engine of its own per test.
 
+pub mod failover;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -16,6 +18,39 @@ pub struct Talisman {
 /// The repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_owned)
+}
+
+/// The program under test: the built one, unless `TALISMAN_PROGRAM` names another.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("TALISMAN_PROGRAM").map(PathBuf::from);
+    named.unwrap_or_else(|| root().join("talisman"))
+}
+
+/// When the newest file below a folder was changed.
+fn newest(folder: &Path) -> std::io::Result<SystemTime> {
+    let mut newest = SystemTime::UNIX_EPOCH;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let time =
+            if path.is_dir() { self::newest(&path)? } else { path.metadata()?.modified()? };
+        newest = newest.max(time);
+    }
+    Ok(newest)
+}
+
+/// The charm of the suite that is written in Python, packed; again only when its sources are
+/// newer, for that asks the package index.
+pub fn packed_probe(engine: &Talisman) -> Result<PathBuf> {
+    let source = root().join("tests/charms/ops-probe");
+    let out = root().join("target/charms");
+    let charm = out.join("ops-probe_ubuntu@22.04-amd64.charm");
+    let made = charm.metadata().and_then(|meta| meta.modified());
+    let newest = newest(&source)?;
+    if made.is_ok_and(|made| made > newest) {
+        return Ok(charm);
+    }
+    engine.call(&["pack", &source.display().to_string(), "--out", &out.display().to_string()])?;
+    Ok(charm)
 }
 
 impl Talisman {
@@ -34,8 +69,7 @@ impl Talisman {
 
     /// Runs one command line.
     pub fn output(&self, args: &[&str]) -> Result<Output> {
-        let program = std::env::var_os("TALISMAN_PROGRAM").map(PathBuf::from);
-        Command::new(program.unwrap_or_else(|| root().join("talisman")))
+        Command::new(program())
             .arg("--instance")
             .arg(&self.instance)
             .args(args)

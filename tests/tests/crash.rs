@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use end_to_end::{Talisman, root};
+use end_to_end::{Talisman, packed_probe, root};
 use serde_json::Value;
 
 const INSTANCE: &str = "e2ecrash";
@@ -27,9 +27,9 @@ impl Seeded {
     }
 }
 
-/// The number of this test's own engine, found by its command line.
-fn engine_process() -> Option<u32> {
-    let wanted = ["--instance", INSTANCE, "daemon"];
+/// The number of an instance's engine, found by its command line.
+fn engine_process(instance: &str) -> Option<u32> {
+    let wanted = ["--instance", instance, "daemon"];
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -39,11 +39,11 @@ fn engine_process() -> Option<u32> {
     })
 }
 
-fn kill_engine() -> Result<()> {
-    let pid = engine_process().context("the engine does not run")?.to_string();
+fn kill_engine(instance: &str) -> Result<()> {
+    let pid = engine_process(instance).context("the engine does not run")?.to_string();
     Command::new("kill").args(["-9", &pid]).status()?;
     let deadline = Instant::now() + Duration::from_secs(5);
-    while engine_process().is_some() && Instant::now() < deadline {
+    while engine_process(instance).is_some() && Instant::now() < deadline {
         std::thread::yield_now();
     }
     Ok(())
@@ -85,7 +85,7 @@ fn nothing_is_lost_when_the_engine_is_killed() -> Result<()> {
             let config = scope.spawn(|| engine.call(&["config", "hello", &setting]).is_ok());
             let action = scope.spawn(|| engine.output(&["run", "hello/1", "greet"]).is_ok());
             std::thread::sleep(life);
-            kill_engine().unwrap();
+            kill_engine(INSTANCE).unwrap();
             action.join().unwrap();
             config.join().unwrap()
         });
@@ -109,11 +109,59 @@ fn nothing_is_lost_when_the_engine_is_killed() -> Result<()> {
     let answer = engine.action("hello/2", "greet")?;
     assert_eq!(answer["greeting"], format!("Hello, round-{}", KILLS - 1));
 
-    kill_engine()?;
+    kill_engine(INSTANCE)?;
     engine.call(&["down", "--destroy-storage"])?;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     assert!(!mounts.contains(&format!("/talisman/{INSTANCE}/")), "mounts stayed");
     let networks = String::from_utf8(Command::new("ip").args(["netns", "list"]).output()?.stdout)?;
     assert!(!networks.contains(INSTANCE), "networks stayed: {networks}");
+    Ok(())
+}
+
+/// Processes of this machine that run as hooks of a unit.
+fn hooks_of(unit: &str) -> usize {
+    let mark = format!("JUJU_CONTEXT_ID={unit}-");
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let environments = all.map(|entry| std::fs::read(entry.path().join("environ")));
+    environments
+        .filter_map(Result::ok)
+        .filter(|bytes| {
+            String::from_utf8_lossy(bytes).split('\0').any(|one| one.starts_with(&mark))
+        })
+        .count()
+}
+
+#[test]
+fn a_hook_that_ran_is_run_again() -> Result<()> {
+    let instance = "e2ekill";
+    let engine = Talisman::new(instance);
+    engine.call(&["up"])?;
+    let charm = packed_probe(&engine)?.display().to_string();
+    let image = format!("workload-image={}", root().join("images/charm-base.yaml").display());
+    let notes = format!("notes={}", root().join("clippy.toml").display());
+    let resources = ["--resource", &image, "--resource", &notes];
+    engine.call(&[["deploy", &charm, "killed"].as_slice(), &resources].concat())?;
+    engine.wait_active(60)?;
+    engine.call(&["config", "killed", "greeting=later"])?;
+    engine.wait_active(30)?;
+    let mut seeded = Seeded(0x2545_f491_4f6c_dd1d);
+    for round in 10..18 {
+        engine.call(&["config", "killed", &format!("loudness={round}")])?;
+        std::thread::sleep(Duration::from_millis(seeded.below(400)));
+        kill_engine(instance)?;
+        engine.call(&["up"])?;
+        assert!(hooks_of("killed/0") <= 2, "a hook of the engine before this one goes on");
+    }
+    engine.call(&["config", "killed", "greeting=at last"])?;
+    let done = |status: &Value| {
+        let unit = &status["applications"]["killed"]["units"]["killed/0"];
+        unit["workload-status"]["message"] == "at last" && end_to_end::all_active(status)
+    };
+    engine.wait("the deferred event", 30, done)?;
+    let answer = engine.action("killed/0", "report")?;
+    let report: Value = serde_json::from_str(answer["report"].as_str().unwrap())?;
+    assert_eq!(report["app"]["loudness"], "17");
+    assert!(report["attempts"].as_u64() >= Some(8), "{report}");
+    assert_eq!(hooks_of("killed/0"), 0);
     Ok(())
 }

@@ -1,38 +1,14 @@
 //! A charm written in Python with `ops`, as its author would write it, on the engine.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use end_to_end::{Talisman, root};
+use end_to_end::{Talisman, packed_probe, root};
 use serde_json::{Value, json};
 
 const INSTANCE: &str = "e2epy";
-
-/// When the newest file below a folder was changed.
-fn newest(folder: &Path) -> SystemTime {
-    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
-    let times = entries.map(|entry| match entry.path() {
-        path if path.is_dir() => newest(&path),
-        path => path.metadata().unwrap().modified().unwrap(),
-    });
-    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-/// The packed charm; packed again only when its sources are newer.
-fn packed(engine: &Talisman) -> Result<PathBuf> {
-    let source = root().join("tests/charms/ops-probe");
-    let out = root().join("target/charms");
-    let charm = out.join("ops-probe_ubuntu@22.04-amd64.charm");
-    let made = charm.metadata().and_then(|meta| meta.modified());
-    if made.is_ok_and(|made| made > newest(&source)) {
-        return Ok(charm);
-    }
-    engine.call(&["pack", &source.display().to_string(), "--out", &out.display().to_string()])?;
-    Ok(charm)
-}
 
 fn report(engine: &Talisman, unit: &str) -> Result<Value> {
     let results = engine.action(unit, "report")?;
@@ -62,7 +38,7 @@ fn saw(engine: &Talisman, unit: &str, event: &str) -> Result<Value> {
 }
 
 fn deploy(engine: &Talisman, name: &str, units: &str) -> Result<()> {
-    let charm = packed(engine)?.display().to_string();
+    let charm = packed_probe(engine)?.display().to_string();
     let image = root().join("images/charm-base.yaml").display().to_string();
     let notes = root().join("tests/charms/ops-probe/requirements.txt").display().to_string();
     engine.call(&[
@@ -242,7 +218,7 @@ fn other_pods(engine: &Talisman) -> Result<()> {
     assert_eq!(after[..4], ["stop", "upgrade_charm", "config_changed", "start"], "{seen:?}");
     assert!(after.contains(&"workload_pebble_ready"), "{seen:?}");
 
-    let charm = packed(engine)?.display().to_string();
+    let charm = packed_probe(engine)?.display().to_string();
     engine.call(&["refresh", "probe", "--path", &charm])?;
     saw(engine, "probe/0", "upgrade_charm")?;
     engine.wait_active(60)?;

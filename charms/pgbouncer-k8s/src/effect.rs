@@ -48,8 +48,10 @@ pub(crate) enum Effect {
     Grant(Box<Grant>),
     /// Writes a client's connection strings again.
     Uris(Box<Uris>),
+    /// Makes the user and database of a client of the old interface, then writes the bags.
+    LegacyGrant(Box<LegacyGrant>),
     /// Removes a client's user, and the lookup in a database that nobody uses any more.
-    RemoveClient(RelationId, Option<(DatabaseName, RoleName)>),
+    RemoveClient(RelationId, RoleName, Option<(DatabaseName, RoleName)>),
     /// Removes a revision of an own secret.
     RemoveRevision(SecretId, u32),
     /// Sets the running action's results.
@@ -106,6 +108,23 @@ pub(crate) struct Grant {
     pub(crate) uris: Uris,
     /// The plain part of what is published.
     pub(crate) publish: Changes,
+}
+
+/// The user and database of a client of the old interface.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LegacyGrant {
+    pub(crate) relation: RelationId,
+    pub(crate) endpoint: &'static str,
+    pub(crate) user: RoleName,
+    pub(crate) password: Password,
+    pub(crate) salt: [u8; 16],
+    pub(crate) roles: ExtraRoles,
+    pub(crate) database: DatabaseName,
+    pub(crate) owner: Owner,
+    pub(crate) auth_user: RoleName,
+    pub(crate) superusers: Superusers,
+    /// What is written once they are there.
+    pub(crate) bags: Vec<(Own, Changes)>,
 }
 
 /// A client's connection strings.

@@ -63,8 +63,10 @@ pub(crate) struct FullFacts {
     pub(crate) backend: Option<Backend>,
     /// The clients; none on a unit that does not lead.
     pub(crate) clients: Vec<Client>,
-    /// Live relations of the old interface, known only where the map has unknown ones.
-    pub(crate) legacy: BTreeSet<RelationId>,
+    /// The clients of the old interface, on every unit.
+    pub(crate) legacy: Vec<Legacy>,
+    /// PostgreSQL's extensions, read only where a client of the old interface asks for one.
+    pub(crate) extensions: BTreeSet<String>,
     /// The container; `None` where its Pebble does not answer.
     pub(crate) workload: Option<Workload>,
     /// The Service, on the leader.
@@ -100,6 +102,8 @@ pub(crate) struct Backend {
     pub(crate) offered: bool,
     /// The credentials and addresses, on the leader.
     pub(crate) login: Option<Login>,
+    /// PostgreSQL's version as it offers it.
+    pub(crate) version: Option<String>,
     /// PostgreSQL's version if it let us in, on the leader.
     pub(crate) server: Option<String>,
 }
@@ -125,6 +129,44 @@ pub(crate) struct Client {
     pub(crate) own: Bag,
     /// Its password, where it was given one and it is needed again.
     pub(crate) password: Option<Password>,
+}
+
+/// A client of the old interface.
+#[derive(Clone)]
+pub(crate) struct Legacy {
+    pub(crate) id: RelationId,
+    pub(crate) access: Access,
+    pub(crate) app: AppName,
+    pub(crate) request: interfaces::pgsql::Request,
+    /// Its units.
+    pub(crate) units: BTreeSet<UnitName>,
+    /// Where they connect from.
+    pub(crate) subnets: BTreeSet<String>,
+    /// What the application wrote for it, on the leader.
+    pub(crate) own_app: Bag,
+    /// What this unit wrote for it.
+    pub(crate) own_unit: Bag,
+}
+
+/// What a client of the old interface may do, which is its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Access {
+    /// `db`: use one database.
+    Database,
+    /// `db-admin`: everything.
+    Admin,
+}
+
+impl Access {
+    pub(crate) const ALL: [Self; 2] = [Self::Database, Self::Admin];
+
+    /// The endpoint's name.
+    pub(crate) fn endpoint(self) -> &'static str {
+        match self {
+            Self::Database => "db",
+            Self::Admin => "db-admin",
+        }
+    }
 }
 
 /// What runs in the container.

@@ -1,5 +1,6 @@
 //! The charm's options, checked.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use charm::Config;
@@ -19,6 +20,8 @@ pub(crate) struct Options {
     pub(crate) expose: Expose,
     /// Annotations of a load balancer's Service.
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Further settings of PgBouncer, each known and within its range.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// How clients outside the cluster connect.
@@ -39,7 +42,7 @@ pub(crate) struct OptionsError {
     /// The option.
     pub(crate) option: &'static str,
     /// What it may be.
-    pub(crate) expected: &'static str,
+    pub(crate) expected: Cow<'static, str>,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
             )?,
             expose: expose(config)?,
             annotations: annotations(config)?,
+            settings: settings(config)?,
         })
     }
 }
@@ -98,7 +102,7 @@ fn number(
     value
         .filter(|value| range.contains(value))
         .and_then(|value| value.try_into().ok())
-        .ok_or(OptionsError { option, expected })
+        .ok_or(OptionsError { option, expected: expected.into() })
 }
 
 fn pool_mode(config: &Config) -> Result<String, OptionsError> {
@@ -106,7 +110,8 @@ fn pool_mode(config: &Config) -> Result<String, OptionsError> {
     if ["session", "transaction", "statement"].contains(&mode) {
         return Ok(mode.to_owned());
     }
-    Err(OptionsError { option: "pool_mode", expected: "session, transaction or statement" })
+    let expected = "session, transaction or statement".into();
+    Err(OptionsError { option: "pool_mode", expected })
 }
 
 fn expose(config: &Config) -> Result<Expose, OptionsError> {
@@ -116,7 +121,7 @@ fn expose(config: &Config) -> Result<Expose, OptionsError> {
         "loadbalancer" => Ok(Expose::LoadBalancer),
         _ => Err(OptionsError {
             option: "expose-external",
-            expected: "false, nodeport or loadbalancer",
+            expected: "false, nodeport or loadbalancer".into(),
         }),
     }
 }
@@ -124,8 +129,80 @@ fn expose(config: &Config) -> Result<Expose, OptionsError> {
 fn annotations(config: &Config) -> Result<BTreeMap<String, String>, OptionsError> {
     let option = "loadbalancer-extra-annotations";
     let text = config.text(option).filter(|text| !text.is_empty()).unwrap_or("{}");
-    serde_json::from_str(text)
-        .map_err(|_| OptionsError { option, expected: "a JSON object with texts as values" })
+    let bad = |expected: &'static str| OptionsError { option, expected: expected.into() };
+    let found: BTreeMap<String, String> =
+        serde_json::from_str(text).map_err(|_| bad("a JSON object with texts as values"))?;
+    if !found.keys().all(|key| annotation_key(key)) {
+        return Err(bad("a JSON object whose keys are names of annotations, as example.com/name"));
+    }
+    Ok(found)
+}
+
+/// Kubernetes' grammar of annotation keys: an optional DNS name and a slash, then a name.
+fn annotation_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(p, name)| (Some(p), name));
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let plain = |text: &str, more: &[u8], max: usize| {
+        let bytes = text.as_bytes();
+        let known = |b: &u8| b.is_ascii_alphanumeric() || more.contains(b);
+        edge(bytes.first()) && edge(bytes.last()) && text.len() <= max && bytes.iter().all(known)
+    };
+    let dns = |text: &str| {
+        plain(text, b"-.", 253) && !text.contains("..") && *text == text.to_ascii_lowercase()
+    };
+    plain(name, b"-_.", 63) && prefix.is_none_or(dns)
+}
+
+/// Settings that follow from what the charm knows, or have an option of their own.
+const OWNED: [&str; 22] = [
+    "admin_users",
+    "auth_dbname",
+    "auth_file",
+    "auth_hba_file",
+    "auth_ident_file",
+    "auth_query",
+    "auth_type",
+    "auth_user",
+    "listen_addr",
+    "listen_port",
+    "logfile",
+    "max_db_connections",
+    "max_prepared_statements",
+    "peer_id",
+    "pidfile",
+    "pool_mode",
+    "server_reset_query",
+    "so_reuseport",
+    "stats_users",
+    "unix_socket_dir",
+    "unix_socket_group",
+    "user",
+];
+
+fn settings(config: &Config) -> Result<Vec<(String, String)>, OptionsError> {
+    let bad =
+        |expected: String| OptionsError { option: "pgbouncer-settings", expected: expected.into() };
+    let text = config.text("pgbouncer-settings").unwrap_or_default();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for entry in text.split(['\n', ';']).map(str::trim).filter(|entry| !entry.is_empty()) {
+        let Some((name, value)) = entry.split_once('=') else {
+            return Err(bad(format!("key=value, which {entry:?} is not")));
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if OWNED.contains(&name) {
+            return Err(bad(format!("settings other than {name}, which belongs to the charm")));
+        }
+        let key = pgbouncer::Key::find(name).map_err(|error| bad(error.to_string()))?;
+        key.check(value).map_err(|error| bad(error.to_string()))?;
+        if !key.known_to(pgbouncer::Version::TRIXIE) {
+            return Err(bad(format!("settings of PgBouncer 1.24, which {name} is not")));
+        }
+        if found.iter().any(|(known, _)| known == name) {
+            return Err(bad(format!("each setting once, not {name} twice")));
+        }
+        found.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -159,5 +236,24 @@ mod tests {
         check("loadbalancer-extra-annotations", json!("{\"a\": \"b\"}"), true);
         check("loadbalancer-extra-annotations", json!("{"), false);
         check("loadbalancer-extra-annotations", json!("[]"), false);
+        check("loadbalancer-extra-annotations", json!("{\"a.b/c-d\": \"\"}"), true);
+        check("loadbalancer-extra-annotations", json!("{\"a b\": \"c\"}"), false);
+        check("loadbalancer-extra-annotations", json!("{\"A.b/c\": \"\"}"), false);
+    }
+
+    #[test]
+    fn settings_are_checked() {
+        let option = "pgbouncer-settings";
+        check(option, json!(""), true);
+        check(option, json!("query_wait_timeout = 60;\nserver_round_robin=1"), true);
+        check(option, json!("query_wait_timeout"), false);
+        check(option, json!("query_wait_timeout=soon"), false);
+        check(option, json!("no_such_setting=1"), false);
+        check(option, json!("listen_port=1"), false);
+        check(option, json!("auth_type=any"), false);
+        check(option, json!("tcp_user_timeout=1;tcp_user_timeout=2"), false);
+        for name in OWNED {
+            assert!(pgbouncer::Key::find(name).is_ok(), "{name}");
+        }
     }
 }

@@ -66,6 +66,18 @@ pub(crate) fn client_user(id: charm::RelationId) -> String {
     format!("relation_id_{id}")
 }
 
+/// A client's user on PostgreSQL where the relation is one of the old interface: readable
+/// while it fits, else cut and told apart by a digest.
+pub(crate) fn legacy_user(app: &AppName, id: charm::RelationId, model: &str) -> String {
+    let name = underscores(&format!("{app}_user_{id}_{model}"));
+    if name.len() <= postgres::NAME_BYTES_MAX {
+        return name;
+    }
+    let digest = crate::password::digest(&name);
+    let kept: String = name.chars().take(postgres::NAME_BYTES_MAX - digest.len() - 1).collect();
+    format!("{kept}_{digest}")
+}
+
 /// The unit's name in the cluster's DNS.
 pub(crate) fn hostname(unit: &UnitName, model: &str) -> String {
     format!("{}.{}-endpoints.{model}.svc.cluster.local", unit.pod(), unit.app())

@@ -147,6 +147,9 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     settings.set("default_pool_size", sizes.default)?;
     settings.set("min_pool_size", sizes.min)?;
     settings.set("reserve_pool_size", sizes.reserve)?;
+    for (name, value) in &options.settings {
+        settings.set(name, value)?;
+    }
     if let Some(path) = local.auth_file {
         settings.set("auth_file", path)?;
     }

@@ -85,7 +85,8 @@ pub(crate) fn fresh() -> FullFacts {
         secret: None,
         backend: None,
         clients: Vec::new(),
-        legacy: BTreeSet::new(),
+        legacy: Vec::new(),
+        extensions: BTreeSet::new(),
         workload: Some(Workload::default()),
         service: Service::Absent,
         effective: Effective::default(),
@@ -99,6 +100,7 @@ pub(crate) fn backend() -> Backend {
         populated: true,
         problem: None,
         offered: true,
+        version: Some("17.5".into()),
         login: Some(login()),
         server: Some("17.5".into()),
     }
@@ -156,6 +158,11 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
                 connectable: true,
             });
         }
+        Effect::LegacyGrant(grant) => {
+            for (own, changes) in &grant.bags {
+                settle_bag(facts, grant.relation, *own, changes);
+            }
+        }
         Effect::Grant(grant) => {
             let client = facts.clients.iter_mut().find(|client| client.id == grant.relation);
             let own = &mut client.unwrap().own;
@@ -179,6 +186,11 @@ fn settle_bag(facts: &mut FullFacts, id: RelationId, own: charm::Own, changes: &
     } else if id == BACKEND {
         facts.backend.as_mut().unwrap().requested = true;
     } else {
+        if let Some(client) = facts.legacy.iter_mut().find(|client| client.id == id) {
+            let bag =
+                if own == charm::Own::App { &mut client.own_app } else { &mut client.own_unit };
+            return changes.apply_to(bag);
+        }
         let client = facts.clients.iter_mut().find(|client| client.id == id);
         changes.apply_to(&mut client.unwrap().own);
     }
@@ -196,6 +208,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
     });
     let backend = facts.backend.as_ref().map(|backend| Backend {
         problem: backend.problem.clone(),
+        version: backend.version.clone(),
         login: backend.login.clone(),
         server: backend.server.clone(),
         ..*backend
@@ -217,6 +230,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
         backend,
         clients: clients.collect(),
         legacy: facts.legacy.clone(),
+        extensions: facts.extensions.clone(),
         workload: facts.workload.clone(),
         service: facts.service.clone(),
         effective: facts.effective.clone(),

@@ -88,6 +88,13 @@ pub enum Effect {
         candidate: Option<String>,
         /// The password of the REST API.
         password: SecretString,
+        /// Whether an action waits for it and fails with it.
+        asked: bool,
+    },
+    /// Restarts this member's PostgreSQL for an action, which fails with it.
+    Restart {
+        /// The password of the REST API.
+        password: SecretString,
     },
     /// Sets a result of the running action.
     ActionResult(&'static str, String),

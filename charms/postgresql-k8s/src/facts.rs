@@ -31,6 +31,8 @@ pub struct Facts {
     pub passwords: SecretContent,
     /// The workload; none until its Pebble answers.
     pub container: Option<Container>,
+    /// Whether Patroni can see the own pod; none when the Kubernetes API does not say.
+    pub labelled: Option<bool>,
     /// The cluster as any member sees it; none when no member answers.
     pub cluster: Option<Cluster>,
     /// Patroni's dynamic configuration; read on the leader only.
@@ -114,6 +116,7 @@ impl Facts {
             peer: None,
             passwords: SecretContent::new(),
             container: None,
+            labelled: None,
             cluster: None,
             dynamic: None,
             clients: Vec::new(),

@@ -44,6 +44,7 @@ pub(crate) async fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, Erro
         Some(_) => own_pod(&facts).await,
         None => None,
     };
+    facts.labelled = pod.as_ref().map(|pod| is_labelled(pod, &facts.topology.scope()));
     let machine = machine().limited(pod.as_ref(), layer::NAME);
     facts.settings = Settings::parse(&hook.config()?, machine);
     if facts.initialised() {
@@ -127,6 +128,11 @@ async fn container(hook: &Hook) -> Result<Option<Container>, Error> {
 async fn own_pod(facts: &Facts) -> Option<Value> {
     let client = kubernetes().ok()?;
     client.get(kubernetes::Resource::Pods, &facts.unit.pod()).await.ok()?
+}
+
+fn is_labelled(pod: &Value, scope: &str) -> bool {
+    let labels = &pod["metadata"]["labels"];
+    labels["application"] == "patroni" && labels["cluster-name"] == scope
 }
 
 fn machine() -> Resources {

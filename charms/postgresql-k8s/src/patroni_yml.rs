@@ -28,7 +28,7 @@ const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 const TTL: u32 = 20;
 /// Seconds between two looks at the cluster, and the bound of one try to reach the
 /// Kubernetes API. Patroni wants `ttl >= loop_wait + 2 * retry_timeout`.
-const LOOP_WAIT: u32 = 5;
+const LOOP_WAIT: u32 = 2;
 const RETRY_TIMEOUT: u32 = 5;
 /// Seconds that a crashed primary may take to start again: enough for a quick restart,
 /// less than a failover takes by waiting for the lock.
@@ -160,7 +160,7 @@ mod tests {
         bootstrap:
           dcs:
             ttl: 20
-            loop_wait: 5
+            loop_wait: 2
             retry_timeout: 5
             primary_start_timeout: 10
             failsafe_mode: true
@@ -225,6 +225,9 @@ mod tests {
             shared_preload_libraries: pg_stat_statements
             synchronous_commit: "on"
             wal_compression: "on"
+            wal_receiver_timeout: 10s
+            wal_retrieve_retry_interval: 1s
+            wal_sender_timeout: 10s
           authentication:
             superuser:
               username: operator

@@ -17,6 +17,18 @@ pub mod secret_keys {
     pub const MONITORING_PASSWORD: &str = "monitoring-password";
     /// The password of the user of the admin console.
     pub const ADMIN_PASSWORD: &str = "admin-password";
+    /// What the keys of clients of the old interface begin with.
+    pub const LEGACY: &str = "legacy-";
+
+    /// The user of a client of the old interface.
+    pub fn legacy_user(id: names::RelationId) -> String {
+        format!("{LEGACY}{id}-user")
+    }
+
+    /// Its password.
+    pub fn legacy_password(id: names::RelationId) -> String {
+        format!("{LEGACY}{id}-password")
+    }
 }
 
 /// The label of the secret that the leader writes for all units.

@@ -44,6 +44,13 @@ pub enum Role {
     Other(String),
 }
 
+impl Role {
+    /// Whether the member leads, a standby cluster included.
+    pub fn leads(&self) -> bool {
+        matches!(self, Self::Leader | Self::StandbyLeader)
+    }
+}
+
 /// How a member's PostgreSQL is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,7 +94,7 @@ pub struct Health {
 impl Cluster {
     /// The member that leads, a standby leader included.
     pub fn leader(&self) -> Option<&Member> {
-        self.members.iter().find(|m| matches!(m.role, Role::Leader | Role::StandbyLeader))
+        self.members.iter().find(|member| member.role.leads())
     }
 
     /// The member of this name.

@@ -59,12 +59,7 @@ pub(crate) enum Request {
     /// One secret; with `reveal` the content of a revision, the latest where absent.
     ShowSecret { secret: String, reveal: bool, revision: Option<u32> },
     /// Adds or changes a secret of the operator's; the answer is its id.
-    PutSecret {
-        name: String,
-        values: BTreeMap<String, String>,
-        info: Option<String>,
-        update: bool,
-    },
+    PutSecret { name: String, values: BTreeMap<String, String>, info: Option<String>, update: bool },
     /// Lets applications read a secret of the operator's, or no longer.
     GrantSecret { secret: String, apps: Vec<AppName>, granted: bool },
     /// Removes a secret of the operator's.

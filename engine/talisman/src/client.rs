@@ -22,9 +22,10 @@ impl Client {
         Self { socket: socket.to_owned() }
     }
 
-    /// Whether a daemon answers.
+    /// Whether a daemon answers. One that is being killed may still be reached, but does not.
     pub(crate) async fn is_running(&self) -> bool {
         tokio::net::UnixStream::connect(&self.socket).await.is_ok()
+            && self.ask(&Request::GetModelConfig).await.is_ok()
     }
 
     /// Asks, and gives the answer or the daemon's refusal as an error.
@@ -45,8 +46,12 @@ impl Client {
             .body(http1::Body::from(body))?;
         let answer = tokio::time::timeout(bound, http1::send(stream, http))
             .await
-            .with_context(|| format!("timed out: the engine did not answer in {bound:?}; see `talisman debug-log`"))?
-        .context("cannot go on: the engine went away while it answered")?;
+            .with_context(|| {
+                format!(
+                    "timed out: the engine did not answer in {bound:?}; see `talisman debug-log`"
+                )
+            })?
+            .context("cannot go on: the engine went away while it answered")?;
         match serde_json::from_slice(&answer.body) {
             Ok(Answer::Done(value)) => Ok(value),
             Ok(Answer::Refused(reason)) => bail!("{reason}"),

@@ -32,9 +32,9 @@ fn main() -> std::process::ExitCode {
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) if error.is::<commands::Exit>() => {
-            error.downcast::<commands::Exit>().map_or(std::process::ExitCode::FAILURE, |exit| exit.0.into())
-        }
+        Err(error) if error.is::<commands::Exit>() => error
+            .downcast::<commands::Exit>()
+            .map_or(std::process::ExitCode::FAILURE, |exit| exit.0.into()),
         Err(error) => {
             use std::io::Write;
             writeln!(std::io::stderr(), "ERROR {error:#}").ok();

@@ -1,9 +1,11 @@
 //! The default bundle with the pooler forwarded, for tests that speak to it in SQL.
 
 use std::ops::Deref;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use end_to_end::{Talisman, root};
+use serde_json::Value;
 
 /// The default bundle, up and active.
 pub(crate) struct Pooled {
@@ -71,13 +73,29 @@ impl Pooled {
         self.url.split([':', '/']).nth(3).unwrap_or_default()
     }
 
-    /// Sets options of the pooler and waits until its hooks are through.
+    /// Sets options of the pooler and waits until its hook has taken them over.
     pub(crate) fn configure(&self, options: &[&str]) -> Result<()> {
+        let before = self.config_hooks()?;
         let mut args = vec!["config", "pgbouncer-k8s"];
         args.extend(options);
         self.engine.call(&args)?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.config_hooks()? == before {
+            ensure!(Instant::now() < deadline, "no config-changed hook after {options:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         self.engine.wait_active(60)?;
         Ok(())
+    }
+
+    /// How many config-changed hooks the pooler has run.
+    fn config_hooks(&self) -> Result<u64> {
+        let table: Value = serde_json::from_str(&self.engine.call(&["measurements"])?)?;
+        let lines = table.as_array().context("no table")?.iter();
+        let ours = lines.filter(|line| {
+            line["hook"] == "config-changed" && line.to_string().contains("pgbouncer-k8s")
+        });
+        Ok(ours.filter_map(|line| line["runs"].as_u64()).sum())
     }
 
     /// The admin console of one of the processes.

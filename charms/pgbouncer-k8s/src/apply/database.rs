@@ -6,10 +6,9 @@ use interfaces::postgresql_client::{Credentials, secret_label};
 use postgres::{Client, DatabaseName, Error, ExtraRoles, RoleName, User};
 
 use crate::decide::status;
-use crate::effect::{Grant, Initialise, Uris};
+use crate::effect::{Grant, Initialise, LegacyGrant, Uris};
 use crate::gather::workload::words;
 use crate::operator::{OperatorError, PgBouncer};
-use crate::place;
 
 /// The endpoint of clients.
 const DATABASE: &str = "database";
@@ -112,6 +111,38 @@ async fn make(sql: &Client, grant: &Grant) -> Result<(), Error> {
     sql.install_auth_function(&grant.database, &grant.auth_user, grant.superusers).await
 }
 
+/// Makes the user and database of a client of the old interface, then writes the bags.
+pub(super) async fn legacy(
+    charm: &PgBouncer,
+    hook: &mut Hook,
+    grant: LegacyGrant,
+) -> Result<Applied, OperatorError> {
+    let Some(sql) = &charm.sql else { return Ok(not_ready()) };
+    let endpoint = grant.endpoint;
+    let message = format!("initialising database and user for {endpoint} relation");
+    hook.set_status(&Status::maintenance(message))?;
+    let work = async {
+        sql.ensure_user(&User {
+            name: grant.user.clone(),
+            password: grant.password.secret(),
+            salt: grant.salt,
+            roles: grant.roles.clone(),
+        })
+        .await?;
+        sql.ensure_database(&grant.database, &grant.user, grant.owner).await?;
+        sql.install_auth_function(&grant.database, &grant.auth_user, grant.superusers).await
+    };
+    if let Err(error) = work.await {
+        hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
+        let message = format!("failed to create database or user for {endpoint}");
+        return Ok(Applied::Status(Status::blocked(message)));
+    }
+    for (own, changes) in grant.bags {
+        hook.set_bag(grant.relation, own, changes)?;
+    }
+    Ok(Applied::Done)
+}
+
 /// Writes the connection strings of a client again: its user and password stay.
 pub(super) fn uris(hook: &mut Hook, uris: &Uris) -> Result<(), HookError> {
     let label = secret_label(DATABASE, uris.relation, "user");
@@ -152,16 +183,15 @@ pub(super) async fn remove_client(
     charm: &PgBouncer,
     hook: &mut Hook,
     id: RelationId,
+    user: &RoleName,
     unused: Option<(DatabaseName, RoleName)>,
 ) -> Result<Applied, OperatorError> {
-    let (Some(sql), Ok(user)) = (&charm.sql, place::client_user(id).parse::<RoleName>()) else {
-        return Ok(not_ready());
-    };
+    let Some(sql) = &charm.sql else { return Ok(not_ready()) };
     let work = async {
         if let Some((database, auth_user)) = &unused {
             sql.uninstall_auth_function(database, auth_user).await?;
         }
-        sql.delete_user(&user).await
+        sql.delete_user(user).await
     };
     if let Err(error) = work.await {
         hook.log(Level::Warning, words(&error));

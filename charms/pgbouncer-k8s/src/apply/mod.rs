@@ -41,8 +41,9 @@ pub(crate) async fn effect(
         }
         Effect::Grant(grant) => return database::grant(charm, hook, *grant).await,
         Effect::Uris(uris) => database::uris(hook, &uris)?,
-        Effect::RemoveClient(id, database) => {
-            return database::remove_client(charm, hook, id, database).await;
+        Effect::LegacyGrant(grant) => return database::legacy(charm, hook, *grant).await,
+        Effect::RemoveClient(id, user, database) => {
+            return database::remove_client(charm, hook, id, &user, database).await;
         }
         Effect::ApplyService(spec) => return Ok(service::apply(charm, hook, &spec).await),
         container => return container::effect(hook, container).await,

@@ -1,16 +1,16 @@
 //! Clients of the relation `database`: who uses which database, and their credentials.
 
 use charm::{Changes, RelationId};
-use interfaces::pgb_peers::{DatabaseMap, MappedDatabase};
+use interfaces::pgb_peers::{DatabaseMap, MappedDatabase, secret_keys};
 use interfaces::{BagError, Endpoints};
 use postgres::sql::Superusers;
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
 use crate::effect::{Effect, Grant, Uris};
-use crate::facts::{Client, FullFacts};
+use crate::facts::{Access, Client, FullFacts, Legacy};
 use crate::place;
 
-use super::{Next, Step, service};
+use super::{Next, Step, legacy, service, status};
 
 /// Databases that no client may have.
 const RESERVED: [&str; 4] = ["postgres", "template0", "template1", "pgbouncer"];
@@ -53,11 +53,17 @@ impl Problem {
     /// The words that operators know.
     fn status(&self) -> &'static str {
         match self {
-            Self::Database(_) => "invalid database name",
+            Self::Database(_) => status::BAD_DATABASE,
             Self::Roles(_) => "invalid role(s) for extra user roles",
             Self::Bag(_) | Self::NoSecrets => "Failed to initialize relation database",
         }
     }
+}
+
+/// The database of this name, if clients may have it.
+pub(crate) fn database(name: &str) -> Option<DatabaseName> {
+    let free = !RESERVED.contains(&name) && name.parse::<pgbouncer::DatabaseName>().is_ok();
+    name.parse().ok().filter(|_| free)
 }
 
 /// What the client wants; `None` while it has not named a database.
@@ -67,14 +73,11 @@ pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
     // A database that was granted stays, whatever the client asks for later.
     let name = client.own.get("database").unwrap_or(name);
     let bad = || Problem::Database(name.clone());
-    if RESERVED.contains(&name.as_str()) || name.parse::<pgbouncer::DatabaseName>().is_err() {
-        return Err(bad());
-    }
     if !request.wants_in_secret("username") || !request.wants_in_secret("password") {
         return Err(Problem::NoSecrets);
     }
     Ok(Some(Wish {
-        database: name.parse().map_err(|_| bad())?,
+        database: database(name).ok_or_else(bad)?,
         roles: ExtraRoles::parse(&request.roles.join(",")).map_err(Problem::Roles)?,
         privileged: request.roles.iter().any(|role| PRIVILEGED.contains(&role.as_str())),
     }))
@@ -82,7 +85,12 @@ pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
 
 /// What is wrong with a client, in the words of the status; the others are served.
 pub(crate) fn problem(facts: &FullFacts) -> Option<&'static str> {
-    facts.clients.iter().find_map(|client| check(client).err()).map(|problem| problem.status())
+    let modern = facts.clients.iter().find_map(|client| check(client).err());
+    let old = || facts.legacy.iter().find_map(|client| legacy::check(facts, client).err());
+    modern.map(|problem| problem.status()).or_else(|| {
+        let old = if facts.common.leader { old() } else { None };
+        old.map(|problem| problem.status())
+    })
 }
 
 /// The clients that wait for credentials.
@@ -98,7 +106,14 @@ pub(crate) fn superusers(facts: &FullFacts, database: &str) -> Superusers {
         let wish = check(client).ok().flatten();
         wish.is_some_and(|wish| wish.roles.superuser && wish.database.as_str() == database)
     };
-    if facts.clients.iter().any(asks) { Superusers::Shown } else { Superusers::Hidden }
+    let admin = |(client, wish): (&Legacy, DatabaseName)| {
+        client.access == Access::Admin && wish.as_str() == database
+    };
+    if facts.clients.iter().any(asks) || legacy::wishes(facts).any(admin) {
+        Superusers::Shown
+    } else {
+        Superusers::Hidden
+    }
 }
 
 /// The map after this hook, and what has to go from PostgreSQL because its relation went.
@@ -115,20 +130,23 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
     };
     let Some(auth_user) = auth_user else { return (map, Vec::new()) };
     let live = |id: &RelationId| {
-        facts.clients.iter().any(|client| client.id == *id) || facts.legacy.contains(id)
+        facts.clients.iter().any(|client| client.id == *id)
+            || facts.legacy.iter().any(|client| client.id == *id)
     };
-    let gone: Vec<RelationId> = map
-        .relations
-        .keys()
-        .filter(|id| !live(id) && !peers.leaves("database", **id))
-        .copied()
-        .collect();
+    let leaves = |id: RelationId| {
+        ["database", "db", "db-admin"].iter().any(|endpoint| peers.leaves(endpoint, id))
+    };
+    let gone: Vec<RelationId> =
+        map.relations.keys().filter(|id| !live(id) && !leaves(**id)).copied().collect();
     let mut removals = Vec::new();
     for id in gone {
         if let Some(old) = map.relations.remove(&id) {
             let used = map.relations.values().any(|other| other.name == old.name);
             let unused = if used { None } else { old.name.parse().ok() };
-            removals.push(Effect::RemoveClient(id, unused.map(|name| (name, auth_user.clone()))));
+            if let Some(user) = user_of(facts, id, &old) {
+                let lookup = unused.map(|name| (name, auth_user.clone()));
+                removals.push(Effect::RemoveClient(id, user, lookup));
+            }
         }
     }
     for client in &facts.clients {
@@ -137,18 +155,35 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
             map.relations.insert(client.id, MappedDatabase { name, legacy: false });
         }
     }
+    for (client, database) in legacy::wishes(facts) {
+        let name = database.to_string();
+        map.relations.insert(client.id, MappedDatabase { name, legacy: true });
+    }
     map.wildcard = wildcard(facts, &map);
     (map, removals)
 }
 
+/// The user that a relation had.
+fn user_of(facts: &FullFacts, id: RelationId, mapped: &MappedDatabase) -> Option<RoleName> {
+    if !mapped.legacy {
+        return place::client_user(id).parse().ok();
+    }
+    let common = &facts.common;
+    let secret = facts.secret.as_ref();
+    let known = secret.and_then(|secret| secret.expose(&secret_keys::legacy_user(id)));
+    let made = || place::legacy_user(common.unit.app(), id, &common.model);
+    known.map_or_else(made, str::to_owned).parse().ok()
+}
+
 /// The database whose lookup serves databases without an entry; it goes with its owner.
 fn wildcard(facts: &FullFacts, map: &DatabaseMap) -> Option<String> {
-    let legacy = || map.relations.values().filter(|mapped| mapped.legacy);
-    let kept = map.wildcard.clone().filter(|name| legacy().any(|mapped| mapped.name == *name));
-    kept.or_else(|| {
-        let wishes = facts.clients.iter().filter_map(|client| check(client).ok()?);
-        wishes.filter(|wish| wish.privileged).map(|wish| wish.database.to_string()).next()
-    })
+    let modern = facts.clients.iter().filter_map(|client| check(client).ok()?);
+    let modern = modern.filter(|wish| wish.privileged).map(|wish| wish.database.to_string());
+    let admin = |(client, _): &(&Legacy, DatabaseName)| client.access == Access::Admin;
+    let old = legacy::wishes(facts).filter(admin).map(|(_, database)| database.to_string());
+    let owners: Vec<String> = modern.chain(old).collect();
+    let kept = map.wildcard.clone().filter(|name| owners.contains(name));
+    kept.or_else(|| owners.into_iter().next())
 }
 
 /// The units whose PgBouncer does not serve the map yet; no client gets credentials

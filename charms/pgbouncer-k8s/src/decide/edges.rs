@@ -78,7 +78,7 @@ fn pebble_ready_config_available_starts_everything_in_one_change() {
 #[test]
 fn pebble_ready_config_invalid_starts_nothing() {
     let mut facts = fresh();
-    facts.common.options = Err(OptionsError { option: "listen_port", expected: "a port" });
+    facts.common.options = Err(OptionsError { option: "listen_port", expected: "a port".into() });
     let (_, decision) = step(&pebble_ready(), facts);
     assert!(!touches_container(&decision));
     assert_eq!(decision.status, Some(Status::blocked(CONFIGURATION)));
@@ -136,6 +136,20 @@ fn config_changed_port_restarts_one_process_after_another() {
 }
 
 #[test]
+fn config_changed_further_setting_reaches_the_processes_by_the_mildest_means() {
+    let mut facts = ready();
+    let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    facts.common.options.as_mut().unwrap().settings = set("query_wait_timeout", "60");
+    let (mut facts, decision) = step(&Event::ConfigChanged, facts);
+    assert!(testing::pushed(&decision, &place::ini(1)).contains("query_wait_timeout = 60"));
+    assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+    check_settled(facts_of(&facts));
+    facts.common.options.as_mut().unwrap().settings = set("unix_socket_mode", "0700");
+    let (_, decision) = step(&Event::ConfigChanged, facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Restart(_))));
+}
+
+#[test]
 fn config_changed_without_container_waits() {
     let mut facts = ready();
     facts.workload = None;
@@ -146,7 +160,7 @@ fn config_changed_without_container_waits() {
 #[test]
 fn config_changed_invalid_option_leaves_the_poolers_alone() {
     let mut facts = ready();
-    facts.common.options = Err(OptionsError { option: "pool_mode", expected: "session" });
+    facts.common.options = Err(OptionsError { option: "pool_mode", expected: "session".into() });
     let (_, decision) = step(&Event::ConfigChanged, facts);
     assert!(!touches_container(&decision));
     assert!(has(

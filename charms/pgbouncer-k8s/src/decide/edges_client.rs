@@ -223,7 +223,7 @@ fn database_departed_this_unit_tells_its_peers() {
 
 fn removals(decision: &Decision<Effect>) -> Vec<(u32, bool)> {
     let removal = |effect: &Effect| match effect {
-        Effect::RemoveClient(id, unused) => Some((id.0, unused.is_some())),
+        Effect::RemoveClient(id, _, unused) => Some((id.0, unused.is_some())),
         _ => None,
     };
     decision.effects.iter().filter_map(removal).collect()
@@ -270,16 +270,4 @@ fn database_broken_while_the_backend_is_away_is_made_up_for() {
     facts.backend = Some(testing::backend());
     let (_, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!(removals(&decision), [(7, true)]);
-}
-
-#[test]
-fn database_entries_of_the_old_interface_stay() {
-    let mut facts = granted();
-    let peers = facts.peers.as_mut().unwrap();
-    let map = peers.app.databases.as_mut().unwrap();
-    let mapped = interfaces::pgb_peers::MappedDatabase { name: "indico".into(), legacy: true };
-    map.relations.insert(charm::RelationId(9), mapped);
-    facts.legacy.insert(charm::RelationId(9));
-    let (_, decision) = step(&Event::UpdateStatus, facts);
-    assert!(removals(&decision).is_empty());
 }

@@ -11,7 +11,7 @@ use crate::place;
 use super::backend;
 
 /// The endpoints whose relations a unit says it leaves.
-const FLAGGED: [&str; 2] = ["backend-database", "database"];
+const FLAGGED: [&str; 4] = ["backend-database", "database", "db", "db-admin"];
 
 /// A decision for a unit that leaves; `None` where the unit stays.
 pub(crate) fn decide(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
@@ -21,7 +21,9 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts) -> Option<Decision<Effect
     match relation.kind {
         // Tell the peers: what follows for this unit is no end of the relation.
         RelationKind::Departed if relation.departing_unit.as_ref() == Some(&facts.common.unit) => {
-            let changes = Changes::new().set(key, "true");
+            // Clients of older charms know both spellings.
+            let old = relation.endpoint.as_str().starts_with("db");
+            let changes = Changes::new().set(key, if old { "True" } else { "true" });
             Some(Decision::new().effect(Effect::Bag(peers.id, Own::Unit, changes)))
         }
         RelationKind::Broken if peers.leaves(relation.endpoint.as_str(), relation.id) => {

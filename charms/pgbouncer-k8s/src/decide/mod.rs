@@ -4,6 +4,7 @@ pub(crate) mod actions;
 pub(crate) mod backend;
 mod clients;
 mod leaving;
+mod legacy;
 mod peers;
 mod service;
 pub(crate) mod start;
@@ -16,6 +17,8 @@ mod edges;
 mod edges_backend;
 #[cfg(test)]
 mod edges_client;
+#[cfg(test)]
+mod edges_legacy;
 
 use charm::{Decision, Event, SecretContent};
 use interfaces::pgb_peers::DatabaseMap;
@@ -78,7 +81,8 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     let running = workload::running(event, facts);
     let step = backend::step(facts, running);
     let (map, removals) = clients::map(facts, &step);
-    let mut next = Next { running, secret: backend::secret(facts, &step), step, map, shared: None };
+    let secret = legacy::secret(facts, &map, &step, backend::secret(facts, &step));
+    let mut next = Next { running, secret, step, map, shared: None };
     let (shared, warning) = workload::shared(facts, &next);
     next.shared = shared;
     let status = status::decide(event, facts, &next);
@@ -92,6 +96,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(service::effects(facts, &status))
         .effects(removals)
         .effects(clients::effects(facts, &next))
+        .effects(legacy::effects(facts, &next))
         .effects(peers::effects(facts, &next))
         .status(status)
 }

@@ -5,11 +5,14 @@ use charm::{Event, Status};
 use crate::effect::Effect;
 use crate::facts::{FullFacts, Service};
 
-use super::{Next, Step, clients};
+use super::{Next, Step, clients, legacy};
 
 pub(crate) const NO_BACKEND: &str = "waiting for backend database relation to initialise";
 pub(crate) const BACKEND_NOT_READY: &str = "backend database relation not ready";
 pub(crate) const CLIENT_WAITS: &str = "waiting for backend-database relation to connect";
+pub(crate) const BAD_DATABASE: &str = "invalid database name";
+pub(crate) const EXTENSIONS: &str = "bad relation request - remote app requested extensions, \
+                                     which are unsupported. Please remove this relation.";
 pub(crate) const CONFIGURATION: &str = "Configuration Error. Please check the logs";
 pub(crate) const NO_CONTAINER: &str = "PgBouncer container currently unavailable";
 pub(crate) const NOT_RUNNING: &str = "pgbouncer not running";
@@ -28,8 +31,9 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
     if facts.service == Service::Forbidden {
         return Status::blocked(no_trust(common.unit.app().as_str()));
     }
-    let pending = clients::pending(facts).next().is_some();
-    let asks = event.relation("database").is_some() && pending;
+    let pending = clients::pending(facts).next().is_some() || legacy::pending(facts);
+    let client = |endpoint: &&str| event.relation(endpoint).is_some();
+    let asks = ["database", "db", "db-admin"].iter().any(client) && pending;
     match &next.step {
         Step::Absent | Step::NotReady if asks => return Status::waiting(CLIENT_WAITS),
         Step::Absent => return Status::blocked(NO_BACKEND),
@@ -87,5 +91,10 @@ pub(crate) fn warnings(facts: &FullFacts) -> Vec<Effect> {
         let problem = clients::check(client).err()?;
         Some(format!("relation {} with {}: {problem}", client.id, client.app))
     });
-    options.into_iter().chain(backend).chain(clients).map(Effect::Warn).collect()
+    let leader = facts.common.leader;
+    let old = facts.legacy.iter().filter(|_| leader).filter_map(|client| {
+        let problem = legacy::check(facts, client).err()?;
+        Some(format!("relation {} with {}: {problem}", client.id, client.app))
+    });
+    options.into_iter().chain(backend).chain(clients).chain(old).map(Effect::Warn).collect()
 }

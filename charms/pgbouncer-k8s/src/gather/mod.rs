@@ -1,5 +1,6 @@
 //! All reads, each at most once, and only those that the event needs.
 
+mod legacy;
 mod relations;
 pub(crate) mod service;
 pub(crate) mod workload;
@@ -11,7 +12,9 @@ use charm::{Revision, SecretContent, UnitName};
 use interfaces::pgb_peers;
 
 use crate::decide::{actions::CONSOLE, backend::initialised, start::processes};
-use crate::facts::{Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Peers, StartFacts};
+use crate::facts::{
+    Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Peers, StartFacts,
+};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
 use crate::password::Seed;
@@ -42,9 +45,12 @@ pub(crate) async fn facts(
         | Event::UpdateStatus
         | Event::LeaderElected
         | Event::PebbleReady { .. }
-        | Event::SecretChanged { .. } => full(charm, hook, event).await,
+        | Event::UpgradeCharm
+        | Event::SecretChanged { .. } => known(charm, hook, event).await,
         Event::Relation(relation) => match relation.endpoint.as_str() {
-            "pgb-peers" | "backend-database" | "database" => full(charm, hook, event).await,
+            "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" => {
+                known(charm, hook, event).await
+            }
             _ => Ok(Facts::None),
         },
         _ => Ok(Facts::None),
@@ -84,6 +90,21 @@ fn parse_app(hook: &mut Hook, bag: &charm::Bag) -> pgb_peers::AppBag {
     })
 }
 
+/// Everything. A remembered relation that Juju knows no more is no reason to fail.
+async fn known(
+    charm: &mut PgBouncer,
+    hook: &mut Hook,
+    event: &Event,
+) -> Result<Facts, OperatorError> {
+    match full(charm, hook, event).await {
+        Err(OperatorError::Hook(error)) if error.is_not_found() => {
+            legacy::forget(hook)?;
+            full(charm, hook, event).await
+        }
+        result => result,
+    }
+}
+
 async fn full(
     charm: &mut PgBouncer,
     hook: &mut Hook,
@@ -105,17 +126,13 @@ async fn full(
         true => relations::clients(hook, event, renewed)?,
         false => Vec::new(),
     };
-    let mut legacy = BTreeSet::new();
-    if let (true, Some(peers)) = (common.leader, &mut peers) {
-        let served = backend.as_ref().is_some_and(|backend| backend.server.is_some());
-        if served && clients.iter().any(|client| !client.granted()) {
+    let legacy = legacy::clients(hook, event, common.leader)?;
+    let extensions = legacy::extensions(charm, hook, &legacy).await;
+    let served = backend.as_ref().is_some_and(|backend| backend.server.is_some());
+    if let (true, Some(peers)) = (served, &mut peers) {
+        let waits = |client: &Legacy| !client.own_app.contains_key("password");
+        if clients.iter().any(|client| !client.granted()) || legacy.iter().any(waits) {
             peers.digests = digests(hook, peers.id)?;
-        }
-        let known = |id: &RelationId| clients.iter().any(|client| client.id == *id);
-        let map = peers.app.databases.as_ref();
-        if map.is_some_and(|map| !map.relations.keys().all(known)) {
-            legacy.extend(hook.relations("db")?);
-            legacy.extend(hook.relations("db-admin")?);
         }
     }
     let id = peers.as_ref().map(|peers| peers.id);
@@ -132,6 +149,7 @@ async fn full(
         backend,
         clients,
         legacy,
+        extensions,
         workload,
         service,
         effective,

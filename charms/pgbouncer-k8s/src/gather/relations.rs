@@ -35,6 +35,7 @@ pub(super) fn backend(
         populated: true,
         problem,
         offered,
+        version: offer.version.clone(),
         login: None,
         server: None,
     };

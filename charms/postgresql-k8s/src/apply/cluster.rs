@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use charm::{Applied, Hook, Level, SecretString};
-use patroni::{Health, Rest};
+use patroni::{Health, Member, Rest, Role, State};
 use postgres::{Client, ConnectOptions, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -17,6 +17,7 @@ use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 const LOCAL: &str = "127.0.0.1";
 const POLL: Duration = Duration::from_millis(250);
 const MEMBER_BOUND: Duration = Duration::from_secs(15);
+const STREAM_BOUND: Duration = Duration::from_secs(10);
 const PRIMARY_BOUND: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -59,9 +60,27 @@ pub(crate) fn after_primary(health: Option<&Health>) -> Applied {
     }
 }
 
-pub(super) async fn await_member() -> Applied {
-    let health = await_start(&Rest::new(LOCAL, PATRONI_PORT), MEMBER_BOUND).await;
+pub(super) async fn await_member(pod: &str) -> Applied {
+    let rest = Rest::new(LOCAL, PATRONI_PORT);
+    let health = await_start(&rest, MEMBER_BOUND).await;
+    if health.as_ref().is_some_and(|health| health.role != Some(Role::Leader)) {
+        await_stream(&rest, pod).await;
+    }
     after_member(health.as_ref())
+}
+
+/// Waits, within a bound, until the other members see this one lead or stream: what they
+/// are told next, they act upon by what they see.
+async fn await_stream(rest: &Rest, pod: &str) {
+    let end = Instant::now() + STREAM_BOUND;
+    while Instant::now() < end {
+        let seen = rest.cluster().await.ok();
+        let joined = |member: &Member| member.state == State::Streaming || member.role.leads();
+        if seen.as_ref().and_then(|cluster| cluster.member(pod)).is_some_and(joined) {
+            return;
+        }
+        sleep(POLL).await;
+    }
 }
 
 pub(super) async fn await_primary(hook: &Hook) -> Applied {
@@ -178,17 +197,24 @@ pub(super) async fn set_password(
     }
 }
 
+/// Hands the lead over; what an action says when that is not possible.
 pub(super) async fn switchover(
     hook: &mut Hook,
     leader: &str,
     candidate: Option<&str>,
     password: SecretString,
-) -> Result<Applied, Error> {
+) -> Option<&'static str> {
     let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
-    let Err(error) = rest.switchover(leader, candidate).await else { return Ok(Applied::Done) };
+    let error = rest.switchover(leader, candidate).await.err()?;
     hook.log(Level::Error, error.to_string());
-    if candidate.is_some() {
-        hook.action_fail(switchover_failure(&error))?;
+    Some(switchover_failure(&error))
+}
+
+pub(super) async fn restart(hook: &mut Hook, password: SecretString) -> Result<Applied, Error> {
+    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+    if let Err(error) = rest.restart().await {
+        hook.log(Level::Error, error.to_string());
+        hook.action_fail("failed to restart PostgreSQL")?;
     }
     Ok(Applied::Done)
 }

@@ -41,7 +41,7 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         Effect::PushConfig(text) => return workload::push_config(hook, &text).await,
         Effect::Reload => return workload::reload(hook).await,
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
-        Effect::AwaitMember => return Ok(cluster::await_member().await),
+        Effect::AwaitMember => return Ok(cluster::await_member(&hook.unit().pod()).await),
         Effect::AwaitPrimary => return Ok(cluster::await_primary(hook).await),
         Effect::SetUpCluster { passwords, salts } => {
             return Ok(cluster::set_up(hook, &passwords, salts).await);
@@ -56,9 +56,13 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         Effect::SetPassword { user, password, salt, operator } => {
             return cluster::set_password(hook, &user, &password, &salt, operator).await;
         }
-        Effect::Switchover { leader, candidate, password } => {
-            return cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
+        Effect::Switchover { leader, candidate, password, asked } => {
+            let failure = cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
+            if let Some(message) = failure.filter(|_| asked) {
+                hook.action_fail(message)?;
+            }
         }
+        Effect::Restart { password } => return cluster::restart(hook, password).await,
         Effect::ActionResult(key, value) => hook.action_result(key, value),
         Effect::ActionSecret(key, value) => {
             use charm::ExposeSecret as _;

@@ -1,6 +1,6 @@
 //! The actions.
 
-use charm::{Decision, SecretString};
+use charm::{Decision, ExposeSecret as _, Level, SecretString, UnitName};
 
 use super::members;
 use crate::effect::Effect;
@@ -18,6 +18,8 @@ pub(super) fn run(name: &str, facts: &Facts) -> Decision<Effect> {
         "get-password" => get_password(facts),
         "set-password" => set_password(facts),
         "promote-to-primary" => promote(facts),
+        "switchover" => switchover(facts),
+        "restart" => restart(facts),
         _ => Err(format!("There is no action {name}.")),
     };
     let effects = outcome.unwrap_or_else(|message| vec![Effect::ActionFail(message)]);
@@ -68,6 +70,12 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     }
     let failed = || "Failed changing the password.".to_owned();
     let now = facts.passwords().ok_or_else(failed)?;
+    let old = passwords::get(&facts.passwords, user);
+    if old.is_some_and(|old| old.expose_secret() == password.expose_secret()) {
+        let line = "The old and new passwords are equal.".to_owned();
+        let result = Effect::ActionSecret("password", password);
+        return Ok(vec![Effect::Log(Level::Warning, line), result]);
+    }
     let content = facts.passwords.clone().with(passwords::key(user), password.clone());
     let new = passwords::Passwords::read(&content).ok_or_else(failed)?;
     let settings = facts.settings.as_ref().map_err(|_| failed())?;
@@ -96,14 +104,35 @@ fn promote(facts: &Facts) -> Result<Vec<Effect>, String> {
     if facts.parameters.get("force") == Some(&true.into()) {
         return Err("Suprerfluous force flag with unit scope".to_owned());
     }
+    hand_over(facts, Some(facts.unit.pod()))
+}
+
+/// A planned change of the primary, to a named unit or to the one that Patroni finds best.
+fn switchover(facts: &Facts) -> Result<Vec<Effect>, String> {
+    let Some(name) = parameter(facts, "candidate").filter(|name| !name.is_empty()) else {
+        return hand_over(facts, None);
+    };
+    let unit = name.parse::<UnitName>().ok();
+    let pod = unit.map(|unit| unit.pod()).ok_or(format!("{name} is not the name of a unit"))?;
+    let known = facts.cluster.as_ref().is_some_and(|cluster| cluster.member(&pod).is_some());
+    if known { hand_over(facts, Some(pod)) } else { Err(format!("{name} is not a member")) }
+}
+
+fn hand_over(facts: &Facts, candidate: Option<String>) -> Result<Vec<Effect>, String> {
     let failed = "Switchover failed or timed out, check the logs for details";
     let leader = facts.cluster.as_ref().and_then(|cluster| cluster.leader()).ok_or(failed)?;
-    if leader.name == facts.unit.pod() {
+    if candidate.as_ref() == Some(&leader.name) {
         return Ok(Vec::new());
     }
-    Ok(vec![Effect::Switchover {
-        leader: leader.name.clone(),
-        candidate: Some(facts.unit.pod()),
-        password: facts.passwords().ok_or(failed)?.patroni,
-    }])
+    let password = facts.passwords().ok_or(failed)?.patroni;
+    let leader = leader.name.clone();
+    Ok(vec![Effect::Switchover { leader, candidate, password, asked: true }])
+}
+
+fn restart(facts: &Facts) -> Result<Vec<Effect>, String> {
+    if !facts.container.as_ref().is_some_and(|container| container.running) {
+        return Err("PostgreSQL does not run on this unit".to_owned());
+    }
+    let password = facts.passwords().ok_or("failed to restart PostgreSQL")?.patroni;
+    Ok(vec![Effect::Restart { password }])
 }

@@ -1,10 +1,10 @@
 //! Who may be a member of the cluster: the leader's part.
 
 use charm::{Changes, Decision, Own, RelationEvent, UnitName};
-use patroni::{Cluster, Role};
+use patroni::{Cluster, Role, State};
 
 use crate::effect::Effect;
-use crate::facts::{Facts, Peer};
+use crate::facts::{Container, Facts, Peer};
 use crate::options::Settings;
 use crate::passwords;
 use crate::patroni_yml;
@@ -92,10 +92,7 @@ fn commits(facts: &Facts, members: &[String]) -> Option<Effect> {
 
 fn wanted_sync(facts: &Facts, settings: &Settings, members: &[String]) -> Sync {
     let streaming = |cluster: &Cluster| {
-        let replicas = cluster.members.iter().filter(|member| {
-            !matches!(member.role, Role::Leader | Role::StandbyLeader) && member.state.is_ready()
-        });
-        replicas.count()
+        cluster.members.iter().filter(|member| member.state == State::Streaming).count()
     };
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let members = Members {
@@ -126,22 +123,28 @@ pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
         return Decision::new();
     };
     let leads = cluster.leader().is_some_and(|leader| leader.name == facts.unit.pod());
-    if !leads || cluster.members.len() < 2 || !cluster.is_ready() {
+    // Whether the other members are well matters less than that one of them can lead.
+    let can_lead = cluster.members.iter().any(|member| {
+        matches!(member.role, Role::SyncStandby | Role::QuorumStandby) && member.state.is_ready()
+    });
+    if !leads || !can_lead {
         return Decision::new();
     }
     Decision::new().effect(Effect::Switchover {
         leader: facts.unit.pod(),
         candidate: None,
         password: passwords.patroni,
+        asked: false,
     })
 }
 
-/// Whether this unit's pod may be shown to Patroni.
-pub(super) fn is_member(facts: &Facts) -> bool {
+/// Whether this unit may run as a member.
+pub(super) fn may_run(facts: &Facts, container: &Container) -> bool {
     let host = facts.host();
     let listed = facts.peer.as_ref().is_some_and(|peer| peer.endpoints().contains(&host));
-    // The leader puts itself on the list in the same hook.
-    listed || facts.leader
+    // The leader puts itself on the list in the same hook. A unit whose volume comes back
+    // was a member before, perhaps the last primary, without which nobody may lead.
+    listed || facts.leader || container.config.is_some()
 }
 
 /// The unit whose pod this is.

@@ -45,7 +45,11 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     };
     // Other hooks than pebble-ready may find the container first.
     let mut decision = Decision::new().effects(storage(container));
-    if members::is_member(facts) && !container.started() {
+    if !members::may_run(facts, container) {
+        return decision.defer("the leader has not let this unit join yet").status(joins());
+    }
+    // Without an answer of the API a member that runs is left alone.
+    if !facts.labelled.unwrap_or_else(|| container.started()) {
         decision = decision.effect(Effect::LabelPods(vec![facts.unit.pod()]));
     }
     if facts.leader && !facts.initialised() && !container.pgdata {
@@ -119,6 +123,11 @@ fn set_up(facts: &Facts, passwords: &Passwords) -> Vec<Effect> {
 /// The status of a member that did not come up within the bound.
 pub(crate) fn member_waits() -> Status {
     Status::waiting("awaiting for cluster to start")
+}
+
+/// The status of a unit that is no member yet.
+fn joins() -> Status {
+    Status::waiting("awaiting for member to start")
 }
 
 /// The status while the service in front of the primary leads nowhere.

@@ -58,6 +58,7 @@ pub(crate) fn new_leader() -> Facts {
         }),
         passwords: secret(),
         container: Some(empty_container()),
+        labelled: Some(false),
         ..Facts::bare(topology, "pg/0".parse().unwrap())
     }
 }
@@ -92,6 +93,7 @@ pub(crate) fn steady() -> Facts {
     peer.app.insert("cluster_initialised".to_owned(), "True".to_owned());
     peer.own.insert("member".to_owned(), "started".to_owned());
     facts.container = Some(running(&facts));
+    facts.labelled = Some(true);
     facts.cluster = Some(Cluster { members: vec![member("pg-0", Role::Leader, State::Running)] });
     let shared = facts.settings.clone().unwrap().shared;
     facts.dynamic = Some(json!({
@@ -100,15 +102,18 @@ pub(crate) fn steady() -> Facts {
     facts
 }
 
-/// `pg/1` beside [`steady`], not the leader, not started.
+/// `pg/1` beside [`steady`], let in by the leader, not started.
 pub(crate) fn second_unit() -> Facts {
     let mut facts = steady();
     facts.unit = "pg/1".parse().unwrap();
     facts.leader = false;
     facts.planned = 2;
     facts.container = Some(empty_container());
+    facts.labelled = Some(true);
     facts.dynamic = None;
     let peer = facts.peer.as_mut().unwrap();
+    let hosts = r#"["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#.to_owned();
+    peer.app.insert("endpoints".to_owned(), hosts);
     peer.units.push("pg/1".parse().unwrap());
     peer.own.clear();
     facts

@@ -37,7 +37,7 @@ const SHARED: [&str; 8] = [
 ];
 
 /// Parameters that no option changes. The log goes to stderr, where Pebble collects it.
-const FIXED: [(&str, &str); 17] = [
+const FIXED: [(&str, &str); 20] = [
     ("archive_command", "/bin/true"),
     ("archive_mode", "on"),
     ("autovacuum", "on"),
@@ -55,6 +55,10 @@ const FIXED: [(&str, &str); 17] = [
     ("pg_stat_statements.max", "10000"),
     ("shared_preload_libraries", "pg_stat_statements"),
     ("wal_level", "logical"),
+    // Commits wait for standbys, so one that is silent must be noticed long before a minute.
+    ("wal_receiver_timeout", "10s"),
+    ("wal_retrieve_retry_interval", "1s"),
+    ("wal_sender_timeout", "10s"),
 ];
 
 const MEGABYTE: u64 = 1_000_000;

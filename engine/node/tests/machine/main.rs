@@ -313,7 +313,11 @@ async fn a_unit_runs_under_pebble_and_the_charm_reaches_its_workload() {
         pebble,
         service_account: Some(agent.clone()),
         kubernetes: Some(SocketAddrV4::new(ENGINE, 6443)),
-        storage: vec![Storage { name: "data".to_owned(), location: "/var/lib/juju/storage/data/0".into(), source: data }],
+        storage: vec![Storage {
+            name: "data".to_owned(),
+            location: "/var/lib/juju/storage/data/0".into(),
+            source: data,
+        }],
         workloads: vec![Workload {
             name: "db".to_owned(),
             image: own.image.clone(),

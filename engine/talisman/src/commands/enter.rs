@@ -124,8 +124,8 @@ pub(super) async fn scp(client: &Client, args: Scp) -> Result<()> {
             (command, format!("cannot read {path} of {unit}"))
         }
         (None, Some((unit, path))) => {
-            let file = File::open(&args.source)
-                .with_context(|| format!("cannot read {}", args.source))?;
+            let file =
+                File::open(&args.source).with_context(|| format!("cannot read {}", args.source))?;
             let name = Path::new(&args.source).file_name().unwrap_or_default();
             let mut command = entered(client, unit, container).await?;
             let script = "if [ -d \"$1\" ]; then cat >\"$1/$2\"; else cat >\"$1\"; fi";
@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_leader_is_found_by_its_application() {
-        let status = json!({"applications": {"a": {"units": {"a/0": {}, "a/1": {"leader": true}}}}});
+        let status =
+            json!({"applications": {"a": {"units": {"a/0": {}, "a/1": {"leader": true}}}}});
         assert_eq!(unit_of(&status, "a/leader").unwrap().to_string(), "a/1");
         assert_eq!(unit_of(&status, "a/0").unwrap().to_string(), "a/0");
         assert!(unit_of(&status, "b/leader").is_err());

@@ -25,7 +25,8 @@ pub(super) async fn perform(controller: &Paths, client: &Client, verb: Juju) -> 
         Juju::ShowApplication { app, format } => {
             let status = client.ask(&Request::Status).await?;
             let found = status["applications"].get(app.as_str());
-            let found = found.with_context(|| format!("application {:?} not found", app.as_str()))?;
+            let found =
+                found.with_context(|| format!("application {:?} not found", app.as_str()))?;
             let shown = json!({
                 "charm": found["charm-name"],
                 "base": found["base"],

@@ -10,7 +10,9 @@ use crate::api::{LogEntry, Request};
 use crate::args::{DebugLog, Level};
 use crate::client::Client;
 
-pub(super) async fn debug_log(client: &Client, args: DebugLog) -> Result<()> {
+pub(super) async fn debug_log(client: &Client, mut args: DebugLog) -> Result<()> {
+    // Nobody who reads a pipe or a file waits for what may come.
+    args.no_tail |= !std::io::stdout().is_terminal();
     let mut after = 0;
     let mut first = true;
     loop {

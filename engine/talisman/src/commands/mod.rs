@@ -46,7 +46,9 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
         Command::Juju(verb) => juju::perform(&controller, &client, verb).await,
         Command::Daemon => crate::daemon::run(paths).await,
         Command::Deploy(args) => deploy(&paths, &client, args).await,
-        Command::Refresh { app, path, resource, .. } => refresh(&paths, &client, app, &path, resource).await,
+        Command::Refresh { app, path, resource, .. } => {
+            refresh(&paths, &client, app, &path, resource).await
+        }
         Command::Images { definitions } => up::images(&paths, &definitions).await,
         Command::Pack { folder, dispatch, out } => {
             let packed = match dispatch {

@@ -76,8 +76,12 @@ async fn remove_applications(client: &Client, bound: Duration) -> Result<()> {
     let mut asked = false;
     loop {
         let status = client.ask(&Request::Status).await?;
-        let left: Vec<String> =
-            status["applications"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        let left: Vec<String> = status["applications"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect();
         if left.is_empty() {
             return Ok(());
         }

@@ -71,6 +71,20 @@ fn free(port: u16) -> Result<()> {
     }
 }
 
+/// Waits for an engine that is ending to let go of the instance.
+async fn wait_for_the_last(paths: &Paths) -> Result<()> {
+    use rustix::fs::{FlockOperation, flock};
+    let Ok(file) = std::fs::File::open(paths.run.join("lock")) else { return Ok(()) };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() > deadline {
+            bail!("cannot start the engine: another one has the instance and does not answer");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
+}
+
 /// Starts the daemon.
 async fn start(paths: &Paths, client: &Client) -> Result<()> {
     for program in ["pebble", "hooktool"] {
@@ -80,6 +94,7 @@ async fn start(paths: &Paths, client: &Client) -> Result<()> {
     std::fs::create_dir_all(&paths.state)
         .with_context(|| format!("cannot make the folder {}", paths.state.display()))?;
     images::ensure(paths, &[images::charm_base()?]).await?;
+    wait_for_the_last(paths).await?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(paths.daemon_log())?;
     let mut daemon = daemon_command(paths)?;
     daemon.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

@@ -34,7 +34,8 @@ pub(super) async fn wait_for(client: &Client, args: WaitFor) -> Result<()> {
         let facts = if is_unit { unit(&status, &args.name) } else { app(&status, &args.name) };
         if let Some(facts) = &facts {
             if let Some(term) = terms.iter().find(|term| facts.get(&term.key).is_none()) {
-                let known: Vec<_> = facts.as_object().into_iter().flatten().map(|(k, _)| k).collect();
+                let known: Vec<_> =
+                    facts.as_object().into_iter().flatten().map(|(k, _)| k).collect();
                 bail!("cannot wait for {:?}: {} has {known:?}", term.key, args.kind);
             }
             if holds(&terms, facts) {
@@ -43,8 +44,11 @@ pub(super) async fn wait_for(client: &Client, args: WaitFor) -> Result<()> {
             }
         }
         if Instant::now() > deadline {
-            bail!("timed out waiting for {:?} to reach {query:?}; it is {}", args.name,
-                facts.map_or("not there".to_owned(), |facts| facts.to_string()));
+            bail!(
+                "timed out waiting for {:?} to reach {query:?}; it is {}",
+                args.name,
+                facts.map_or("not there".to_owned(), |facts| facts.to_string())
+            );
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }

@@ -117,10 +117,11 @@ fn stage(
         let copy = || {
             std::fs::create_dir_all(&target)?;
             match &declared.filename {
-                Some(filename) if declared.kind == "file" => {
-                    std::fs::copy(file, target.join(Path::new(filename).file_name().unwrap_or_default()))
-                        .map(drop)
-                }
+                Some(filename) if declared.kind == "file" => std::fs::copy(
+                    file,
+                    target.join(Path::new(filename).file_name().unwrap_or_default()),
+                )
+                .map(drop),
                 // What Juju gives for an image: where it comes from.
                 _ => std::fs::write(
                     target.join("content.yaml"),

@@ -7,8 +7,8 @@ use model::{Model, Unit};
 use names::{ContainerName, ModelName, UnitName};
 use node::{ImageDefinition, NodeError, Storage, UnitPod, Workload};
 
-use super::engine::Engine;
 use super::charms::CharmFolders;
+use super::engine::Engine;
 use crate::paths::Paths;
 
 /// Why a pod does not run.

@@ -65,12 +65,8 @@ pub(crate) fn one(
             name: number.to_string(),
             known: list(secret.revisions.keys()),
         })?;
-        let plain: BTreeMap<&String, String> = found
-            .content
-            .reveal()
-            .iter()
-            .map(|(key, value)| (key, plain(value)))
-            .collect();
+        let plain: BTreeMap<&String, String> =
+            found.content.reveal().iter().map(|(key, value)| (key, plain(value))).collect();
         let digest = Sha256::digest(serde_json::to_vec(&plain).unwrap_or_default());
         let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         shown["content"] = json!({ "Data": plain });

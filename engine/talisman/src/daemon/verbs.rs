@@ -97,7 +97,9 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
                 "stderr": String::from_utf8_lossy(&ended.stderr),
             }))
         }
-        Request::ContainerProcess { unit, container } => container_process(engine, &unit, &container),
+        Request::ContainerProcess { unit, container } => {
+            container_process(engine, &unit, &container)
+        }
         Request::Secrets => Ok(engine.look(|inner| secrets::all(&inner.kept.model))),
         Request::ShowSecret { secret, reveal, revision } => {
             engine.look(|inner| secrets::one(&inner.kept.model, &secret, reveal, revision))

@@ -39,6 +39,7 @@ fn words(effect: &Effect) -> String {
         Effect::Switchover { leader, candidate, .. } => {
             format!("switch over from {leader} to {}", candidate.as_deref().unwrap_or("any"))
         }
+        Effect::Restart { .. } => "restart".to_owned(),
         Effect::ActionResult(key, value) => format!("result {key}={value}"),
         Effect::ActionSecret(key, _) => format!("result {key}"),
         Effect::ActionFail(message) => format!("fail: {message}"),

@@ -154,6 +154,36 @@ fn a_second_unit_joins_and_commits_wait_once_it_streams() {
 }
 
 #[test]
+fn commits_wait_for_a_replica_only_once_it_streams() {
+    let mut facts = joined();
+    let replica = member("pg-1", Role::Replica, State::Running);
+    facts.cluster.as_mut().unwrap().members.push(replica);
+    let peer_changed = event("database-peers", RelationKind::Changed, None);
+    check_without(&decide(&peer_changed, &facts), r#"patch {"synchronous_mode_strict""#);
+}
+
+#[test]
+fn a_unit_starts_when_the_leader_let_it_join_or_its_volume_was_a_members() {
+    let mut facts = second_unit();
+    facts.peer.as_mut().unwrap().app = steady().peer.unwrap().app;
+    let decision = decide(&super::pebble_ready(), &facts);
+    assert!(deferred(&decision));
+    assert_eq!(list(&decision), ["prepare storage"]);
+    assert_eq!(decision.status, Some(Status::waiting("awaiting for member to start")));
+    facts.container.as_mut().unwrap().config = Some("old".to_owned().into());
+    assert!(list(&decide(&super::pebble_ready(), &facts)).contains(&"start workload".to_owned()));
+}
+
+#[test]
+fn a_pod_without_labels_gets_them_whichever_hook_sees_it() {
+    let mut facts = steady();
+    facts.labelled = Some(false);
+    assert!(list(&decide(&Event::UpdateStatus, &facts)).contains(&"label pg-0".to_owned()));
+    facts.labelled = None;
+    check_without(&decide(&Event::UpdateStatus, &facts), "label");
+}
+
+#[test]
 fn a_unit_that_left_is_struck_off_and_commits_do_not_wait_for_it() {
     let mut facts = steady();
     let hosts = r#"["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#.to_owned();
@@ -270,5 +300,50 @@ fn actions_answer_or_say_why_not() {
     assert_eq!(
         action("promote-to-primary", &json!({"scope": "all"}), steady()),
         ["fail: Scope should be either cluster or unit"]
+    );
+    assert_eq!(
+        action("promote-to-primary", &json!({"scope": "unit", "force": true}), second_unit()),
+        ["fail: Suprerfluous force flag with unit scope"]
+    );
+    assert!(action("promote-to-primary", &json!({"scope": "unit"}), steady()).is_empty());
+}
+
+#[test]
+fn an_equal_password_changes_nothing() {
+    let same = json!({"username": "rewind", "password": "rewind-secret"});
+    assert_eq!(
+        action("set-password", &same, steady()),
+        ["log: The old and new passwords are equal.", "result password"]
+    );
+}
+
+#[test]
+fn the_lead_goes_to_the_named_or_the_best_unit() {
+    let mut facts = joined();
+    facts.cluster.as_mut().unwrap().members.push(member(
+        "pg-1",
+        Role::SyncStandby,
+        State::Streaming,
+    ));
+    assert_eq!(action("switchover", &json!({}), facts), ["switch over from pg-0 to any"]);
+    let mut facts = joined();
+    facts.cluster.as_mut().unwrap().members.push(member(
+        "pg-1",
+        Role::SyncStandby,
+        State::Streaming,
+    ));
+    let named = json!({"candidate": "pg/1"});
+    assert_eq!(action("switchover", &named, facts), ["switch over from pg-0 to pg-1"]);
+    assert_eq!(action("switchover", &named, steady()), ["fail: pg/1 is not a member"]);
+    let nonsense = json!({"candidate": "x"});
+    assert_eq!(action("switchover", &nonsense, steady()), ["fail: x is not the name of a unit"]);
+}
+
+#[test]
+fn a_member_restarts_where_the_action_runs() {
+    assert_eq!(action("restart", &json!({}), steady()), ["restart"]);
+    assert_eq!(
+        action("restart", &json!({}), second_unit()),
+        ["fail: PostgreSQL does not run on this unit"]
     );
 }

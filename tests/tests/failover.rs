@@ -1,0 +1,20 @@
+//! A cluster of three that loses its primary loses no acknowledged number.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use end_to_end::failover::{Cluster, Fault};
+
+/// What any client may have to wait; the bench measures how long it is.
+const GAP_MAX: Duration = Duration::from_secs(20);
+
+#[test]
+fn no_acknowledged_number_is_lost_when_the_primary_changes() -> Result<()> {
+    let cluster = Cluster::up("e2eha", 16601)?;
+    let planned = cluster.suffer(Fault::Switchover)?;
+    ensure!(planned.moved, "the primary is where it was");
+    ensure!(planned.gap < GAP_MAX, "{planned:?}");
+    let killed = cluster.suffer(Fault::AllKilled)?;
+    ensure!(killed.gap < GAP_MAX, "{killed:?}");
+    Ok(())
+}
