@@ -206,7 +206,7 @@ fn the_console_action_without_a_backend_says_what_to_do() {
 }
 
 #[test]
-fn an_unread_revision_of_an_own_secret_is_removed() {
+fn secret_remove_is_labelled_yes_removes_the_revision() {
     let label = "pgb-peers.pgbouncer-k8s.app";
     let world = world().leader().own_secret(label, SecretOwner::App, &[("admin-password", "kept")]);
     let id = world.secret_id(label).unwrap().clone();

@@ -1,7 +1,7 @@
 //! What can happen to a primary.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -143,7 +143,7 @@ enum Process {
 
 impl Process {
     /// The process's number, if it is one of these.
-    fn number(self, process: &PathBuf) -> Option<u32> {
+    fn number(self, process: &Path) -> Option<u32> {
         let line = std::fs::read_to_string(process.join("cmdline")).ok()?;
         let words: Vec<&str> = line.split('\0').collect();
         let patroni = words.iter().any(|word| word.ends_with("patroni.yml"));

@@ -79,19 +79,16 @@ impl Cluster {
         Ok(format!("{app}/{number}"))
     }
 
-    /// What a command in a member's workload container prints.
-    fn inside(&self, pod: &str, command: &[&str]) -> Result<String> {
-        let unit = Self::unit(pod)?;
-        let mut args = vec!["ssh", "--container", "postgresql", &unit];
-        args.extend(command);
-        self.engine.call(&args)
+    /// What a line of shell in a member's workload container prints.
+    fn inside(&self, pod: &str, line: &str) -> Result<String> {
+        self.engine.call(&["ssh", "--container", "postgresql", &Self::unit(pod)?, line])
     }
 
     /// The members as one of them sees them.
     fn seen_by(&self, pod: &str) -> Result<Vec<Member>> {
-        let script = "import urllib.request as r; \
-                      print(r.urlopen('http://localhost:8008/cluster', timeout=2).read().decode())";
-        let answer: Value = serde_json::from_str(&self.inside(pod, &["python3", "-c", script])?)?;
+        let line = "python3 -c 'import urllib.request as r; \
+                    print(r.urlopen(\"http://localhost:8008/cluster\", timeout=2).read().decode())'";
+        let answer: Value = serde_json::from_str(&self.inside(pod, line)?)?;
         let members = answer["members"].as_array().context("no members")?;
         Ok(members.iter().map(member).collect())
     }
@@ -142,13 +139,13 @@ impl Cluster {
 
     /// The numbers that one member has.
     fn numbers(&self, pod: &str) -> Result<HashSet<u64>> {
-        // Files are read by whoever may: the workload's own user, by the socket.
-        let select = format!("SELECT n FROM {}", writer::TABLE);
-        let psql = ["psql", "-U", "backup", "-h", "/var/run/postgresql", "-d", DATABASE];
-        let mut command = vec!["runuser", "-u", "postgres", "--"];
-        command.extend(psql);
-        command.extend(["-Atc", &select]);
-        self.inside(pod, &command)?.lines().map(|line| Ok(line.trim().parse()?)).collect()
+        // The socket is for the workload's own user.
+        let table = writer::TABLE;
+        let line = format!(
+            "runuser -u postgres -- psql -U backup -h /var/run/postgresql -d {DATABASE} \
+             -Atc 'SELECT n FROM {table}'"
+        );
+        self.inside(pod, &line)?.lines().map(|line| Ok(line.trim().parse()?)).collect()
     }
 
     /// Checks that every member has every number that was acknowledged, and the same numbers.

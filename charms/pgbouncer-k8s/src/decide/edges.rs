@@ -65,7 +65,7 @@ pub(super) fn facts_of(facts: &FullFacts) -> FullFacts {
 }
 
 #[test]
-fn pebble_ready_config_available_starts_everything_in_one_change() {
+fn pebble_ready_is_valid_yes_starts_everything_in_one_change() {
     let (facts, decision) = step(&pebble_ready(), fresh());
     let replans = decision.effects.iter().filter(|e| matches!(e, Effect::Replan(_))).count();
     assert_eq!(replans, 1);
@@ -76,7 +76,7 @@ fn pebble_ready_config_available_starts_everything_in_one_change() {
 }
 
 #[test]
-fn pebble_ready_config_invalid_starts_nothing() {
+fn pebble_ready_is_valid_no_starts_nothing() {
     let mut facts = fresh();
     facts.common.options = Err(OptionsError { option: "listen_port", expected: "a port".into() });
     let (_, decision) = step(&pebble_ready(), facts);
@@ -97,7 +97,7 @@ fn pebble_ready_again_after_a_container_restart_starts_everything_again() {
 }
 
 #[test]
-fn config_changed_follower_renders_its_own_processes_only() {
+fn config_changed_is_leader_no_renders_its_own_processes_only() {
     let mut facts = ready();
     facts.common.leader = false;
     facts.service = Service::Unread;
@@ -109,7 +109,7 @@ fn config_changed_follower_renders_its_own_processes_only() {
 }
 
 #[test]
-fn config_changed_leader_renders_publishes_and_reloads() {
+fn config_changed_is_leader_yes_renders_publishes_and_reloads() {
     let mut facts = ready();
     facts.common.options.as_mut().unwrap().pool_mode = "transaction".into();
     let (facts, decision) = step(&Event::ConfigChanged, facts);
@@ -121,7 +121,7 @@ fn config_changed_leader_renders_publishes_and_reloads() {
 }
 
 #[test]
-fn config_changed_port_restarts_one_process_after_another() {
+fn config_changed_is_restart_yes_one_process_after_another() {
     let mut facts = ready();
     facts.common.options.as_mut().unwrap().listen_port = 6464;
     let (facts, decision) = step(&Event::ConfigChanged, facts);
@@ -136,7 +136,7 @@ fn config_changed_port_restarts_one_process_after_another() {
 }
 
 #[test]
-fn config_changed_further_setting_reaches_the_processes_by_the_mildest_means() {
+fn config_changed_is_restart_no_takes_the_mildest_means() {
     let mut facts = ready();
     let set = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     facts.common.options.as_mut().unwrap().settings = set("query_wait_timeout", "60");
@@ -150,7 +150,7 @@ fn config_changed_further_setting_reaches_the_processes_by_the_mildest_means() {
 }
 
 #[test]
-fn config_changed_without_container_waits() {
+fn config_changed_is_container_no_waits() {
     let mut facts = ready();
     facts.workload = None;
     let (_, decision) = step(&Event::ConfigChanged, facts);
@@ -158,7 +158,7 @@ fn config_changed_without_container_waits() {
 }
 
 #[test]
-fn config_changed_invalid_option_leaves_the_poolers_alone() {
+fn config_changed_is_valid_no_leaves_the_poolers_alone() {
     let mut facts = ready();
     facts.common.options = Err(OptionsError { option: "pool_mode", expected: "session".into() });
     let (_, decision) = step(&Event::ConfigChanged, facts);
@@ -184,12 +184,12 @@ fn a_hook_that_failed_between_writing_and_telling_is_made_up_for() {
 }
 
 #[test]
-fn update_status_backend_missing_is_blocked() {
+fn update_status_is_backend_no_is_blocked() {
     check_status(&Event::UpdateStatus, running(), Status::blocked(NO_BACKEND));
 }
 
 #[test]
-fn update_status_backend_not_ready_is_blocked() {
+fn update_status_is_ready_no_is_blocked() {
     let mut facts = ready();
     facts.backend.as_mut().unwrap().server = None;
     let (facts, decision) = step(&Event::UpdateStatus, facts);
@@ -199,13 +199,13 @@ fn update_status_backend_not_ready_is_blocked() {
 }
 
 #[test]
-fn update_status_running_is_active() {
+fn update_status_is_active_yes_is_active() {
     check_status(&Event::UpdateStatus, ready(), Status::active());
     check_settled(ready());
 }
 
 #[test]
-fn update_status_container_gone_is_waiting() {
+fn update_status_is_container_no_is_waiting() {
     let mut facts = ready();
     facts.workload = None;
     facts.common.leader = false;
@@ -214,7 +214,7 @@ fn update_status_container_gone_is_waiting() {
 }
 
 #[test]
-fn update_status_stopped_process_is_started() {
+fn update_status_is_active_no_starts_it() {
     let mut facts = ready();
     facts.workload.as_mut().unwrap().active.remove(&place::service(1));
     assert!(starts(&step(&Event::UpdateStatus, facts).1));
@@ -239,7 +239,7 @@ fn update_status_updates_the_leader_in_the_peer_databag() {
 }
 
 #[test]
-fn leader_elected_updates_the_leader_and_the_service() {
+fn leader_elected_is_ours_no_updates_the_leader_and_the_service() {
     let mut facts = ready();
     facts.peers.as_mut().unwrap().app_bag.insert("leader_hostname".into(), "old".into());
     facts.service = Service::Absent;
@@ -275,7 +275,7 @@ fn peer_created_saves_the_hostname() {
 }
 
 #[test]
-fn peer_created_follower_publishes_nothing() {
+fn peer_created_is_leader_no_publishes_nothing() {
     let mut facts = fresh();
     facts.common.leader = false;
     facts.service = Service::Unread;
@@ -284,19 +284,19 @@ fn peer_created_follower_publishes_nothing() {
 }
 
 #[test]
-fn peer_created_leader_publishes_the_configuration() {
+fn peer_created_is_leader_yes_publishes_the_configuration() {
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), fresh());
     assert!(told(&decision, Own::App, "cfg_file").unwrap().contains("[databases]"));
 }
 
 #[test]
-fn peer_created_backend_not_ready_has_no_auth_file() {
+fn peer_created_is_backend_ready_no_has_no_auth_file() {
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), fresh());
     assert!(!has(&decision, |effect| matches!(effect, Effect::PeerSecret(_))));
 }
 
 #[test]
-fn peer_created_backend_ready_puts_the_auth_file_into_the_secret() {
+fn peer_created_is_backend_ready_yes_puts_the_auth_file_into_the_secret() {
     let facts = FullFacts { backend: Some(testing::backend()), ..running() };
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Created), facts);
     assert!(has(&decision, |effect| match effect {
@@ -319,7 +319,7 @@ pub(super) fn follower() -> FullFacts {
 }
 
 #[test]
-fn peer_changed_leader_updates_configuration_and_hostname() {
+fn peer_changed_is_leader_yes_updates_configuration_and_hostname() {
     let mut facts = ready();
     facts.peers.as_mut().unwrap().app_bag.clear();
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
@@ -328,7 +328,7 @@ fn peer_changed_leader_updates_configuration_and_hostname() {
 }
 
 #[test]
-fn peer_changed_follower_saves_the_configuration_and_answers_with_its_digest() {
+fn peer_changed_is_cfg_in_databag_yes_saves_it_and_answers_with_its_digest() {
     let mut facts = follower();
     let map = testing::map(&[(7, "waltz")]);
     let login = testing::login();
@@ -344,7 +344,7 @@ fn peer_changed_follower_saves_the_configuration_and_answers_with_its_digest() {
 }
 
 #[test]
-fn peer_changed_follower_with_a_bad_configuration_keeps_its_own() {
+fn peer_changed_is_cfg_in_databag_no_keeps_its_own() {
     let mut facts = follower();
     facts.peers.as_mut().unwrap().app.cfg_file = Some("nonsense".into());
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
@@ -353,7 +353,7 @@ fn peer_changed_follower_with_a_bad_configuration_keeps_its_own() {
 }
 
 #[test]
-fn peer_changed_follower_saves_the_auth_file() {
+fn peer_changed_is_auth_in_secret_yes_saves_it() {
     let mut facts = follower();
     facts.workload.as_mut().unwrap().files.retain(|path, _| !path.starts_with("/dev/shm"));
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
@@ -362,7 +362,7 @@ fn peer_changed_follower_saves_the_auth_file() {
 }
 
 #[test]
-fn peer_changed_follower_without_an_auth_file_is_not_ready() {
+fn peer_changed_is_auth_in_secret_no_is_not_ready() {
     let mut facts = follower();
     facts.secret = None;
     check_status(
@@ -373,7 +373,7 @@ fn peer_changed_follower_without_an_auth_file_is_not_ready() {
 }
 
 #[test]
-fn peer_changed_nothing_new_reloads_nothing() {
+fn peer_changed_is_changed_no_reloads_nothing() {
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), follower());
     assert!(!touches_container(&decision));
     assert_eq!(decision.status, Some(Status::active()));

@@ -12,7 +12,7 @@ use crate::place;
 use crate::testing::{self, BACKEND, ready, relation, running, step};
 
 #[test]
-fn backend_created_asks_for_a_superuser() {
+fn backend_created_is_leader_yes_asks_for_a_superuser() {
     let waiting = Backend { requested: false, offered: false, ..testing::backend() };
     let facts = FullFacts { backend: Some(waiting), ..running() };
     let (_, decision) = step(&relation("backend-database", RelationKind::Created), facts);
@@ -28,23 +28,23 @@ fn check_step(edit: impl FnOnce(&mut FullFacts), running: bool, expected: &str) 
 }
 
 #[test]
-fn backend_changed_follower_returns() {
+fn backend_changed_is_leader_no_returns() {
     check_step(|facts| facts.common.leader = false, true, "follower");
 }
 
 #[test]
-fn backend_changed_pgbouncer_not_running_returns() {
+fn backend_changed_is_running_no_returns() {
     check_step(|_| (), false, "not running");
 }
 
 #[test]
-fn backend_changed_data_incomplete_waits() {
+fn backend_changed_is_offered_no_waits() {
     check_step(|facts| facts.backend.as_mut().unwrap().offered = false, true, "absent");
     check_step(|facts| facts.backend.as_mut().unwrap().login = None, true, "not ready");
 }
 
 #[test]
-fn backend_changed_server_refuses_waits() {
+fn backend_changed_is_backend_ready_no_waits() {
     check_step(|facts| facts.backend.as_mut().unwrap().server = None, true, "not ready");
 }
 
@@ -54,12 +54,12 @@ fn backend_changed_no_peer_relation_waits() {
 }
 
 #[test]
-fn backend_changed_everything_there_initialises() {
+fn backend_changed_is_initialised_no_initialises() {
     check_step(|_| (), true, "initialise");
 }
 
 #[test]
-fn backend_changed_initialised_before_is_ready() {
+fn backend_changed_is_initialised_yes_is_ready() {
     let facts = ready();
     assert_eq!(testing::name(&backend::step(&facts, true)), "ready");
 }
@@ -117,7 +117,7 @@ fn removes_auth(decision: &Decision<Effect>) -> bool {
 }
 
 #[test]
-fn backend_departed_this_unit_tells_its_peers() {
+fn backend_departed_is_this_unit_departing_yes_tells_its_peers() {
     let (_, decision) = step(&departed(Some(testing::unit(0))), deserted());
     let key = departing_key("backend-database", BACKEND);
     assert_eq!(told(&decision, Own::Unit, &key), Some("true"));
@@ -125,19 +125,19 @@ fn backend_departed_this_unit_tells_its_peers() {
 }
 
 #[test]
-fn backend_departed_follower_returns() {
+fn backend_departed_is_leader_no_returns() {
     let mut facts = deserted();
     facts.common.leader = false;
     assert!(!removes_auth(&step(&departed("pg/0".parse().ok()), facts).1));
 }
 
 #[test]
-fn backend_departed_other_units_remain_keeps_auth() {
+fn backend_departed_is_last_no_keeps_auth() {
     assert!(!removes_auth(&step(&departed("pg/0".parse().ok()), ready()).1));
 }
 
 #[test]
-fn backend_departed_last_unit_removes_auth() {
+fn backend_departed_is_last_yes_removes_auth() {
     let (facts, decision) = step(&departed("pg/0".parse().ok()), deserted());
     assert!(removes_auth(&decision));
     // Should the relation stay after all, the unit that comes back is initialised.
@@ -148,7 +148,7 @@ fn backend_departed_last_unit_removes_auth() {
 }
 
 #[test]
-fn backend_broken_flagged_returns() {
+fn backend_broken_check_depart_yes_returns() {
     let mut facts = FullFacts { backend: None, ..ready() };
     let key = departing_key("backend-database", BACKEND);
     facts.peers.as_mut().unwrap().own_bag.insert(key, "true".into());
@@ -157,7 +157,7 @@ fn backend_broken_flagged_returns() {
 }
 
 #[test]
-fn backend_broken_removes_what_was_authenticated() {
+fn backend_broken_is_leader_yes_removes_what_was_authenticated() {
     let facts = FullFacts { backend: None, ..ready() };
     let (facts, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
     assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));
@@ -171,7 +171,7 @@ fn backend_broken_removes_what_was_authenticated() {
 }
 
 #[test]
-fn backend_broken_follower_removes_its_files_only() {
+fn backend_broken_is_leader_no_removes_its_files_only() {
     let facts = FullFacts { backend: None, ..follower() };
     let (_, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
     assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));

@@ -41,7 +41,7 @@ fn granted() -> FullFacts {
 }
 
 #[test]
-fn database_requested_everything_there_is_granted() {
+fn database_requested_is_known_yes_is_granted() {
     let (facts, decision) = step(&requested(), with(vec![client(7, "waltz")]));
     let [grant] = grants(&decision)[..] else { panic!("one grant") };
     assert_eq!(grant.user.as_str(), "relation_id_7");
@@ -56,7 +56,7 @@ fn database_requested_everything_there_is_granted() {
 }
 
 #[test]
-fn database_requested_follower_returns() {
+fn database_requested_is_leader_no_returns() {
     let mut facts = with(Vec::new());
     facts.common.leader = false;
     facts.service = Service::Unread;
@@ -64,7 +64,7 @@ fn database_requested_follower_returns() {
 }
 
 #[test]
-fn database_requested_backend_not_ready_waits() {
+fn database_requested_is_backend_ready_no_waits() {
     let facts = FullFacts { clients: vec![client(7, "waltz")], ..running() };
     let (facts, decision) = step(&requested(), facts);
     assert!(grants(&decision).is_empty());
@@ -85,13 +85,13 @@ fn database_requested_before_the_backend_is_granted_when_it_comes() {
 }
 
 #[test]
-fn database_requested_service_without_address_waits() {
+fn database_requested_is_service_no_waits() {
     let facts = FullFacts { service: Service::Unreachable, ..with(vec![client(7, "waltz")]) };
     assert!(grants(&step(&requested(), facts).1).is_empty());
 }
 
 #[test]
-fn database_not_named_yet_gets_nothing() {
+fn database_requested_is_named_no_gets_nothing() {
     let mut quiet = client(7, "waltz");
     quiet.request.as_mut().unwrap().database = None;
     let (_, decision) = step(&requested(), with(vec![quiet]));
@@ -99,7 +99,7 @@ fn database_not_named_yet_gets_nothing() {
 }
 
 #[test]
-fn database_requested_waits_until_all_units_know_it() {
+fn database_requested_is_known_no_waits_until_all_units_know_it() {
     let mut facts = with(vec![client(7, "waltz")]);
     let peers = facts.peers.as_mut().unwrap();
     peers.digests.insert(testing::unit(1), Some("old".into()));
@@ -128,7 +128,7 @@ fn check_refused(edit: impl FnOnce(&mut Client), status: &str) {
 }
 
 #[test]
-fn database_requested_bad_name_is_blocked_and_others_are_served() {
+fn database_requested_is_valid_no_is_blocked_and_others_are_served() {
     for name in ["pgbouncer", "template1", "postgres", &"x".repeat(64), "*"] {
         let edit = |client: &mut Client| {
             client.request.as_mut().unwrap().database = Some(name.to_owned());
@@ -181,7 +181,7 @@ fn database_long_name_has_no_read_only_entry() {
 }
 
 #[test]
-fn database_changed_after_the_grant_keeps_what_was_granted() {
+fn database_changed_is_same_yes_keeps_what_was_granted() {
     let mut facts = granted();
     facts.clients[0].request.as_mut().unwrap().database = Some("another".into());
     let (facts, decision) = step(&requested(), facts);
@@ -190,7 +190,7 @@ fn database_changed_after_the_grant_keeps_what_was_granted() {
 }
 
 #[test]
-fn database_changed_port_updates_the_client() {
+fn database_changed_is_same_no_updates_the_client() {
     let mut facts = granted();
     facts.common.options.as_mut().unwrap().listen_port = 6464;
     let (_, decision) = step(&Event::ConfigChanged, facts);
@@ -210,7 +210,7 @@ fn database_new_backend_gets_the_users_of_the_old_one() {
 }
 
 #[test]
-fn database_departed_this_unit_tells_its_peers() {
+fn database_departed_is_this_unit_departing_yes_tells_its_peers() {
     let Event::Relation(event) = relation("database", RelationKind::Departed) else {
         unreachable!()
     };
@@ -230,7 +230,7 @@ fn removals(decision: &Decision<Effect>) -> Vec<(u32, bool)> {
 }
 
 #[test]
-fn database_broken_flagged_only_clears_the_flag() {
+fn database_broken_check_depart_yes_only_clears_the_flag() {
     let mut facts = granted();
     facts.clients.clear();
     let key = departing_key("database", CLIENT);
@@ -241,7 +241,7 @@ fn database_broken_flagged_only_clears_the_flag() {
 }
 
 #[test]
-fn database_broken_removes_the_user_and_the_entry() {
+fn database_broken_is_shared_no_removes_the_user_and_the_entry() {
     let mut facts = granted();
     facts.clients.clear();
     let (facts, decision) = step(&relation("database", RelationKind::Broken), facts);
@@ -252,7 +252,7 @@ fn database_broken_removes_the_user_and_the_entry() {
 }
 
 #[test]
-fn database_broken_other_client_of_the_database_keeps_the_lookup() {
+fn database_broken_is_shared_yes_keeps_the_lookup() {
     let clients = vec![client(7, "waltz"), client(8, "waltz")];
     let (mut facts, _) = step(&requested(), with(clients));
     facts.clients.remove(0);
@@ -261,7 +261,7 @@ fn database_broken_other_client_of_the_database_keeps_the_lookup() {
 }
 
 #[test]
-fn database_broken_while_the_backend_is_away_is_made_up_for() {
+fn database_broken_is_backend_ready_no_is_made_up_for() {
     let mut facts = granted();
     facts.clients.clear();
     facts.backend.as_mut().unwrap().server = None;

@@ -55,7 +55,7 @@ fn written(decision: &Decision<Effect>, which: Own) -> Option<&Changes> {
 }
 
 #[test]
-fn db_joined_everything_there_is_granted() {
+fn db_joined_is_admin_no_is_granted() {
     let (facts, decision) = step(&joined(), with(legacy(Access::Database, "waltz")));
     let found = grant(&decision).unwrap();
     assert_eq!(found.user.as_str(), "pgbouncer_k8s_user_7_m");
@@ -89,7 +89,7 @@ fn db_joined_everything_there_is_granted() {
 }
 
 #[test]
-fn db_admin_joined_is_a_superuser_with_all_databases() {
+fn db_joined_is_admin_yes_is_a_superuser_with_all_databases() {
     let event = relation("db-admin", RelationKind::Joined);
     let (facts, decision) = step(&event, with(legacy(Access::Admin, "waltz")));
     let found = grant(&decision).unwrap();
@@ -101,7 +101,7 @@ fn db_admin_joined_is_a_superuser_with_all_databases() {
 }
 
 #[test]
-fn db_joined_backend_not_ready_waits() {
+fn db_joined_is_backend_ready_no_waits() {
     let facts = FullFacts { legacy: vec![legacy(Access::Database, "waltz")], ..running() };
     let (_, decision) = step(&joined(), facts);
     assert!(grant(&decision).is_none());
@@ -122,7 +122,7 @@ fn db_joined_before_the_backend_is_granted_when_it_comes() {
 }
 
 #[test]
-fn db_joined_database_not_named_waits() {
+fn db_joined_is_named_no_waits() {
     let mut client = legacy(Access::Database, "waltz");
     client.request.database = None;
     let (facts, decision) = step(&joined(), with(client));
@@ -132,14 +132,14 @@ fn db_joined_database_not_named_waits() {
 }
 
 #[test]
-fn db_joined_bad_database_is_blocked() {
+fn db_joined_is_valid_no_is_blocked() {
     let (_, decision) = step(&joined(), with(legacy(Access::Database, "pgbouncer")));
     assert!(grant(&decision).is_none());
     assert_eq!(decision.status, Some(Status::blocked(BAD_DATABASE)));
 }
 
 #[test]
-fn db_joined_extensions_missing_is_blocked_until_they_are_enabled() {
+fn db_joined_is_extension_no_is_blocked_until_they_are_enabled() {
     let mut client = legacy(Access::Database, "waltz");
     client.request.extensions = vec!["pg_trgm:public".into(), "unaccent".into()];
     let mut facts = with(client);
@@ -154,7 +154,7 @@ fn db_joined_extensions_missing_is_blocked_until_they_are_enabled() {
 }
 
 #[test]
-fn db_joined_waits_until_all_units_know_it() {
+fn db_joined_is_known_no_waits_until_all_units_know_it() {
     let mut facts = with(legacy(Access::Database, "waltz"));
     let peers = facts.peers.as_mut().unwrap();
     peers.digests.insert(testing::unit(1), Some("old".into()));
@@ -170,7 +170,7 @@ fn db_joined_waits_until_all_units_know_it() {
 }
 
 #[test]
-fn db_joined_follower_mirrors_the_leaders_credentials() {
+fn db_joined_is_password_yes_mirrors_the_leaders_credentials() {
     let leader = granted();
     let mut facts = follower();
     facts.secret = leader.secret.clone();
@@ -187,7 +187,7 @@ fn db_joined_follower_mirrors_the_leaders_credentials() {
 }
 
 #[test]
-fn db_joined_follower_without_the_leaders_credentials_waits() {
+fn db_joined_is_password_no_waits() {
     let mut facts = follower();
     facts.legacy = vec![legacy(Access::Database, "waltz")];
     let (facts, _) = step(&joined(), facts);
@@ -221,7 +221,7 @@ fn db_changed_new_leader_keeps_the_databases_and_the_users() {
 }
 
 #[test]
-fn db_changed_port_updates_the_client() {
+fn db_changed_is_same_no_updates_the_client() {
     let mut facts = granted();
     facts.common.options.as_mut().unwrap().listen_port = 6464;
     let (facts, _) = step(&Event::ConfigChanged, facts);
@@ -245,14 +245,14 @@ fn departed(unit: charm::UnitName) -> Event {
 }
 
 #[test]
-fn db_departed_this_unit_tells_its_peers() {
+fn db_departed_is_this_unit_departing_yes_tells_its_peers() {
     let (_, decision) = step(&departed(testing::unit(0)), granted());
     let changes = Changes::new().set(departing_key("db", CLIENT), "True");
     assert_eq!(decision.effects, [Effect::Bag(PEERS, Own::Unit, changes)]);
 }
 
 #[test]
-fn db_departed_other_unit_leaves_the_allowed_units() {
+fn db_departed_is_this_unit_departing_no_leaves_the_allowed_units() {
     let mut facts = granted();
     facts.legacy[0].units = BTreeSet::from(["waltz/1".parse().unwrap()]);
     let (facts, _) = step(&departed("waltz/0".parse().unwrap()), facts);
@@ -267,7 +267,7 @@ fn removal(decision: &Decision<Effect>) -> Option<(RelationId, String, bool)> {
 }
 
 #[test]
-fn db_broken_flagged_only_clears_the_flag() {
+fn db_broken_check_depart_yes_only_clears_the_flag() {
     let mut facts = granted();
     facts.legacy.clear();
     let key = departing_key("db", CLIENT);
@@ -278,7 +278,7 @@ fn db_broken_flagged_only_clears_the_flag() {
 }
 
 #[test]
-fn db_broken_removes_the_user_the_entries_and_the_secret() {
+fn db_broken_is_shared_no_removes_the_user_the_entries_and_the_secret() {
     let mut facts = granted();
     facts.legacy.clear();
     let (facts, decision) = step(&relation("db", RelationKind::Broken), facts);
@@ -290,7 +290,7 @@ fn db_broken_removes_the_user_the_entries_and_the_secret() {
 }
 
 #[test]
-fn db_broken_other_client_of_the_database_keeps_the_lookup() {
+fn db_broken_is_shared_yes_keeps_the_lookup() {
     let mut facts = with(legacy(Access::Database, "waltz"));
     facts.clients = vec![testing::client(8, "waltz")];
     let (mut facts, _) = step(&joined(), facts);
@@ -300,7 +300,7 @@ fn db_broken_other_client_of_the_database_keeps_the_lookup() {
 }
 
 #[test]
-fn db_broken_while_the_backend_is_away_is_made_up_for() {
+fn db_broken_is_backend_ready_no_is_made_up_for() {
     let mut facts = granted();
     facts.legacy.clear();
     facts.backend.as_mut().unwrap().server = None;
@@ -311,7 +311,7 @@ fn db_broken_while_the_backend_is_away_is_made_up_for() {
 }
 
 #[test]
-fn db_broken_follower_keeps_the_user() {
+fn db_broken_is_leader_no_keeps_the_user() {
     let leader = granted();
     let mut facts = follower();
     facts.peers.as_mut().unwrap().app = leader.peers.as_ref().unwrap().app.clone();

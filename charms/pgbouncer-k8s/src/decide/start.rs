@@ -92,20 +92,20 @@ mod tests {
     }
 
     #[test]
-    fn start_container_unavailable_waits() {
+    fn start_is_container_no_waits() {
         let decision = decide(&StartFacts { container: false, ..facts() });
         assert!(decision.effects.is_empty());
         assert_eq!(decision.status, Some(Status::waiting(status::NO_CONTAINER)));
     }
 
     #[test]
-    fn start_config_in_container_needs_nothing() {
+    fn start_is_cfg_yes_needs_nothing() {
         let decision = decide(&StartFacts { configured: true, ..facts() });
         assert!(decision.effects.is_empty());
     }
 
     #[test]
-    fn start_config_in_peer_databag_is_rendered() {
+    fn start_is_published_yes_renders_it() {
         let mut common = testing::common(false);
         common.leader = false;
         let cfg_file = Some(testing::shared_ini().to_string());
@@ -117,13 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn start_no_config_leader_generates_and_publishes() {
+    fn start_is_leader_yes_generates_and_publishes() {
         let decision = decide(&facts());
         assert_eq!((files(&decision), bags(&decision)), (2, 1));
     }
 
     #[test]
-    fn start_no_config_follower_renders_without_databases() {
+    fn start_is_leader_no_renders_without_databases() {
         let common = testing::common(false);
         let decision = decide(&StartFacts { common, ..facts() });
         assert_eq!((files(&decision), bags(&decision)), (2, 0));

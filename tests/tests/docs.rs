@@ -1,0 +1,150 @@
+//! The flowcharts of the hooks: every answer to a question has a test named after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use end_to_end::root;
+
+/// The pages with charts, each with the sources that hold its tests. A page that is not
+/// there yet has no charts.
+const PAGES: [(&str, &str); 2] = [
+    ("docs/reference/hooks.md", "charms/pgbouncer-k8s"),
+    ("docs/reference/hooks-postgresql.md", "charms/postgresql-k8s"),
+];
+
+/// One arrow of a chart.
+#[derive(Debug, PartialEq, Eq)]
+struct Edge {
+    from: String,
+    answer: Option<String>,
+    to: String,
+}
+
+/// A chart: its heading as a part of a function's name, its arrows, its questions.
+#[derive(Debug, Default)]
+struct Chart {
+    name: String,
+    edges: Vec<Edge>,
+    questions: BTreeSet<String>,
+}
+
+impl Chart {
+    /// Reads one line of a chart: nodes with arrows between.
+    fn line(&mut self, line: &str) -> Result<()> {
+        let mut parts = line.split("-->").map(str::trim).peekable();
+        let mut from: Option<(String, Option<String>)> = None;
+        while let Some(part) = parts.next() {
+            // In `a -- yes --> b` the answer stands before the arrow's head.
+            let (node, answer) = match part.rsplit_once(" -- ") {
+                Some((node, answer)) if parts.peek().is_some() => (node, Some(slug(answer))),
+                _ => (part, None),
+            };
+            let id: String =
+                node.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            ensure!(!id.is_empty(), "{}: no node in {line:?}", self.name);
+            if node[id.len()..].starts_with('{') {
+                self.questions.insert(id.clone());
+            }
+            if let Some((from, answer)) = from {
+                self.edges.push(Edge { from, answer, to: id.clone() });
+            }
+            from = Some((id, answer));
+        }
+        Ok(())
+    }
+
+    /// What the tests' names have to begin with: one for each answer that is a result. An
+    /// answer that leads to another question is met by the tests of that question.
+    fn prefixes(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for edge in &self.edges {
+            let asks = self.questions.contains(&edge.from);
+            ensure!(asks == edge.answer.is_some(), "{}: {edge:?} needs an answer", self.name);
+            if let (Some(answer), false) = (&edge.answer, self.questions.contains(&edge.to)) {
+                found.push(format!("{}_{}_{answer}", self.name, edge.from));
+            }
+        }
+        if found.is_empty() {
+            found.push(self.name.clone());
+        }
+        Ok(found)
+    }
+}
+
+fn slug(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    text.trim().chars().map(plain).collect()
+}
+
+fn charts(page: &str) -> Result<Vec<Chart>> {
+    let (mut charts, mut heading, mut inside) = (Vec::new(), String::new(), false);
+    for line in page.lines() {
+        if let Some(text) = line.strip_prefix("## ") {
+            heading = slug(text);
+        } else if line == "```mermaid" {
+            inside = true;
+            charts.push(Chart { name: heading.clone(), ..Chart::default() });
+        } else if line == "```" {
+            inside = false;
+        } else if inside && !line.starts_with("flowchart") {
+            charts.last_mut().context("a chart")?.line(line.trim())?;
+        }
+    }
+    Ok(charts)
+}
+
+/// The names of all test functions below a folder.
+fn tests(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            tests(&path, found)?;
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let text = std::fs::read_to_string(&path)?;
+            let mut lines = text.lines().map(str::trim);
+            while lines.any(|line| line == "#[test]") {
+                let name = lines.by_ref().find_map(|line| line.strip_prefix("fn "));
+                let name = name.and_then(|line| line.split('(').next());
+                found.extend(name.map(str::to_owned));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_edge_of_every_chart_has_a_test_named_after_it() -> Result<()> {
+    let mut missing = BTreeMap::new();
+    for (page, sources) in PAGES {
+        let Ok(text) = std::fs::read_to_string(root().join(page)) else { continue };
+        let mut known = BTreeSet::new();
+        tests(&root().join(sources), &mut known)?;
+        let charts = charts(&text)?;
+        ensure!(!charts.is_empty(), "{page} has no chart");
+        for chart in charts {
+            let prefixes = chart.prefixes()?;
+            let untested = prefixes.into_iter().filter(|prefix| {
+                let whole = format!("{prefix}_");
+                !known.iter().any(|name| name == prefix || name.starts_with(&whole))
+            });
+            let untested: Vec<String> = untested.collect();
+            if !untested.is_empty() {
+                missing.insert(format!("{page}: {}", chart.name), untested);
+            }
+        }
+    }
+    ensure!(missing.is_empty(), "edges without a test: {missing:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_chart_is_read_as_drawn() -> Result<()> {
+    let page = "## a b\n```mermaid\nflowchart TD\n  x([go]) --> q{why?}\n  q -- no --> r{and?}\n  \
+                q -- yes --> s[done] --> t\n  r -- so what --> s\n```\n";
+    let charts = charts(page)?;
+    assert_eq!(charts[0].prefixes()?, ["a_b_q_yes", "a_b_r_so_what"]);
+    let unanswered = page.replace("q -- yes -->", "q -->");
+    ensure!(self::charts(&unanswered)?[0].prefixes().is_err());
+    Ok(())
+}
