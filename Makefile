@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: help up down build pack setup test unit e2e check bench images clean
+.PHONY: help up down build pack setup test unit e2e check bench bench-failover images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -8,7 +8,7 @@ artefacts := target/$(triple)/charm
 charms := pgbouncer-k8s postgresql-k8s data-integrator
 
 help: ## List the commands
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 up: build ## PostgreSQL behind PgBouncer on this machine, with a client's credentials printed
 	@tools/up
@@ -53,6 +53,9 @@ check: ## Format, lints, tidiness and dependency policy
 
 bench: build ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench
+
+bench-failover: build ## Print how long nobody can write while the primary changes
+	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)
 
 clean: down ## Remove what was built here
 	cargo clean

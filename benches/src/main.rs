@@ -1,6 +1,7 @@
 //! What `make bench` prints: start-up, hooks, engine, each against its budget.
 #![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
 
+mod failover;
 mod idle;
 mod process;
 
@@ -11,6 +12,17 @@ use end_to_end::{Talisman, root};
 use serde_json::Value;
 
 fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => costs(),
+        ["failover"] => failover::run(5),
+        ["failover", rounds] => failover::run(rounds.parse().context("rounds are a number")?),
+        _ => anyhow::bail!("cannot measure {arguments:?}; give nothing, or failover [rounds]"),
+    }
+}
+
+/// Start-up, hooks and the engine.
+fn costs() -> Result<()> {
     println!("{:<44} {:>14} {:>14}", "what", "measured", "budget");
     charms()?;
     let engine = Talisman::new("bench").with("TALISMAN_TRACE_TOOLS", "1");
@@ -31,6 +43,11 @@ fn main() -> Result<()> {
     engine.call(&["model-config", "update-status-hook-interval=300s"])?;
     idle::engine("bench", 3)?;
     hooks(&engine)
+}
+
+/// Prints a line.
+fn say(text: &str) {
+    println!("{text}");
 }
 
 /// Prints one line of the table.

@@ -26,6 +26,31 @@ fn the_pool_mode_and_the_pool_sizes_reach_the_running_pooler() -> Result<()> {
     })
 }
 
+#[test]
+fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
+    let world = Pooled::up("e2epoolb", 16435)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ask = || runtime.block_on(async { value(&connect(&world.url).await?, "SELECT 42").await });
+    let unit = |status: &serde_json::Value| {
+        let app = &status["applications"]["pgbouncer-k8s"];
+        app["units"]["pgbouncer-k8s/0"]["workload-status"].clone()
+    };
+
+    let option = "pgbouncer-settings=query_wait_timeout=soon";
+    world.engine.call(&["config", "pgbouncer-k8s", option])?;
+    world.engine.wait("the bad option named", 30, |s| unit(s)["current"] == "blocked")?;
+    assert_eq!(ask()?, "42", "the poolers go on with what they have");
+    world.configure(&["pgbouncer-settings=query_wait_timeout=20"])?;
+
+    world.engine.call(&["scale-application", "postgresql-k8s", "0"])?;
+    let message = "backend database relation not ready";
+    world.engine.wait("the backend missed", 60, |s| unit(s)["message"] == message)?;
+    world.engine.call(&["scale-application", "postgresql-k8s", "1"])?;
+    world.engine.wait_active(90)?;
+    assert_eq!(ask()?, "42", "the credentials of before work again");
+    Ok(())
+}
+
 /// Whether one of many new clients gets a lock that `holder` holds: it does if it shares the
 /// holder's connection to PostgreSQL.
 async fn shared(world: &Pooled, lock: u32) -> Result<bool> {

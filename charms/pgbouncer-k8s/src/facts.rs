@@ -102,6 +102,8 @@ pub(crate) struct Backend {
     pub(crate) offered: bool,
     /// The credentials and addresses, on the leader.
     pub(crate) login: Option<Login>,
+    /// Where it is.
+    pub(crate) primary: Option<Endpoint>,
     /// PostgreSQL's version as it offers it.
     pub(crate) version: Option<String>,
     /// PostgreSQL's version if it let us in, on the leader.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use charm::AppName;
+use interfaces::Endpoint;
 use pebble::{Check, Layer, Override, Service, Startup, TcpCheck};
 
 use crate::place;
@@ -15,7 +16,16 @@ const METRICS_PORT: u16 = 9127;
 
 /// What runs in the container. The exporter runs only if it has somebody to ask for
 /// statistics as.
-pub(crate) fn layer(app: &AppName, processes: NonZeroU32, port: u16, exporter: bool) -> Layer {
+///
+/// The check of the backend tells the charm when PostgreSQL goes and when it is back: no
+/// databag changes then. It is no matter of the pod's own health.
+pub(crate) fn layer(
+    app: &AppName,
+    processes: NonZeroU32,
+    port: u16,
+    exporter: bool,
+    backend: Option<&Endpoint>,
+) -> Layer {
     let mut layer = Layer { summary: "pgbouncer layer".to_owned(), ..Layer::default() };
     let poolers: Vec<String> = (0..processes.get()).map(place::service).collect();
     for index in 0..processes.get() {
@@ -27,7 +37,19 @@ pub(crate) fn layer(app: &AppName, processes: NonZeroU32, port: u16, exporter: b
         tcp: Some(TcpCheck { port, host: None }),
         ..Check::default()
     };
+    let away = Endpoint { host: "localhost".to_owned(), port };
+    let Endpoint { host, port: server } = backend.unwrap_or(&away);
+    let watch = Check {
+        r#override: Override::Replace,
+        startup: Some(if backend.is_some() { Startup::Enabled } else { Startup::Disabled }),
+        period: Some("5s".to_owned()),
+        timeout: Some("3s".to_owned()),
+        threshold: Some(2),
+        tcp: Some(TcpCheck { port: *server, host: Some(host.clone()) }),
+        ..Check::default()
+    };
     layer
+        .check(place::BACKEND_CHECK, watch)
         .service(place::EXPORTER, metrics(app, port, exporter, poolers.clone()))
         .service(place::LOGROTATE, logrotate(poolers))
         .check("pgbouncer", check)
@@ -116,62 +138,80 @@ mod tests {
 
     #[test]
     fn the_layer_with_a_backend() {
-        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, true);
-        insta::assert_json_snapshot!(layer, @r#"
+        let backend = testing::login().primary;
+        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, true, Some(&backend));
+        assert_eq!(layer.summary, "pgbouncer layer");
+        insta::assert_json_snapshot!(layer.services, @r#"
         {
-          "summary": "pgbouncer layer",
-          "services": {
-            "logrotate": {
-              "override": "replace",
-              "summary": "logrotate",
-              "command": "sh -c '/usr/sbin/logrotate -v /etc/logrotate.conf; sleep 5'",
-              "startup": "enabled",
-              "after": [
-                "pgbouncer_0",
-                "pgbouncer_1"
-              ],
-              "backoff-delay": "24h",
-              "backoff-factor": 1.0
+          "logrotate": {
+            "override": "replace",
+            "summary": "logrotate",
+            "command": "sh -c '/usr/sbin/logrotate -v /etc/logrotate.conf; sleep 5'",
+            "startup": "enabled",
+            "after": [
+              "pgbouncer_0",
+              "pgbouncer_1"
+            ],
+            "backoff-delay": "24h",
+            "backoff-factor": 1.0
+          },
+          "metrics_server": {
+            "override": "replace",
+            "summary": "postgresql metrics exporter",
+            "command": "/usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:9127 --pgBouncer.connectionString=\"host=/var/lib/pgbouncer/instance_0 port=6432 user=pgbouncer_stats_pgbouncer_k8s dbname=pgbouncer sslmode=disable\"",
+            "startup": "enabled",
+            "environment": {
+              "PGPASSFILE": "/dev/shm/pgbouncer-k8s.pgpass"
             },
-            "metrics_server": {
-              "override": "replace",
-              "summary": "postgresql metrics exporter",
-              "command": "/usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:9127 --pgBouncer.connectionString=\"host=/var/lib/pgbouncer/instance_0 port=6432 user=pgbouncer_stats_pgbouncer_k8s dbname=pgbouncer sslmode=disable\"",
-              "startup": "enabled",
-              "environment": {
-                "PGPASSFILE": "/dev/shm/pgbouncer-k8s.pgpass"
-              },
-              "user": "postgres",
-              "group": "postgres",
-              "after": [
-                "pgbouncer_0",
-                "pgbouncer_1"
-              ]
-            },
-            "pgbouncer_0": {
-              "override": "replace",
-              "summary": "pgbouncer service 0",
-              "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_0/pgbouncer.ini",
-              "startup": "enabled",
-              "user": "postgres",
-              "group": "postgres"
-            },
-            "pgbouncer_1": {
-              "override": "replace",
-              "summary": "pgbouncer service 1",
-              "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_1/pgbouncer.ini",
-              "startup": "enabled",
-              "user": "postgres",
-              "group": "postgres"
+            "user": "postgres",
+            "group": "postgres",
+            "after": [
+              "pgbouncer_0",
+              "pgbouncer_1"
+            ]
+          },
+          "pgbouncer_0": {
+            "override": "replace",
+            "summary": "pgbouncer service 0",
+            "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_0/pgbouncer.ini",
+            "startup": "enabled",
+            "user": "postgres",
+            "group": "postgres"
+          },
+          "pgbouncer_1": {
+            "override": "replace",
+            "summary": "pgbouncer service 1",
+            "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_1/pgbouncer.ini",
+            "startup": "enabled",
+            "user": "postgres",
+            "group": "postgres"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn the_poolers_and_the_backend_are_checked() {
+        let backend = testing::login().primary;
+        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, true, Some(&backend));
+        insta::assert_json_snapshot!(layer.checks, @r#"
+        {
+          "backend": {
+            "override": "replace",
+            "startup": "enabled",
+            "period": "5s",
+            "timeout": "3s",
+            "threshold": 2,
+            "tcp": {
+              "port": 5432,
+              "host": "postgresql-k8s-primary.m.svc.cluster.local"
             }
           },
-          "checks": {
-            "pgbouncer": {
-              "override": "replace",
-              "level": "ready",
-              "tcp": {
-                "port": 6432
-              }
+          "pgbouncer": {
+            "override": "replace",
+            "level": "ready",
+            "tcp": {
+              "port": 6432
             }
           }
         }
@@ -180,9 +220,10 @@ mod tests {
 
     #[test]
     fn without_a_backend_the_exporter_rests() {
-        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, false);
+        let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, false, None);
         let exporter = &layer.services[place::EXPORTER];
         assert_eq!(exporter.startup, Some(Startup::Disabled));
         assert_eq!(exporter.command.as_deref(), Some("true"));
+        assert_eq!(layer.checks[place::BACKEND_CHECK].startup, Some(Startup::Disabled));
     }
 }

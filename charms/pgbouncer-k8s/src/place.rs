@@ -11,6 +11,8 @@ pub(crate) const OWNER: &str = "postgres";
 pub(crate) const EXPORTER: &str = "metrics_server";
 /// The service that rotates logs.
 pub(crate) const LOGROTATE: &str = "logrotate";
+/// The check that PostgreSQL accepts connections.
+pub(crate) const BACKEND_CHECK: &str = "backend";
 /// The rules that it follows.
 pub(crate) const LOGROTATE_RULES: &str = "/etc/logrotate.d/pgbouncer";
 /// The database that the backend makes for this charm.

@@ -100,6 +100,7 @@ pub(crate) fn backend() -> Backend {
         populated: true,
         problem: None,
         offered: true,
+        primary: Some(login().primary),
         version: Some("17.5".into()),
         login: Some(login()),
         server: Some("17.5".into()),
@@ -208,6 +209,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
     });
     let backend = facts.backend.as_ref().map(|backend| Backend {
         problem: backend.problem.clone(),
+        primary: backend.primary.clone(),
         version: backend.version.clone(),
         login: backend.login.clone(),
         server: backend.server.clone(),

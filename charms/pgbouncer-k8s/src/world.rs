@@ -148,6 +148,59 @@ fn nonsense_from_the_backend_is_named() {
 }
 
 #[test]
+fn nonsense_from_the_backend_heals_when_it_is_mended() {
+    let id = secret_id(9);
+    let bad = backend().remote(&[("endpoints", "[::1"), ("secret-user", "secret:short")]);
+    let event = bad.changed(Some("postgresql-k8s/0")).unwrap();
+    let ran = run(world().leader().relation(bad), &event);
+    assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
+    let secret = id.to_string();
+    let good = backend().remote(&[("endpoints", "127.0.0.1:1"), ("secret-user", &secret)]);
+    let content = [("username", "relation_id_3"), ("password", "hunter2")];
+    let world = ran.world.without_relation(3).relation(good).remote_secret(&id, &content);
+    // The offer is understood now; what is missing next is the container.
+    assert_eq!(run(world, &event).world.status(), Some(Status::waiting(NO_CONTAINER)));
+}
+
+#[test]
+fn a_backend_whose_secret_may_not_be_read_is_not_ready() {
+    let id = secret_id(9).to_string();
+    let relation = backend().remote(&[("endpoints", "127.0.0.1:1"), ("secret-user", &id)]);
+    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let ran = run(world().leader().relation(relation), &event);
+    assert_eq!(ran.world.status(), Some(Status::waiting(NO_CONTAINER)));
+}
+
+#[test]
+fn nonsense_from_a_client_is_named_and_heals_when_it_is_mended() {
+    let client = |requested: &str| {
+        Relation::new(7, "database", "waltz")
+            .unit("waltz/0", &[])
+            .remote(&[("database", "waltz"), ("requested-secrets", requested)])
+    };
+    let bad = client("{\"username\": ");
+    let event = bad.changed(Some("waltz/0")).unwrap();
+    let ran = run(world().leader().relation(bad), &event);
+    let blocked = Status::blocked("Failed to initialize relation database");
+    assert_eq!(ran.world.status(), Some(blocked));
+    let logs = format!("{:?}", ran.logs);
+    assert!(logs.contains("relation 7 with waltz") && logs.contains("requested-secrets"), "{logs}");
+    let good = client("[\"username\", \"password\"]");
+    let ran = run(ran.world.without_relation(7).relation(good), &event);
+    let waiting = Status::waiting("waiting for backend-database relation to connect");
+    assert_eq!(ran.world.status(), Some(waiting));
+}
+
+#[test]
+fn nonsense_in_the_peers_databag_is_written_anew() {
+    let peers = Relation::new(1, "pgb-peers", "pgbouncer-k8s")
+        .own_app(&[("pgb_dbs_config", "{"), ("current_port", "many")]);
+    let ran = run(world().leader().without_relation(1).relation(peers), &Event::UpdateStatus);
+    assert!(ran.world.app_bag(1)["cfg_file"].contains("[pgbouncer]"));
+    assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
+}
+
+#[test]
 fn a_follower_needs_the_leaders_secret() {
     let id = secret_id(9).to_string();
     let offer = [("endpoints", "pg:5432"), ("secret-user", id.as_str())];

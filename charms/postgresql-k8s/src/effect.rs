@@ -80,7 +80,7 @@ pub enum Effect {
         /// The superuser's password as it is now.
         operator: SecretString,
     },
-    /// Hands the lead to another member.
+    /// Hands the lead to another member for an action, which fails with it.
     Switchover {
         /// Who leads now.
         leader: String,
@@ -88,9 +88,16 @@ pub enum Effect {
         candidate: Option<String>,
         /// The password of the REST API.
         password: SecretString,
-        /// Whether an action waits for it and fails with it.
-        asked: bool,
     },
+    /// Lets another member lead, as soon as one can and within a bound.
+    HandOver {
+        /// The password of the REST API.
+        password: SecretString,
+    },
+    /// Waits until this member follows, within a bound, and tells the other units.
+    TellTimeline(RelationId),
+    /// Takes the primary's label from every other pod of the cluster.
+    TakePrimaryLabel,
     /// Restarts this member's PostgreSQL for an action, which fails with it.
     Restart {
         /// The password of the REST API.

@@ -9,6 +9,9 @@ use crate::topology::{PATRONI_PORT, Topology};
 /// The label of the layer, and the name of the service and of its check.
 pub(crate) const NAME: &str = "postgresql";
 
+/// The key of the notice that a member's role changed.
+pub(crate) const ROLE_CHANGED: &str = "canonical.com/postgresql/role-changed";
+
 /// Patroni, which runs PostgreSQL.
 pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
     let scope = topology.scope();

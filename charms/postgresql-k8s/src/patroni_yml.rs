@@ -10,6 +10,7 @@ use patroni::config::{
 };
 use serde_json::{Value, json};
 
+use crate::layer;
 use crate::options::Settings;
 use crate::passwords::Passwords;
 use crate::sync::Sync;
@@ -64,6 +65,9 @@ pub(crate) fn render(
             pgpass: "/tmp/pgpass".to_owned(),
             // A spread checkpoint would keep a new member waiting for minutes.
             basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
+            callbacks: ["on_role_change", "on_start"]
+                .map(|name| (name.to_owned(), notify()))
+                .into(),
             parameters: settings.parameters.clone(),
             authentication: Users {
                 superuser: login("operator", &passwords.operator),
@@ -76,6 +80,11 @@ pub(crate) fn render(
         tags: BTreeMap::new(),
     };
     config.render()
+}
+
+/// Tells the charm that this member started or its role changed. What Patroni adds is of no use.
+fn notify() -> String {
+    format!("sh -c '/charm/bin/pebble notify {}'", layer::ROLE_CHANGED)
 }
 
 /// Used once, when the cluster is made; [`dynamic_patch`] changes it from then on.

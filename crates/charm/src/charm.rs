@@ -122,6 +122,9 @@ impl<E> Decision<E> {
 pub enum Applied {
     /// The effect is true now; go on with the next.
     Done,
+    /// Go on with the next; then gather and decide once more, because this effect made
+    /// something known. It happens once per event: reads are cached, so it is cheap.
+    Again,
     /// Go on with the next, and report the worst of these statuses; it takes the place
     /// of [`Decision::status`].
     Status(Status),

@@ -135,13 +135,27 @@ async fn handle_all<C: Charm>(
     Ok(report)
 }
 
-/// Gathers, decides and applies for one event.
+/// Gathers, decides and applies for one event, a second time where an effect asks for it.
 async fn handle<C: Charm>(
     charm: &mut C,
     hook: &mut Hook,
     event: &Event,
     report: &mut Report,
 ) -> Result<Outcome, DispatchError<C::Error>> {
+    match round(charm, hook, event, report).await? {
+        (_, true) => Ok(round(charm, hook, event, report).await?.0),
+        (outcome, false) => Ok(outcome),
+    }
+}
+
+/// One round, and whether an effect asks for another.
+async fn round<C: Charm>(
+    charm: &mut C,
+    hook: &mut Hook,
+    event: &Event,
+    report: &mut Report,
+) -> Result<(Outcome, bool), DispatchError<C::Error>> {
+    let mut again = false;
     let facts = charm.gather(hook, event).await.map_err(DispatchError::Charm)?;
     let decision = C::decide(event, &facts);
     let mut outcome = decision.outcome;
@@ -149,6 +163,7 @@ async fn handle<C: Charm>(
     for effect in decision.effects {
         match charm.apply(hook, effect).await.map_err(DispatchError::Charm)? {
             Applied::Done => {}
+            Applied::Again => again = true,
             Applied::Status(status) => met.push(status),
             Applied::Stop(status) => {
                 met.push(status);
@@ -164,7 +179,7 @@ async fn handle<C: Charm>(
     // Handlers derive the status from facts, so a later one knows better.
     report.unit = Status::worst(met).or(decision.status).or(report.unit.take());
     report.app = decision.app_status.or(report.app.take());
-    Ok(outcome)
+    Ok((outcome, again))
 }
 
 fn settle(hook: &mut Hook, deferrals: &mut Deferrals, event: &Event, outcome: Outcome) {

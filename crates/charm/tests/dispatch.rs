@@ -329,7 +329,10 @@ const RELATION: charm::RelationId = charm::RelationId(1);
 #[track_caller]
 fn remember(world: World, event: &Event) -> Ran {
     let scripted = Scripted { decide: |_| Decision::new().effect(()), apply: remembering };
-    world.run(scripted, event).unwrap()
+    match world.run(scripted, event) {
+        Ok(ran) => ran,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -398,5 +401,13 @@ fn a_refused_flush_remembers_nothing() -> Result<(), Impossible> {
     });
     assert!(ran.result.is_err());
     assert_eq!(remember(ran.world, &Event::UpdateStatus).calls("relation-get"), 1);
+    Ok(())
+}
+
+#[test]
+fn an_effect_may_ask_for_one_more_round() -> Result<(), Impossible> {
+    let ran = apply(world()?, |_| Ok(Applied::Again));
+    assert_eq!(ran.result, Ok(()));
+    assert_eq!(events(&ran), ["update-status", "update-status"], "one more, not for ever");
     Ok(())
 }

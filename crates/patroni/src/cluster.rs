@@ -102,6 +102,14 @@ impl Cluster {
         self.members.iter().find(|member| member.name == name)
     }
 
+    /// Whether a replica has every commit and serves.
+    pub fn has_standby_in_sync(&self) -> bool {
+        self.members.iter().any(|member| {
+            matches!(member.role, Role::SyncStandby | Role::QuorumStandby)
+                && member.state.is_ready()
+        })
+    }
+
     /// Whether every member serves and one leads: only then may another one join.
     pub fn is_ready(&self) -> bool {
         self.leader().is_some() && self.members.iter().all(|member| member.state.is_ready())

@@ -110,6 +110,9 @@ pub struct Postgresql {
     pub pgpass: String,
     /// Flags of `pg_basebackup`, with which a new member copies the leader.
     pub basebackup: BTreeMap<String, String>,
+    /// Commands that Patroni runs when something happened, for instance `on_role_change`; it
+    /// adds what happened, the role and the cluster's name.
+    pub callbacks: BTreeMap<String, String>,
     /// Parameters of this member.
     pub parameters: Parameters,
     /// The users that Patroni makes and uses.
@@ -287,6 +290,7 @@ mod tests {
                 bin_dir: "/bin".to_owned(),
                 pgpass: "/tmp/pgpass".to_owned(),
                 basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
+                callbacks: BTreeMap::from([("on_start".to_owned(), "/bin/true".to_owned())]),
                 parameters: Parameters::from([("log_checkpoints".to_owned(), "on".into())]),
                 authentication: Users {
                     superuser: login("operator"),
@@ -339,6 +343,8 @@ mod tests {
           pgpass: /tmp/pgpass
           basebackup:
             checkpoint: fast
+          callbacks:
+            on_start: /bin/true
           parameters:
             log_checkpoints: "on"
           authentication:

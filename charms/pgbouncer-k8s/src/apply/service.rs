@@ -48,7 +48,8 @@ pub(super) async fn apply(charm: &PgBouncer, hook: &mut Hook, spec: &ServiceSpec
     }
     match &spec.probe {
         Some((endpoints, status)) if !works(endpoints).await => Applied::Status(status.clone()),
-        _ => Applied::Done,
+        // What a node port or a load balancer got is known only now.
+        _ => Applied::Again,
     }
 }
 

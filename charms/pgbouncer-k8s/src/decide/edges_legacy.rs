@@ -221,6 +221,11 @@ fn db_changed_new_leader_keeps_the_databases_and_the_users() {
 }
 
 #[test]
+fn db_changed_is_same_yes_writes_nothing() {
+    assert_eq!(step(&relation("db", RelationKind::Changed), granted()).1.effects, []);
+}
+
+#[test]
 fn db_changed_is_same_no_updates_the_client() {
     let mut facts = granted();
     facts.common.options.as_mut().unwrap().listen_port = 6464;

@@ -19,6 +19,8 @@ mod edges_backend;
 mod edges_client;
 #[cfg(test)]
 mod edges_legacy;
+#[cfg(test)]
+mod edges_more;
 
 use charm::{Decision, Event, SecretContent};
 use interfaces::pgb_peers::DatabaseMap;

@@ -199,8 +199,9 @@ impl Wanted {
     /// Starts what does not run, in one change; stops the exporter if nobody may ask.
     fn services(&self, facts: &FullFacts, workload: &Workload, options: &Options) -> Vec<Effect> {
         let exporter = self.passfile.is_some();
+        let primary = facts.backend.as_ref().and_then(|backend| backend.primary.as_ref());
         let (app, processes) = (facts.common.unit.app(), facts.common.processes);
-        let layer = layer::layer(app, processes, options.listen_port, exporter);
+        let layer = layer::layer(app, processes, options.listen_port, exporter, primary);
         let mut effects = Vec::new();
         let needed: BTreeSet<String> = (0..processes.get()).map(place::service).collect();
         let down = !needed.is_subset(&workload.active);

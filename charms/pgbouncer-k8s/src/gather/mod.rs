@@ -45,6 +45,8 @@ pub(crate) async fn facts(
         | Event::UpdateStatus
         | Event::LeaderElected
         | Event::PebbleReady { .. }
+        | Event::PebbleCheckFailed { .. }
+        | Event::PebbleCheckRecovered { .. }
         | Event::UpgradeCharm
         | Event::SecretChanged { .. } => known(charm, hook, event).await,
         Event::Relation(relation) => match relation.endpoint.as_str() {

@@ -35,6 +35,7 @@ pub(super) fn backend(
         populated: true,
         problem,
         offered,
+        primary: offer.endpoints.as_ref().map(|endpoints| endpoints.first().clone()),
         version: offer.version.clone(),
         login: None,
         server: None,

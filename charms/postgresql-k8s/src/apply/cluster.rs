@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use charm::{Applied, Hook, Level, SecretString};
+use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
 use patroni::{Health, Member, Rest, Role, State};
 use postgres::{Client, ConnectOptions, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
@@ -19,6 +19,7 @@ const POLL: Duration = Duration::from_millis(250);
 const MEMBER_BOUND: Duration = Duration::from_secs(15);
 const STREAM_BOUND: Duration = Duration::from_secs(10);
 const PRIMARY_BOUND: Duration = Duration::from_secs(10);
+const HAND_OVER_BOUND: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks a member for its health until it has started, within `bound`.
@@ -69,18 +70,28 @@ pub(super) async fn await_member(pod: &str) -> Applied {
     after_member(health.as_ref())
 }
 
+pub(super) async fn tell_timeline(hook: &mut Hook, id: RelationId) -> Result<(), Error> {
+    let seen = await_stream(&Rest::new(LOCAL, PATRONI_PORT), &hook.unit().pod()).await;
+    if let Some(timeline) = seen.and_then(|member| member.timeline) {
+        hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
+    }
+    Ok(())
+}
+
 /// Waits, within a bound, until the other members see this one lead or stream: what they
 /// are told next, they act upon by what they see.
-async fn await_stream(rest: &Rest, pod: &str) {
+async fn await_stream(rest: &Rest, pod: &str) -> Option<Member> {
     let end = Instant::now() + STREAM_BOUND;
     while Instant::now() < end {
         let seen = rest.cluster().await.ok();
-        let joined = |member: &Member| member.state == State::Streaming || member.role.leads();
-        if seen.as_ref().and_then(|cluster| cluster.member(pod)).is_some_and(joined) {
-            return;
+        let own = seen.as_ref().and_then(|cluster| cluster.member(pod));
+        let joined = |own: &&Member| own.state == State::Streaming || own.role.leads();
+        if let Some(own) = own.filter(joined) {
+            return Some(own.clone());
         }
         sleep(POLL).await;
     }
+    None
 }
 
 pub(super) async fn await_primary(hook: &Hook) -> Applied {
@@ -197,17 +208,40 @@ pub(super) async fn set_password(
     }
 }
 
-/// Hands the lead over; what an action says when that is not possible.
 pub(super) async fn switchover(
     hook: &mut Hook,
     leader: &str,
     candidate: Option<&str>,
     password: SecretString,
-) -> Option<&'static str> {
+) -> Result<Applied, Error> {
     let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
-    let error = rest.switchover(leader, candidate).await.err()?;
-    hook.log(Level::Error, error.to_string());
-    Some(switchover_failure(&error))
+    if let Err(error) = rest.switchover(leader, candidate).await {
+        hook.log(Level::Error, error.to_string());
+        hook.action_fail(switchover_failure(&error))?;
+    }
+    Ok(Applied::Done)
+}
+
+/// Waits for a standby that has every commit, and lets it lead. A primary that went without
+/// one would leave members none of which may lead.
+pub(super) async fn hand_over(hook: &mut Hook, password: SecretString) {
+    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+    let pod = hook.unit().pod();
+    let end = Instant::now() + HAND_OVER_BOUND;
+    while Instant::now() < end {
+        match rest.cluster().await {
+            Ok(cluster) if !cluster.member(&pod).is_some_and(|own| own.role.leads()) => return,
+            Ok(cluster) if cluster.has_standby_in_sync() => {
+                if let Err(error) = rest.switchover(&pod, None).await {
+                    hook.log(Level::Warning, error.to_string());
+                }
+            }
+            Ok(cluster) if cluster.members.len() < 2 => return,
+            _ => {}
+        }
+        sleep(POLL).await;
+    }
+    hook.log(Level::Error, format!("no other member could take the lead from {pod}"));
 }
 
 pub(super) async fn restart(hook: &mut Hook, password: SecretString) -> Result<Applied, Error> {

@@ -56,12 +56,12 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         Effect::SetPassword { user, password, salt, operator } => {
             return cluster::set_password(hook, &user, &password, &salt, operator).await;
         }
-        Effect::Switchover { leader, candidate, password, asked } => {
-            let failure = cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
-            if let Some(message) = failure.filter(|_| asked) {
-                hook.action_fail(message)?;
-            }
+        Effect::Switchover { leader, candidate, password } => {
+            return cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
         }
+        Effect::HandOver { password } => cluster::hand_over(hook, password).await,
+        Effect::TellTimeline(id) => cluster::tell_timeline(hook, id).await?,
+        Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(hook).await),
         Effect::Restart { password } => return cluster::restart(hook, password).await,
         Effect::ActionResult(key, value) => hook.action_result(key, value),
         Effect::ActionSecret(key, value) => {

@@ -86,6 +86,33 @@ pub(super) async fn label_pods(hook: &mut Hook, pods: &[String]) -> Applied {
     Applied::Done
 }
 
+/// Takes the primary's label from every pod but the own. Patroni gives it back to its pod
+/// should that lead again.
+pub(super) async fn take_primary_label(hook: &mut Hook) -> Applied {
+    let client = match client(hook) {
+        Ok(client) => client,
+        Err(applied) => return applied,
+    };
+    let scope = topology(hook).scope();
+    let labels =
+        [("application", "patroni"), ("cluster-name", scope.as_str()), ("role", "primary")];
+    let own = hook.unit().pod();
+    let none = json!({"metadata": {"labels": {"role": null}}});
+    let take = async {
+        let selector = kubernetes::label_selector(&labels);
+        for pod in client.list(Resource::Pods, &selector).await? {
+            if let Some(name) = pod["metadata"]["name"].as_str().filter(|name| *name != own) {
+                client.patch_merge(Resource::Pods, name, &none).await?;
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    if let Err(error) = take.await {
+        hook.log(Level::Warning, error.to_string());
+    }
+    Applied::Done
+}
+
 /// Removes what an earlier deployment of the same name left: its leader would be waited
 /// for and its system identifier would be believed.
 pub(super) async fn remove_leftovers(hook: &mut Hook) -> Applied {

@@ -126,7 +126,7 @@ fn hand_over(facts: &Facts, candidate: Option<String>) -> Result<Vec<Effect>, St
     }
     let password = facts.passwords().ok_or(failed)?.patroni;
     let leader = leader.name.clone();
-    Ok(vec![Effect::Switchover { leader, candidate, password, asked: true }])
+    Ok(vec![Effect::Switchover { leader, candidate, password }])
 }
 
 fn restart(facts: &Facts) -> Result<Vec<Effect>, String> {

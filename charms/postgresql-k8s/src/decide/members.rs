@@ -1,7 +1,7 @@
 //! Who may be a member of the cluster: the leader's part.
 
 use charm::{Changes, Decision, Own, RelationEvent, UnitName};
-use patroni::{Cluster, Role, State};
+use patroni::{Cluster, State};
 
 use crate::effect::Effect;
 use crate::facts::{Container, Facts, Peer};
@@ -122,20 +122,25 @@ pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
     let (Some(cluster), Some(passwords)) = (&facts.cluster, facts.passwords()) else {
         return Decision::new();
     };
-    let leads = cluster.leader().is_some_and(|leader| leader.name == facts.unit.pod());
-    // Whether the other members are well matters less than that one of them can lead.
-    let can_lead = cluster.members.iter().any(|member| {
-        matches!(member.role, Role::SyncStandby | Role::QuorumStandby) && member.state.is_ready()
-    });
-    if !leads || !can_lead {
+    if !leads(facts) || cluster.members.len() < 2 {
         return Decision::new();
     }
-    Decision::new().effect(Effect::Switchover {
-        leader: facts.unit.pod(),
-        candidate: None,
-        password: passwords.patroni,
-        asked: false,
-    })
+    Decision::new().effect(Effect::HandOver { password: passwords.patroni })
+}
+
+/// This member started or its role changed.
+///
+/// One that leads takes the primary's label from the others: a pod that is frozen or cut off
+/// cannot do so itself, and clients would be sent to it. Any other one tells the rest once
+/// it follows, so that the primary's status is right again.
+pub(super) fn role_changed(facts: &Facts) -> Option<Effect> {
+    let peer = facts.peer.as_ref().filter(|peer| peer.initialised())?;
+    Some(if leads(facts) { Effect::TakePrimaryLabel } else { Effect::TellTimeline(peer.id) })
+}
+
+fn leads(facts: &Facts) -> bool {
+    let leader = facts.cluster.as_ref().and_then(Cluster::leader);
+    leader.is_some_and(|leader| leader.name == facts.unit.pod())
 }
 
 /// Whether this unit may run as a member.

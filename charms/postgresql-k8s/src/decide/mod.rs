@@ -30,7 +30,9 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
         | Event::SecretChanged { .. }
         | Event::StorageDetaching { .. }
         | Event::Action { .. } => true,
-        Event::PebbleReady { container } => container.as_str() == layer::NAME,
+        Event::PebbleReady { container } | Event::PebbleCustomNotice { container, .. } => {
+            container.as_str() == layer::NAME
+        }
         Event::Relation(relation) => {
             ["database-peers", "database"].contains(&relation.endpoint.as_str())
         }
@@ -49,6 +51,9 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
         | Event::UpdateStatus
         | Event::UpgradeCharm
         | Event::SecretChanged { .. } => converge(facts),
+        Event::PebbleCustomNotice { key, .. } if key == layer::ROLE_CHANGED => {
+            converge(facts).effects(members::role_changed(facts))
+        }
         Event::StorageDetaching { .. } => members::hand_over(facts),
         Event::SecretRemove { id, revision, .. } => {
             Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))

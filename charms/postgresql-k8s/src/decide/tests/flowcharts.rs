@@ -30,30 +30,42 @@ mod leader_elected {
     }
 
     #[test]
-    fn hook_fired_to_generate_passwords() {
-        assert_eq!(list(&elected(&first()))[0], "put passwords");
-        check_without(&elected(&new_leader()), "put passwords");
+    fn leader_elected_is_peer_no_defer() {
+        let mut facts = first();
+        facts.peer = None;
+        assert!(deferred(&elected(&facts)));
     }
 
     #[test]
-    fn generate_passwords_to_create_k8s_resources() {
+    fn leader_elected_has_passwords_no_generate_passwords() {
+        assert_eq!(list(&elected(&first()))[0], "put passwords");
+    }
+
+    #[test]
+    fn leader_elected_has_passwords_yes_create_k8s_resources() {
+        check_without(&elected(&new_leader()), "put passwords");
+        assert_eq!(list(&elected(&new_leader()))[0], "apply services");
+    }
+
+    #[test]
+    fn leader_elected_generate_passwords_to_create_k8s_resources() {
         check_order(&elected(&first()), "put passwords", "apply services");
     }
 
     #[test]
-    fn create_k8s_resources_to_is_part_of_cluster() {
+    fn leader_elected_create_k8s_resources_to_is_part_of_cluster() {
         check_order(&elected(&first()), "apply services", "set app 1: endpoints");
         assert_eq!(list(&elected(&new_leader())), ["apply services"]);
     }
 
     #[test]
-    fn is_part_of_cluster_no_add_to_cluster() {
+    fn leader_elected_is_part_of_cluster_no_add_to_cluster() {
         let added = r#"set app 1: endpoints=["pg-0.pg-endpoints"]"#;
         assert!(list(&elected(&first())).contains(&added.to_owned()));
     }
 
     #[test]
-    fn add_to_cluster_to_remove_departed_units() {
+    fn leader_elected_add_to_cluster_to_remove_departed_units() {
         let mut facts = first();
         let gone = r#"["pg-5.pg-endpoints"]"#.to_owned();
         facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), gone);
@@ -62,7 +74,7 @@ mod leader_elected {
     }
 
     #[test]
-    fn is_part_of_cluster_yes_remove_departed_units() {
+    fn leader_elected_is_part_of_cluster_yes_remove_departed_units() {
         let mut facts = steady();
         let hosts = r#"["pg-0.pg-endpoints","pg-5.pg-endpoints"]"#.to_owned();
         facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), hosts);
@@ -71,7 +83,7 @@ mod leader_elected {
     }
 
     #[test]
-    fn remove_departed_units_to_has_cluster_initialised() {
+    fn leader_elected_remove_departed_units_to_has_cluster_initialised() {
         // A unit that joined stays out before the cluster is set up, and comes in after.
         let mut facts = joined();
         facts.peer.as_mut().unwrap().app.remove("cluster_initialised");
@@ -80,7 +92,7 @@ mod leader_elected {
     }
 
     #[test]
-    fn has_cluster_initialised_no_return() {
+    fn leader_elected_has_cluster_initialised_no_return() {
         let mut facts = joined();
         facts.peer.as_mut().unwrap().app.remove("cluster_initialised");
         let decision = elected(&facts);
@@ -89,27 +101,27 @@ mod leader_elected {
     }
 
     #[test]
-    fn has_cluster_initialised_yes_all_units_on_cluster() {
+    fn leader_elected_has_cluster_initialised_yes_all_units_on_cluster() {
         let decision = elected(&steady());
         assert_eq!(list(&decision), ["apply services"]);
         assert!(!deferred(&decision));
     }
 
     #[test]
-    fn all_units_on_cluster_yes_update_config() {
+    fn leader_elected_all_units_on_cluster_yes_update_config() {
         let mut facts = steady();
         facts.dynamic.as_mut().unwrap()["synchronous_node_count"] = 2.into();
         check_order(&elected(&facts), "apply services", "patch");
     }
 
     #[test]
-    fn all_units_on_cluster_no_are_all_members_ready() {
+    fn leader_elected_all_units_on_cluster_no_are_all_members_ready() {
         assert!(deferred(&elected(&unwell())));
         assert!(!deferred(&elected(&joined())));
     }
 
     #[test]
-    fn are_all_members_ready_no_defer() {
+    fn leader_elected_are_all_members_ready_no_defer() {
         let decision = elected(&unwell());
         assert!(deferred(&decision));
         check_without(&decision, "label");
@@ -120,25 +132,25 @@ mod leader_elected {
     }
 
     #[test]
-    fn defer_to_update_config() {
+    fn leader_elected_defer_to_update_config() {
         let decision = elected(&unwell());
         assert!(deferred(&decision));
         assert!(list(&decision).contains(&r#"patch {"synchronous_node_count":1}"#.to_owned()));
     }
 
     #[test]
-    fn are_all_members_ready_yes_add_unit_to_cluster() {
+    fn leader_elected_are_all_members_ready_yes_add_unit_to_cluster() {
         let added = r#"set app 1: endpoints=["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#;
         assert!(list(&elected(&joined())).contains(&added.to_owned()));
     }
 
     #[test]
-    fn add_unit_to_cluster_to_patch_pod_labels() {
+    fn leader_elected_add_unit_to_cluster_to_patch_pod_labels() {
         check_order(&elected(&joined()), "set app 1: endpoints", "label pg-1");
     }
 
     #[test]
-    fn patch_pod_labels_to_all_units_on_cluster() {
+    fn leader_elected_patch_pod_labels_to_all_units_on_cluster() {
         // Every unit that waits is added in one hook, and then nothing waits any more.
         let mut facts = joined();
         facts.peer.as_mut().unwrap().units.push("pg/2".parse().unwrap());
@@ -148,7 +160,7 @@ mod leader_elected {
     }
 
     #[test]
-    fn update_config_to_return() {
+    fn leader_elected_update_config_to_return() {
         let decision = elected(&joined());
         assert_eq!(list(&decision).last().unwrap(), r#"patch {"synchronous_node_count":1}"#);
         assert_eq!(decision.status, None);
@@ -174,13 +186,37 @@ mod pebble_ready {
     }
 
     #[test]
-    fn hook_fired_to_create_pgdata() {
+    fn pebble_ready_is_container_no_defer() {
+        let mut facts = new_leader();
+        facts.container = None;
+        assert!(deferred(&ready(&facts)));
+    }
+
+    #[test]
+    fn pebble_ready_has_passwords_no_defer() {
+        let mut facts = new_leader();
+        facts.passwords = charm::SecretContent::new();
+        assert!(deferred(&ready(&facts)));
+        check_without(&ready(&facts), "start workload");
+    }
+
+    #[test]
+    fn pebble_ready_is_valid_no_blocked() {
+        let mut facts = new_leader();
+        facts.settings = Err(vec!["x".to_owned()]);
+        let blocked = Status::blocked("Configuration Error. Please check the logs");
+        assert_eq!(ready(&facts).status, Some(blocked));
+        check_without(&ready(&facts), "start workload");
+    }
+
+    #[test]
+    fn pebble_ready_is_container_yes_create_pgdata() {
         assert_eq!(list(&ready(&new_leader()))[0], "prepare storage");
         check_without(&ready(&steady()), "prepare storage");
     }
 
     #[test]
-    fn create_pgdata_to_is_leader_or_has_cluster_initialised() {
+    fn pebble_ready_create_pgdata_to_is_leader_or_has_cluster_initialised() {
         let mut facts = second_unit();
         facts.peer.as_mut().unwrap().app.remove("cluster_initialised");
         assert_eq!(list(&ready(&facts)), ["prepare storage"]);
@@ -188,14 +224,14 @@ mod pebble_ready {
     }
 
     #[test]
-    fn is_leader_or_has_cluster_initialised_no_defer() {
+    fn pebble_ready_is_leader_or_has_cluster_initialised_no_defer() {
         let mut facts = second_unit();
         facts.peer.as_mut().unwrap().app.remove("cluster_initialised");
         assert!(deferred(&ready(&facts)));
     }
 
     #[test]
-    fn is_leader_or_has_cluster_initialised_yes_has_pushed_tls_files() {
+    fn pebble_ready_is_leader_or_has_cluster_initialised_yes_has_pushed_tls_files() {
         // patroni.yml is the one file to push as long as there is no TLS.
         for facts in [new_leader(), second_unit()] {
             assert!(list(&ready(&facts)).contains(&"push config".to_owned()));
@@ -203,19 +239,19 @@ mod pebble_ready {
     }
 
     #[test]
-    fn has_pushed_tls_files_no_defer() {
+    fn pebble_ready_has_pushed_tls_files_no_defer() {
         let away = pebble::Error::Timeout { doing: "push".to_owned(), after: Default::default() };
         assert!(matches!(after_push(Err(away)), Ok(Applied::Defer { .. })));
     }
 
     #[test]
-    fn has_pushed_tls_files_yes_has_services_changed() {
+    fn pebble_ready_has_pushed_tls_files_yes_has_services_changed() {
         assert!(matches!(after_push(Ok(())), Ok(Applied::Done)));
         check_order(&ready(&new_leader()), "push config", "start workload");
     }
 
     #[test]
-    fn has_services_changed_no_has_member_started() {
+    fn pebble_ready_has_services_changed_no_has_member_started() {
         let mut facts = steady();
         facts.container.as_mut().unwrap().health = None;
         check_without(&ready(&facts), "start workload");
@@ -224,7 +260,7 @@ mod pebble_ready {
     }
 
     #[test]
-    fn has_services_changed_yes_update_and_restart_service() {
+    fn pebble_ready_has_services_changed_yes_update_and_restart_service() {
         let mut facts = steady();
         let plan = &mut facts.container.as_mut().unwrap().plan;
         plan.services.get_mut("postgresql").unwrap().command = Some("old".to_owned());
@@ -232,32 +268,32 @@ mod pebble_ready {
     }
 
     #[test]
-    fn update_and_restart_service_to_has_member_started() {
+    fn pebble_ready_update_and_restart_service_to_has_member_started() {
         check_order(&ready(&new_leader()), "start workload", "await member");
     }
 
     #[test]
-    fn has_member_started_no_defer() {
+    fn pebble_ready_has_member_started_no_defer() {
         let status = Some(Status::waiting("awaiting for cluster to start"));
         let reason = "PostgreSQL has not started yet".to_owned();
         assert_eq!(after_member(None), Applied::Defer { reason, status });
     }
 
     #[test]
-    fn has_member_started_yes_is_leader() {
+    fn pebble_ready_has_member_started_yes_is_leader() {
         assert_eq!(after_member(Some(&health())), Applied::Done);
         check_order(&ready(&new_leader()), "await member", "await primary");
         check_without(&ready(&second_unit()), "await primary");
     }
 
     #[test]
-    fn is_leader_yes_has_patched_pod_labels() {
+    fn pebble_ready_is_leader_yes_has_patched_pod_labels() {
         // Patroni looks for its own pod by the labels, so they come before it starts.
         check_order(&ready(&new_leader()), "label pg-0", "start workload");
     }
 
     #[test]
-    fn is_leader_no_update_config() {
+    fn pebble_ready_is_leader_no_update_config() {
         let decision = ready(&second_unit());
         assert_eq!(
             list(&decision),
@@ -274,7 +310,7 @@ mod pebble_ready {
     }
 
     #[test]
-    fn has_patched_pod_labels_no_set_blocked() {
+    fn pebble_ready_has_patched_pod_labels_no_set_blocked() {
         let topology = new_leader().topology;
         let blocked = Status::blocked("failed to patch pod with error x");
         assert_eq!(
@@ -288,30 +324,30 @@ mod pebble_ready {
     }
 
     #[test]
-    fn set_blocked_to_return() {
+    fn pebble_ready_set_blocked_to_return() {
         let topology = new_leader().topology;
         assert_eq!(refused(true, &topology, "x"), Applied::Stop(untrusted(&topology)));
     }
 
     #[test]
-    fn has_patched_pod_labels_yes_is_service_redirecting_traffic() {
+    fn pebble_ready_has_patched_pod_labels_yes_is_service_redirecting_traffic() {
         check_order(&ready(&new_leader()), "label pg-0", "await primary");
     }
 
     #[test]
-    fn is_service_redirecting_traffic_no_set_waiting() {
+    fn pebble_ready_is_service_redirecting_traffic_no_set_waiting() {
         let Applied::Defer { status, .. } = after_primary(None) else { panic!("not deferred") };
         let waiting = Status::waiting("awaiting for primary endpoint to be ready");
         assert_eq!(status, Some(waiting));
     }
 
     #[test]
-    fn set_waiting_to_defer() {
+    fn pebble_ready_set_waiting_to_defer() {
         assert!(matches!(after_primary(None), Applied::Defer { .. }));
     }
 
     #[test]
-    fn is_service_redirecting_traffic_yes_mark_cluster_as_initialised() {
+    fn pebble_ready_is_service_redirecting_traffic_yes_mark_cluster_as_initialised() {
         assert_eq!(after_primary(Some(&health())), Applied::Done);
         let decision = ready(&new_leader());
         check_order(&decision, "await primary", "set up cluster");
@@ -319,7 +355,7 @@ mod pebble_ready {
     }
 
     #[test]
-    fn mark_cluster_as_initialised_to_update_config() {
+    fn pebble_ready_mark_cluster_as_initialised_to_update_config() {
         // The first configuration holds what commits wait for, so there is nothing to patch.
         let facts = new_leader();
         check_without(&ready(&facts), "patch");
@@ -327,12 +363,12 @@ mod pebble_ready {
     }
 
     #[test]
-    fn update_config_to_set_active() {
+    fn pebble_ready_update_config_to_set_active() {
         assert_eq!(list(&ready(&new_leader())).last().unwrap(), "show status");
     }
 
     #[test]
-    fn set_active_to_return() {
+    fn pebble_ready_set_active_to_return() {
         let facts = steady();
         let decision = ready(&facts);
         assert!(!deferred(&decision));

@@ -39,6 +39,9 @@ fn words(effect: &Effect) -> String {
         Effect::Switchover { leader, candidate, .. } => {
             format!("switch over from {leader} to {}", candidate.as_deref().unwrap_or("any"))
         }
+        Effect::HandOver { .. } => "hand over".to_owned(),
+        Effect::TellTimeline(_) => "tell timeline".to_owned(),
+        Effect::TakePrimaryLabel => "take primary label".to_owned(),
         Effect::Restart { .. } => "restart".to_owned(),
         Effect::ActionResult(key, value) => format!("result {key}={value}"),
         Effect::ActionSecret(key, _) => format!("result {key}"),

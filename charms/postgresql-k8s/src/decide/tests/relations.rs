@@ -42,7 +42,7 @@ fn served(mut facts: Facts) -> Facts {
 }
 
 #[test]
-fn a_steady_unit_does_nothing() {
+fn converge_is_running_yes_does_nothing_to_a_steady_unit() {
     for event in [Event::UpdateStatus, Event::ConfigChanged, Event::UpgradeCharm, changed()] {
         let decision = decide(&event, &served(steady()));
         let changes: Vec<String> =
@@ -53,7 +53,7 @@ fn a_steady_unit_does_nothing() {
 }
 
 #[test]
-fn a_client_is_served_once_the_cluster_is_set_up() {
+fn database_changed_has_cluster_initialised_no_defers() {
     let decision = decide(&changed(), &with_client(new_leader(), "shop", &[]));
     assert!(deferred(&decision));
     let decision = decide(&changed(), &with_client(steady(), "shop", &["superuser"]));
@@ -71,14 +71,14 @@ fn a_client_whose_event_was_lost_is_served_by_any_other() {
 }
 
 #[test]
-fn a_client_waits_while_there_is_no_primary() {
+fn database_changed_has_primary_no_defers() {
     let mut facts = with_client(steady(), "shop", &[]);
     facts.cluster = None;
     assert!(deferred(&decide(&changed(), &facts)));
 }
 
 #[test]
-fn clients_of_one_database_share_it() {
+fn database_changed_is_valid_yes_shares_a_database() {
     let mut facts = with_client(joined(), "shop", &[]);
     facts.clients.push(client(5, "shop", &[]));
     assert_eq!(
@@ -91,7 +91,7 @@ fn clients_of_one_database_share_it() {
 }
 
 #[test]
-fn what_one_client_asks_in_vain_stops_nobody_else() {
+fn database_changed_is_valid_no_stops_nobody_else() {
     let mut facts = with_client(steady(), "postgres", &[]);
     facts.clients.push(client(5, &"x".repeat(64), &[]));
     facts.clients.push(client(6, "farm", &[&"r".repeat(64)]));
@@ -120,14 +120,14 @@ fn served_clients_hear_of_replicas() {
 }
 
 #[test]
-fn a_client_that_leaves_loses_its_user() {
+fn database_broken_is_leader_yes_removes_the_user() {
     let broken = event("database", RelationKind::Broken, None);
     let facts = with_client(steady(), "shop", &[]);
     assert_eq!(list(&decide(&broken, &facts)), ["remove relation_id_4"]);
 }
 
 #[test]
-fn a_unit_that_leaves_keeps_its_clients_users() {
+fn database_broken_is_departing_yes_keeps_the_user() {
     let departed = event("database", RelationKind::Departed, Some("pg/0"));
     assert_eq!(list(&decide(&departed, &steady())), ["set unit 1: departing=true"]);
     let other = event("database", RelationKind::Departed, Some("app/0"));
@@ -163,7 +163,7 @@ fn commits_wait_for_a_replica_only_once_it_streams() {
 }
 
 #[test]
-fn a_unit_starts_when_the_leader_let_it_join_or_its_volume_was_a_members() {
+fn pebble_ready_may_join_no_waits_unless_its_volume_was_a_members() {
     let mut facts = second_unit();
     facts.peer.as_mut().unwrap().app = steady().peer.unwrap().app;
     let decision = decide(&super::pebble_ready(), &facts);
@@ -175,7 +175,7 @@ fn a_unit_starts_when_the_leader_let_it_join_or_its_volume_was_a_members() {
 }
 
 #[test]
-fn a_pod_without_labels_gets_them_whichever_hook_sees_it() {
+fn pebble_ready_is_labelled_no_labels_in_whichever_hook() {
     let mut facts = steady();
     facts.labelled = Some(false);
     assert!(list(&decide(&Event::UpdateStatus, &facts)).contains(&"label pg-0".to_owned()));
@@ -184,7 +184,7 @@ fn a_pod_without_labels_gets_them_whichever_hook_sees_it() {
 }
 
 #[test]
-fn a_unit_that_left_is_struck_off_and_commits_do_not_wait_for_it() {
+fn peer_departed_is_own_no_strikes_it_off_and_commits_do_not_wait() {
     let mut facts = steady();
     let hosts = r#"["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#.to_owned();
     facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), hosts);
@@ -203,19 +203,101 @@ fn a_unit_that_left_is_struck_off_and_commits_do_not_wait_for_it() {
     assert!(list(&decide(&own, &facts)).is_empty());
 }
 
-#[test]
-fn a_primary_that_loses_its_volume_hands_over() {
-    let detaching =
-        Event::StorageDetaching { id: "pgdata/0".to_owned(), location: "/x".to_owned() };
-    assert!(list(&decide(&detaching, &steady())).is_empty());
+fn with_standby() -> Facts {
     let mut facts = joined();
     let replica = member("pg-1", Role::SyncStandby, State::Streaming);
     facts.cluster.as_mut().unwrap().members.push(replica);
-    assert_eq!(list(&decide(&detaching, &facts)), ["switch over from pg-0 to any"]);
+    facts
 }
 
 #[test]
-fn options_that_cannot_be_used_block_and_change_nothing() {
+fn storage_detaching_is_primary_yes_hands_over() {
+    let detaching =
+        Event::StorageDetaching { id: "pgdata/0".to_owned(), location: "/x".to_owned() };
+    assert_eq!(list(&decide(&detaching, &with_standby())), ["hand over"]);
+}
+
+#[test]
+fn storage_detaching_is_primary_no_does_nothing() {
+    let detaching =
+        Event::StorageDetaching { id: "pgdata/0".to_owned(), location: "/x".to_owned() };
+    assert!(list(&decide(&detaching, &steady())).is_empty());
+    assert!(list(&decide(&detaching, &replica())).is_empty());
+}
+
+fn replica() -> Facts {
+    let mut facts = with_standby();
+    (facts.unit, facts.leader) = ("pg/1".parse().unwrap(), false);
+    facts
+}
+
+fn role_changed() -> Event {
+    Event::PebbleCustomNotice {
+        container: "postgresql".parse().unwrap(),
+        id: "1".to_owned(),
+        key: "canonical.com/postgresql/role-changed".to_owned(),
+    }
+}
+
+#[test]
+fn role_changed_is_primary_yes_takes_the_label_and_shows_the_role() {
+    let decision = decide(&role_changed(), &with_standby());
+    assert!(list(&decision).contains(&"take primary label".to_owned()));
+    assert_eq!(decision.status, Some(Status::Active("Primary".to_owned())));
+}
+
+#[test]
+fn role_changed_is_primary_no_shows_the_role() {
+    let decision = decide(&role_changed(), &replica());
+    assert!(list(&decision).contains(&"tell timeline".to_owned()));
+    check_without(&decision, "take primary label");
+    assert_eq!(decision.status, Some(Status::active()));
+}
+
+#[test]
+fn peer_departed_is_own_yes_changes_nothing() {
+    let own = event("database-peers", RelationKind::Departed, Some("pg/0"));
+    assert!(list(&decide(&own, &joined())).is_empty());
+    let other = event("database-peers", RelationKind::Departed, Some("pg/0"));
+    assert!(list(&decide(&other, &replica())).is_empty());
+}
+
+#[test]
+fn database_changed_is_leader_no_does_nothing() {
+    let mut facts = with_client(steady(), "shop", &[]);
+    facts.leader = false;
+    assert!(list(&decide(&changed(), &facts)).is_empty());
+}
+
+#[test]
+fn database_broken_is_leader_no_does_nothing() {
+    let mut facts = with_client(steady(), "shop", &[]);
+    facts.leader = false;
+    let broken = event("database", RelationKind::Broken, None);
+    assert!(list(&decide(&broken, &facts)).is_empty());
+}
+
+#[test]
+fn converge_is_leader_yes_leads_without_deferral() {
+    let mut facts = joined();
+    facts.cluster.as_mut().unwrap().members[0].state = State::Starting;
+    let decision = decide(&Event::ConfigChanged, &facts);
+    assert!(list(&decision).iter().any(|words| words.starts_with("patch")));
+    assert!(!deferred(&decision));
+}
+
+#[test]
+fn converge_is_startable_no_does_nothing() {
+    let mut facts = second_unit();
+    facts.container = None;
+    assert!(list(&decide(&Event::ConfigChanged, &facts)).is_empty());
+    let mut facts = second_unit();
+    facts.peer.as_mut().unwrap().app.remove("cluster_initialised");
+    assert!(list(&decide(&Event::ConfigChanged, &facts)).is_empty());
+}
+
+#[test]
+fn converge_is_valid_no_blocks_and_changes_nothing() {
     let mut facts = steady();
     facts.settings = Err(vec!["cannot use 0 for the option x".to_owned()]);
     let decision = decide(&Event::ConfigChanged, &facts);
@@ -225,7 +307,7 @@ fn options_that_cannot_be_used_block_and_change_nothing() {
 }
 
 #[test]
-fn changed_options_are_pushed_and_patroni_reloads() {
+fn converge_is_stale_yes_pushes_and_patroni_reloads() {
     let mut facts = steady();
     let settings = facts.settings.as_mut().unwrap();
     settings.parameters.insert("work_mem".to_owned(), 4096.into());
@@ -240,7 +322,7 @@ fn changed_options_are_pushed_and_patroni_reloads() {
 }
 
 #[test]
-fn a_service_that_died_is_started_again() {
+fn converge_is_running_no_starts_it_again() {
     let mut facts = steady();
     let container = facts.container.as_mut().unwrap();
     (container.running, container.health) = (false, None);
@@ -319,21 +401,9 @@ fn an_equal_password_changes_nothing() {
 
 #[test]
 fn the_lead_goes_to_the_named_or_the_best_unit() {
-    let mut facts = joined();
-    facts.cluster.as_mut().unwrap().members.push(member(
-        "pg-1",
-        Role::SyncStandby,
-        State::Streaming,
-    ));
-    assert_eq!(action("switchover", &json!({}), facts), ["switch over from pg-0 to any"]);
-    let mut facts = joined();
-    facts.cluster.as_mut().unwrap().members.push(member(
-        "pg-1",
-        Role::SyncStandby,
-        State::Streaming,
-    ));
+    assert_eq!(action("switchover", &json!({}), with_standby()), ["switch over from pg-0 to any"]);
     let named = json!({"candidate": "pg/1"});
-    assert_eq!(action("switchover", &named, facts), ["switch over from pg-0 to pg-1"]);
+    assert_eq!(action("switchover", &named, with_standby()), ["switch over from pg-0 to pg-1"]);
     assert_eq!(action("switchover", &named, steady()), ["fail: pg/1 is not a member"]);
     let nonsense = json!({"candidate": "x"});
     assert_eq!(action("switchover", &nonsense, steady()), ["fail: x is not the name of a unit"]);
