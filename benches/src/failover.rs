@@ -12,13 +12,19 @@ const PORT: u16 = 16602;
 
 /// Prints for each fault how long nobody could write and how much failed. Fails when an
 /// acknowledged number is lost.
-pub(crate) fn run(rounds: usize) -> Result<()> {
+///
+/// `settings` are for the pooler, where its own shall not be measured; `only` is a part of the
+/// names of the faults to measure.
+pub(crate) fn run(rounds: usize, settings: &str, only: &str) -> Result<()> {
     let cluster = Cluster::up("benchha", PORT)?;
+    if !settings.is_empty() {
+        cluster.tune_pooler(settings)?;
+    }
     say(&format!(
         "{:<30} {:>6} {:>6} {:>8} {:>8} {:>8} {:>8} {:>7} {:>9} {:>8}",
         "fault", "rounds", "moved", "gap min", "median", "p90", "max", "target", "failed", "healed"
     ));
-    for fault in Fault::ALL {
+    for fault in Fault::ALL.into_iter().filter(|fault| fault.to_string().contains(only)) {
         let outcomes: Result<Vec<Outcome>> = (0..rounds).map(|_| cluster.suffer(fault)).collect();
         match outcomes {
             Ok(outcomes) => say(&row(fault, &outcomes)),

@@ -15,10 +15,18 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => costs(),
-        ["failover"] => failover::run(5),
-        ["failover", rounds] => failover::run(rounds.parse().context("rounds are a number")?),
-        _ => anyhow::bail!("cannot measure {arguments:?}; give nothing, or failover [rounds]"),
+        ["failover"] => failover::run(5, "", ""),
+        ["failover", rounds] => failover::run(number(rounds)?, "", ""),
+        ["failover", rounds, settings] => failover::run(number(rounds)?, settings, ""),
+        ["failover", rounds, settings, only] => failover::run(number(rounds)?, settings, only),
+        _ => anyhow::bail!(
+            "cannot measure {arguments:?}; give nothing, or failover [rounds [settings [fault]]]"
+        ),
     }
+}
+
+fn number(text: &str) -> Result<usize> {
+    text.parse().with_context(|| format!("{text} is no number of rounds"))
 }
 
 /// Start-up, hooks and the engine.

@@ -34,8 +34,9 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
         user: Some("postgres".to_owned()),
         group: Some("postgres".to_owned()),
         on_failure: Some("restart".to_owned()),
-        // Patroni stops PostgreSQL in its own time; a checkpoint may be due.
-        kill_delay: Some("60s".to_owned()),
+        // Patroni stops PostgreSQL in its own time; a checkpoint may be due. Pebble's plan
+        // shows a minute this way, and what differs from the plan restarts the service.
+        kill_delay: Some("1m0s".to_owned()),
         environment: environment.map(|(key, value)| (key.to_owned(), value)).into(),
         ..Service::default()
     };
@@ -79,5 +80,42 @@ mod tests {
         PATRONI_SUPERUSER_USERNAME=operator
         ");
         assert!(!layer.differs_from(&layer));
+    }
+
+    #[test]
+    fn the_plan_as_pebble_shows_it_is_the_layer() {
+        let topology = Topology { app: "pg".parse().unwrap(), model: "db".to_owned() };
+        let shown = "
+services:
+    postgresql:
+        summary: PostgreSQL under Patroni
+        startup: enabled
+        override: replace
+        command: patroni /var/lib/postgresql/data/patroni.yml
+        environment:
+            LANG: C.UTF-8
+            PATRONI_KUBERNETES_LABELS: '{application: patroni, cluster-name: patroni-pg}'
+            PATRONI_KUBERNETES_LEADER_LABEL_VALUE: primary
+            PATRONI_KUBERNETES_NAMESPACE: db
+            PATRONI_KUBERNETES_USE_ENDPOINTS: \"true\"
+            PATRONI_NAME: pg-1
+            PATRONI_REPLICATION_USERNAME: replication
+            PATRONI_SCOPE: patroni-pg
+            PATRONI_SUPERUSER_USERNAME: operator
+        user: postgres
+        group: postgres
+        on-failure: restart
+        kill-delay: 1m0s
+checks:
+    postgresql:
+        override: replace
+        level: ready
+        period: 5s
+        threshold: 3
+        http:
+            url: http://localhost:8008/health
+";
+        let plan = pebble::Plan::parse(shown).unwrap();
+        assert!(!layer(&topology, &"pg/1".parse().unwrap()).differs_from(&plan));
     }
 }

@@ -29,7 +29,7 @@ const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 const TTL: u32 = 20;
 /// Seconds between two looks at the cluster, and the bound of one try to reach the
 /// Kubernetes API. Patroni wants `ttl >= loop_wait + 2 * retry_timeout`.
-const LOOP_WAIT: u32 = 2;
+const LOOP_WAIT: u32 = 1;
 const RETRY_TIMEOUT: u32 = 5;
 /// Seconds that a crashed primary may take to start again: enough for a quick restart,
 /// less than a failover takes by waiting for the lock.

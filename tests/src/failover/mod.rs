@@ -79,6 +79,16 @@ impl Cluster {
         Ok(format!("{app}/{number}"))
     }
 
+    /// Changes settings of the pooler, in the form of its option `pgbouncer-settings`.
+    ///
+    /// # Errors
+    /// When it refuses them.
+    pub fn tune_pooler(&self, settings: &str) -> Result<()> {
+        let option = format!("pgbouncer-settings={settings}");
+        self.engine.call(&["config", "pgbouncer-k8s", &option])?;
+        self.engine.wait_active(60).map(drop)
+    }
+
     /// What a line of shell in a member's workload container prints.
     fn inside(&self, pod: &str, line: &str) -> Result<String> {
         self.engine.call(&["ssh", "--container", "postgresql", &Self::unit(pod)?, line])
@@ -151,20 +161,30 @@ impl Cluster {
     /// Checks that every member has every number that was acknowledged, and the same numbers.
     ///
     /// # Errors
-    /// When a number is lost, or the members do not converge.
-    pub fn check_history(&self, acknowledged: &[u64]) -> Result<()> {
+    /// When a number is lost, or the members do not converge; it says how long after `begun`
+    /// the lost ones were acknowledged.
+    pub fn check_history(&self, report: &Report, begun: Instant) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
             let all = (0..UNITS).map(|number| self.numbers(&Self::pod(number)));
             let all: Vec<HashSet<u64>> = all.collect::<Result<_>>()?;
-            let lost: Vec<&u64> =
-                acknowledged.iter().filter(|n| all.iter().any(|has| !has.contains(n))).collect();
+            let lost = |n: &u64| all.iter().any(|has| !has.contains(n));
+            let lost: Vec<Instant> =
+                report.acknowledged.iter().filter(|(n, _)| lost(n)).map(|(_, at)| *at).collect();
             if lost.is_empty() && all.iter().all(|has| *has == all[0]) {
                 return Ok(());
             }
             if Instant::now() > end {
                 let sizes: Vec<usize> = all.iter().map(HashSet::len).collect();
-                bail!("of {} acknowledged {lost:?} are lost; {sizes:?}", acknowledged.len());
+                let after = |at: Option<&Instant>| at.map(|at| at.saturating_duration_since(begun));
+                bail!(
+                    "{} of {} acknowledged numbers are lost, acknowledged {:?} to {:?} after the \
+                     fault; the members have {sizes:?}",
+                    lost.len(),
+                    report.acknowledged.len(),
+                    after(lost.first()),
+                    after(lost.last()),
+                );
             }
         }
     }
@@ -180,10 +200,12 @@ impl Cluster {
         let begun = Instant::now();
         self.inject(fault, &before)?;
         self.await_well(Duration::from_secs(90)).with_context(|| fault.to_string())?;
-        let healed = begun.elapsed();
         writer.await_writes(20)?;
+        // What the members say of each other may be older than the fault.
+        self.await_well(Duration::from_secs(60)).with_context(|| fault.to_string())?;
+        let healed = begun.elapsed();
         let report = writer.stop()?;
-        self.check_history(&report.acknowledged).with_context(|| fault.to_string())?;
+        self.check_history(&report, begun).with_context(|| fault.to_string())?;
         let moved = self.primary()? != before;
         Ok(Outcome { gap: report.longest_gap(), failed: report.failed, healed, moved })
     }

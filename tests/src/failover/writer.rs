@@ -11,7 +11,9 @@ use tokio_postgres::{Client, NoTls};
 /// The table that it appends to.
 pub(super) const TABLE: &str = "appended";
 /// How long an attempt may take: an application that waits longer gives up as well.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the writer may be unable to write.
+const BOUND: Duration = Duration::from_secs(60);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -25,10 +27,8 @@ pub struct Writer {
 /// What the writer saw.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The numbers that were acknowledged.
-    pub acknowledged: Vec<u64>,
-    /// When each was.
-    times: Vec<Instant>,
+    /// The numbers that were acknowledged, and when.
+    pub acknowledged: Vec<(u64, Instant)>,
     /// Attempts that failed or were not answered in time.
     pub failed: usize,
 }
@@ -36,7 +36,7 @@ pub struct Report {
 impl Report {
     /// The longest time between two acknowledged numbers.
     pub fn longest_gap(&self) -> Duration {
-        let gaps = self.times.windows(2).map(|pair| pair[1] - pair[0]);
+        let gaps = self.acknowledged.windows(2).map(|pair| pair[1].1 - pair[0].1);
         gaps.max().unwrap_or_default()
     }
 }
@@ -49,7 +49,7 @@ impl Writer {
     pub fn start(url: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let url = url.to_owned();
-        let first = runtime.block_on(prepare(&url))?;
+        let first = runtime.block_on(prepare_soon(&url))?;
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (over, done) = (stop.clone(), count.clone());
         let thread =
@@ -60,10 +60,10 @@ impl Writer {
     /// Waits until so many more numbers were acknowledged.
     ///
     /// # Errors
-    /// After 60 seconds.
+    /// After a minute.
     pub fn await_writes(&self, more: usize) -> Result<()> {
         let wanted = self.count.load(Ordering::Relaxed) + more;
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + BOUND;
         while self.count.load(Ordering::Relaxed) < wanted {
             if Instant::now() > end {
                 bail!("the writer cannot write");
@@ -90,6 +90,18 @@ async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
+/// The pooler may still remember that it could not log in.
+async fn prepare_soon(url: &str) -> Result<u64> {
+    let end = Instant::now() + BOUND;
+    loop {
+        match prepare(url).await {
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => tokio::time::sleep(PAUSE).await,
+            Ok(first) => return Ok(first),
+        }
+    }
+}
+
 async fn prepare(url: &str) -> Result<u64> {
     let client = tokio::time::timeout(PATIENCE, connect(url)).await.context("no connection")??;
     let create = format!("CREATE TABLE IF NOT EXISTS {TABLE} (n bigint PRIMARY KEY)");
@@ -110,8 +122,7 @@ async fn append(url: &str, first: u64, stop: &AtomicBool, count: &AtomicUsize) -
     while !stop.load(Ordering::Relaxed) {
         match tokio::time::timeout(PATIENCE, attempt(url, &mut client, number)).await {
             Ok(Ok(())) => {
-                report.acknowledged.push(number);
-                report.times.push(Instant::now());
+                report.acknowledged.push((number, Instant::now()));
                 count.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
