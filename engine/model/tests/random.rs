@@ -91,15 +91,16 @@ fn hook(world: &mut World, promises: &mut Promises, unit: &UnitName, what: u8, e
     let mut tools = world.model.tools(&mut session, world.now);
     let relation = RelationId(u32::from(what % 7));
     let value = what.to_string();
-    let _ = tools.relation_set(relation, what % 2 == 0, map(&[("k", value.as_str())]));
+    let _ = tools.relation_set(relation, what.is_multiple_of(2), map(&[("k", value.as_str())]));
     let members = tools.relation_list(relation).unwrap_or_default();
     for member in members {
         assert!(tools.relation_get(relation, &model::tools::Party::Unit(member)).is_ok());
     }
-    if what % 3 == 0 {
-        if let Ok(id) = tools.secret_add(map(&[("key", "dg==")]), SecretMetadata::default()) {
-            let _ = tools.secret_grant(&id, relation, None);
-        }
+    let content = map(&[("key", "dg==")]);
+    if what.is_multiple_of(3)
+        && let Ok(id) = tools.secret_add(content, SecretMetadata::default())
+    {
+        let _ = tools.secret_grant(&id, relation, None);
     }
     for id in tools.secret_ids().unwrap_or_default() {
         let content = Some(map(&[("key", value.as_str())]));
