@@ -1,6 +1,7 @@
 //! A driver for end-to-end scenarios: one engine of its own per test.
 
 pub mod failover;
+pub mod pooled;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

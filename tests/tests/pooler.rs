@@ -1,14 +1,12 @@
 //! What the pooler does to its clients, seen through their connections.
 
-mod pooled;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use pooled::{Pooled, Session, connect, value};
+use end_to_end::pooled::{Pooled, Session, connect, value};
 
 /// Connections tried, enough to meet both processes of a unit.
 const TRIES: usize = 24;

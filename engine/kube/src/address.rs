@@ -114,7 +114,7 @@ fn free_address(store: &Store) -> Option<String> {
         .find(|address| !used.contains(address))
 }
 
-/// Gives each port its node port: the one asked for, the one it had, or the lowest free one.
+/// Gives each port its node port: the one asked for, the one it had, or a free one.
 fn node_ports(
     store: &Store,
     key: &Key,
@@ -149,14 +149,22 @@ fn node_ports(
         }
     }
     for entry in without {
-        let free = store.options.node_ports.clone().find(|port| used.insert(u64::from(*port)));
-        let Some(port) = free else {
+        let Some(port) = free_node_port(store, &mut used) else {
             let rule = "failed to allocate a nodePort: range is full";
             return Err(invalid(key, "spec.ports[].nodePort", "0", rule));
         };
         entry.insert("nodePort".to_owned(), json!(port));
     }
     Ok(())
+}
+
+/// A free port of the range, found from a place that differs from store to store: two
+/// models on one machine then seldom want the same one.
+fn free_node_port(store: &Store, used: &mut BTreeSet<u64>) -> Option<u16> {
+    let range = store.options.node_ports.clone();
+    let start = store.options.seed as usize % range.len().max(1);
+    let ports = range.clone().skip(start).chain(range.take(start));
+    ports.into_iter().find(|port| used.insert(u64::from(*port)))
 }
 
 /// The node port of the same port before this write, by port and protocol, else by name.

@@ -49,6 +49,10 @@ pub struct ServiceRoute {
     pub name: String,
     /// The address that stands for all endpoints; none for headless services.
     pub cluster_ip: Option<Ipv4Addr>,
+    /// Whether it asks for a load balancer.
+    pub balanced: bool,
+    /// The load balancer's address, once it has one.
+    pub ingress: Option<Ipv4Addr>,
     /// Whether the name resolves to the endpoints themselves.
     pub headless: bool,
     /// The ports.
@@ -69,6 +73,10 @@ impl Store {
                 namespace: key.namespace.clone(),
                 name: key.name.clone(),
                 cluster_ip: cluster_ip.and_then(|address| address.parse().ok()),
+                balanced: spec["type"] == "LoadBalancer",
+                ingress: service.value()["status"]["loadBalancer"]["ingress"][0]["ip"]
+                    .as_str()
+                    .and_then(|address| address.parse().ok()),
                 headless: cluster_ip == Some(HEADLESS),
                 ports: spec["ports"].as_array().into_iter().flatten().filter_map(port).collect(),
                 endpoints: endpoints.map(|found| addresses(found.value())).unwrap_or_default(),

@@ -17,6 +17,8 @@ pub struct ServiceRoute {
     pub target_port: u16,
     /// The port of the engine's address that leads there too.
     pub node_port: Option<u16>,
+    /// The address of a load balancer that leads there too.
+    pub ingress: Option<Ipv4Addr>,
     /// Who answers. Empty: connections are refused.
     pub endpoints: Vec<Ipv4Addr>,
 }
@@ -32,8 +34,10 @@ pub(crate) fn render(routes: &[ServiceRoute]) -> String {
     for route in routes {
         let endpoints: BTreeSet<Ipv4Addr> = route.endpoints.iter().copied().collect();
         let Some(target) = target(&endpoints, route.target_port) else { continue };
-        let ServiceRoute { cluster_ip, port, node_port, .. } = route;
-        let _ = writeln!(rules, "    ip daddr {cluster_ip} tcp dport {port} dnat to {target}");
+        let ServiceRoute { cluster_ip, port, node_port, ingress, .. } = route;
+        for address in std::iter::once(cluster_ip).chain(ingress) {
+            let _ = writeln!(rules, "    ip daddr {address} tcp dport {port} dnat to {target}");
+        }
         if let Some(port) = node_port {
             let _ = writeln!(rules, "    ip daddr {ENGINE} tcp dport {port} dnat to {target}");
         }
@@ -84,6 +88,7 @@ mod tests {
             port: 5432,
             target_port: 6432,
             node_port,
+            ingress: node_port.map(|_| Ipv4Addr::new(10, 152, 184, 5)),
             endpoints: endpoints.iter().copied().map(Ipv4Addr::from).collect(),
         }
     }
@@ -97,6 +102,7 @@ mod tests {
         table ip talisman {
           chain services {
             ip daddr 10.152.183.5 tcp dport 5432 dnat to numgen random mod 2 map { 0 : 10.1.0.2, 1 : 10.1.0.3 } : 6432
+            ip daddr 10.152.184.5 tcp dport 5432 dnat to numgen random mod 2 map { 0 : 10.1.0.2, 1 : 10.1.0.3 } : 6432
             ip daddr 10.1.255.1 tcp dport 30001 dnat to numgen random mod 2 map { 0 : 10.1.0.2, 1 : 10.1.0.3 } : 6432
           }
           chain prerouting {

@@ -26,6 +26,7 @@ fn route(endpoints: &[std::net::Ipv4Addr]) -> ServiceRoute {
         port: 80,
         target_port: 8080,
         node_port: Some(30080),
+        ingress: None,
         endpoints: endpoints.to_vec(),
     }
 }

@@ -1,5 +1,6 @@
 //! The Kubernetes objects that Juju would make: node, stateful sets, services, pods.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use kube_api::{Api, ApiError, Kind, Selector};
@@ -187,11 +188,32 @@ pub(crate) fn routes(api: &Api) -> Vec<node::ServiceRoute> {
                 port: port.port,
                 target_port: port.target_port,
                 node_port: port.node_port,
+                ingress: service.ingress,
                 endpoints: endpoints.clone(),
             });
         }
     }
     routes
+}
+
+/// Gives each load balancer without one its address, as a cloud would: the cluster address,
+/// one network further on.
+pub(crate) fn balance(api: &Api) -> Result<(), ApiError> {
+    for service in api.service_routes() {
+        let (true, None, Some(own)) = (service.balanced, service.ingress, service.cluster_ip)
+        else {
+            continue;
+        };
+        let address = Ipv4Addr::from(u32::from(own) + (1 << 8));
+        api.set_ingress(&service.namespace, &service.name, address)?;
+    }
+    Ok(())
+}
+
+/// The node ports of all services.
+pub(crate) fn node_ports(api: &Api) -> BTreeSet<u16> {
+    let routes = api.service_routes();
+    routes.iter().flat_map(|service| &service.ports).filter_map(|port| port.node_port).collect()
 }
 
 /// All names: services, pods behind headless services, and the way back from pod addresses.

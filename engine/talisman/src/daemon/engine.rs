@@ -35,6 +35,9 @@ pub(crate) struct Inner {
     pub(crate) kept: Snapshot,
     /// Open loopback ports; each closes when dropped.
     pub(crate) forwards: BTreeMap<u16, node::Forward>,
+    /// Node ports of services: the way in from this machine, or none where it has no such
+    /// port to give.
+    pub(crate) node_ports: BTreeMap<u16, Option<node::Forward>>,
     /// Hooks that run now, by context id.
     pub(crate) sessions: HashMap<String, Session>,
     /// Commands that somebody waits for, by number.
@@ -76,6 +79,7 @@ impl Engine {
         let inner = Inner {
             kept,
             forwards: BTreeMap::new(),
+            node_ports: BTreeMap::new(),
             sessions: HashMap::new(),
             execs: HashMap::new(),
             replacing: BTreeSet::new(),

@@ -1,4 +1,4 @@
-//! Loopback ports of the host that lead to services.
+//! Loopback ports of the host that lead to services: those asked for, and node ports.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -51,4 +51,21 @@ fn services(engine: &Engine, namespace: &str) -> String {
     let names: Vec<&str> =
         found.iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
     names.join(", ")
+}
+
+/// Opens the node ports of services to this machine, under the same numbers, and closes those
+/// that no service has any more.
+pub(crate) async fn sync_node_ports(engine: &Engine) {
+    let wanted = super::cluster::node_ports(&engine.cluster);
+    let new: Vec<u16> = engine.look(|inner| {
+        inner.node_ports.retain(|port, _| wanted.contains(port));
+        wanted.iter().copied().filter(|port| !inner.node_ports.contains_key(port)).collect()
+    });
+    for port in new {
+        let opened = engine.node.forward(port, SocketAddrV4::new(node::ENGINE, port)).await;
+        if let Err(error) = &opened {
+            engine.note("WARNING", &format!("node port {port} is for pods only: {error}"));
+        }
+        engine.look(|inner| inner.node_ports.insert(port, opened.ok()));
+    }
 }

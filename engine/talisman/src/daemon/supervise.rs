@@ -90,10 +90,14 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
     let mut changes = engine.cluster.subscribe();
     loop {
         changes.mark_unchanged();
+        if let Err(error) = cluster::balance(&engine.cluster) {
+            engine.note("ERROR", &format!("cannot give a load balancer its address: {error}"));
+        }
         engine.node.sync_names(cluster::zone(&engine.cluster, &namespace));
         if let Err(error) = engine.node.sync_services(&cluster::routes(&engine.cluster)).await {
             engine.note("ERROR", &format!("cannot route the services: {error}"));
         }
+        forwards::sync_node_ports(&engine).await;
         if changes.changed().await.is_err() {
             return;
         }

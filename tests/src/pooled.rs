@@ -3,20 +3,21 @@
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
+use crate::{Talisman, root};
 use anyhow::{Context, Result, ensure};
-use end_to_end::{Talisman, root};
 use serde_json::Value;
 
 /// The default bundle, up and active.
-pub(crate) struct Pooled {
-    pub(crate) engine: Talisman,
+pub struct Pooled {
+    /// The engine; dropping it takes everything down.
+    pub engine: Talisman,
     /// A client's URL that works on this host.
-    pub(crate) url: String,
+    pub url: String,
     port: u16,
 }
 
 /// A connection; dropping it closes it.
-pub(crate) struct Session {
+pub struct Session {
     client: tokio_postgres::Client,
     task: tokio::task::JoinHandle<()>,
 }
@@ -35,7 +36,7 @@ impl Drop for Session {
 }
 
 /// Opens a connection.
-pub(crate) async fn connect(url: &str) -> Result<Session> {
+pub async fn connect(url: &str) -> Result<Session> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     let task = tokio::spawn(async move {
         connection.await.ok();
@@ -44,7 +45,7 @@ pub(crate) async fn connect(url: &str) -> Result<Session> {
 }
 
 /// The first value of a query's answer, as text; empty where there is none.
-pub(crate) async fn value(client: &Session, sql: &str) -> Result<String> {
+pub async fn value(client: &Session, sql: &str) -> Result<String> {
     let messages = client.simple_query(sql).await.with_context(|| sql.to_owned())?;
     let value = messages.iter().find_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -53,28 +54,51 @@ pub(crate) async fn value(client: &Session, sql: &str) -> Result<String> {
     Ok(value.unwrap_or_default())
 }
 
+/// The credentials that a data-integrator shows, turned towards a loopback port.
+fn client_url(engine: &Talisman, app: &str, port: u16) -> Result<String> {
+    let results = engine.action(&format!("{app}/0"), "get-credentials")?;
+    let uris = results["postgresql"]["uris"].as_str().context("no uris")?;
+    let (user, rest) = uris.split_once('@').context("no user in the uris")?;
+    let (_, database) = rest.rsplit_once('/').context("no database in the uris")?;
+    Ok(format!("{user}@127.0.0.1:{port}/{database}"))
+}
+
+/// A way in for PostgreSQL's own operator, past the pooler, through this loopback port.
+pub fn operator_url(engine: &Talisman, app: &str, port: u16, database: &str) -> Result<String> {
+    engine.call(&["forward", &port.to_string(), &format!("{app}-primary:5432")])?;
+    let password = engine.action(&format!("{app}/leader"), "get-password")?;
+    let password = password["password"].as_str().context("no password")?;
+    Ok(format!("postgresql://operator:{password}@127.0.0.1:{port}/{database}"))
+}
+
 impl Pooled {
     /// Brings up the default bundle in an engine of its own.
-    pub(crate) fn up(instance: &str, port: u16) -> Result<Self> {
+    pub fn up(instance: &str, port: u16) -> Result<Self> {
         let engine = Talisman::new(instance);
         let forward = format!("{port}:pgbouncer-k8s-service:6432");
         let bundle = root().join("bundle.yaml").display().to_string();
         engine.call(&["up", &bundle, "--forward", &forward])?;
-        let results = engine.action("data-integrator/0", "get-credentials")?;
-        let uris = results["postgresql"]["uris"].as_str().context("no uris")?;
-        let (user, rest) = uris.split_once('@').context("no user in the uris")?;
-        let (_, database) = rest.rsplit_once('/').context("no database in the uris")?;
-        let url = format!("{user}@127.0.0.1:{port}/{database}");
+        let url = client_url(&engine, "data-integrator", port)?;
         Ok(Self { engine, url, port })
     }
 
+    /// The credentials of another client, turned towards the forwarded port.
+    pub fn client(&self, app: &str) -> Result<String> {
+        client_url(&self.engine, app, self.port)
+    }
+
+    /// The forwarded port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The client's user.
-    pub(crate) fn user(&self) -> &str {
+    pub fn user(&self) -> &str {
         self.url.split([':', '/']).nth(3).unwrap_or_default()
     }
 
     /// Sets options of the pooler and waits until its hook has taken them over.
-    pub(crate) fn configure(&self, options: &[&str]) -> Result<()> {
+    pub fn configure(&self, options: &[&str]) -> Result<()> {
         let before = self.config_hooks()?;
         let mut args = vec!["config", "pgbouncer-k8s"];
         args.extend(options);
@@ -99,7 +123,7 @@ impl Pooled {
     }
 
     /// The admin console of one of the processes.
-    pub(crate) async fn console(&self) -> Result<Session> {
+    pub async fn console(&self) -> Result<Session> {
         let shown = self.engine.action("pgbouncer-k8s/0", "get-console-credentials")?;
         let field = |key: &str| {
             shown["admin"][key].as_str().map(str::to_owned).with_context(|| format!("no {key}"))
