@@ -1,27 +1,5 @@
-//! The pgbouncer-k8s charm: a connection pooler in front of PostgreSQL.
-//!
-//! `gather` reads everything once, `decide` derives what is missing without any I/O,
-//! `apply` makes it so. Every hook runs the same reconciliation, so an event that was
-//! lost, repeated or late does no harm and nothing has to be deferred.
+//! The charm's entry point: Juju starts it once per event.
 
-mod apply;
-mod decide;
-mod effect;
-mod facts;
-mod gather;
-mod layer;
-mod operator;
-mod options;
-mod password;
-mod place;
-mod shared;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod world;
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    charm::run(operator::PgBouncer::default())
+fn main() -> std::process::ExitCode {
+    charm::run(pgbouncer_k8s::PgBouncer::default())
 }

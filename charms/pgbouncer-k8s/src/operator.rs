@@ -2,22 +2,44 @@
 
 use charm::{Applied, Charm, Decision, Event, Hook, HookError};
 
+use crate::door::{Door, Open};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::{apply, decide, gather};
 
 /// The charm, with the connections that one hook opens.
-#[derive(Default)]
-pub(crate) struct PgBouncer {
+pub struct PgBouncer {
+    /// What it reaches.
+    pub(crate) door: Box<dyn Door>,
     /// The backend, as the user we were given.
     pub(crate) sql: Option<postgres::Client>,
     /// The Kubernetes API.
     pub(crate) kubernetes: Option<kubernetes::Client>,
 }
 
+/// What one decision knows.
+pub struct Known(Facts);
+
+/// What one decision wants done.
+#[derive(Debug)]
+pub struct Deed(Effect);
+
+impl Default for PgBouncer {
+    fn default() -> Self {
+        Self::new(Box::new(Open))
+    }
+}
+
+impl PgBouncer {
+    /// The charm behind this door; [`Default`] opens it to the real world.
+    pub fn new(door: Box<dyn Door>) -> Self {
+        Self { door, sql: None, kubernetes: None }
+    }
+}
+
 /// What makes a hook fail, so that Juju retries it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OperatorError {
+pub enum OperatorError {
     /// Juju refused a read or a write.
     #[error(transparent)]
     Hook(#[from] HookError),
@@ -30,19 +52,19 @@ pub(crate) enum OperatorError {
 }
 
 impl Charm for PgBouncer {
-    type Facts = Facts;
-    type Effect = Effect;
+    type Facts = Known;
+    type Effect = Deed;
     type Error = OperatorError;
 
-    async fn gather(&mut self, hook: &mut Hook, event: &Event) -> Result<Facts, OperatorError> {
-        gather::facts(self, hook, event).await
+    async fn gather(&mut self, hook: &mut Hook, event: &Event) -> Result<Known, OperatorError> {
+        gather::facts(self, hook, event).await.map(Known)
     }
 
-    fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
-        decide::decide(event, facts)
+    fn decide(event: &Event, facts: &Known) -> Decision<Deed> {
+        decide::decide(event, &facts.0).map(Deed)
     }
 
-    async fn apply(&mut self, hook: &mut Hook, effect: Effect) -> Result<Applied, OperatorError> {
-        apply::effect(self, hook, effect).await
+    async fn apply(&mut self, hook: &mut Hook, deed: Deed) -> Result<Applied, OperatorError> {
+        apply::effect(self, hook, deed.0).await
     }
 }

@@ -97,6 +97,16 @@ impl<E> Decision<E> {
         self
     }
 
+    /// The same decision with every effect in another shape.
+    pub fn map<F>(self, shape: impl FnMut(E) -> F) -> Decision<F> {
+        Decision {
+            effects: self.effects.into_iter().map(shape).collect(),
+            status: self.status,
+            app_status: self.app_status,
+            outcome: self.outcome,
+        }
+    }
+
     /// Reports this unit status.
     pub fn status(mut self, status: Status) -> Self {
         self.status = Some(status);

@@ -1,7 +1,8 @@
-//! The one port to Juju: calling a hook tool.
+//! The one port to Juju: calling a hook tool, and the sockets that Juju mounts.
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,11 @@ pub trait Tools {
     /// When the tool cannot be started or refuses the call.
     fn call(&mut self, tool: &str, args: &[&str], stdin: Option<&str>)
     -> Result<String, ToolError>;
+
+    /// A client of the Pebble behind a socket that Juju mounts.
+    fn pebble(&self, socket: &Path) -> pebble::Client {
+        pebble::Client::new(socket)
+    }
 
     /// A line on the calls made so far, or `None` where nobody asked for one.
     fn totals(&self) -> Option<String> {

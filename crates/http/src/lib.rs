@@ -2,13 +2,17 @@
 //!
 //! Pebble speaks HTTP over a unix socket, Patroni over TCP and Kubernetes over TLS.
 //! A hook makes a handful of requests, so there is no pool: one stream, one request.
+//! [`Transport`] is the port behind which the far side may be a simulated one.
+
+mod transport;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use hyper::body::Bytes;
 pub use hyper::{HeaderMap, Method, Request, StatusCode, header};
+pub use transport::{Boxed, Stream, Tcp, Transport, Unix};
 
 /// A request's body, held in memory.
 pub type Body = Full<Bytes>;
@@ -16,6 +20,9 @@ pub type Body = Full<Bytes>;
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Nobody listens at the far side.
+    #[error("cannot connect")]
+    Connect(#[source] std::io::Error),
     /// The peer did not complete the HTTP handshake or closed the stream.
     #[error("cannot send the HTTP request")]
     Send(#[source] hyper::Error),

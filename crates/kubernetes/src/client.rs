@@ -1,10 +1,11 @@
 //! The client: one TLS connection a request.
 
+use std::fmt::{Display, Formatter};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http1::{Body, Method, Request, Response, StatusCode, header};
+use http1::{Body, Boxed, Method, Request, Response, StatusCode, Stream, Transport, header};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::ExposeSecret;
@@ -25,9 +26,38 @@ type Payload<'a> = Option<(&'static str, &'a Value)>;
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClusterConfig>,
+    transport: Arc<dyn Transport>,
+    time: Duration,
+}
+
+/// TLS to the API.
+struct Tls {
+    config: Arc<ClusterConfig>,
     connector: TlsConnector,
     server_name: ServerName<'static>,
-    time: Duration,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tls({self})")
+    }
+}
+
+impl Display for Tls {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.config.host, self.config.port)
+    }
+}
+
+impl Transport for Tls {
+    fn dial(&self) -> Boxed<'_, std::io::Result<Box<dyn Stream>>> {
+        Box::pin(async {
+            let ClusterConfig { host, port, .. } = self.config.as_ref();
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = self.connector.connect(self.server_name.clone(), stream).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -67,12 +97,15 @@ impl Client {
             .with_no_client_auth();
         let server_name = ServerName::try_from(config.host.clone())
             .map_err(|_| Error::Host(config.host.clone()))?;
-        Ok(Client {
-            config: Arc::new(config),
-            connector: TlsConnector::from(Arc::new(tls)),
-            server_name,
-            time: REQUEST_TIME,
-        })
+        let config = Arc::new(config);
+        let connector = TlsConnector::from(Arc::new(tls));
+        let transport = Tls { config: config.clone(), connector, server_name };
+        Ok(Client { config, transport: Arc::new(transport), time: REQUEST_TIME })
+    }
+
+    /// A client of the API at the far side of `transport`, whatever `config` says of TLS.
+    pub fn over(config: ClusterConfig, transport: Arc<dyn Transport>) -> Client {
+        Client { config: Arc::new(config), transport, time: REQUEST_TIME }
     }
 
     /// A client from inside a pod; see [`ClusterConfig::in_cluster`].
@@ -215,14 +248,11 @@ impl Client {
             path: path.to_owned(),
             source,
         })?;
-        let ClusterConfig { host, port, .. } = self.config.as_ref();
-        let unreachable = |source| Error::Connect { address: format!("{host}:{port}"), source };
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
-        let stream = self.connector.connect(self.server_name.clone(), stream).await;
-        http1::send(stream.map_err(unreachable)?, request).await.map_err(|source| Error::Send {
-            method,
-            path: path.to_owned(),
-            source,
+        self.transport.send(request).await.map_err(|error| match error {
+            http1::Error::Connect(source) => {
+                Error::Connect { address: self.transport.to_string(), source }
+            }
+            source => Error::Send { method, path: path.to_owned(), source },
         })
     }
 

@@ -1,14 +1,14 @@
 //! The REST API of one member.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http1::{Method, Request, StatusCode, header};
+use http1::{Method, Request, StatusCode, Tcp, Transport, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::{Cluster, Health};
@@ -22,12 +22,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens.
-    #[error("cannot reach Patroni at {host}:{port}")]
+    #[error("cannot reach Patroni at {at}")]
     Connect {
-        /// Host name or address.
-        host: String,
-        /// Port.
-        port: u16,
+        /// Host name or address, and port.
+        at: String,
         /// The reason.
         #[source]
         source: std::io::Error,
@@ -77,15 +75,19 @@ pub enum Error {
 /// A client of one member's REST API.
 #[derive(Clone)]
 pub struct Rest {
-    host: String,
-    port: u16,
+    transport: Arc<dyn Transport>,
     login: Option<(String, SecretString)>,
 }
 
 impl Rest {
     /// A client that may look only.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, login: None }
+        Self::over(Arc::new(Tcp { host: host.into(), port }))
+    }
+
+    /// A client, which may look only, of the member at the far side of `transport`.
+    pub fn over(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, login: None }
     }
 
     /// A client that may change things.
@@ -179,15 +181,14 @@ impl Rest {
         timeout: Duration,
     ) -> Result<(StatusCode, Vec<u8>), Error> {
         let exchange = async {
-            let (host, port) = (self.host.clone(), self.port);
-            let stream = TcpStream::connect((host.as_str(), port))
-                .await
-                .map_err(|source| Error::Connect { host, port, source })?;
             let request = self.request(what, method, path, order)?;
-            let response = http1::send(stream, request)
-                .await
-                .map_err(|source| Error::Http { what, source })?;
-            Ok((response.status, response.body.to_vec()))
+            match self.transport.send(request).await {
+                Ok(response) => Ok((response.status, response.body.to_vec())),
+                Err(http1::Error::Connect(source)) => {
+                    Err(Error::Connect { at: self.transport.to_string(), source })
+                }
+                Err(source) => Err(Error::Http { what, source }),
+            }
         };
         tokio::time::timeout(timeout, exchange).await.map_err(|_| Error::Timeout { what })?
     }
@@ -202,7 +203,7 @@ impl Rest {
         let mut builder = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, format!("{}:{}", self.host, self.port));
+            .header(header::HOST, self.transport.to_string());
         if order.is_some() {
             builder = builder.header(header::CONTENT_TYPE, "application/json");
             if let Some((user, password)) = &self.login {

@@ -1,20 +1,20 @@
 //! One request to Pebble: connect, send, unwrap the envelope.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http1::{Body, Method, Request, Response, header};
+use http1::{Body, Method, Request, Response, Stream, Transport, Unix, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::net::UnixStream;
 
 use crate::{ChangeId, Error, Layer, Plan};
 
 /// A client of one Pebble. It holds no connection; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    transport: Arc<dyn Transport>,
     timeout: Duration,
 }
 
@@ -61,7 +61,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 impl Client {
     /// A client of the Pebble that listens on this unix socket.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into(), timeout: TIMEOUT }
+        Self::over(Arc::new(Unix(socket.into())))
+    }
+
+    /// A client of the Pebble at the far side of `transport`.
+    pub fn over(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, timeout: TIMEOUT }
     }
 
     /// Bounds every single request, 30 s by default.
@@ -69,11 +74,6 @@ impl Client {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
-    }
-
-    /// The socket's path.
-    pub fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// Pebble's version and boot id: the cheapest way to learn whether it answers.
@@ -170,21 +170,20 @@ impl Client {
             .header(header::HOST, "localhost")
             .body(Body::from(body))
             .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })?;
-        let exchange = async {
-            let stream = self.connect().await?;
-            http1::send(stream, request)
-                .await
-                .map_err(|source| Error::Exchange { doing: doing.to_owned(), source })
-        };
-        tokio::time::timeout(timeout, exchange)
-            .await
-            .unwrap_or_else(|_| Err(Error::Timeout { doing: doing.to_owned(), after: timeout }))
+        match tokio::time::timeout(timeout, self.transport.send(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(http1::Error::Connect(source))) => Err(self.unreachable(source)),
+            Ok(Err(source)) => Err(Error::Exchange { doing: doing.to_owned(), source }),
+            Err(_) => Err(Error::Timeout { doing: doing.to_owned(), after: timeout }),
+        }
     }
 
-    pub(crate) async fn connect(&self) -> Result<UnixStream, Error> {
-        UnixStream::connect(&self.socket)
-            .await
-            .map_err(|source| Error::Connect { socket: self.socket.clone(), source })
+    pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, Error> {
+        self.transport.dial().await.map_err(|source| self.unreachable(source))
+    }
+
+    fn unreachable(&self, source: std::io::Error) -> Error {
+        Error::Connect { at: self.transport.to_string(), source }
     }
 
     pub(crate) fn timeout(&self) -> Duration {

@@ -1,16 +1,15 @@
 //! Why a request to Pebble failed.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why a request to Pebble failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens on the socket: the container is not there or not started.
-    #[error("cannot reach Pebble at {}: {source}", socket.display())]
+    #[error("cannot reach Pebble at {at}: {source}")]
     Connect {
         /// The socket's path.
-        socket: PathBuf,
+        at: String,
         /// What the operating system said.
         source: std::io::Error,
     },

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
@@ -71,7 +70,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How much longer Pebble may take to say that a command ran out of time.
 const GRACE: Duration = Duration::from_secs(5);
 
-type Socket = WebSocketStream<UnixStream>;
+type Socket = WebSocketStream<Box<dyn http1::Stream>>;
 
 impl Client {
     /// Runs a command and waits for its end. A command that ends with another code than

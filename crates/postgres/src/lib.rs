@@ -2,10 +2,12 @@
 //!
 //! [`sql`] holds the statements as pure functions; [`Client`] runs them, each operation
 //! idempotent. Names are [`RoleName`] and [`DatabaseName`], checked when they are parsed,
-//! quoted when they are written. A password reaches the server only as a [`scram`] verifier.
+//! quoted when they are written. [`Server`] is the port behind which a test may put a
+//! simulated one. A password reaches the server only as a [`scram`] verifier.
 
 mod client;
 mod name;
+mod port;
 mod roles;
 pub mod scram;
 pub mod sql;
@@ -13,6 +15,7 @@ mod version;
 
 pub use client::{Client, ConnectOptions, Error, Owner};
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
+pub use port::{Boxed, Failure, Row, Server, Session};
 pub use roles::{ACCESS_GROUPS, ExtraRoles, User};
 pub use scram::{Salt, Verifier};
 pub use version::{ServerVersion, VersionError};

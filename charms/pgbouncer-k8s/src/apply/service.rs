@@ -1,10 +1,11 @@
 //! Applies the Service.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use charm::{Applied, Hook, Level, Status};
 use interfaces::Endpoints;
 use kubernetes::{Resource, Service, ServiceType};
+use tokio::time::Instant;
 
 use crate::decide::status;
 use crate::effect::ServiceSpec;
@@ -47,16 +48,18 @@ pub(super) async fn apply(charm: &PgBouncer, hook: &mut Hook, spec: &ServiceSpec
         }
     }
     match &spec.probe {
-        Some((endpoints, status)) if !works(endpoints).await => Applied::Status(status.clone()),
+        Some((endpoints, status)) if !works(charm, endpoints).await => {
+            Applied::Status(status.clone())
+        }
         // What a node port or a load balancer got is known only now.
         _ => Applied::Again,
     }
 }
 
-async fn works(endpoints: &Endpoints) -> bool {
+async fn works(charm: &PgBouncer, endpoints: &Endpoints) -> bool {
     let end = Instant::now() + START;
     while Instant::now() < end {
-        if reachable(endpoints).await {
+        if reachable(charm, endpoints).await {
             return true;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

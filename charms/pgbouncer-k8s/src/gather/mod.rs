@@ -35,11 +35,11 @@ pub(crate) async fn facts(
     event: &Event,
 ) -> Result<Facts, OperatorError> {
     match event {
-        Event::Start => Ok(Facts::Start(Box::new(start(hook).await?))),
+        Event::Start => Ok(Facts::Start(Box::new(start(charm, hook).await?))),
         Event::Action { name, .. } if name == CONSOLE => {
             let label = pgb_peers::app_secret_label(hook.app());
             let secret = hook.secret(label.as_str(), Revision::Refresh)?;
-            Ok(Facts::Console(Box::new(ConsoleFacts { common: common(hook)?, secret })))
+            Ok(Facts::Console(Box::new(ConsoleFacts { common: common(charm, hook)?, secret })))
         }
         Event::ConfigChanged
         | Event::UpdateStatus
@@ -59,19 +59,18 @@ pub(crate) async fn facts(
     }
 }
 
-fn common(hook: &mut Hook) -> Result<Common, HookError> {
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+fn common(charm: &PgBouncer, hook: &mut Hook) -> Result<Common, HookError> {
     Ok(Common {
         options: Options::parse(&hook.config()?),
         leader: hook.is_leader()?,
         unit: hook.unit().clone(),
         model: hook.environment().model.clone(),
-        processes: processes(processors),
+        processes: processes(charm.door.processors()),
     })
 }
 
-async fn start(hook: &mut Hook) -> Result<StartFacts, OperatorError> {
-    let common = common(hook)?;
+async fn start(charm: &PgBouncer, hook: &mut Hook) -> Result<StartFacts, OperatorError> {
+    let common = common(charm, hook)?;
     let (container, configured) = workload::configured(hook).await?;
     let mut peers = None;
     if container
@@ -112,7 +111,7 @@ async fn full(
     hook: &mut Hook,
     event: &Event,
 ) -> Result<Facts, OperatorError> {
-    let common = common(hook)?;
+    let common = common(charm, hook)?;
     let mut peers = peers(hook)?;
     let leader = peers.as_ref().and_then(|peers| peers.app.leader_hostname.as_deref());
     if leader != Some(&place::hostname(&common.unit, &common.model)) {
@@ -144,7 +143,7 @@ async fn full(
     let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
     Ok(Facts::Full(Box::new(FullFacts {
         common,
-        seed: Seed::new(rand::random()),
+        seed: Seed::new(charm.door.random()),
         others: others(hook, event, id)?,
         peers,
         secret,
@@ -222,7 +221,7 @@ async fn connect(charm: &mut PgBouncer, hook: &mut Hook, backend: Option<&mut Ba
     charm.sql = None;
     let Some(backend) = backend else { return };
     let Some(login) = &backend.login else { return };
-    match workload::server(login).await {
+    match workload::server(charm, login).await {
         Ok((client, version)) => {
             backend.server = Some(version);
             charm.sql = Some(client);

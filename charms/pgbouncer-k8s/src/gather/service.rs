@@ -1,7 +1,6 @@
 //! The Service, on the leader.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use charm::{Event, Hook, Level};
@@ -57,7 +56,7 @@ pub(super) async fn service(
         },
     };
     let connectable = match (event, &endpoints) {
-        (Event::UpdateStatus, Some(endpoints)) => reachable(endpoints).await,
+        (Event::UpdateStatus, Some(endpoints)) => reachable(charm, endpoints).await,
         _ => true,
     };
     let annotations = found["metadata"]["annotations"].as_object().into_iter().flatten();
@@ -74,8 +73,7 @@ pub(super) async fn service(
 
 fn client(charm: &mut PgBouncer) -> Result<Client, String> {
     if charm.kubernetes.is_none() {
-        let env = |name: &str| std::env::var(name).ok();
-        let client = Client::in_cluster(Path::new("/"), env).map_err(words)?;
+        let client = charm.door.kubernetes().map_err(words)?;
         charm.kubernetes = Some(client.with_time(PATIENCE));
     }
     charm.kubernetes.clone().ok_or_else(|| "cannot use the Kubernetes API".to_owned())
@@ -107,11 +105,10 @@ async fn nodes(
 }
 
 /// Whether every endpoint accepts a connection in time.
-pub(crate) async fn reachable(endpoints: &Endpoints) -> bool {
+pub(crate) async fn reachable(charm: &PgBouncer, endpoints: &Endpoints) -> bool {
     for endpoint in endpoints.all() {
-        let address = (endpoint.host.as_str(), endpoint.port);
-        let connect = tokio::net::TcpStream::connect(address);
-        if !matches!(tokio::time::timeout(PATIENCE, connect).await, Ok(Ok(_))) {
+        let accepts = charm.door.accepts(&endpoint.host, endpoint.port);
+        if !matches!(tokio::time::timeout(PATIENCE, accepts).await, Ok(true)) {
             return false;
         }
     }

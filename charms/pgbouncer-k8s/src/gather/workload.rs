@@ -8,7 +8,7 @@ use charm::{Hook, SecretString};
 use postgres::ConnectOptions;
 
 use crate::facts::{Login, Workload};
-use crate::operator::OperatorError;
+use crate::operator::{OperatorError, PgBouncer};
 use crate::place;
 
 /// How long Pebble and PostgreSQL may take to answer.
@@ -67,7 +67,10 @@ async fn read(
 }
 
 /// A connection to the backend and its version.
-pub(super) async fn server(login: &Login) -> Result<(postgres::Client, String), String> {
+pub(super) async fn server(
+    charm: &PgBouncer,
+    login: &Login,
+) -> Result<(postgres::Client, String), String> {
     let options = ConnectOptions {
         host: login.primary.host.clone(),
         port: login.primary.port,
@@ -76,7 +79,7 @@ pub(super) async fn server(login: &Login) -> Result<(postgres::Client, String), 
         database: place::OWN_DATABASE.parse().map_err(words)?,
         timeout: PATIENCE,
     };
-    let client = postgres::Client::connect(&options).await.map_err(words)?;
+    let client = charm.door.postgres(&options).await.map_err(words)?;
     let version = client.server_version().await.map_err(words)?;
     Ok((client, version.text))
 }

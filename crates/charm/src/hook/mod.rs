@@ -142,7 +142,7 @@ impl Hook {
     /// A client of a workload container's Pebble. It may not answer yet:
     /// see [`pebble::Error::is_unreachable`].
     pub fn pebble(&self, container: &ContainerName) -> pebble::Client {
-        pebble::Client::new(self.environment.socket(container))
+        self.tools.pebble(&self.environment.socket(container))
     }
 
     /// Writes everything that is still collected; [`crate::dispatch`] does it at the end.

@@ -22,7 +22,7 @@ impl Client {
     /// When the query fails.
     pub async fn database_exists(&self, name: &DatabaseName) -> Result<bool, Error> {
         let query = "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = $1";
-        Ok(!self.texts("look for a database", query, &[&name.as_str()]).await?.is_empty())
+        Ok(!self.texts("look for a database", query, &[name.as_str()]).await?.is_empty())
     }
 
     /// Makes a database that `user` can use and that is closed to everybody else, apart
@@ -53,7 +53,7 @@ impl Client {
             Owner::Shared => sql::GRANT_ON_OBJECTS,
         };
         let what = format!("let {user} use the database {name}");
-        let statements = inside.texts(&what, query, &[&user.as_str()]).await?;
+        let statements = inside.texts(&what, query, &[user.as_str()]).await?;
         inside.run(&what, &statements).await
     }
 

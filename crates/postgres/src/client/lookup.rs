@@ -53,7 +53,7 @@ impl Client {
                      WHERE n.nspname = $1 AND p.proname = $2";
         let inside = self.in_database(database).await?;
         let found = inside
-            .texts("look for a lookup", query, &[&auth_user.as_str(), &sql::LOOKUP_FUNCTION])
+            .texts("look for a lookup", query, &[auth_user.as_str(), sql::LOOKUP_FUNCTION])
             .await?;
         Ok(!found.is_empty())
     }

@@ -4,16 +4,13 @@ mod databases;
 mod lookup;
 mod users;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
-use tokio_postgres::NoTls;
+use secrecy::SecretString;
 
+use crate::port::{Failure, Network, Row, Server, Session};
 use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
-
-/// How long one statement may run and how long it may wait for a lock, in milliseconds.
-const SESSION_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=10000";
 
 /// Where and as whom to connect.
 #[derive(Clone)]
@@ -54,7 +51,7 @@ pub enum Error {
         database: DatabaseName,
         /// The reason.
         #[source]
-        source: tokio_postgres::Error,
+        source: Failure,
     },
     /// A client asked for roles that do not exist.
     #[error("cannot grant roles that do not exist: {0}; ask for existing roles")]
@@ -66,7 +63,7 @@ pub enum Error {
         what: String,
         /// The server's answer.
         #[source]
-        source: tokio_postgres::Error,
+        source: Failure,
     },
     /// The server's version is not understood.
     #[error(transparent)]
@@ -81,7 +78,7 @@ impl Error {
         match self {
             Self::Timeout { .. } => true,
             Self::Connect { source, .. } | Self::Statement { source, .. } => {
-                source.code().is_none_or(|code| matches!(&code.code()[..2], "57" | "08" | "53"))
+                source.code().is_none_or(|code| matches!(code.get(..2), Some("57" | "08" | "53")))
             }
             Self::NoSuchRole(_) | Self::Version(_) => false,
         }
@@ -99,47 +96,33 @@ pub enum Owner {
 
 /// A connection; dropping it closes it.
 pub struct Client {
-    inner: tokio_postgres::Client,
-    task: JoinHandle<()>,
+    session: Box<dyn Session>,
+    server: Arc<dyn Server>,
     options: ConnectOptions,
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Client {
-    /// Connects; the connection is driven by a task of the running runtime.
+    /// Connects over the network; the connection is driven by a task of the running runtime.
     ///
     /// # Errors
     /// When the server does not answer within the time or refuses the login.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(&options.host)
-            .port(options.port)
-            .user(options.user.as_str())
-            .password(options.password.expose_secret())
-            .dbname(options.database.as_str())
-            .application_name("charm")
-            .options(SESSION_OPTIONS);
+        Self::over(Arc::new(Network), options).await
+    }
+
+    /// Connects to a server that may be a simulated one.
+    ///
+    /// # Errors
+    /// When the server does not answer within the time or refuses the login.
+    pub async fn over(server: Arc<dyn Server>, options: &ConnectOptions) -> Result<Self, Error> {
         let (host, port) = (options.host.clone(), options.port);
-        let Ok(answer) = tokio::time::timeout(options.timeout, config.connect(NoTls)).await else {
-            return Err(Error::Timeout { host, port });
-        };
-        let (inner, connection) = answer.map_err(|source| Error::Connect {
-            host,
-            port,
-            database: options.database.clone(),
-            source,
-        })?;
-        // An error on the connection comes back from the statement that waits for it.
-        let task = tokio::spawn(async move {
-            let _ended = connection.await;
-        });
-        Ok(Self { inner, task, options: options.clone() })
+        match tokio::time::timeout(options.timeout, server.connect(options)).await {
+            Ok(Ok(session)) => Ok(Self { session, server, options: options.clone() }),
+            Ok(Err(source)) => {
+                Err(Error::Connect { host, port, database: options.database.clone(), source })
+            }
+            Err(_) => Err(Error::Timeout { host, port }),
+        }
     }
 
     /// Connects to another database of the same server as the same user.
@@ -147,7 +130,8 @@ impl Client {
     /// # Errors
     /// As for [`Client::connect`].
     pub async fn in_database(&self, database: &DatabaseName) -> Result<Self, Error> {
-        Self::connect(&ConnectOptions { database: database.clone(), ..self.options.clone() }).await
+        let options = ConnectOptions { database: database.clone(), ..self.options.clone() };
+        Self::over(self.server.clone(), &options).await
     }
 
     /// The server's version.
@@ -159,18 +143,21 @@ impl Client {
         Ok(rows.first().map(String::as_str).unwrap_or_default().parse()?)
     }
 
+    /// The rows of a query.
+    async fn rows(&self, what: &str, query: &str, parameters: &[&str]) -> Result<Vec<Row>, Error> {
+        let failed = |source| Error::Statement { what: what.to_owned(), source };
+        self.session.query(query, parameters).await.map_err(failed)
+    }
+
     /// The first column of all rows; NULLs are left out.
     async fn texts(
         &self,
         what: &str,
         query: &str,
-        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+        parameters: &[&str],
     ) -> Result<Vec<String>, Error> {
-        let failed = |source| Error::Statement { what: what.to_owned(), source };
-        let rows = self.inner.query(query, parameters).await.map_err(failed)?;
-        rows.iter()
-            .filter_map(|row| row.try_get::<_, Option<String>>(0).map_err(failed).transpose())
-            .collect()
+        let rows = self.rows(what, query, parameters).await?;
+        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
     /// Runs all statements in one transaction.
@@ -183,9 +170,7 @@ impl Client {
 
     /// Runs one statement outside a transaction, or several inside one.
     async fn run_text(&self, what: &str, text: &str) -> Result<(), Error> {
-        self.inner
-            .batch_execute(text)
-            .await
-            .map_err(|source| Error::Statement { what: what.to_owned(), source })
+        let failed = |source| Error::Statement { what: what.to_owned(), source };
+        self.session.execute(text).await.map_err(failed)
     }
 }

@@ -3,16 +3,19 @@
 use secrecy::ExposeSecret;
 
 use super::{Client, Error};
-use crate::scram::{self, ITERATIONS};
+use crate::scram;
 use crate::sql::{self, RoleState};
 use crate::{RoleName, User};
 
 const ROLE_STATE: &str = "\
-SELECT a.rolcanlogin AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()),
-  a.rolsuper, a.rolcreatedb, a.rolcreaterole, a.rolpassword,
-  ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
-        JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid ORDER BY 1)
+SELECT (a.rolcanlogin AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()))::text,
+  a.rolsuper::text, a.rolcreatedb::text, a.rolcreaterole::text, a.rolpassword
 FROM pg_catalog.pg_authid a WHERE a.rolname = $1";
+
+const GROUPS: &str = "\
+SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
+JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
 
 /// Keeps verifiers out of the server's log for the rest of a session.
 const QUIET: &str = "SET log_statement = 'none'; SET log_min_duration_statement = -1; \
@@ -41,7 +44,8 @@ impl Client {
         let password = user.password.expose_secret();
         let (current, stored) = self.role_state(&user.name).await?.unzip();
         let fits = stored.flatten().is_some_and(|stored| scram::matches(&stored, password));
-        let verifier = (!fits).then(|| scram::verifier(password, &user.salt, ITERATIONS));
+        let verifier =
+            (!fits).then(|| scram::verifier(password, &user.salt, self.server.iterations()));
         let changes = sql::user_changes(&user.name, current.as_ref(), &wanted, verifier.as_ref());
         self.run_quietly(&format!("create the user {}", user.name), &changes).await
     }
@@ -61,7 +65,7 @@ impl Client {
         if stored.is_some_and(|stored| scram::matches(&stored, password)) {
             return Ok(());
         }
-        let verifier = scram::verifier(password, salt, ITERATIONS);
+        let verifier = scram::verifier(password, salt, self.server.iterations());
         let text = crate::quote_literal(verifier.expose());
         let change = vec![format!("ALTER ROLE {} PASSWORD {text}", name.quoted())];
         self.run_quietly(&format!("change the password of {name}"), &change).await
@@ -116,10 +120,12 @@ impl Client {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let names: Vec<&str> = names.iter().map(RoleName::as_str).collect();
-        let query = "SELECT n FROM pg_catalog.unnest($1::text[]) n \
-                     WHERE n NOT IN (SELECT rolname::text FROM pg_catalog.pg_roles)";
-        self.texts("look for roles", query, &[&names]).await
+        let present = self.roles().await?;
+        let missing = names
+            .iter()
+            .map(RoleName::as_str)
+            .filter(|name| !present.iter().any(|role| role == name));
+        Ok(missing.map(str::to_owned).collect())
     }
 
     /// What the server says about a role, and its stored password.
@@ -127,18 +133,20 @@ impl Client {
         &self,
         name: &RoleName,
     ) -> Result<Option<(RoleState, Option<String>)>, Error> {
-        let failed = |source| Error::Statement { what: format!("read the role {name}"), source };
-        let row = self.inner.query_opt(ROLE_STATE, &[&name.as_str()]).await.map_err(failed)?;
-        let Some(row) = row else { return Ok(None) };
-        let groups: Vec<String> = row.try_get(5).map_err(failed)?;
+        let what = format!("read the role {name}");
+        let rows = self.rows(&what, ROLE_STATE, &[name.as_str()]).await?;
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let text = |column: usize| row.get(column).cloned().flatten();
+        let is = |column: usize| text(column).as_deref() == Some("true");
+        let groups = self.texts(&what, GROUPS, &[name.as_str()]).await?;
         let state = RoleState {
-            login: row.try_get(0).map_err(failed)?,
-            superuser: row.try_get(1).map_err(failed)?,
-            create_db: row.try_get(2).map_err(failed)?,
-            create_role: row.try_get(3).map_err(failed)?,
+            login: is(0),
+            superuser: is(1),
+            create_db: is(2),
+            create_role: is(3),
             member_of: groups.into_iter().filter_map(|group| group.try_into().ok()).collect(),
         };
-        Ok(Some((state, row.try_get(4).map_err(failed)?)))
+        Ok(Some((state, text(4))))
     }
 
     async fn run_quietly(&self, what: &str, statements: &[String]) -> Result<(), Error> {

@@ -1,0 +1,63 @@
+//! What the charm reaches besides Juju and Pebble.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+
+use kubernetes::InClusterError;
+use postgres::ConnectOptions;
+
+/// A future in a box, so that a door can be chosen at run time.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Everything that comes from outside, but for Juju and Pebble, which come with the hook.
+pub trait Door {
+    /// Connects to PostgreSQL.
+    fn postgres<'a>(
+        &'a self,
+        options: &'a ConnectOptions,
+    ) -> Boxed<'a, Result<postgres::Client, postgres::Error>>;
+
+    /// The Kubernetes API, as the pod's service account.
+    ///
+    /// # Errors
+    /// When the process is not in a pod with a service account.
+    fn kubernetes(&self) -> Result<kubernetes::Client, InClusterError>;
+
+    /// Whether a host and port accept a connection. The caller bounds the time.
+    fn accepts<'a>(&'a self, host: &'a str, port: u16) -> Boxed<'a, bool>;
+
+    /// Random bytes, which nobody can guess.
+    fn random(&self) -> [u8; 32];
+
+    /// How many processors the unit may use.
+    fn processors(&self) -> usize;
+}
+
+/// The world as it is.
+pub(crate) struct Open;
+
+impl Door for Open {
+    fn postgres<'a>(
+        &'a self,
+        options: &'a ConnectOptions,
+    ) -> Boxed<'a, Result<postgres::Client, postgres::Error>> {
+        Box::pin(postgres::Client::connect(options))
+    }
+
+    fn kubernetes(&self) -> Result<kubernetes::Client, InClusterError> {
+        kubernetes::Client::in_cluster(Path::new("/"), |name| std::env::var(name).ok())
+    }
+
+    fn accepts<'a>(&'a self, host: &'a str, port: u16) -> Boxed<'a, bool> {
+        Box::pin(async move { tokio::net::TcpStream::connect((host, port)).await.is_ok() })
+    }
+
+    fn random(&self) -> [u8; 32] {
+        rand::random()
+    }
+
+    fn processors(&self) -> usize {
+        std::thread::available_parallelism().map_or(2, usize::from)
+    }
+}
