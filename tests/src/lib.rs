@@ -130,11 +130,12 @@ impl Talisman {
         self.wait("all units active", seconds, all_active)
     }
 
-    /// The results of an action.
+    /// The results of an action on one unit, or on `<application>/leader`.
     pub fn action(&self, unit: &str, action: &str) -> Result<Value> {
         let text = self.call(&["run", unit, action, "--format", "json"])?;
         let answer: Value = serde_json::from_str(&text)?;
-        Ok(answer[unit]["results"].clone())
+        let answers = answer.as_object().context("no results")?;
+        Ok(answers.values().next().map_or(Value::Null, |one| one["results"].clone()))
     }
 }
 

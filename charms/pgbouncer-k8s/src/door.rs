@@ -32,6 +32,9 @@ pub trait Door {
 
     /// How many processors the unit may use.
     fn processors(&self) -> usize;
+
+    /// The time of day, in seconds since 1970.
+    fn now(&self) -> u64;
 }
 
 /// The world as it is.
@@ -59,5 +62,10 @@ impl Door for Open {
 
     fn processors(&self) -> usize {
         std::thread::available_parallelism().map_or(2, usize::from)
+    }
+
+    fn now(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
     }
 }

@@ -2,12 +2,12 @@
 
 use charm::{AppName, Changes, Own, RelationId, SecretContent, SecretId, Status};
 use interfaces::Endpoints;
-use postgres::sql::Superusers;
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
 use crate::facts::Effective;
 use crate::options::Expose;
 use crate::password::Password;
+use pgbouncer::Version;
 
 /// One outside effect. Each is the same when done twice.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,9 @@ pub(crate) enum Effect {
     /// Remembers what is effective in the container now.
     Remember(Effective),
     /// Tells Juju the workload's version.
-    TellVersion,
+    TellVersion(Version),
+    /// Remembers for which map the leader waits, and since when.
+    RememberBarrier(String, u64),
     /// Applies the Service.
     ApplyService(Box<ServiceSpec>),
     /// Makes a client's user and database and publishes the credentials.
@@ -64,10 +66,16 @@ pub(crate) enum Effect {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Initialise {
     pub(crate) auth_user: RoleName,
+    /// The user whom PostgreSQL has given us.
+    pub(crate) owner: RoleName,
     pub(crate) password: Password,
     pub(crate) salt: [u8; 16],
-    /// The databases that must exist, and those of clients that may.
-    pub(crate) databases: Vec<(DatabaseName, Superusers)>,
+    /// Where the lookup goes, as far as the databases exist.
+    pub(crate) databases: Vec<DatabaseName>,
+    /// Where an older charm may have left it.
+    pub(crate) leftovers: Vec<DatabaseName>,
+    /// The superusers that it may tell about.
+    pub(crate) superusers: Vec<RoleName>,
 }
 
 /// A file in the container.
@@ -103,11 +111,23 @@ pub(crate) struct Grant {
     pub(crate) roles: ExtraRoles,
     pub(crate) database: DatabaseName,
     pub(crate) owner: Owner,
-    pub(crate) auth_user: RoleName,
-    pub(crate) superusers: Superusers,
+    pub(crate) lookup: Lookup,
     pub(crate) uris: Uris,
     /// The plain part of what is published.
     pub(crate) publish: Changes,
+    /// The client reads secrets; otherwise its password goes where the interface's old form
+    /// has it, in the bag.
+    pub(crate) secret: bool,
+}
+
+/// A lookup that has to be made, or made anew, for a client.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lookup {
+    pub(crate) auth_user: RoleName,
+    /// In these databases; in none where one lookup serves them all already.
+    pub(crate) databases: Vec<DatabaseName>,
+    /// The superusers that it may tell about.
+    pub(crate) superusers: Vec<RoleName>,
 }
 
 /// The user and database of a client of the old interface.
@@ -121,8 +141,7 @@ pub(crate) struct LegacyGrant {
     pub(crate) roles: ExtraRoles,
     pub(crate) database: DatabaseName,
     pub(crate) owner: Owner,
-    pub(crate) auth_user: RoleName,
-    pub(crate) superusers: Superusers,
+    pub(crate) lookup: Lookup,
     /// What is written once they are there.
     pub(crate) bags: Vec<(Own, Changes)>,
 }
@@ -135,4 +154,22 @@ pub(crate) struct Uris {
     /// The database for reading only, if the client asked for connection strings to it.
     pub(crate) read_only: Option<String>,
     pub(crate) endpoints: Endpoints,
+}
+
+impl Uris {
+    /// The connection string, and the one for reading only if the client asked for it.
+    pub(crate) fn render(&self, user: &str, password: &str) -> (String, Option<String>) {
+        let uri = |database: &str| {
+            let (endpoints, database) = (&self.endpoints, encoded(database));
+            format!("postgresql://{user}:{password}@{endpoints}/{database}")
+        };
+        (uri(&self.database), self.read_only.as_deref().map(uri))
+    }
+}
+
+/// A database's name inside a URI.
+fn encoded(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    let encode = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
+    name.bytes().map(encode).collect()
 }

@@ -10,6 +10,7 @@ use interfaces::{BagError, Endpoint, Endpoints};
 
 use crate::options::{Options, OptionsError};
 use crate::password::{Password, Seed};
+use pgbouncer::Version;
 
 /// What was gathered, as much as the event needs.
 pub(crate) enum Facts {
@@ -73,6 +74,18 @@ pub(crate) struct FullFacts {
     pub(crate) service: Service,
     /// What was last made effective in the container, from the controller's state.
     pub(crate) effective: Effective,
+    /// The time of day, in seconds since 1970.
+    pub(crate) now: u64,
+    /// For which map, by its digest, the leader waits since when.
+    pub(crate) barrier: Option<(String, u64)>,
+}
+
+impl FullFacts {
+    /// The running PgBouncer's version; that of the image where nobody could ask.
+    pub(crate) fn version(&self) -> Version {
+        let told = self.workload.as_ref().and_then(|workload| workload.version.or(workload.told));
+        told.unwrap_or(Version::TRIXIE)
+    }
 }
 
 /// The peer relation.
@@ -108,6 +121,21 @@ pub(crate) struct Backend {
     pub(crate) version: Option<String>,
     /// PostgreSQL's version if it let us in, on the leader.
     pub(crate) server: Option<String>,
+    /// Its connections, as far as it told.
+    pub(crate) room: Option<Room>,
+    /// It knows the user who looks passwords up.
+    pub(crate) knows_lookup: bool,
+    /// Its databases, read only where a client may use them all.
+    pub(crate) databases: Option<Vec<String>>,
+}
+
+/// The connections of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// `max_connections`.
+    pub(crate) most: u32,
+    /// Those of them that clients may use.
+    pub(crate) for_clients: u32,
 }
 
 /// Where and as whom PostgreSQL is used.
@@ -180,6 +208,10 @@ pub(crate) struct Workload {
     pub(crate) active: BTreeSet<String>,
     /// The files that the charm writes, as they are, by path.
     pub(crate) files: BTreeMap<String, Password>,
+    /// PgBouncer's version, where its program told it.
+    pub(crate) version: Option<Version>,
+    /// The version that Juju was told last.
+    pub(crate) told: Option<Version>,
 }
 
 /// What was made effective in the container.

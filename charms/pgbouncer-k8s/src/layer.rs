@@ -11,7 +11,7 @@ use crate::place;
 
 /// The layer's label.
 pub(crate) const LABEL: &str = "pgbouncer";
-/// The port on which the exporter answers.
+/// The port on which the first process' exporter answers; the others follow.
 const METRICS_PORT: u16 = 9127;
 
 /// What runs in the container. The exporter runs only if it has somebody to ask for
@@ -29,7 +29,10 @@ pub(crate) fn layer(
     let mut layer = Layer { summary: "pgbouncer layer".to_owned(), ..Layer::default() };
     let poolers: Vec<String> = (0..processes.get()).map(place::service).collect();
     for index in 0..processes.get() {
-        layer = layer.service(&place::service(index), pooler(index));
+        let metrics = metrics(app, index, port, exporter);
+        layer = layer
+            .service(&place::service(index), pooler(index))
+            .service(&place::exporter(index), metrics);
     }
     let check = Check {
         r#override: Override::Replace,
@@ -50,7 +53,6 @@ pub(crate) fn layer(
     };
     layer
         .check(place::BACKEND_CHECK, watch)
-        .service(place::EXPORTER, metrics(app, port, exporter, poolers.clone()))
         .service(place::LOGROTATE, logrotate(poolers))
         .check("pgbouncer", check)
 }
@@ -66,28 +68,32 @@ fn pooler(index: u32) -> Service {
     }
 }
 
-/// The exporter asks the first process, through its own socket: behind the shared port a
-/// different process would answer each time. The password is in a file that only the
+/// Each process has an exporter, which asks it through its own socket: behind the shared port
+/// a different process would answer each time. The password is in a file that only the
 /// exporter's user may read, so neither the plan nor the argument list shows it.
-fn metrics(app: &AppName, port: u16, exporter: bool, after: Vec<String>) -> Service {
+fn metrics(app: &AppName, index: u32, port: u16, exporter: bool) -> Service {
     let user = place::stats_user(app);
     let connection = format!(
         "host={} port={port} user={user} dbname=pgbouncer sslmode=disable",
-        place::folder(0)
+        place::folder(index)
     );
+    let listen = u32::from(METRICS_PORT) + index;
+    // The exporter gives up at once where nobody listens yet.
+    let socket = format!("{}/.s.PGSQL.{port}", place::folder(index));
     let command = format!(
-        "/usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:{METRICS_PORT} \
-         --pgBouncer.connectionString=\"{connection}\""
+        "sh -c 'until test -S {socket}; do sleep 0.1; done; \
+         exec /usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:{listen} \
+         --pgBouncer.connectionString=\"{connection}\"'"
     );
     let environment = BTreeMap::from([("PGPASSFILE".to_owned(), place::passfile(app))]);
     Service {
-        summary: Some("postgresql metrics exporter".to_owned()),
+        summary: Some(format!("postgresql metrics exporter {index}")),
         command: Some(if exporter { command } else { "true".to_owned() }),
         startup: Some(if exporter { Startup::Enabled } else { Startup::Disabled }),
         environment: if exporter { environment } else { BTreeMap::new() },
         user: Some(place::OWNER.to_owned()),
         group: Some(place::OWNER.to_owned()),
-        after,
+        after: vec![place::service(index)],
         ..Service::default()
     }
 }
@@ -157,8 +163,8 @@ mod tests {
           },
           "metrics_server": {
             "override": "replace",
-            "summary": "postgresql metrics exporter",
-            "command": "/usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:9127 --pgBouncer.connectionString=\"host=/var/lib/pgbouncer/instance_0 port=6432 user=pgbouncer_stats_pgbouncer_k8s dbname=pgbouncer sslmode=disable\"",
+            "summary": "postgresql metrics exporter 0",
+            "command": "sh -c 'until test -S /var/lib/pgbouncer/instance_0/.s.PGSQL.6432; do sleep 0.1; done; exec /usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:9127 --pgBouncer.connectionString=\"host=/var/lib/pgbouncer/instance_0 port=6432 user=pgbouncer_stats_pgbouncer_k8s dbname=pgbouncer sslmode=disable\"'",
             "startup": "enabled",
             "environment": {
               "PGPASSFILE": "/dev/shm/pgbouncer-k8s.pgpass"
@@ -166,7 +172,20 @@ mod tests {
             "user": "postgres",
             "group": "postgres",
             "after": [
-              "pgbouncer_0",
+              "pgbouncer_0"
+            ]
+          },
+          "metrics_server_1": {
+            "override": "replace",
+            "summary": "postgresql metrics exporter 1",
+            "command": "sh -c 'until test -S /var/lib/pgbouncer/instance_1/.s.PGSQL.6432; do sleep 0.1; done; exec /usr/bin/prometheus-pgbouncer-exporter --web.listen-address=:9128 --pgBouncer.connectionString=\"host=/var/lib/pgbouncer/instance_1 port=6432 user=pgbouncer_stats_pgbouncer_k8s dbname=pgbouncer sslmode=disable\"'",
+            "startup": "enabled",
+            "environment": {
+              "PGPASSFILE": "/dev/shm/pgbouncer-k8s.pgpass"
+            },
+            "user": "postgres",
+            "group": "postgres",
+            "after": [
               "pgbouncer_1"
             ]
           },

@@ -6,6 +6,7 @@
 //! reaches besides Juju and Pebble, it reaches through its [`Door`].
 
 mod apply;
+mod databases;
 mod decide;
 mod door;
 mod effect;

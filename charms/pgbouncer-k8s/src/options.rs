@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) annotations: BTreeMap<String, String>,
     /// Further settings of PgBouncer, each known and within its range.
     pub(crate) settings: Vec<(String, String)>,
+    /// Server connections per unit of single databases, instead of `max_db_connections`.
+    pub(crate) pool_sizes: BTreeMap<String, u32>,
 }
 
 /// How clients outside the cluster connect.
@@ -73,6 +75,7 @@ impl Options {
             expose: expose(config)?,
             annotations: annotations(config)?,
             settings: settings(config)?,
+            pool_sizes: database_sizes(config)?,
         })
     }
 }
@@ -182,13 +185,8 @@ const OWNED: [&str; 22] = [
 fn settings(config: &Config) -> Result<Vec<(String, String)>, OptionsError> {
     let bad =
         |expected: String| OptionsError { option: "pgbouncer-settings", expected: expected.into() };
-    let text = config.text("pgbouncer-settings").unwrap_or_default();
     let mut found: Vec<(String, String)> = Vec::new();
-    for entry in text.split(['\n', ';']).map(str::trim).filter(|entry| !entry.is_empty()) {
-        let Some((name, value)) = entry.split_once('=') else {
-            return Err(bad(format!("key=value, which {entry:?} is not")));
-        };
-        let (name, value) = (name.trim(), value.trim());
+    for (name, value) in pairs(config, "pgbouncer-settings")? {
         if OWNED.contains(&name) {
             return Err(bad(format!("settings other than {name}, which belongs to the charm")));
         }
@@ -197,10 +195,41 @@ fn settings(config: &Config) -> Result<Vec<(String, String)>, OptionsError> {
         if !key.known_to(pgbouncer::Version::TRIXIE) {
             return Err(bad(format!("settings of PgBouncer 1.24, which {name} is not")));
         }
-        if found.iter().any(|(known, _)| known == name) {
-            return Err(bad(format!("each setting once, not {name} twice")));
-        }
         found.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(found)
+}
+
+/// The pairs of an option that is a list of `key=value`, each key once.
+fn pairs<'a>(
+    config: &'a Config,
+    option: &'static str,
+) -> Result<Vec<(&'a str, &'a str)>, OptionsError> {
+    let bad = |expected: String| OptionsError { option, expected: expected.into() };
+    let text = config.text(option).unwrap_or_default();
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    for entry in text.split(['\n', ';']).map(str::trim).filter(|entry| !entry.is_empty()) {
+        let Some((name, value)) = entry.split_once('=') else {
+            return Err(bad(format!("key=value, which {entry:?} is not")));
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if found.iter().any(|(known, _)| *known == name) {
+            return Err(bad(format!("each name once, not {name} twice")));
+        }
+        found.push((name, value));
+    }
+    Ok(found)
+}
+
+fn database_sizes(config: &Config) -> Result<BTreeMap<String, u32>, OptionsError> {
+    let option = "database-pool-sizes";
+    let bad = |expected: String| OptionsError { option, expected: expected.into() };
+    let mut found = BTreeMap::new();
+    for (name, value) in pairs(config, option)? {
+        name.parse::<pgbouncer::DatabaseName>().map_err(|error| bad(error.to_string()))?;
+        let size = value.parse().ok().filter(|size| (1..=i32::MAX.unsigned_abs()).contains(size));
+        let size = size.ok_or_else(|| bad(format!("a positive number for {name}, not {value}")))?;
+        found.insert(name.to_owned(), size);
     }
     Ok(found)
 }
@@ -252,6 +281,12 @@ mod tests {
         check(option, json!("listen_port=1"), false);
         check(option, json!("auth_type=any"), false);
         check(option, json!("tcp_user_timeout=1;tcp_user_timeout=2"), false);
+        let option = "database-pool-sizes";
+        check(option, json!("waltz=20; polka = 7"), true);
+        check(option, json!("waltz=0"), false);
+        check(option, json!("waltz"), false);
+        check(option, json!("waltz=1;waltz=2"), false);
+        check(option, json!("pgbouncer=3"), false);
         for name in OWNED {
             assert!(pgbouncer::Key::find(name).is_ok(), "{name}");
         }

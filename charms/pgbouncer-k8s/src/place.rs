@@ -18,6 +18,16 @@ pub(crate) const LOGROTATE_RULES: &str = "/etc/logrotate.d/pgbouncer";
 /// The database that the backend makes for this charm.
 pub(crate) const OWN_DATABASE: &str = "pgbouncer";
 
+/// The entry of `[databases]` through which passwords are looked up.
+pub(crate) const LOOKUP_ENTRY: &str = "pgbouncer_lookup";
+/// The most server connections of a unit for looking passwords up.
+pub(crate) const LOOKUP_POOL: u32 = 4;
+
+/// The exporter's service for process `index`; the first has the name that others know.
+pub(crate) fn exporter(index: u32) -> String {
+    if index == 0 { EXPORTER.to_owned() } else { format!("{EXPORTER}_{index}") }
+}
+
 /// The Pebble service of process `index`.
 pub(crate) fn service(index: u32) -> String {
     format!("pgbouncer_{index}")

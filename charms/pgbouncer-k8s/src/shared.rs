@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use charm::{AppName, UnitName};
-use interfaces::Endpoint;
 use interfaces::pgb_peers::DatabaseMap;
-use pgbouncer::{Database, DatabaseName, Entry, Ini, KeyError, Peer, Settings, Word, WordError};
-use pgbouncer::{NameError, pool_sizes};
+use pgbouncer::{Ini, KeyError, Peer, Settings, WordError};
+use pgbouncer::{NameError, Version, pool_sizes};
 
+use crate::databases;
+use crate::decide::lookup;
 use crate::facts::Login;
 use crate::options::Options;
 use crate::place;
@@ -24,12 +25,23 @@ pub(crate) enum RenderError {
     Word(#[from] WordError),
 }
 
+/// What the shared part follows from besides options, backend and clients.
+pub(crate) struct Shape<'a> {
+    /// The running PgBouncer's.
+    pub(crate) version: Version,
+    /// The most server connections of a database on one unit, where PostgreSQL told.
+    pub(crate) share: Option<u32>,
+    /// Further databases that clients with wide rights may read on replicas.
+    pub(crate) readonly: &'a [String],
+}
+
 /// The shared part: no secret, no file name, nothing of one unit.
 pub(crate) fn shared(
     app: &AppName,
     options: &Options,
     backend: Option<&Login>,
     map: &DatabaseMap,
+    shape: &Shape,
 ) -> Result<Ini, RenderError> {
     let mut settings = Settings::default();
     settings.set("listen_addr", "*")?;
@@ -53,69 +65,27 @@ pub(crate) fn shared(
     // DISCARD ALL must stand alone: beside another statement PostgreSQL refuses it, and
     // what one client set would reach the next.
     settings.set("server_reset_query", "DISCARD ALL")?;
+    if let Some(share) = shape.share {
+        settings.set("max_db_connections", capped(options.max_db_connections, share))?;
+    }
     if let Some(login) = backend {
+        if lookup::once(shape.version) {
+            settings.set("auth_dbname", place::LOOKUP_ENTRY)?;
+        }
         let schema = place::auth_user(&login.username);
         let function = format!("{}.get_auth", identifier(&schema));
         settings.set("auth_query", format!("SELECT username, password FROM {function}($1)"))?;
     }
     let databases = match backend {
-        Some(login) => databases(login, map)?,
+        Some(login) => databases::entries(login, options, map, shape)?,
         None => Vec::new(),
     };
-    Ok(Ini { databases, peers: Vec::new(), settings })
+    Ok(Ini { databases, peers: Vec::new(), settings }.for_version(shape.version))
 }
 
-/// `[databases]`: each database, the same for reading only, the wildcard last.
-fn databases(login: &Login, map: &DatabaseMap) -> Result<Vec<Database>, RenderError> {
-    let auth_user: Word = place::auth_user(&login.username).parse()?;
-    let replicas = replicas(login);
-    let mut found: Vec<Database> = Vec::new();
-    for mapped in map.relations.values() {
-        let name: DatabaseName = mapped.name.parse()?;
-        let suffixes: &[&str] =
-            if mapped.legacy { &["_readonly", "_standby"] } else { &["_readonly"] };
-        let mut add = |entry: DatabaseName, (hosts, port): &(String, u16)| {
-            let entry = Entry::Named(entry);
-            if !found.iter().any(|known| known.entry == entry) {
-                found.push(Database {
-                    entry,
-                    host: hosts.parse()?,
-                    port: *port,
-                    dbname: Some(name.clone()),
-                    auth_dbname: None,
-                    auth_user: Some(auth_user.clone()),
-                });
-            }
-            Ok::<_, RenderError>(())
-        };
-        add(name.clone(), &(login.primary.host.clone(), login.primary.port))?;
-        for entry in suffixes.iter().filter_map(|suffix| name.with_suffix(suffix)) {
-            add(entry, &replicas)?;
-        }
-    }
-    if let Some(auth_dbname) = &map.wildcard {
-        found.push(Database {
-            entry: Entry::Fallback,
-            host: login.primary.host.parse()?,
-            port: login.primary.port,
-            dbname: None,
-            auth_dbname: Some(auth_dbname.parse()?),
-            auth_user: Some(auth_user),
-        });
-    }
-    Ok(found)
-}
-
-/// The hosts for reading only and their port; the primary where there are none.
-fn replicas(login: &Login) -> (String, u16) {
-    let mut all: Vec<&Endpoint> = login.replicas.iter().collect();
-    all.sort();
-    all.dedup();
-    let Some(first) = all.first() else {
-        return (login.primary.host.clone(), login.primary.port);
-    };
-    let same = all.iter().filter(|replica| replica.port == first.port);
-    (same.map(|replica| replica.host.as_str()).collect::<Vec<_>>().join(","), first.port)
+/// What was asked for, as far as the share goes; 0 asks for no limit.
+fn capped(asked: u32, share: u32) -> u32 {
+    if asked == 0 { share } else { asked.min(share) }
 }
 
 /// What one unit knows about its own processes.
@@ -127,6 +97,8 @@ pub(crate) struct Local<'a> {
     pub(crate) model: &'a str,
     /// The other units, by number.
     pub(crate) others: &'a BTreeSet<u32>,
+    /// The running PgBouncer's.
+    pub(crate) version: Version,
 }
 
 /// The whole configuration of process `index`.
@@ -146,7 +118,8 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     settings.set("listen_port", options.listen_port)?;
     settings.set("pool_mode", &options.pool_mode)?;
     settings.set("max_prepared_statements", options.max_prepared_statements)?;
-    let sizes = pool_sizes(options.max_db_connections, local.processes);
+    let share = shared.settings.get("max_db_connections").and_then(|text| text.parse().ok());
+    let sizes = pool_sizes(options.max_db_connections, share, local.processes);
     settings.set("max_db_connections", sizes.max_db_connections)?;
     settings.set("default_pool_size", sizes.default)?;
     settings.set("min_pool_size", sizes.min)?;
@@ -157,7 +130,13 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     if let Some(path) = local.auth_file {
         settings.set("auth_file", path)?;
     }
-    Ok(Ini { databases: shared.databases.clone(), peers: peers(local)?, settings })
+    let part = |size: Option<u32>| size.map(|size| (size / local.processes).max(1));
+    let mut databases = shared.databases.clone();
+    for database in &mut databases {
+        database.pool_size = part(database.pool_size);
+        database.max_db_connections = part(database.max_db_connections);
+    }
+    Ok(Ini { databases, peers: peers(local)?, settings }.for_version(local.version))
 }
 
 /// Whom a process hands the cancel requests of others: its siblings by socket, and the
@@ -202,12 +181,14 @@ mod tests {
             &testing::options(),
             Some(&testing::login()),
             &testing::map(&[(7, "waltz"), (9, "test-database")]),
+            &testing::shape(),
         );
         insta::assert_snapshot!(ini.unwrap(), @r#"
         [databases]
+        pgbouncer_lookup = host=postgresql-k8s-primary.m.svc.cluster.local dbname=pgbouncer port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=4 max_db_connections=4
         waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
-        waltz_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
         "test-database" = host=postgresql-k8s-primary.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+        waltz_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
         "test-database_readonly" = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
 
         [pgbouncer]
@@ -227,6 +208,7 @@ mod tests {
         pool_mode = session
         max_prepared_statements = 100
         server_reset_query = DISCARD ALL
+        auth_dbname = pgbouncer_lookup
         auth_query = SELECT username, password FROM pgbouncer_auth_relation_id_3.get_auth($1)
         "#);
     }
@@ -234,7 +216,8 @@ mod tests {
     #[test]
     fn without_a_backend_there_is_nothing_to_look_up() {
         let map = testing::map(&[(7, "waltz")]);
-        let ini = shared(&testing::app(), &testing::options(), None, &map).unwrap();
+        let ini =
+            shared(&testing::app(), &testing::options(), None, &map, &testing::shape()).unwrap();
         assert!(ini.databases.is_empty());
         assert_eq!(ini.settings.get("auth_query"), None);
         assert_eq!(ini.settings.get("admin_users"), None);
@@ -244,7 +227,9 @@ mod tests {
     fn a_process_adds_what_is_its_own() {
         let map = testing::map(&[(7, "waltz")]);
         let options = testing::options();
-        let shared = shared(&testing::app(), &options, Some(&testing::login()), &map).unwrap();
+        let shared =
+            shared(&testing::app(), &options, Some(&testing::login()), &map, &testing::shape())
+                .unwrap();
         let processes = NonZeroU32::new(2).unwrap();
         let auth_file = Some("/dev/shm/pgbouncer-k8s_nonce");
         let (unit, others) = (testing::unit(0), BTreeSet::from([1]));
@@ -255,9 +240,11 @@ mod tests {
             unit: &unit,
             model: "m",
             others: &others,
+            version: pgbouncer::Version::TRIXIE,
         };
         insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @r"
         [databases]
+        pgbouncer_lookup = host=postgresql-k8s-primary.m.svc.cluster.local dbname=pgbouncer port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=2 max_db_connections=2
         waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
         waltz_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
 
@@ -290,6 +277,7 @@ mod tests {
         pool_mode = session
         max_prepared_statements = 100
         server_reset_query = DISCARD ALL
+        auth_dbname = pgbouncer_lookup
         auth_query = SELECT username, password FROM pgbouncer_auth_relation_id_3.get_auth($1)
         max_db_connections = 50
         default_pool_size = 25
@@ -297,18 +285,6 @@ mod tests {
         reserve_pool_size = 13
         auth_file = /dev/shm/pgbouncer-k8s_nonce
         ");
-    }
-
-    #[test]
-    fn without_replicas_reading_goes_to_the_primary() {
-        let login = Login { replicas: Vec::new(), ..testing::login() };
-        assert_eq!(replicas(&login), ("postgresql-k8s-primary.m.svc.cluster.local".into(), 5432));
-        let names: Vec<&str> = vec!["b", "a", "b"];
-        let replicas_of = |port| Login {
-            replicas: names.iter().map(|h| Endpoint { host: (*h).into(), port }).collect(),
-            ..testing::login()
-        };
-        assert_eq!(replicas(&replicas_of(5433)), ("a,b".into(), 5433));
     }
 
     #[test]

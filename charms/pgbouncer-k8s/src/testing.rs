@@ -16,6 +16,7 @@ use crate::facts::{Service, ServiceView, Workload};
 use crate::options::Options;
 use crate::password::{Password, Seed};
 use crate::place;
+use crate::shared::Shape;
 
 pub(crate) const PEERS: RelationId = RelationId(1);
 pub(crate) const BACKEND: RelationId = RelationId(3);
@@ -64,8 +65,13 @@ pub(crate) fn map(databases: &[(u32, &str)]) -> DatabaseMap {
     DatabaseMap { relations, wildcard: None }
 }
 
+pub(crate) fn shape() -> Shape<'static> {
+    Shape { version: pgbouncer::Version::TRIXIE, share: None, readonly: &[] }
+}
+
 pub(crate) fn shared_ini() -> Ini {
-    crate::shared::shared(&app(), &options(), Some(&login()), &map(&[(7, "waltz")])).unwrap()
+    let map = map(&[(7, "waltz")]);
+    crate::shared::shared(&app(), &options(), Some(&login()), &map, &shape()).unwrap()
 }
 
 /// The leader of one unit, in a container that answers but runs nothing, with peers.
@@ -87,9 +93,14 @@ pub(crate) fn fresh() -> FullFacts {
         clients: Vec::new(),
         legacy: Vec::new(),
         extensions: BTreeSet::new(),
-        workload: Some(Workload::default()),
+        workload: Some(Workload {
+            version: Some(pgbouncer::Version::TRIXIE),
+            ..Workload::default()
+        }),
         service: Service::Absent,
         effective: Effective::default(),
+        now: 1_000,
+        barrier: None,
     }
 }
 
@@ -104,6 +115,9 @@ pub(crate) fn backend() -> Backend {
         version: Some("17.5".into()),
         login: Some(login()),
         server: Some("17.5".into()),
+        room: None,
+        knows_lookup: true,
+        databases: None,
     }
 }
 
@@ -136,6 +150,9 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
     let workload = facts.workload.get_or_insert_default();
     match effect {
         Effect::Bag(id, own, changes) => settle_bag(facts, *id, *own, changes),
+        Effect::Initialise(_) => facts.backend.as_mut().unwrap().knows_lookup = true,
+        Effect::TellVersion(version) => workload.told = Some(*version),
+        Effect::RememberBarrier(digest, since) => facts.barrier = Some((digest.clone(), *since)),
         Effect::PeerSecret(content) => facts.secret = Some(content.clone()),
         Effect::Push(file) => {
             workload.files.insert(file.path.clone(), file.content.clone());
@@ -168,7 +185,14 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
             let client = facts.clients.iter_mut().find(|client| client.id == grant.relation);
             let own = &mut client.unwrap().own;
             grant.publish.apply_to(own);
-            own.insert("secret-user".into(), "secret:x".into());
+            if grant.secret {
+                own.insert("secret-user".into(), "secret:x".into());
+            } else {
+                let (user, password) = (grant.user.as_str(), grant.password.expose());
+                own.insert("username".into(), user.into());
+                own.insert("password".into(), password.into());
+                own.insert("uris".into(), grant.uris.render(user, password).0);
+            }
         }
         _ => {}
     }
@@ -213,6 +237,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
         version: backend.version.clone(),
         login: backend.login.clone(),
         server: backend.server.clone(),
+        databases: backend.databases.clone(),
         ..*backend
     });
     let clients = facts.clients.iter().map(|client| Client {
@@ -236,6 +261,8 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
         workload: facts.workload.clone(),
         service: facts.service.clone(),
         effective: facts.effective.clone(),
+        now: facts.now,
+        barrier: facts.barrier.clone(),
     }
 }
 

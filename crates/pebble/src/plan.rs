@@ -265,6 +265,36 @@ impl Layer {
     }
 }
 
+/// A duration in one spelling, for `24h` and `24h0m0s` are the same; another text stays.
+fn duration(text: String) -> String {
+    nanoseconds(&text).map_or(text, |count| format!("{count}ns"))
+}
+
+/// A duration as Go writes it: numbers with units, without a space between.
+fn nanoseconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut sum: f64 = 0.0;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (value, after) = rest.split_at(number);
+        let unit = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let scale = match unit {
+            "h" => 3_600e9,
+            "m" => 60e9,
+            "s" => 1e9,
+            "ms" => 1e6,
+            "us" | "µs" => 1e3,
+            "ns" => 1.0,
+            _ => return None,
+        };
+        sum += value.parse::<f64>().ok()? * scale;
+        rest = after;
+    }
+    // Rounded: a tenth of a second has no exact binary form.
+    (!text.is_empty() && sum.is_finite()).then_some(sum.round() as u64)
+}
+
 /// Lays a scalar over another.
 fn scalar<T: Clone>(top: &Option<T>, below: &Option<T>) -> Option<T> {
     top.clone().or_else(|| below.clone())
@@ -291,6 +321,9 @@ impl Service {
         self.startup = Some(self.startup.unwrap_or_default());
         self.summary = self.summary.filter(|text| !text.is_empty());
         self.description = self.description.filter(|text| !text.is_empty());
+        for wait in [&mut self.backoff_delay, &mut self.backoff_limit, &mut self.kill_delay] {
+            *wait = wait.take().map(duration);
+        }
         self
     }
 
@@ -331,8 +364,8 @@ impl Check {
     fn plain(mut self) -> Self {
         self.r#override = Override::Replace;
         self.startup = Some(self.startup.unwrap_or(Startup::Enabled));
-        self.period = Some(self.period.unwrap_or_else(|| "10s".to_owned()));
-        self.timeout = Some(self.timeout.unwrap_or_else(|| "3s".to_owned()));
+        self.period = Some(duration(self.period.unwrap_or_else(|| "10s".to_owned())));
+        self.timeout = Some(duration(self.timeout.unwrap_or_else(|| "3s".to_owned())));
         self.threshold = Some(self.threshold.filter(|n| *n > 0).unwrap_or(3));
         self
     }
@@ -394,6 +427,19 @@ checks:
         check("services: {web: {override: merge, startup: enabled, after: [db]}}", false);
         check("services: {web: {override: merge, environment: {PORT: \"80\"}}}", false);
         check("checks: {up: {override: replace, period: 10s, exec: {command: \"true\"}}}", false);
+        check(
+            "checks: {up: {override: replace, period: 10000ms, exec: {command: \"true\"}}}",
+            false,
+        );
+    }
+
+    #[test]
+    fn durations_are_compared_by_their_length() {
+        for (one, other) in [("24h", "24h0m0s"), ("1.5s", "1500ms"), ("1m0.1s", "60100ms")] {
+            assert_eq!(duration(one.to_owned()), duration(other.to_owned()));
+        }
+        assert_eq!(duration("soon".to_owned()), "soon");
+        assert_eq!(nanoseconds(""), None);
     }
 
     #[test]

@@ -36,11 +36,15 @@ pub struct Database {
     /// The server's port.
     pub port: u16,
     /// The database on the server, if not the client's.
-    pub dbname: Option<DatabaseName>,
+    pub dbname: Option<Word>,
     /// The entry through which passwords are looked up, if not this one.
     pub auth_dbname: Option<DatabaseName>,
     /// The user who looks passwords up.
     pub auth_user: Option<Word>,
+    /// Server connections per user, if not `default_pool_size`.
+    pub pool_size: Option<u32>,
+    /// The most server connections, if not `max_db_connections` of `[pgbouncer]`.
+    pub max_db_connections: Option<u32>,
 }
 
 /// One entry of `[peers]`: another process on the same port, for cancel requests.
@@ -163,7 +167,7 @@ impl fmt::Display for Database {
         let mut line = String::new();
         push(&mut line, "host", &self.host.0);
         if let Some(dbname) = &self.dbname {
-            push(&mut line, "dbname", dbname.as_str());
+            push(&mut line, "dbname", &dbname.0);
         }
         if let Some(dbname) = &self.auth_dbname {
             push(&mut line, "auth_dbname", dbname.as_str());
@@ -171,6 +175,12 @@ impl fmt::Display for Database {
         push(&mut line, "port", &self.port.to_string());
         if let Some(user) = &self.auth_user {
             push(&mut line, "auth_user", &user.0);
+        }
+        if let Some(size) = self.pool_size {
+            push(&mut line, "pool_size", &size.to_string());
+        }
+        if let Some(most) = self.max_db_connections {
+            push(&mut line, "max_db_connections", &most.to_string());
         }
         match &self.entry {
             Entry::Named(name) => write!(f, "{} = {line}", name.key()),
@@ -191,14 +201,18 @@ mod tests {
             entry: Entry::Named(name.clone()),
             host,
             port: 5432,
-            dbname: Some(name.clone()),
+            dbname: Some("test-database".parse().unwrap()),
             auth_dbname: None,
             auth_user: user,
+            pool_size: None,
+            max_db_connections: None,
         };
         let fallback = Database {
             entry: Entry::Fallback,
             dbname: None,
             auth_dbname: Some(name),
+            pool_size: Some(7),
+            max_db_connections: Some(9),
             ..named.clone()
         };
         let mut settings = Settings::default();
@@ -215,7 +229,7 @@ mod tests {
         insta::assert_snapshot!(sample(), @r#"
         [databases]
         "test-database" = host=primary.model.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
-        * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+        * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=7 max_db_connections=9
 
         [peers]
         1 = host=/var/lib/pgbouncer/instance_0 port=6432

@@ -15,6 +15,6 @@ pub use ini::{Database, Entry, Ini, Peer, Settings, Word, WordError};
 pub use keys::{KEYS, Key, KeyError, Kind, Reload};
 pub use name::{DatabaseName, NameError};
 pub use parse::IniError;
-pub use pools::{PoolSizes, pool_sizes};
+pub use pools::{Demand, Overcommitted, PoolSizes, pool_sizes};
 pub use userlist::Userlist;
 pub use version::{Version, VersionError};

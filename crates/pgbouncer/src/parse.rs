@@ -97,6 +97,7 @@ fn database(key: &str, quoted: bool, value: &str) -> Result<Database, String> {
     };
     let (mut host, mut port) = (None, 5432);
     let (mut dbname, mut auth_dbname, mut auth_user) = (None, None, None);
+    let (mut pool_size, mut max_db_connections) = (None, None);
     for (option, value) in pairs(value).ok_or("its connection string is malformed")? {
         match option.as_str() {
             "host" => host = Some(value.parse().map_err(text)?),
@@ -104,11 +105,22 @@ fn database(key: &str, quoted: bool, value: &str) -> Result<Database, String> {
             "dbname" => dbname = Some(value.parse().map_err(text)?),
             "auth_dbname" => auth_dbname = Some(value.parse().map_err(text)?),
             "auth_user" => auth_user = Some(value.parse().map_err(text)?),
+            "pool_size" => pool_size = Some(value.parse().map_err(text)?),
+            "max_db_connections" => max_db_connections = Some(value.parse().map_err(text)?),
             _ => return Err(format!("{option:?} is an option this charm does not use")),
         }
     }
     let host = host.ok_or("it names no host")?;
-    Ok(Database { entry, host, port, dbname, auth_dbname, auth_user })
+    Ok(Database {
+        entry,
+        host,
+        port,
+        dbname,
+        auth_dbname,
+        auth_user,
+        pool_size,
+        max_db_connections,
+    })
 }
 
 fn peer(key: &str, value: &str) -> Result<Peer, String> {
@@ -152,14 +164,17 @@ mod tests {
 
     fn some_database() -> impl Strategy<Value = Database> {
         let entry = prop_oneof![name().prop_map(Entry::Named), Just(Entry::Fallback)];
-        (entry, word(), 1u16.., of(name()), of(name()), of(word())).prop_map(
-            |(entry, host, port, dbname, auth_dbname, auth_user)| Database {
+        let sizes = (of(1u32..), of(1u32..));
+        (entry, word(), 1u16.., of(word()), of(name()), of(word()), sizes).prop_map(
+            |(entry, host, port, dbname, auth_dbname, auth_user, sizes)| Database {
                 entry,
                 host,
                 port,
                 dbname,
                 auth_dbname,
                 auth_user,
+                pool_size: sizes.0,
+                max_db_connections: sizes.1,
             },
         )
     }

@@ -13,7 +13,7 @@ pub mod scram;
 pub mod sql;
 mod version;
 
-pub use client::{Client, ConnectOptions, Error, Owner};
+pub use client::{Client, ConnectOptions, Error, Owner, ServerFacts};
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
 pub use port::{Boxed, Failure, Row, Server, Session};
 pub use roles::{ACCESS_GROUPS, ExtraRoles, User};

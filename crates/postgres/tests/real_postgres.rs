@@ -5,7 +5,6 @@
 
 mod server;
 
-use postgres::sql::Superusers;
 use postgres::{Client, DatabaseName, ExtraRoles, Owner, RoleName, User};
 use server::{OPERATOR_PASSWORD, Server};
 
@@ -68,7 +67,7 @@ async fn data_outlive_their_user_and_come_back_with_the_next() {
     client.ensure_user(&user("relation_id_4", "one", "")).await.unwrap();
     client.ensure_database(&shop, &role("relation_id_4"), Owner::Sole).await.unwrap();
     client.ensure_user(&user("pooler", "auth", "")).await.unwrap();
-    client.install_auth_function(&shop, &role("pooler"), Superusers::Hidden).await.unwrap();
+    client.install_auth_function(&shop, &role("pooler"), &[]).await.unwrap();
     let made = "CREATE TYPE mood AS ENUM ('good'); CREATE DOMAIN d AS text; \
         CREATE TYPE pair AS (a int, b int); \
         CREATE TABLE t (id serial PRIMARY KEY, k int GENERATED ALWAYS AS IDENTITY, v mood); \
@@ -98,6 +97,47 @@ async fn data_outlive_their_user_and_come_back_with_the_next() {
     assert!(server.sql("relation_id_9", "nine", "shop", lookup).await.is_err());
     let owner = "SELECT proowner::regrole FROM pg_proc WHERE proname = 'get_auth'";
     assert_eq!(server.sql("relation_id_9", "nine", "shop", owner).await.unwrap(), ["operator"]);
+}
+
+#[tokio::test]
+async fn what_a_client_leaves_behind_gives_nobody_more_rights() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let shop = database("shop");
+    client.ensure_user(&user("a", "one", "createdb")).await.unwrap();
+    client.ensure_database(&shop, &role("a"), Owner::Sole).await.unwrap();
+    client.ensure_user(&user("b", "two", "")).await.unwrap();
+    client.ensure_database(&shop, &role("b"), Owner::Shared).await.unwrap();
+    let made = "CREATE VIEW trap AS SELECT rolname, rolpassword FROM pg_authid; \
+        GRANT SELECT ON trap TO PUBLIC; \
+        CREATE FUNCTION rise() RETURNS text SECURITY DEFINER LANGUAGE plpgsql \
+        AS 'BEGIN RETURN (SELECT rolpassword FROM pg_authid LIMIT 1); END'";
+    server.sql("a", "one", "shop", made).await.unwrap();
+    server.sql("a", "one", "shop", "CREATE DATABASE mine").await.unwrap();
+    client.delete_user(&role("a")).await.unwrap();
+    for read in ["SELECT * FROM trap", "SELECT rise()"] {
+        let refused = server.sql("b", "two", "shop", read).await.unwrap_err();
+        assert!(refused.contains("permission denied"), "{read}: {refused}");
+    }
+    assert!(client.database_exists(&database("mine")).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_role_tied_to_another_goes_with_it() {
+    let server = Server::start().await;
+    let operator = set_up(&server).await;
+    let (shop, pooler) = (database("shop"), role("pgbouncer_auth_boss"));
+    operator.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
+    let boss = Client::connect(&server.options("boss", "one", "postgres")).await.unwrap();
+    boss.ensure_user(&user("app", "one", "")).await.unwrap();
+    boss.ensure_database(&shop, &role("app"), Owner::Sole).await.unwrap();
+    boss.ensure_user(&user(pooler.as_str(), "auth", "")).await.unwrap();
+    boss.tie(&pooler, &role("boss")).await.unwrap();
+    boss.install_auth_function(&shop, &pooler, &[]).await.unwrap();
+    operator.delete_user(&role("boss")).await.unwrap();
+    assert!(!operator.role_exists(&pooler).await.unwrap());
+    assert!(!operator.has_auth_function(&shop, &pooler).await.unwrap());
+    assert!(operator.role_exists(&role("app")).await.unwrap());
 }
 
 #[tokio::test]
@@ -147,7 +187,7 @@ async fn a_pooler_looks_up_ordinary_roles_only() {
     server.sql("operator", OPERATOR_PASSWORD, "postgres", login).await.unwrap();
     server.sql("app", "one", "shop", "DROP SCHEMA public CASCADE").await.unwrap();
     for _ in 0..2 {
-        client.install_auth_function(&shop, &pooler, Superusers::Hidden).await.unwrap();
+        client.install_auth_function(&shop, &pooler, &[]).await.unwrap();
     }
     assert!(client.has_auth_function(&shop, &pooler).await.unwrap());
     let find = async |wanted: &str| {
@@ -160,12 +200,20 @@ async fn a_pooler_looks_up_ordinary_roles_only() {
     for hidden in ["boss", "operator", "copier", "late", "group_only", pooler.as_str(), "none"] {
         assert!(find(hidden).await.is_empty(), "{hidden}");
     }
-    client.install_auth_function(&shop, &pooler, Superusers::Shown).await.unwrap();
+    client.install_auth_function(&shop, &pooler, &[role("boss")]).await.unwrap();
     assert_eq!(find("boss").await.len(), 1);
+    assert!(find("operator").await.is_empty(), "a superuser that no client asked to be");
+    let farm = database("farm");
+    client.ensure_database(&farm, &role("app"), Owner::Shared).await.unwrap();
+    client.install_auth_function(&farm, &pooler, &[]).await.unwrap();
     for _ in 0..2 {
         client.uninstall_auth_function(&shop, &pooler).await.unwrap();
     }
     assert!(!client.has_auth_function(&shop, &pooler).await.unwrap());
+    let schema = pooler.quoted();
+    let other = format!("SELECT password FROM {schema}.get_auth('app')");
+    let found = server.sql(pooler.as_str(), "auth", "farm", &other).await.unwrap();
+    assert_eq!(found.len(), 1, "the lookup in another database is lost");
     client.delete_user(&pooler).await.unwrap();
 }
 
@@ -192,7 +240,7 @@ async fn hostile_names_are_names() {
     client.ensure_user(&user(hostile, "p'\"", "")).await.unwrap();
     let name = database(hostile);
     client.ensure_database(&name, &role(hostile), Owner::Sole).await.unwrap();
-    client.install_auth_function(&name, &role(hostile), Superusers::Hidden).await.unwrap();
+    client.install_auth_function(&name, &role(hostile), &[]).await.unwrap();
     server.sql(hostile, "p'\"", hostile, "CREATE TABLE public.t ()").await.unwrap();
     client.uninstall_auth_function(&name, &role(hostile)).await.unwrap();
     client.delete_user(&role(hostile)).await.unwrap();

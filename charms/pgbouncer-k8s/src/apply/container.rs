@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use charm::{Applied, Hook, Level, Status};
-use pebble::{Client, ExecOptions, Layer, Ownership, ServiceStatus};
-use pgbouncer::Version;
+use pebble::{Client, Layer, Ownership, ServiceStatus};
 
 use crate::effect::Effect;
 use crate::gather::workload::{pebble, words};
@@ -65,7 +64,6 @@ async fn change(
             let change = pebble.stop(&[&service]).await?;
             pebble.wait_change(&change, START).await?;
         }
-        Effect::TellVersion => tell_version(pebble, hook).await?,
         _ => {}
     }
     Ok(Applied::Done)
@@ -100,21 +98,4 @@ async fn settled(
         "PgBouncer service {} not running: service status = ServiceStatus.{state}",
         down.name
     ))))
-}
-
-/// The version is a courtesy: without it everything works.
-async fn tell_version(pebble: &Client, hook: &mut Hook) -> Result<(), OperatorError> {
-    let options = ExecOptions::default().owner(place::OWNER, place::OWNER);
-    let output = match pebble.exec(&["/usr/sbin/pgbouncer", "--version"], &options).await {
-        Ok(output) => output.stdout,
-        Err(error) => {
-            hook.log(Level::Warning, words(&error));
-            return Ok(());
-        }
-    };
-    match Version::from_output(&output) {
-        Ok(version) => hook.set_workload_version(&version.to_string())?,
-        Err(error) => hook.log(Level::Warning, error.to_string()),
-    }
-    Ok(())
 }

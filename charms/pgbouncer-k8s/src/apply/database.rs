@@ -6,7 +6,7 @@ use interfaces::postgresql_client::{Credentials, secret_label};
 use postgres::{Client, DatabaseName, Error, ExtraRoles, RoleName, User};
 
 use crate::decide::status;
-use crate::effect::{Grant, Initialise, LegacyGrant, Uris};
+use crate::effect::{Grant, Initialise, LegacyGrant, Lookup, Uris};
 use crate::gather::workload::words;
 use crate::operator::{OperatorError, PgBouncer};
 
@@ -25,9 +25,14 @@ pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initia
             roles: ExtraRoles::default(),
         })
         .await?;
-        for (database, superusers) in &init.databases {
+        // Should PostgreSQL remove our user before we have cleaned up, this one goes with it.
+        sql.tie(&init.auth_user, &init.owner).await?;
+        for database in &init.leftovers {
+            sql.uninstall_auth_function(database, &init.auth_user).await?;
+        }
+        for database in &init.databases {
             if sql.database_exists(database).await? {
-                sql.install_auth_function(database, &init.auth_user, *superusers).await?;
+                sql.install_auth_function(database, &init.auth_user, &init.superusers).await?;
             }
         }
         Ok::<_, Error>(())
@@ -87,6 +92,13 @@ pub(super) async fn grant(
             })));
         }
     }
+    if !grant.secret {
+        let (user, password) = (grant.user.as_str(), grant.password.expose());
+        let changes = grant.publish.set("username", user).set("password", password);
+        let changes = changes.set("uris", grant.uris.render(user, password).0);
+        hook.set_bag(grant.relation, Own::App, changes)?;
+        return Ok(Applied::Done);
+    }
     let content = content(&grant.uris, grant.user.as_str(), grant.password.expose());
     let label = secret_label(DATABASE, grant.relation, "user");
     let id = hook.put_secret(&label, &content, SecretOwner::App)?;
@@ -108,7 +120,14 @@ async fn make(sql: &Client, grant: &Grant) -> Result<(), Error> {
     })
     .await?;
     sql.ensure_database(&grant.database, &grant.user, grant.owner).await?;
-    sql.install_auth_function(&grant.database, &grant.auth_user, grant.superusers).await
+    install(sql, &grant.lookup).await
+}
+
+async fn install(sql: &Client, lookup: &Lookup) -> Result<(), Error> {
+    for database in &lookup.databases {
+        sql.install_auth_function(database, &lookup.auth_user, &lookup.superusers).await?;
+    }
+    Ok(())
 }
 
 /// Makes the user and database of a client of the old interface, then writes the bags.
@@ -130,7 +149,7 @@ pub(super) async fn legacy(
         })
         .await?;
         sql.ensure_database(&grant.database, &grant.user, grant.owner).await?;
-        sql.install_auth_function(&grant.database, &grant.auth_user, grant.superusers).await
+        install(sql, &grant.lookup).await
     };
     if let Err(error) = work.await {
         hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
@@ -157,25 +176,15 @@ pub(super) fn uris(hook: &mut Hook, uris: &Uris) -> Result<(), HookError> {
 
 /// What a client's secret holds.
 fn content(uris: &Uris, username: &str, password: &str) -> SecretContent {
-    let uri = |database: &str| {
-        let (endpoints, database) = (&uris.endpoints, encoded(database));
-        format!("postgresql://{username}:{password}@{endpoints}/{database}")
-    };
+    let (uri, read_only) = uris.render(username, password);
     let content = SecretContent::new()
         .with("username", username)
         .with("password", password)
-        .with("uris", uri(&uris.database));
-    match &uris.read_only {
-        Some(database) => content.with("read-only-uris", uri(database)),
+        .with("uris", uri);
+    match read_only {
+        Some(uri) => content.with("read-only-uris", uri),
         None => content,
     }
-}
-
-/// A database's name inside a URI.
-fn encoded(name: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-    let encode = |b: u8| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") };
-    name.bytes().map(encode).collect()
 }
 
 /// Removes a client's user and secret. The database and its data stay.

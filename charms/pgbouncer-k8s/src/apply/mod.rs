@@ -8,7 +8,8 @@ use charm::{Applied, Hook, Level, SecretOwner};
 use interfaces::pgb_peers;
 
 use crate::effect::Effect;
-use crate::gather::EFFECTIVE;
+use crate::gather::workload::VERSION;
+use crate::gather::{BARRIER, EFFECTIVE};
 use crate::operator::{OperatorError, PgBouncer};
 
 /// Makes one effect true.
@@ -27,6 +28,13 @@ pub(crate) async fn effect(
         }
         Effect::Remember(effective) => {
             hook.set_state(EFFECTIVE, Some(effective.to_text()))?;
+        }
+        Effect::RememberBarrier(digest, since) => {
+            hook.set_state(BARRIER, Some(serde_json::json!([digest, since]).to_string()))?;
+        }
+        Effect::TellVersion(version) => {
+            hook.set_workload_version(&version.to_string())?;
+            hook.set_state(VERSION, Some(version.to_string()))?;
         }
         Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
         Effect::Results(results) => {

@@ -4,15 +4,14 @@ use charm::{Changes, Own, SecretContent, Status};
 use interfaces::pgb_peers::secret_keys;
 use interfaces::postgresql_client::{REQUESTABLE, Request};
 use pgbouncer::Userlist;
-use postgres::sql::Superusers;
-use postgres::{DatabaseName, RoleName};
+use postgres::RoleName;
 use secrecy::ExposeSecret;
 
 use crate::effect::{Effect, Initialise};
 use crate::facts::{Backend, FullFacts, Login};
 use crate::place;
 
-use super::{Next, clients};
+use super::{Next, lookup};
 
 /// How far the backend is; flowchart "backend database created" from top to bottom.
 pub(crate) enum Step<'a> {
@@ -34,6 +33,8 @@ pub(crate) enum Step<'a> {
 pub(crate) struct Init<'a> {
     pub(crate) login: &'a Login,
     pub(crate) auth_user: RoleName,
+    /// The user whom PostgreSQL has given us.
+    pub(crate) owner: RoleName,
     /// The new content of the application's secret.
     pub(crate) secret: SecretContent,
 }
@@ -51,10 +52,11 @@ pub(crate) fn step<'a>(facts: &'a FullFacts, running: bool) -> Step<'a> {
         return Step::NotRunning;
     }
     let (Some(login), Some(_)) = (&backend.login, &backend.server) else { return Step::NotReady };
-    let Ok(auth_user) = place::auth_user(&login.username).parse::<RoleName>() else {
+    let auth_user = place::auth_user(&login.username).parse::<RoleName>();
+    let (Ok(auth_user), Ok(owner)) = (auth_user, login.username.parse()) else {
         return Step::NotReady;
     };
-    if initialised(facts.secret.as_ref(), auth_user.as_str()) {
+    if backend.knows_lookup && initialised(facts.secret.as_ref(), auth_user.as_str()) {
         return Step::Ready(login);
     }
     // After the last unit of PostgreSQL left, the relation is about to end.
@@ -62,7 +64,7 @@ pub(crate) fn step<'a>(facts: &'a FullFacts, running: bool) -> Step<'a> {
         return Step::NotReady;
     }
     let secret = new_secret(facts, auth_user.as_str());
-    Step::Initialise(Init { login, auth_user, secret })
+    Step::Initialise(Init { login, auth_user, owner, secret })
 }
 
 /// The user list knows the user who looks passwords up, by a password that works for
@@ -156,23 +158,16 @@ fn ask(backend: &Backend) -> Vec<Effect> {
 }
 
 fn initialise(facts: &FullFacts, next: &Next, init: &Init) -> Effect {
-    let mut databases: Vec<(DatabaseName, Superusers)> = Vec::new();
-    let own = [place::OWN_DATABASE, "postgres"].map(str::to_owned);
-    let mapped = next.map.relations.values().map(|mapped| mapped.name.clone());
-    for name in own.into_iter().chain(mapped) {
-        if let Ok(database) = name.parse::<DatabaseName>()
-            && !databases.iter().any(|(known, _)| *known == database)
-        {
-            let superusers = clients::superusers(facts, &name);
-            databases.push((database, superusers));
-        }
-    }
+    let (databases, leftovers) = lookup::places(facts, &next.map);
     let list = init.secret.expose(secret_keys::AUTH_FILE).unwrap_or_default();
     let password = Userlist::find(list, init.auth_user.as_str()).unwrap_or_default();
     Effect::Initialise(Box::new(Initialise {
         auth_user: init.auth_user.clone(),
+        owner: init.owner.clone(),
         password: password.into(),
         salt: facts.seed.salt(init.auth_user.as_str()),
         databases,
+        leftovers,
+        superusers: lookup::superusers(facts),
     }))
 }

@@ -3,17 +3,17 @@
 use charm::{Changes, RelationId};
 use interfaces::pgb_peers::{DatabaseMap, MappedDatabase, secret_keys};
 use interfaces::{BagError, Endpoints};
-use postgres::sql::Superusers;
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
 use crate::effect::{Effect, Grant, Uris};
 use crate::facts::{Access, Client, FullFacts, Legacy};
 use crate::place;
 
-use super::{Next, Step, legacy, service, status};
+use super::{Next, Step, legacy, lookup, service, status};
 
 /// Databases that no client may have.
-const RESERVED: [&str; 4] = ["postgres", "template0", "template1", "pgbouncer"];
+const RESERVED: [&str; 5] =
+    ["postgres", "template0", "template1", "pgbouncer", place::LOOKUP_ENTRY];
 
 /// Roles whose owners may use databases that the charm does not know.
 const PRIVILEGED: [&str; 10] = [
@@ -32,8 +32,10 @@ const PRIVILEGED: [&str; 10] = [
 /// What a client wants.
 pub(crate) struct Wish {
     pub(crate) database: DatabaseName,
-    roles: ExtraRoles,
+    pub(super) roles: ExtraRoles,
     privileged: bool,
+    /// The client reads its user and password from a secret.
+    secret: bool,
 }
 
 /// A request that cannot be granted.
@@ -45,8 +47,6 @@ pub(crate) enum Problem {
     Database(String),
     #[error("{0:?} is no role: correct extra-user-roles")]
     Roles(String),
-    #[error("it reads no secrets: use a client that requests username and password in secrets")]
-    NoSecrets,
 }
 
 impl Problem {
@@ -55,7 +55,7 @@ impl Problem {
         match self {
             Self::Database(_) => status::BAD_DATABASE,
             Self::Roles(_) => "invalid role(s) for extra user roles",
-            Self::Bag(_) | Self::NoSecrets => "Failed to initialize relation database",
+            Self::Bag(_) => "Failed to initialize relation database",
         }
     }
 }
@@ -73,13 +73,14 @@ pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
     // A database that was granted stays, whatever the client asks for later.
     let name = client.own.get("database").unwrap_or(name);
     let bad = || Problem::Database(name.clone());
-    if !request.wants_in_secret("username") || !request.wants_in_secret("password") {
-        return Err(Problem::NoSecrets);
-    }
     Ok(Some(Wish {
         database: database(name).ok_or_else(bad)?,
         roles: ExtraRoles::parse(&request.roles.join(",")).map_err(Problem::Roles)?,
         privileged: request.roles.iter().any(|role| PRIVILEGED.contains(&role.as_str())),
+        // What was once given in the open stays there: the client looks for it nowhere else.
+        secret: !client.own.contains_key("password")
+            && request.wants_in_secret("username")
+            && request.wants_in_secret("password"),
     }))
 }
 
@@ -97,23 +98,6 @@ pub(crate) fn problem(facts: &FullFacts) -> Option<&'static str> {
 pub(crate) fn pending(facts: &FullFacts) -> impl Iterator<Item = (&Client, Wish)> {
     let waits = facts.clients.iter().filter(|client| !client.granted());
     waits.filter_map(|client| Some((client, check(client).ok()??)))
-}
-
-/// Whether superusers may log in through the pooler to this database: if one of its
-/// clients asked to be one.
-pub(crate) fn superusers(facts: &FullFacts, database: &str) -> Superusers {
-    let asks = |client: &Client| {
-        let wish = check(client).ok().flatten();
-        wish.is_some_and(|wish| wish.roles.superuser && wish.database.as_str() == database)
-    };
-    let admin = |(client, wish): (&Legacy, DatabaseName)| {
-        client.access == Access::Admin && wish.as_str() == database
-    };
-    if facts.clients.iter().any(asks) || legacy::wishes(facts).any(admin) {
-        Superusers::Shown
-    } else {
-        Superusers::Hidden
-    }
 }
 
 /// The map after this hook, and what has to go from PostgreSQL because its relation went.
@@ -142,7 +126,8 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
     for id in gone {
         if let Some(old) = map.relations.remove(&id) {
             let used = map.relations.values().any(|other| other.name == old.name);
-            let unused = if used { None } else { old.name.parse().ok() };
+            let alone = !used && !lookup::once(facts.version());
+            let unused = if alone { old.name.parse().ok() } else { None };
             if let Some(user) = user_of(facts, id, &old) {
                 let lookup = unused.map(|name| (name, auth_user.clone()));
                 removals.push(Effect::RemoveClient(id, user, lookup));
@@ -199,6 +184,34 @@ pub(crate) fn behind(facts: &FullFacts, next: &Next) -> Option<String> {
     (!behind.is_empty()).then(|| behind.join(", "))
 }
 
+/// How long units that do not answer keep new clients waiting, in seconds.
+const BARRIER_MAX: u64 = 300;
+
+/// Whether new clients may have their credentials: all units serve the map, or those that
+/// do not were waited for long enough.
+pub(super) fn synchronous(facts: &FullFacts, next: &Next) -> bool {
+    behind(facts, next).is_none() || overdue(facts, next)
+}
+
+fn overdue(facts: &FullFacts, next: &Next) -> bool {
+    let since = facts.barrier.as_ref().filter(|(digest, _)| *digest == next.map.digest());
+    since.is_some_and(|(_, since)| facts.now.saturating_sub(*since) >= BARRIER_MAX)
+}
+
+/// Remembers since when clients wait for units that are behind; says whom it stopped
+/// waiting for.
+pub(super) fn barrier(facts: &FullFacts, next: &Next) -> Option<Effect> {
+    let waits = pending(facts).next().is_some() || legacy::pending(facts);
+    let units = behind(facts, next).filter(|_| waits && next.ready())?;
+    let digest = next.map.digest();
+    if overdue(facts, next) {
+        let text = format!("clients are let in although {units} does not serve all databases");
+        return Some(Effect::Warn(text));
+    }
+    let known = facts.barrier.as_ref().is_some_and(|(known, _)| *known == digest);
+    (!known).then_some(Effect::RememberBarrier(digest, facts.now))
+}
+
 /// Flowchart "database requested": leader, backend, all units, then user, database,
 /// lookup, credentials. Clients that have theirs get what changed.
 pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
@@ -207,7 +220,7 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     else {
         return effects;
     };
-    let synchronous = behind(facts, next).is_none();
+    let synchronous = synchronous(facts, next);
     let renewed = matches!(next.step, Step::Initialise(_));
     for client in &facts.clients {
         let Ok(Some(wish)) = check(client) else { continue };
@@ -252,9 +265,13 @@ fn uris(client: &Client, wish: &Wish, endpoints: &Endpoints) -> Uris {
 }
 
 fn update(facts: &FullFacts, client: &Client, wish: &Wish, endpoints: &Endpoints) -> Vec<Effect> {
-    let changes = publish(facts, client, wish, endpoints).against(&client.own);
+    let mut changes = publish(facts, client, wish, endpoints);
+    if let (Some(user), Some(password)) = (client.own.get("username"), client.own.get("password")) {
+        changes = changes.set("uris", uris(client, wish, endpoints).render(user, password).0);
+    }
+    let changes = changes.against(&client.own);
     let mut effects = Vec::new();
-    if changes.iter().any(|(key, _)| key == "endpoints") {
+    if wish.secret && changes.iter().any(|(key, _)| key == "endpoints") {
         effects.push(Effect::Uris(Box::new(uris(client, wish, endpoints))));
     }
     if !changes.is_empty() {
@@ -281,8 +298,8 @@ fn grant(
         password,
         salt: facts.seed.salt(&name),
         owner: if shared { Owner::Shared } else { Owner::Sole },
-        auth_user: place::auth_user(&login.username).parse().ok()?,
-        superusers: superusers(facts, wish.database.as_str()),
+        lookup: lookup::for_client(facts, login, &wish.database, wish.roles.superuser)?,
+        secret: wish.secret,
         uris: uris(client, &wish, endpoints),
         publish: publish(facts, client, &wish, endpoints),
         roles: wish.roles,

@@ -69,7 +69,7 @@ fn pebble_ready_is_valid_yes_starts_everything_in_one_change() {
     let (facts, decision) = step(&pebble_ready(), fresh());
     let replans = decision.effects.iter().filter(|e| matches!(e, Effect::Replan(_))).count();
     assert_eq!(replans, 1);
-    assert!(has(&decision, |effect| *effect == Effect::TellVersion));
+    assert!(has(&decision, |effect| *effect == Effect::TellVersion(pgbouncer::Version::TRIXIE)));
     assert_eq!(told(&decision, Own::Unit, "container_initialised"), Some("True"));
     assert_eq!(decision.status, Some(Status::blocked(NO_BACKEND)));
     check_settled(facts);
@@ -333,7 +333,8 @@ fn peer_changed_is_cfg_in_databag_yes_saves_it_and_answers_with_its_digest() {
     let map = testing::map(&[(7, "waltz")]);
     let login = testing::login();
     let options = testing::options();
-    let ini = shared::shared(&testing::app(), &options, Some(&login), &map).unwrap();
+    let ini =
+        shared::shared(&testing::app(), &options, Some(&login), &map, &testing::shape()).unwrap();
     let peers = facts.peers.as_mut().unwrap();
     peers.app.cfg_file = Some(ini.to_string());
     peers.app.databases = Some(map.clone());

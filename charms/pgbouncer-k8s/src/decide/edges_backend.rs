@@ -186,3 +186,27 @@ fn steps_have_no_secret_in_their_debug_text() {
     let (_, decision) = step(&Event::UpdateStatus, facts_of(&facts));
     assert!(!format!("{:?}", decision.effects).contains(&password));
 }
+
+/// A unit that is removed leaves its peers first, and PostgreSQL after that.
+#[test]
+fn a_unit_without_peers_that_leaves_takes_nothing_away() {
+    for kind in [RelationKind::Departed, RelationKind::Broken] {
+        let mut facts = ready();
+        facts.peers = None;
+        facts.backend.as_mut().unwrap().populated = false;
+        let Event::Relation(event) = relation("backend-database", kind) else { unreachable!() };
+        let departing_unit = Some(testing::unit(0)).filter(|_| kind == RelationKind::Departed);
+        let event = Event::Relation(RelationEvent { departing_unit, ..event });
+        let (_, decision) = step(&event, facts);
+        assert_eq!(decision.effects, [], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_lookup_that_somebody_took_away_is_made_again() {
+    let mut facts = ready();
+    facts.backend.as_mut().unwrap().knows_lookup = false;
+    let (facts, decision) = step(&Event::UpdateStatus, facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Initialise(_))));
+    assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
+}

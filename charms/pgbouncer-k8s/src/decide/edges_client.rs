@@ -3,7 +3,6 @@
 use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind, Status};
 use interfaces::pgb_peers::departing_key;
 use postgres::Owner;
-use postgres::sql::Superusers;
 
 use super::status::{CLIENT_WAITS, NO_BACKEND};
 use crate::effect::{Effect, Grant};
@@ -46,7 +45,8 @@ fn database_requested_is_known_yes_is_granted() {
     let [grant] = grants(&decision)[..] else { panic!("one grant") };
     assert_eq!(grant.user.as_str(), "relation_id_7");
     assert_eq!(grant.password.expose().len(), 24);
-    assert_eq!((grant.owner, grant.superusers), (Owner::Sole, Superusers::Hidden));
+    assert_eq!(grant.owner, Owner::Sole);
+    assert!(grant.secret && grant.lookup.databases.is_empty(), "{:?}", grant.lookup);
     assert_eq!(grant.uris.read_only.as_deref(), Some("waltz_readonly"));
     let text = format!("{:?}", grant.publish);
     assert!(text.contains("pgbouncer-k8s-service.m.svc.cluster.local:6432"), "{text}");
@@ -146,9 +146,25 @@ fn database_requested_bad_roles_are_blocked_and_others_are_served() {
 }
 
 #[test]
-fn database_requested_without_secrets_is_blocked_and_others_are_served() {
-    let edit = |client: &mut Client| client.request.as_mut().unwrap().requested_secrets = None;
-    check_refused(edit, "Failed to initialize relation database");
+fn database_requested_without_secrets_is_served_as_the_old_form_promises() {
+    let mut old = client(7, "waltz");
+    old.request.as_mut().unwrap().requested_secrets = None;
+    let (facts, decision) = step(&requested(), with(vec![old]));
+    assert!(!grants(&decision)[0].secret);
+    let own = &facts.clients[0].own;
+    let lines: Vec<String> =
+        own.iter().map(|(k, v)| format!("{k}={}", v.replace(&own["password"], "***"))).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    data={"database": "waltz", "requested-secrets": "[\"username\", \"password\", \"uris\", \"read-only-uris\"]"}
+    database=waltz
+    endpoints=pgbouncer-k8s-service.m.svc.cluster.local:6432
+    password=***
+    read-only-endpoints=pgbouncer-k8s-service.m.svc.cluster.local:6432
+    uris=postgresql://relation_id_7:***@pgbouncer-k8s-service.m.svc.cluster.local:6432/waltz
+    username=relation_id_7
+    version=17.5
+    "#);
+    super::edges::check_settled(facts);
 }
 
 #[test]
@@ -156,7 +172,9 @@ fn database_requested_privileged_role_opens_all_databases() {
     let mut admin = client(7, "waltz");
     admin.request.as_mut().unwrap().roles = vec!["superuser".into()];
     let (mut facts, decision) = step(&requested(), with(vec![admin]));
-    assert_eq!(grants(&decision)[0].superusers, Superusers::Shown);
+    let lookup = &grants(&decision)[0].lookup;
+    assert_eq!(lookup.databases, ["pgbouncer".parse().unwrap()]);
+    assert_eq!(lookup.superusers, ["relation_id_7".parse().unwrap()]);
     let map = facts.peers.as_ref().unwrap().app.databases.clone().unwrap();
     assert_eq!(map.wildcard.as_deref(), Some("waltz"));
     facts.clients.clear();
@@ -245,7 +263,7 @@ fn database_broken_is_shared_no_removes_the_user_and_the_entry() {
     let mut facts = granted();
     facts.clients.clear();
     let (facts, decision) = step(&relation("database", RelationKind::Broken), facts);
-    assert_eq!(removals(&decision), [(7, true)]);
+    assert_eq!(removals(&decision), [(7, false)], "the lookup serves all databases");
     let text = testing::pushed(&decision, &crate::place::ini(0));
     assert!(!text.contains("waltz"));
     assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
@@ -269,5 +287,38 @@ fn database_broken_is_backend_ready_no_is_made_up_for() {
     assert!(removals(&decision).is_empty());
     facts.backend = Some(testing::backend());
     let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(removals(&decision), [(7, false)]);
+}
+
+#[test]
+fn a_pgbouncer_without_auth_dbname_loses_the_lookup_of_a_database_with_its_last_client() {
+    let old = Some(pgbouncer::Version { minor: 18, patch: 0 });
+    let mut facts = with(vec![client(7, "waltz")]);
+    let workload = facts.workload.as_mut().unwrap();
+    (workload.version, workload.told) = (old, old);
+    let (mut facts, decision) = step(&requested(), facts);
+    let lookup = &grants(&decision)[0].lookup;
+    assert_eq!(lookup.databases, ["waltz".parse().unwrap()]);
+    assert!(!testing::pushed(&decision, &crate::place::ini(0)).contains("auth_dbname"));
+    facts.clients.clear();
+    let (_, decision) = step(&relation("database", RelationKind::Broken), facts);
     assert_eq!(removals(&decision), [(7, true)]);
+}
+
+#[test]
+fn database_requested_waits_for_units_that_are_behind_but_not_for_ever() {
+    let mut facts = with(vec![client(7, "waltz")]);
+    let peers = facts.peers.as_mut().unwrap();
+    peers.digests.insert(testing::unit(1), Some("stale".into()));
+    let (mut facts, decision) = step(&requested(), facts);
+    assert!(grants(&decision).is_empty());
+    assert_eq!(facts.barrier.as_ref().map(|(_, since)| *since), Some(facts.now));
+    facts.now += 299;
+    let (mut facts, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!((grants(&decision).len(), &decision.effects[..]), (0, &[][..]));
+    facts.now += 1;
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(grants(&decision).len(), 1);
+    let said = |effect: &Effect| matches!(effect, Effect::Warn(text) if text.contains("k8s/1"));
+    assert!(decision.effects.iter().any(said), "{:?}", decision.effects);
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use charm::{Bag, Changes, Decision, Event, Own, RelationEvent, RelationId, RelationKind, Status};
 use interfaces::pgb_peers::{departing_key, secret_keys};
 use interfaces::pgsql::Request;
-use postgres::sql::Superusers;
 
 use super::edges::{check_settled, follower};
 use super::status::{BAD_DATABASE, CLIENT_WAITS, EXTENSIONS};
@@ -60,7 +59,7 @@ fn db_joined_is_admin_no_is_granted() {
     let found = grant(&decision).unwrap();
     assert_eq!(found.user.as_str(), "pgbouncer_k8s_user_7_m");
     assert!(!found.roles.superuser);
-    assert_eq!(found.superusers, Superusers::Hidden);
+    assert!(found.lookup.superusers.is_empty());
     let password = found.password.expose().to_owned();
     assert_eq!(password.len(), 24);
     let bag = facts.legacy[0].own_app.clone();
@@ -94,7 +93,8 @@ fn db_joined_is_admin_yes_is_a_superuser_with_all_databases() {
     let (facts, decision) = step(&event, with(legacy(Access::Admin, "waltz")));
     let found = grant(&decision).unwrap();
     assert!(found.roles.superuser);
-    assert_eq!((found.endpoint, found.superusers), ("db-admin", Superusers::Shown));
+    assert_eq!(found.endpoint, "db-admin");
+    assert_eq!(found.lookup.superusers, ["pgbouncer_k8s_user_7_m".parse().unwrap()]);
     let map = facts.peers.as_ref().unwrap().app.databases.clone().unwrap();
     assert_eq!(map.wildcard.as_deref(), Some("waltz"));
     check_settled(facts);
@@ -287,7 +287,7 @@ fn db_broken_is_shared_no_removes_the_user_the_entries_and_the_secret() {
     let mut facts = granted();
     facts.legacy.clear();
     let (facts, decision) = step(&relation("db", RelationKind::Broken), facts);
-    assert_eq!(removal(&decision), Some((CLIENT, "pgbouncer_k8s_user_7_m".to_owned(), true)));
+    assert_eq!(removal(&decision), Some((CLIENT, "pgbouncer_k8s_user_7_m".to_owned(), false)));
     assert!(!testing::pushed(&decision, &crate::place::ini(0)).contains("waltz"));
     let secret = facts.secret.as_ref().unwrap();
     assert!(secret.get(&secret_keys::legacy_password(CLIENT)).is_none());

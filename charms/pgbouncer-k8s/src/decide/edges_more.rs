@@ -95,7 +95,8 @@ fn peer_changed_is_changed_yes_reloads() {
     let mut facts = follower();
     let map = testing::map(&[(7, "waltz")]);
     let (options, login) = (testing::options(), testing::login());
-    let ini = shared::shared(&testing::app(), &options, Some(&login), &map).unwrap();
+    let ini =
+        shared::shared(&testing::app(), &options, Some(&login), &map, &testing::shape()).unwrap();
     facts.peers.as_mut().unwrap().app.cfg_file = Some(ini.to_string());
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
     assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));

@@ -2,13 +2,13 @@
 
 use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind};
 use interfaces::pgb_peers::departing_key;
-use postgres::{DatabaseName, RoleName};
+use postgres::RoleName;
 
 use crate::effect::Effect;
 use crate::facts::{FullFacts, Peers};
 use crate::place;
 
-use super::backend;
+use super::{backend, lookup};
 
 /// The endpoints whose relations a unit says it leaves.
 const FLAGGED: [&str; 4] = ["backend-database", "database", "db", "db-admin"];
@@ -16,11 +16,16 @@ const FLAGGED: [&str; 4] = ["backend-database", "database", "db", "db-admin"];
 /// A decision for a unit that leaves; `None` where the unit stays.
 pub(crate) fn decide(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
     let relation = flagged(event)?;
-    let peers = facts.peers.as_ref()?;
+    let itself = relation.departing_unit.as_ref() == Some(&facts.common.unit);
+    let Some(peers) = &facts.peers else {
+        // A unit that is removed leaves its peers first, and the flag with them.
+        let leaves = itself || relation.kind == RelationKind::Broken;
+        return leaves.then(Decision::new);
+    };
     let key = departing_key(relation.endpoint.as_str(), relation.id);
     match relation.kind {
         // Tell the peers: what follows for this unit is no end of the relation.
-        RelationKind::Departed if relation.departing_unit.as_ref() == Some(&facts.common.unit) => {
+        RelationKind::Departed if itself => {
             // Clients of older charms know both spellings.
             let old = relation.endpoint.as_str().starts_with("db");
             let changes = Changes::new().set(key, if old { "True" } else { "true" });
@@ -67,12 +72,7 @@ fn remove_auth(facts: &FullFacts) -> Option<Effect> {
     }
     let auth_user: RoleName = place::auth_user(&backend.login.as_ref()?.username).parse().ok()?;
     let mapped = facts.peers.as_ref().and_then(|peers| peers.app.databases.clone());
-    let mapped = mapped.unwrap_or_default().relations.into_values().map(|mapped| mapped.name);
-    let own = [place::OWN_DATABASE, "postgres"].map(str::to_owned);
-    let mut names: Vec<DatabaseName> =
-        own.into_iter().chain(mapped).filter_map(|name| name.parse().ok()).collect();
-    names.sort();
-    names.dedup();
+    let names = lookup::all(&mapped.unwrap_or_default());
     Some(Effect::RemoveAuth(auth_user, names))
 }
 

@@ -11,7 +11,7 @@ use crate::facts::{Access, FullFacts, Legacy};
 use crate::password::Password;
 use crate::place;
 
-use super::{Next, Step, clients, status};
+use super::{Next, Step, clients, lookup, status};
 
 /// A request of the old interface that cannot be granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,10 @@ pub(crate) fn pending(facts: &FullFacts) -> bool {
 
 /// The user and its password: as the application's secret has them, else as the bags of an
 /// older charm do.
-fn credentials(secret: Option<&SecretContent>, client: &Legacy) -> Option<(String, Password)> {
+pub(super) fn credentials(
+    secret: Option<&SecretContent>,
+    client: &Legacy,
+) -> Option<(String, Password)> {
     let field = |key: String| secret.and_then(|secret| secret.expose(&key));
     let known = field(secret_keys::legacy_user(client.id))
         .zip(field(secret_keys::legacy_password(client.id)));
@@ -122,7 +125,7 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     if !next.ready() {
         return Vec::new();
     }
-    let synchronous = clients::behind(facts, next).is_none();
+    let synchronous = clients::synchronous(facts, next);
     let renewed = matches!(next.step, Step::Initialise(_));
     let mut effects = Vec::new();
     for (client, database) in wishes(facts) {
@@ -179,8 +182,7 @@ fn grant(
         salt: facts.seed.salt(&user),
         roles: ExtraRoles { superuser, ..ExtraRoles::default() },
         owner: if shared { Owner::Shared } else { Owner::Sole },
-        auth_user: place::auth_user(&login.username).parse().ok()?,
-        superusers: clients::superusers(facts, database.as_str()),
+        lookup: lookup::for_client(facts, login, &database, superuser)?,
         database,
         bags,
     })))

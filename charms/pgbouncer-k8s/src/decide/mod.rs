@@ -2,9 +2,11 @@
 
 pub(crate) mod actions;
 pub(crate) mod backend;
+mod capacity;
 mod clients;
 mod leaving;
 mod legacy;
+pub(crate) mod lookup;
 mod peers;
 mod service;
 pub(crate) mod start;
@@ -55,6 +57,8 @@ pub(crate) struct Next<'a> {
     pub(crate) secret: Option<SecretContent>,
     /// Which client relation uses which database.
     pub(crate) map: DatabaseMap,
+    /// Further databases that clients with wide rights may read on replicas.
+    pub(crate) readonly: Vec<String>,
     /// The configuration that all units share, if this unit knows it.
     pub(crate) shared: Option<Ini>,
 }
@@ -84,7 +88,8 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     let step = backend::step(facts, running);
     let (map, removals) = clients::map(facts, &step);
     let secret = legacy::secret(facts, &map, &step, backend::secret(facts, &step));
-    let mut next = Next { running, secret, step, map, shared: None };
+    let readonly = workload::readonly(facts, &map);
+    let mut next = Next { running, secret, step, map, readonly, shared: None };
     let (shared, warning) = workload::shared(facts, &next);
     next.shared = shared;
     let status = status::decide(event, facts, &next);
@@ -97,6 +102,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(workload::effects(facts, &next))
         .effects(service::effects(facts, &status))
         .effects(removals)
+        .effects(clients::barrier(facts, &next))
         .effects(clients::effects(facts, &next))
         .effects(legacy::effects(facts, &next))
         .effects(peers::effects(facts, &next))

@@ -1,7 +1,7 @@
 //! What this unit tells its peers.
 
 use charm::{Bag, Changes, Own};
-use interfaces::pgb_peers::DatabaseMap;
+use interfaces::pgb_peers::{AppBag, DatabaseMap};
 
 use crate::effect::Effect;
 use crate::facts::{FullFacts, Peers};
@@ -67,6 +67,14 @@ fn app(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
     if peers.app.databases.is_some() || next.map != DatabaseMap::default() {
         changes = changes.set("pgb_dbs_config", next.map.to_string());
     }
+    changes = match next.readonly.is_empty() {
+        true => changes.remove("readonly_dbs"),
+        false => {
+            let readonly =
+                AppBag { readonly_databases: next.readonly.clone(), ..AppBag::default() };
+            readonly.render().into_iter().fold(changes, |all, (key, value)| all.set(key, value))
+        }
+    };
     if let (Ok(options), Some(_)) = (&common.options, service::endpoints(facts)) {
         changes = changes.set("current_port", options.listen_port.to_string());
     }

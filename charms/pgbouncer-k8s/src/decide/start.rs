@@ -5,12 +5,12 @@ use std::num::NonZeroU32;
 
 use charm::{Changes, Decision, Own, Status};
 use interfaces::pgb_peers::DatabaseMap;
-use pgbouncer::Ini;
+use pgbouncer::{Ini, Version};
 
 use crate::effect::Effect;
 use crate::facts::StartFacts;
 use crate::place;
-use crate::shared::{Local, instance, shared};
+use crate::shared::{Local, Shape, instance, shared};
 
 use super::{status, workload};
 
@@ -33,8 +33,10 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
     let known: Option<Ini> = published.as_ref().and_then(|text| text.parse().ok());
     // A follower without the leader's configuration starts with one without databases.
     let app = common.unit.app();
-    let Some(ini) = known.or_else(|| shared(app, options, None, &DatabaseMap::default()).ok())
-    else {
+    // Which PgBouncer runs is asked before it starts; here the image's is assumed.
+    let shape = Shape { version: Version::TRIXIE, share: None, readonly: &[] };
+    let empty = DatabaseMap::default();
+    let Some(ini) = known.or_else(|| shared(app, options, None, &empty, &shape).ok()) else {
         return decision;
     };
     for index in 0..common.processes.get() {
@@ -45,6 +47,7 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
             unit: &common.unit,
             model: &common.model,
             others: &BTreeSet::new(),
+            version: shape.version,
         };
         let Ok(file) = instance(&ini, &local, index) else { continue };
         decision = decision

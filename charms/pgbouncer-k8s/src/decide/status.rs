@@ -5,7 +5,7 @@ use charm::{Event, Status};
 use crate::effect::Effect;
 use crate::facts::{FullFacts, Service};
 
-use super::{Next, Step, clients, legacy};
+use super::{Next, Step, capacity, clients, legacy};
 
 pub(crate) const NO_BACKEND: &str = "waiting for backend database relation to initialise";
 pub(crate) const BACKEND_NOT_READY: &str = "backend database relation not ready";
@@ -46,6 +46,9 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
     }
     if !next.running {
         return Status::waiting(NOT_RUNNING);
+    }
+    if let Some(problem) = capacity::problem(facts, &next.map) {
+        return Status::blocked(problem);
     }
     if let Some(status) = service(event, facts) {
         return status;

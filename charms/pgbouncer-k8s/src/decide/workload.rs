@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use charm::{Event, ExposeSecret};
-use interfaces::pgb_peers::secret_keys;
+use interfaces::pgb_peers::{DatabaseMap, secret_keys};
 use pgbouncer::{Ini, Reload};
 
 use crate::effect::{Effect, File};
@@ -12,9 +12,9 @@ use crate::layer::{self, logrotate_rules};
 use crate::options::Options;
 use crate::password::{Password, digest};
 use crate::place;
-use crate::shared::{Local, instance, shared as render_shared};
+use crate::shared::{Local, Shape, instance, shared as render_shared};
 
-use super::{Next, Step};
+use super::{Next, Step, capacity};
 
 /// PgBouncer's services are in the plan, or this event is one that puts them there.
 pub(crate) fn running(event: &Event, facts: &FullFacts) -> bool {
@@ -31,7 +31,12 @@ pub(crate) fn shared(facts: &FullFacts, next: &Next) -> (Option<Ini>, Option<Eff
     let app = common.unit.app();
     let published = facts.peers.as_ref().and_then(|peers| peers.app.cfg_file.as_ref());
     let published = published.map(|text| text.parse::<Ini>());
-    let own = |login| render_shared(app, options, login, &next.map);
+    let shape = Shape {
+        version: facts.version(),
+        share: capacity::share(facts, &next.map),
+        readonly: &next.readonly,
+    };
+    let own = |login| render_shared(app, options, login, &next.map, &shape);
     match (&next.step, published) {
         // While PostgreSQL is away nothing changes: what was published still holds.
         (Step::NotReady | Step::NotRunning, Some(Ok(ini))) if common.leader => (Some(ini), None),
@@ -42,6 +47,20 @@ pub(crate) fn shared(facts: &FullFacts, next: &Next) -> (Option<Ini>, Option<Eff
             Err(error) => (None, Some(Effect::Warn(error.to_string()))),
         },
     }
+}
+
+/// The databases beside those of clients, which a client with wide rights may read too.
+pub(crate) fn readonly(facts: &FullFacts, map: &DatabaseMap) -> Vec<String> {
+    if map.wildcard.is_none() {
+        return Vec::new();
+    }
+    let known = || facts.peers.as_ref().map(|peers| peers.app.readonly_databases.clone());
+    let found = facts.backend.as_ref().and_then(|backend| backend.databases.clone());
+    let Some(mut names) = found else { return known().unwrap_or_default() };
+    let mapped = |name: &String| map.relations.values().any(|mapped| mapped.name == *name);
+    names.retain(|name| !mapped(name) && !["postgres", place::OWN_DATABASE].contains(&&**name));
+    names.sort();
+    names
 }
 
 /// The changing part of the user list's name: a new one when the container is fresh.
@@ -76,8 +95,8 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     let mut effects = wanted.files(workload);
     effects.extend(wanted.take_over(facts, workload, options));
     effects.extend(wanted.services(facts, workload, options));
-    if wanted.fresh(facts, workload) {
-        effects.push(Effect::TellVersion);
+    if let Some(version) = workload.version.filter(|version| workload.told != Some(*version)) {
+        effects.push(Effect::TellVersion(version));
     }
     let effective = wanted.effective(options);
     if effective != facts.effective {
@@ -119,6 +138,7 @@ impl Wanted {
             unit: &facts.common.unit,
             model: &facts.common.model,
             others: &facts.others,
+            version: facts.version(),
         };
         let inis = (0..facts.common.processes.get())
             .filter_map(|index| instance(shared, &local, index).ok())
@@ -203,21 +223,17 @@ impl Wanted {
         let (app, processes) = (facts.common.unit.app(), facts.common.processes);
         let layer = layer::layer(app, processes, options.listen_port, exporter, primary);
         let mut effects = Vec::new();
+        // A replan would run what takes the exporters' place, and fail because it ends.
+        let exporters = (0..place::PROCESSES_MAX).map(place::exporter);
+        for service in exporters.filter(|name| !exporter && workload.active.contains(name)) {
+            effects.push(Effect::StopService(service));
+        }
         let needed: BTreeSet<String> = (0..processes.get()).map(place::service).collect();
         let down = !needed.is_subset(&workload.active);
         if down || layer.differs_from(&workload.plan) {
             effects.push(Effect::Replan(Box::new(layer)));
         }
-        if !exporter && workload.active.contains(place::EXPORTER) {
-            effects.push(Effect::StopService(place::EXPORTER.to_owned()));
-        }
         effects
-    }
-
-    /// The container has not been set up since it started.
-    fn fresh(&self, facts: &FullFacts, workload: &Workload) -> bool {
-        let known = facts.peers.as_ref().is_some_and(|peers| peers.own.container_initialised);
-        !known || !workload.plan.services.contains_key(&place::service(0))
     }
 
     fn effective(&self, options: &Options) -> Effective {

@@ -13,7 +13,7 @@ use interfaces::pgb_peers;
 
 use crate::decide::{actions::CONSOLE, backend::initialised, start::processes};
 use crate::facts::{
-    Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Peers, StartFacts,
+    Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Peers, Room, StartFacts,
 };
 use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
@@ -25,6 +25,8 @@ pub(crate) const EFFECTIVE: &str = "effective";
 /// The controller-state key of the applications at the other ends: they never change,
 /// so asking once is enough.
 const APPS: &str = "apps";
+/// The controller-state key of the map that the leader waits for, and since when.
+pub(crate) const BARRIER: &str = "barrier";
 /// The controller-state key of the other units' numbers.
 const OTHERS: &str = "units";
 
@@ -121,7 +123,8 @@ async fn full(
     let mut backend = relations::backend(hook, event, common.leader)?;
     let offered = backend.as_ref().is_some_and(|backend| backend.offered);
     let secret = secret(hook, offered, peers.as_ref())?;
-    connect(charm, hook, backend.as_mut()).await;
+    let wide = peers.as_ref().and_then(|peers| peers.app.databases.as_ref()?.wildcard.as_ref());
+    connect(charm, hook, backend.as_mut(), wide.is_some()).await;
     let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
     let clients = match common.leader {
         true => relations::clients(hook, event, renewed)?,
@@ -138,9 +141,10 @@ async fn full(
     }
     let id = peers.as_ref().map(|peers| peers.id);
     let nonce = peers.as_ref().and_then(|peers| peers.own.userlist_nonce.clone());
-    let workload = workload::workload(hook, common.processes, nonce.as_deref()).await?;
+    let workload = workload::workload(hook, event, common.processes, nonce.as_deref()).await?;
     let service = service::service(charm, hook, event, &common).await;
     let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
+    let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
     Ok(Facts::Full(Box::new(FullFacts {
         common,
         seed: Seed::new(charm.door.random()),
@@ -154,6 +158,8 @@ async fn full(
         workload,
         service,
         effective,
+        now: charm.door.now(),
+        barrier,
     })))
 }
 
@@ -216,14 +222,26 @@ fn secret(
     hook.secret(label.as_str(), Revision::Refresh)
 }
 
-/// Connects to the backend, on the leader, and asks for its version.
-async fn connect(charm: &mut PgBouncer, hook: &mut Hook, backend: Option<&mut Backend>) {
+/// Connects to the backend, on the leader, and asks what has to be known of it; `wide` asks
+/// for its databases too.
+async fn connect(
+    charm: &mut PgBouncer,
+    hook: &mut Hook,
+    backend: Option<&mut Backend>,
+    wide: bool,
+) {
     charm.sql = None;
     let Some(backend) = backend else { return };
     let Some(login) = &backend.login else { return };
     match workload::server(charm, login).await {
-        Ok((client, version)) => {
-            backend.server = Some(version);
+        Ok((client, facts)) => {
+            if wide && let Ok(found) = client.databases().await {
+                backend.databases = Some(found.iter().map(ToString::to_string).collect());
+            }
+            let (most, for_clients) = (facts.max_connections, facts.for_clients);
+            backend.room = (most > 0).then_some(Room { most, for_clients });
+            backend.knows_lookup = facts.knows_role;
+            backend.server = Some(facts.version.text);
             charm.sql = Some(client);
         }
         Err(error) => hook.log(Level::Warning, format!("the backend: {error}")),
@@ -240,7 +258,8 @@ fn needs_populated(
 ) -> Result<bool, HookError> {
     let Some(backend) = backend else { return Ok(false) };
     let Some(login) = &backend.login else { return Ok(false) };
-    let renewed = !initialised(secret, &place::auth_user(&login.username));
+    let lost = backend.server.is_some() && !backend.knows_lookup;
+    let renewed = lost || !initialised(secret, &place::auth_user(&login.username));
     let departed = event
         .relation("backend-database")
         .is_some_and(|relation| relation.kind == RelationKind::Departed);

@@ -39,6 +39,9 @@ pub(super) fn backend(
         version: offer.version.clone(),
         login: None,
         server: None,
+        room: None,
+        knows_lookup: false,
+        databases: None,
     };
     if leader && offered {
         backend.login = login(hook, id, &offer)?;
@@ -102,7 +105,9 @@ pub(super) fn clients(
             own,
             password: None,
         };
-        if renewed && client.granted() {
+        if let Some(password) = client.own.get("password") {
+            client.password = Some(password.as_str().into());
+        } else if renewed && client.granted() {
             let label = secret_label("database", id, "user");
             let known = read(hook.secret(label.as_str(), Revision::Refresh)?);
             client.password = known.map(|credentials| credentials.password.into());

@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use charm::{Hook, SecretString};
-use postgres::ConnectOptions;
+use charm::{Event, Hook, Level, SecretString};
+use pebble::ExecOptions;
+use pgbouncer::Version;
+use postgres::{ConnectOptions, ServerFacts};
 
 use crate::facts::{Login, Workload};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::place;
+
+/// The controller-state key of the version that Juju was told.
+pub(crate) const VERSION: &str = "version";
 
 /// How long Pebble and PostgreSQL may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,13 +35,22 @@ pub(super) async fn configured(hook: &Hook) -> Result<(bool, bool), OperatorErro
 
 /// Plan, services and files; `None` where Pebble does not answer.
 pub(super) async fn workload(
-    hook: &Hook,
+    hook: &mut Hook,
+    event: &Event,
     processes: NonZeroU32,
     nonce: Option<&str>,
 ) -> Result<Option<Workload>, OperatorError> {
+    let told = hook.state(VERSION)?.and_then(|text| text.parse().ok());
     let pebble = pebble(hook)?.with_timeout(PATIENCE);
     match read(&pebble, hook, processes, nonce).await {
-        Ok(workload) => Ok(Some(workload)),
+        Ok(mut workload) => {
+            workload.told = told;
+            let runs = workload.plan.services.contains_key(&place::service(0));
+            if (told.is_none() && runs) || matches!(event, Event::PebbleReady { .. }) {
+                workload.version = version(&pebble, hook).await;
+            }
+            Ok(Some(workload))
+        }
         Err(error) if error.is_unreachable() => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -63,14 +77,24 @@ async fn read(
             files.insert(path, SecretString::from(text).into());
         }
     }
-    Ok(Workload { plan, active, files })
+    Ok(Workload { plan, active, files, version: None, told: None })
 }
 
-/// A connection to the backend and its version.
+/// What PgBouncer's program says of itself. Without it the image's version is assumed.
+async fn version(pebble: &pebble::Client, hook: &mut Hook) -> Option<Version> {
+    let options = ExecOptions::default().owner(place::OWNER, place::OWNER);
+    let output = pebble.exec(&["/usr/sbin/pgbouncer", "--version"], &options).await;
+    let version = output
+        .map_err(words)
+        .and_then(|output| Version::from_output(&output.stdout).map_err(words));
+    version.map_err(|error| hook.log(Level::Warning, error)).ok()
+}
+
+/// A connection to the backend, and what has to be known of it.
 pub(super) async fn server(
     charm: &PgBouncer,
     login: &Login,
-) -> Result<(postgres::Client, String), String> {
+) -> Result<(postgres::Client, ServerFacts), String> {
     let options = ConnectOptions {
         host: login.primary.host.clone(),
         port: login.primary.port,
@@ -80,8 +104,9 @@ pub(super) async fn server(
         timeout: PATIENCE,
     };
     let client = charm.door.postgres(&options).await.map_err(words)?;
-    let version = client.server_version().await.map_err(words)?;
-    Ok((client, version.text))
+    let lookup = place::auth_user(&login.username).parse().map_err(words)?;
+    let facts = client.facts(&lookup).await.map_err(words)?;
+    Ok((client, facts))
 }
 
 /// An error and its causes on one line.

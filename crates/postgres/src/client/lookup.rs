@@ -1,7 +1,7 @@
 //! Operations on a pooler's lookup function.
 
 use super::{Client, Error};
-use crate::sql::{self, Superusers};
+use crate::sql;
 use crate::{DatabaseName, RoleName};
 
 impl Client {
@@ -13,7 +13,7 @@ impl Client {
         &self,
         database: &DatabaseName,
         auth_user: &RoleName,
-        superusers: Superusers,
+        superusers: &[RoleName],
     ) -> Result<(), Error> {
         let what = format!("install the lookup of {auth_user} in {database}");
         let statements = sql::install_lookup(database, auth_user, superusers);
@@ -36,7 +36,7 @@ impl Client {
         }
         let what = format!("take the lookup of {auth_user} out of {database}");
         let inside = self.in_database(database).await?;
-        inside.run(&what, &sql::uninstall_lookup(auth_user)).await
+        inside.run(&what, &sql::uninstall_lookup(database, auth_user)).await
     }
 
     /// Whether `database` has the lookup for `auth_user`.

@@ -94,6 +94,27 @@ pub enum Owner {
     Shared,
 }
 
+/// What a pooler has to know of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Its version.
+    pub version: ServerVersion,
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// Those of them that ordinary roles may use.
+    pub for_clients: u32,
+    /// Whether the role that was asked for exists.
+    pub knows_role: bool,
+}
+
+/// All facts in one round trip. PostgreSQL before 16 knows no `reserved_connections`.
+const SERVER_FACTS: &str = "\
+SELECT current_setting('server_version'), current_setting('max_connections'),
+  (current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int
+    - coalesce(current_setting('reserved_connections', true), '0')::int)::text,
+  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::text";
+
 /// A connection; dropping it closes it.
 pub struct Client {
     session: Box<dyn Session>,
@@ -141,6 +162,23 @@ impl Client {
     pub async fn server_version(&self) -> Result<ServerVersion, Error> {
         let rows = self.texts("read the server version", "SHOW server_version", &[]).await?;
         Ok(rows.first().map(String::as_str).unwrap_or_default().parse()?)
+    }
+
+    /// The server's version, its connections, and whether `role` exists.
+    ///
+    /// # Errors
+    /// When the server does not answer or its version is not understood.
+    pub async fn facts(&self, role: &RoleName) -> Result<ServerFacts, Error> {
+        let rows = self.rows("read the server's facts", SERVER_FACTS, &[role.as_str()]).await?;
+        let row = rows.into_iter().next().unwrap_or_default();
+        let text = |column: usize| row.get(column).and_then(Option::as_deref).unwrap_or_default();
+        let number = |column: usize| text(column).parse().unwrap_or(0);
+        Ok(ServerFacts {
+            version: text(0).parse()?,
+            max_connections: number(1),
+            for_clients: number(2),
+            knows_role: text(3) == "true",
+        })
     }
 
     /// The rows of a query.

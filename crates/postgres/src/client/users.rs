@@ -17,6 +17,11 @@ SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
 JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
 JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
 
+const TIED: &str = "\
+SELECT r.rolname::text FROM pg_catalog.pg_roles r
+JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
+  AND d.classoid = 'pg_catalog.pg_authid'::regclass WHERE d.description = $1 ORDER BY 1";
+
 /// Keeps verifiers out of the server's log for the rest of a session.
 const QUIET: &str = "SET log_statement = 'none'; SET log_min_duration_statement = -1; \
 SET log_min_error_statement = 'panic'";
@@ -71,7 +76,8 @@ impl Client {
         self.run_quietly(&format!("change the password of {name}"), &change).await
     }
 
-    /// Removes a login role; what it owned stays, owned by the connected user.
+    /// Removes a login role and the roles tied to it; what it owned stays, owned by a role that
+    /// may do nothing else.
     ///
     /// Its sessions are ended. Nothing happens when it does not exist.
     ///
@@ -82,12 +88,33 @@ impl Client {
             return Ok(());
         }
         let what = format!("remove the user {name}");
-        self.run(&what, &sql::forbid_login(name)).await?;
+        let tied = self.texts(&what, TIED, &[&sql::tied_to(name)]).await?;
+        let tied: Vec<RoleName> = tied.into_iter().filter_map(|n| n.try_into().ok()).collect();
+        let roles = || tied.iter().chain([name]);
+        for role in roles() {
+            self.run(&what, &sql::forbid_login(role)).await?;
+        }
         for database in self.databases().await? {
             let client = self.in_database(&database).await?;
-            client.run(&what, &sql::drop_owned(name)).await?;
+            for role in &tied {
+                client.run(&what, &sql::uninstall_lookup(&database, role)).await?;
+            }
+            for role in roles() {
+                client.run(&what, &sql::drop_owned(role)).await?;
+            }
         }
-        self.run_text(&what, &sql::drop_user(name)).await
+        for role in roles() {
+            self.run_text(&what, &sql::drop_user(role)).await?;
+        }
+        Ok(())
+    }
+
+    /// Ties `name` to `owner`: it goes when `owner` is removed, by whomever.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn tie(&self, name: &RoleName, owner: &RoleName) -> Result<(), Error> {
+        self.run_text(&format!("tie {name} to {owner}"), &sql::tie(name, owner)).await
     }
 
     /// Whether the role exists.

@@ -5,24 +5,16 @@ use crate::{DatabaseName, RoleName, quote_literal};
 /// The function's name; its schema is named after the user who calls it.
 pub const LOOKUP_FUNCTION: &str = "get_auth";
 
-/// Whether a pooler may let superusers through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Superusers {
-    /// The lookup does not find them.
-    Hidden,
-    /// The lookup finds them, because a client asked for the role.
-    Shown,
-}
-
 /// Installs the lookup for `auth_user` in the connected database, named `database`.
 ///
 /// The function runs with its owner's rights, so its search path is pinned, every name is
 /// qualified and only `auth_user` may call it. It does not tell about roles that may not
-/// log in, replicate or have expired, nor about `auth_user` itself.
+/// log in, replicate or have expired, nor about `auth_user` itself, nor about superusers but
+/// the `superusers` that clients have asked to be.
 pub fn install_lookup(
     database: &DatabaseName,
     auth_user: &RoleName,
-    superusers: Superusers,
+    superusers: &[RoleName],
 ) -> Vec<String> {
     let user = auth_user.quoted();
     let function = format!("{user}.{LOOKUP_FUNCTION}");
@@ -44,10 +36,11 @@ pub fn install_lookup(
     ]
 }
 
-fn lookup_body(auth_user: &RoleName, superusers: Superusers) -> String {
-    let hidden = match superusers {
-        Superusers::Hidden => " AND NOT a.rolsuper",
-        Superusers::Shown => "",
+fn lookup_body(auth_user: &RoleName, superusers: &[RoleName]) -> String {
+    let shown: Vec<String> = superusers.iter().map(|role| quote_literal(role.as_str())).collect();
+    let hidden = match shown.is_empty() {
+        true => " AND NOT a.rolsuper".to_owned(),
+        false => format!(" AND (NOT a.rolsuper OR a.rolname IN ({}))", shown.join(", ")),
     };
     format!(
         "SELECT a.rolname::pg_catalog.text, a.rolpassword FROM pg_catalog.pg_authid a \
@@ -58,13 +51,14 @@ fn lookup_body(auth_user: &RoleName, superusers: Superusers) -> String {
     )
 }
 
-/// Takes the lookup for an existing `auth_user` out of the connected database.
-pub fn uninstall_lookup(auth_user: &RoleName) -> Vec<String> {
+/// Takes the lookup for an existing `auth_user` out of the connected database, named
+/// `database`, and leaves it in others.
+pub fn uninstall_lookup(database: &DatabaseName, auth_user: &RoleName) -> Vec<String> {
     let user = auth_user.quoted();
     vec![
         format!("DROP FUNCTION IF EXISTS {user}.{LOOKUP_FUNCTION}(pg_catalog.text)"),
         format!("DROP SCHEMA IF EXISTS {user} CASCADE"),
-        format!("DROP OWNED BY {user} CASCADE"),
+        format!("REVOKE CONNECT ON DATABASE {} FROM {user}", database.quoted()),
     ]
 }
 
@@ -74,8 +68,7 @@ mod tests {
 
     #[test]
     fn the_lookup_as_installed() {
-        let statements =
-            install_lookup(&"shop".parse().unwrap(), &"it's".parse().unwrap(), Superusers::Hidden);
+        let statements = install_lookup(&"shop".parse().unwrap(), &"it's".parse().unwrap(), &[]);
         insta::assert_snapshot!(statements.join("\n"), @r#"
         GRANT CONNECT ON DATABASE "shop" TO "it's"
         CREATE SCHEMA IF NOT EXISTS "it's"
@@ -86,5 +79,9 @@ mod tests {
         REVOKE ALL ON FUNCTION "it's".get_auth(pg_catalog.text) FROM PUBLIC, "it's"
         GRANT EXECUTE ON FUNCTION "it's".get_auth(pg_catalog.text) TO "it's"
         "#);
+        let shown = ["relation_id_7".parse().unwrap(), "o'r".parse().unwrap()];
+        let body = lookup_body(&"auth".parse().unwrap(), &shown);
+        let clause = "AND (NOT a.rolsuper OR a.rolname IN ('relation_id_7', 'o''r'))";
+        assert!(body.contains(clause), "{body}");
     }
 }

@@ -7,8 +7,8 @@ mod users;
 pub use databases::{
     GRANT_ON_OBJECTS, TAKE_OWNERSHIP, create_database, grant_database, set_up_postgres_database,
 };
-pub use lookup::{LOOKUP_FUNCTION, Superusers, install_lookup, uninstall_lookup};
+pub use lookup::{LOOKUP_FUNCTION, install_lookup, uninstall_lookup};
 pub use users::{
     RoleState, SYSTEM_USERS, alter_user, create_access_groups, create_admin_role, create_user,
-    drop_owned, drop_user, forbid_login, user_changes,
+    drop_owned, drop_user, forbid_login, tie, tied_to, user_changes,
 };

@@ -70,9 +70,27 @@ pub fn user_changes(
     statements
 }
 
-/// Shuts a role out and ends its sessions, so that nothing of it changes any more.
+/// Says of a role that it goes when `owner` goes.
+pub fn tie(name: &RoleName, owner: &RoleName) -> String {
+    format!("COMMENT ON ROLE {} IS {}", name.quoted(), quote_literal(&tied_to(owner)))
+}
+
+/// What the comment on a role says that goes with `owner`.
+pub fn tied_to(owner: &RoleName) -> String {
+    format!("goes with the role {owner}")
+}
+
+/// Shuts a role out and ends its sessions, so that nothing of it changes any more; its
+/// databases go to the connected user.
 pub fn forbid_login(name: &RoleName) -> Vec<String> {
+    let databases = format!(
+        "DECLARE d pg_catalog.name; BEGIN FOR d IN SELECT datname FROM pg_catalog.pg_database \
+         WHERE pg_catalog.pg_get_userbyid(datdba) = {} LOOP EXECUTE pg_catalog.format(\
+         'ALTER DATABASE %I OWNER TO CURRENT_USER', d); END LOOP; END",
+        quote_literal(name.as_str())
+    );
     vec![
+        format!("DO {}", quote_literal(&databases)),
         format!("ALTER ROLE {} NOLOGIN", name.quoted()),
         format!(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
@@ -82,10 +100,13 @@ pub fn forbid_login(name: &RoleName) -> Vec<String> {
     ]
 }
 
-/// Hands what a role owns in the connected database to the connected user.
+/// Hands what a role owns in the connected database to a role that may do nothing else.
+///
+/// Views and functions run with their owner's rights: a superuser must not inherit those that
+/// a client has made.
 pub fn drop_owned(name: &RoleName) -> Vec<String> {
     vec![
-        format!("REASSIGN OWNED BY {} TO CURRENT_USER", name.quoted()),
+        format!("REASSIGN OWNED BY {} TO pg_database_owner", name.quoted()),
         format!("DROP OWNED BY {}", name.quoted()),
     ]
 }
