@@ -271,10 +271,11 @@ fn no_secret_is_in_the_open(world: &World, urls: &[&str]) -> Result<()> {
     for (container, unit) in [("pgbouncer", "pgbouncer-k8s/0"), ("postgresql", "postgresql-k8s/0")]
     {
         let inside = |what: &str, script: &str| -> Result<(String, String)> {
-            let args = ["ssh", "--container", container, unit, "sh", "-c", script];
-            Ok((format!("{what} of {unit}"), world.call(&args)?))
+            let text = world.call(&["ssh", "--container", container, unit, script])?;
+            ensure!(!text.is_empty(), "nothing to look at in {what} of {unit}");
+            Ok((format!("{what} of {unit}"), text))
         };
-        places.push(inside("the plan", "cat /var/lib/pebble/default/layers/*")?);
+        places.push((format!("the plan of {unit}"), plan(unit, container)?));
         places.push(inside("a command line", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")?);
         let readable = "find / -xdev \\( -path /proc -o -path /sys -o -path /usr \\) -prune -o \
                         -type f -perm -o+r -size -1024k -newer /etc/os-release \
@@ -289,6 +290,18 @@ fn no_secret_is_in_the_open(world: &World, urls: &[&str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Pebble's plan of a container.
+fn plan(unit: &str, container: &str) -> Result<String> {
+    let pod = unit.replace('/', "-");
+    let socket = format!("/run/talisman/e2edis/pods/{pod}/shared/{container}/pebble.socket");
+    let pebble = root().join("target/release/lib/pebble");
+    let output =
+        std::process::Command::new(pebble).arg("plan").env("PEBBLE_SOCKET", socket).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(text.contains("services:"), "no plan of {unit}");
+    Ok(text)
 }
 
 /// Another PostgreSQL takes the place of the first; the client keeps its user and password.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
-use end_to_end::pooled::{Pooled, Session, connect, value};
+use anyhow::{Context, Result, ensure};
+use end_to_end::pooled::{Pooled, Session, connect, operator_url, value};
+use serde_json::Value;
 
 /// Connections tried, enough to meet both processes of a unit.
 const TRIES: usize = 24;
@@ -14,6 +15,7 @@ const TRIES: usize = 24;
 #[test]
 fn the_pool_mode_and_the_pool_sizes_reach_the_running_pooler() -> Result<()> {
     let world = Pooled::up("e2epool", 16434)?;
+    every_process_is_measured(&world)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         sessions_keep_their_locks_to_themselves(&world).await?;
@@ -29,7 +31,7 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
     let world = Pooled::up("e2epoolb", 16435)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ask = || runtime.block_on(async { value(&connect(&world.url).await?, "SELECT 42").await });
-    let unit = |status: &serde_json::Value| {
+    let unit = |status: &Value| {
         let app = &status["applications"]["pgbouncer-k8s"];
         app["units"]["pgbouncer-k8s/0"]["workload-status"].clone()
     };
@@ -46,6 +48,79 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
     world.engine.call(&["scale-application", "postgresql-k8s", "1"])?;
     world.engine.wait_active(90)?;
     assert_eq!(ask()?, "42", "the credentials of before work again");
+
+    let operator = operator_url(&world.engine, "postgresql-k8s", 16440, "postgres")?;
+    let operator =
+        |sql: &str| runtime.block_on(async { value(&connect(&operator).await?, sql).await });
+    a_login_that_postgresql_refuses_is_mended(&world, &operator, &unit)?;
+    assert_eq!(ask()?, "42", "clients do not notice a rotated password of the pooler");
+    a_pebble_that_does_not_answer_is_waited_for(&world, &unit)?;
+    assert_eq!(ask()?, "42", "after Pebble answers again");
+    Ok(())
+}
+
+/// PostgreSQL changes the password of the pooler's own user; the secret tells it later.
+fn a_login_that_postgresql_refuses_is_mended(
+    world: &Pooled,
+    operator: &dyn Fn(&str) -> Result<String>,
+    unit: &dyn Fn(&Value) -> Value,
+) -> Result<()> {
+    let shown = world.engine.call(&["show-unit", "pgbouncer-k8s/0", "--format", "json"])?;
+    let shown: Value = serde_json::from_str(&shown)?;
+    let relations = shown["pgbouncer-k8s/0"]["relation-info"].as_array().context("no relations")?;
+    let backend = relations.iter().find(|relation| relation["endpoint"] == "backend-database");
+    let secret = &backend.context("no backend")?["application-data"]["secret-user"];
+    let secret = secret.as_str().context("no secret")?;
+    let user = "SELECT rolname FROM pg_roles WHERE rolsuper AND rolname LIKE 'relation\\_id\\_%'";
+    let user = operator(user)?;
+    operator(&format!("ALTER ROLE {user} PASSWORD 'rotated-by-postgresql'"))?;
+    world.engine.call(&["config", "pgbouncer-k8s", "max_prepared_statements=101"])?;
+    let message = "backend database relation not ready";
+    world.engine.wait("the refusal noticed", 60, |s| unit(s)["message"] == message)?;
+    let command = format!("secret-set {secret} password=rotated-by-postgresql username={user}");
+    world.engine.call(&["exec", "--unit", "postgresql-k8s/0", "--", &command])?;
+    world.engine.wait_active(60)?;
+    Ok(())
+}
+
+/// Pebble is stopped while a hook wants to change something, and goes on later.
+fn a_pebble_that_does_not_answer_is_waited_for(
+    world: &Pooled,
+    unit: &dyn Fn(&Value) -> Value,
+) -> Result<()> {
+    let pid = "/run/talisman/e2epoolb/pods/pgbouncer-k8s-0/pgbouncer/pid";
+    let pid = std::fs::read_to_string(pid).context("no pid of the container")?;
+    let signal = |name: &str| -> Result<()> {
+        let sent = std::process::Command::new("kill").args([name, pid.trim()]).status()?;
+        ensure!(sent.success(), "cannot send {name}");
+        Ok(())
+    };
+    signal("-STOP")?;
+    world.engine.call(&["config", "pgbouncer-k8s", "max_prepared_statements=102"])?;
+    let message = "PgBouncer container currently unavailable";
+    let missed = world.engine.wait("Pebble missed", 60, |s| unit(s)["message"] == message);
+    signal("-CONT")?;
+    missed?;
+    world.configure(&["max_prepared_statements=103"])?;
+    let ini = "/var/lib/pgbouncer/instance_0/pgbouncer.ini";
+    let text =
+        world.engine.call(&["ssh", "--container", "pgbouncer", "pgbouncer-k8s/0", "cat", ini])?;
+    ensure!(text.contains("max_prepared_statements = 103"), "{text}");
+    Ok(())
+}
+
+/// Every process is asked by an exporter of its own.
+fn every_process_is_measured(world: &Pooled) -> Result<()> {
+    for port in [9127, 9128] {
+        let script = format!(
+            "bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; \
+             printf \"GET /metrics HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'"
+        );
+        let args = ["ssh", "--container", "pgbouncer", "pgbouncer-k8s/0", &script];
+        let text = world.engine.call(&args)?;
+        ensure!(text.contains("pgbouncer_up 1"), "port {port}: {text}");
+        ensure!(text.contains("pgbouncer_pools_client_active_connections"), "port {port}: {text}");
+    }
     Ok(())
 }
 
