@@ -186,7 +186,7 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
             let own = &mut client.unwrap().own;
             grant.publish.apply_to(own);
             if grant.secret {
-                own.insert("secret-user".into(), "secret:x".into());
+                own.entry("secret-user".into()).or_insert("secret:x".into());
             } else {
                 let (user, password) = (grant.user.as_str(), grant.password.expose());
                 own.insert("username".into(), user.into());

@@ -23,6 +23,8 @@ mod edges_client;
 mod edges_legacy;
 #[cfg(test)]
 mod edges_more;
+#[cfg(test)]
+mod edges_upgrade;
 
 use charm::{Decision, Event, SecretContent};
 use interfaces::pgb_peers::DatabaseMap;

@@ -59,8 +59,13 @@ fn unit(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
 
 fn app(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
     let common = &facts.common;
-    // Older charms kept the user list and passwords here.
+    // Older charms kept the user list here, and passwords by the users' names.
     let mut changes = Changes::new().remove("auth_file");
+    for key in
+        peers.app_bag.keys().filter(|key| key.starts_with("relation_id_") || key.contains("_user_"))
+    {
+        changes = changes.remove(key.clone());
+    }
     if let Some(shared) = &next.shared {
         changes = changes.set("cfg_file", shared.to_string());
     }
