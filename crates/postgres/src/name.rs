@@ -18,7 +18,12 @@ pub enum NameError {
     /// The text has a NUL byte, which PostgreSQL cannot store.
     #[error("cannot use {1:?} as a {0} name: remove its NUL character")]
     Nul(&'static str, String),
+    /// The text means everybody or nobody, even between quotes.
+    #[error("cannot use {1:?} as a {0} name: PostgreSQL reserves it, choose another")]
+    Reserved(&'static str, String),
 }
+
+const ROLE: &str = "role";
 
 fn check(kind: &'static str, text: &str) -> Result<(), NameError> {
     if text.is_empty() {
@@ -27,13 +32,15 @@ fn check(kind: &'static str, text: &str) -> Result<(), NameError> {
         Err(NameError::TooLong(kind, text.to_owned()))
     } else if text.contains('\0') {
         Err(NameError::Nul(kind, text.to_owned()))
+    } else if kind == ROLE && matches!(text, "public" | "none") {
+        Err(NameError::Reserved(kind, text.to_owned()))
     } else {
         Ok(())
     }
 }
 
 macro_rules! name {
-    ($(#[$docs:meta])* $name:ident, $kind:literal) => {
+    ($(#[$docs:meta])* $name:ident, $kind:expr) => {
         $(#[$docs])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -77,9 +84,9 @@ macro_rules! name {
 }
 
 name!(
-    /// A role: 1 to [`NAME_BYTES_MAX`] bytes without NUL.
+    /// A role: 1 to [`NAME_BYTES_MAX`] bytes without NUL, neither `public` nor `none`.
     RoleName,
-    "role"
+    ROLE
 );
 name!(
     /// A database: 1 to [`NAME_BYTES_MAX`] bytes without NUL.
@@ -125,6 +132,8 @@ mod tests {
         assert!("".parse::<RoleName>().is_err());
         assert!("x".repeat(64).parse::<RoleName>().is_err());
         assert!("a\0b".parse::<DatabaseName>().is_err());
+        assert!("public".parse::<RoleName>().is_err());
+        assert!("public".parse::<DatabaseName>().is_ok());
         assert!("x".repeat(63).parse::<DatabaseName>().is_ok());
     }
 

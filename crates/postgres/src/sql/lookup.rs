@@ -8,9 +8,10 @@ pub const LOOKUP_FUNCTION: &str = "get_auth";
 /// Installs the lookup for `auth_user` in the connected database, named `database`.
 ///
 /// The function runs with its owner's rights, so its search path is pinned, every name is
-/// qualified and only `auth_user` may call it. It does not tell about roles that may not
-/// log in, replicate or have expired, nor about `auth_user` itself, nor about superusers but
-/// the `superusers` that clients have asked to be.
+/// qualified and only `auth_user` may call it. Its schema is taken from whoever made one of
+/// that name before: its owner could put another function in place. It does not tell about
+/// roles that may not log in, replicate or have expired, nor about `auth_user` itself, nor
+/// about superusers but the `superusers` that clients have asked to be.
 pub fn install_lookup(
     database: &DatabaseName,
     auth_user: &RoleName,
@@ -22,6 +23,7 @@ pub fn install_lookup(
     vec![
         format!("GRANT CONNECT ON DATABASE {} TO {user}", database.quoted()),
         format!("CREATE SCHEMA IF NOT EXISTS {user}"),
+        format!("ALTER SCHEMA {user} OWNER TO CURRENT_USER"),
         format!("REVOKE ALL ON SCHEMA {user} FROM PUBLIC, {user}"),
         format!("GRANT USAGE ON SCHEMA {user} TO {user}"),
         format!("DROP FUNCTION IF EXISTS {function}(pg_catalog.text)"),
@@ -72,6 +74,7 @@ mod tests {
         insta::assert_snapshot!(statements.join("\n"), @r#"
         GRANT CONNECT ON DATABASE "shop" TO "it's"
         CREATE SCHEMA IF NOT EXISTS "it's"
+        ALTER SCHEMA "it's" OWNER TO CURRENT_USER
         REVOKE ALL ON SCHEMA "it's" FROM PUBLIC, "it's"
         GRANT USAGE ON SCHEMA "it's" TO "it's"
         DROP FUNCTION IF EXISTS "it's".get_auth(pg_catalog.text)
