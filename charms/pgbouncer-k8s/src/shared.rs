@@ -187,9 +187,9 @@ mod tests {
         [databases]
         pgbouncer_lookup = host=postgresql-k8s-primary.m.svc.cluster.local dbname=pgbouncer port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=4 max_db_connections=4
         waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
-        "test-database" = host=postgresql-k8s-primary.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+        test-database = host=postgresql-k8s-primary.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
         waltz_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3
-        "test-database_readonly" = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+        test-database_readonly = host=postgresql-k8s-replicas.m.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
 
         [pgbouncer]
         listen_addr = *

@@ -183,7 +183,7 @@ impl fmt::Display for Database {
             push(&mut line, "max_db_connections", &most.to_string());
         }
         match &self.entry {
-            Entry::Named(name) => write!(f, "{} = {line}", name.key()),
+            Entry::Named(name) => write!(f, "{name} = {line}"),
             Entry::Fallback => write!(f, "* = {line}"),
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     fn the_file_is_rendered_in_order() {
         insta::assert_snapshot!(sample(), @r#"
         [databases]
-        "test-database" = host=primary.model.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
+        test-database = host=primary.model.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
         * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=7 max_db_connections=9
 
         [peers]

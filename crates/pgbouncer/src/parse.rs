@@ -3,7 +3,6 @@
 use crate::connect::pairs;
 use crate::ini::{Database, Entry, Ini, Peer, Word};
 use crate::keys::KeyError;
-use crate::userlist::unquote;
 
 /// A file that was not understood, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,17 +58,17 @@ impl std::str::FromStr for Ini {
                 };
                 continue;
             }
-            let (key, value, quoted) = split(content).ok_or(IniError::Syntax(line))?;
+            let (key, value) = split(content).ok_or(IniError::Syntax(line))?;
             let bad = |reason: String| IniError::Entry { line, reason };
             match section {
                 Section::None => return Err(IniError::Section(line)),
                 Section::Databases => {
-                    ini.databases.push(database(&key, quoted, value).map_err(bad)?);
+                    ini.databases.push(database(key, value).map_err(bad)?);
                 }
-                Section::Peers => ini.peers.push(peer(&key, value).map_err(bad)?),
+                Section::Peers => ini.peers.push(peer(key, value).map_err(bad)?),
                 Section::Settings => ini
                     .settings
-                    .set(&key, value)
+                    .set(key, value)
                     .map_err(|source| IniError::Setting { line, source })?,
             }
         }
@@ -77,22 +76,17 @@ impl std::str::FromStr for Ini {
     }
 }
 
-/// The key, the value, and whether the key was quoted.
-fn split(line: &str) -> Option<(String, &str, bool)> {
-    let (key, rest, quoted) = match unquote(line) {
-        Some((key, rest)) => (key, rest, true),
-        None => {
-            let end = line.find(|c: char| c == '=' || c.is_whitespace())?;
-            (line[..end].to_owned(), &line[end..], false)
-        }
-    };
-    let value = rest.trim_start().strip_prefix('=')?.trim();
-    (!key.is_empty()).then_some((key, value, quoted))
+/// The key and the value.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once('=')?;
+    let key = key.trim_end();
+    let plain = !key.is_empty() && !key.contains(char::is_whitespace);
+    plain.then(|| (key, value.trim()))
 }
 
-fn database(key: &str, quoted: bool, value: &str) -> Result<Database, String> {
+fn database(key: &str, value: &str) -> Result<Database, String> {
     let entry = match key {
-        "*" if !quoted => Entry::Fallback,
+        "*" => Entry::Fallback,
         _ => Entry::Named(key.parse().map_err(text)?),
     };
     let (mut host, mut port) = (None, 5432);

@@ -43,7 +43,7 @@ fn quote(text: &str) -> String {
 }
 
 /// Splits a leading quoted word off; what follows the closing quote comes second.
-pub(crate) fn unquote(text: &str) -> Option<(String, &str)> {
+fn unquote(text: &str) -> Option<(String, &str)> {
     let mut rest = text.strip_prefix('"')?;
     let mut word = String::new();
     loop {
