@@ -117,6 +117,8 @@ pub(crate) struct Backend {
     pub(crate) login: Option<Login>,
     /// Where it is.
     pub(crate) primary: Option<Endpoint>,
+    /// The certificates of whoever vouches for it, in PEM, if it offers TLS.
+    pub(crate) ca: Option<String>,
     /// PostgreSQL's version as it offers it.
     pub(crate) version: Option<String>,
     /// PostgreSQL's version if it let us in, on the leader.

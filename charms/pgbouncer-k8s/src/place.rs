@@ -58,6 +58,9 @@ pub(crate) fn passfile(app: &AppName) -> String {
     format!("/dev/shm/{app}.pgpass")
 }
 
+/// The certificates of whoever vouches for PostgreSQL.
+pub(crate) const SERVER_CA: &str = "/var/lib/pgbouncer/server-ca.pem";
+
 /// The user who may read PgBouncer's statistics.
 pub(crate) fn stats_user(app: &AppName) -> String {
     format!("pgbouncer_stats_{}", underscores(app.as_str()))

@@ -99,6 +99,8 @@ pub(crate) struct Local<'a> {
     pub(crate) others: &'a BTreeSet<u32>,
     /// The running PgBouncer's.
     pub(crate) version: Version,
+    /// Somebody vouches for PostgreSQL.
+    pub(crate) verifies: bool,
 }
 
 /// The whole configuration of process `index`.
@@ -124,6 +126,10 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     settings.set("default_pool_size", sizes.default)?;
     settings.set("min_pool_size", sizes.min)?;
     settings.set("reserve_pool_size", sizes.reserve)?;
+    if local.verifies {
+        settings.set("server_tls_sslmode", "verify-full")?;
+        settings.set("server_tls_ca_file", place::SERVER_CA)?;
+    }
     for (name, value) in &options.settings {
         settings.set(name, value)?;
     }
@@ -241,6 +247,7 @@ mod tests {
             model: "m",
             others: &others,
             version: pgbouncer::Version::TRIXIE,
+            verifies: false,
         };
         insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @r"
         [databases]

@@ -28,7 +28,8 @@ pub struct BagError {
 }
 
 impl BagError {
-    fn new(key: &'static str, reason: impl std::fmt::Display) -> Self {
+    /// What is wrong with the value of `key`.
+    pub fn new(key: &'static str, reason: impl std::fmt::Display) -> Self {
         Self { key, reason: reason.to_string() }
     }
 }

@@ -2,10 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::NoTls;
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::ConnectOptions;
 
@@ -100,14 +107,61 @@ impl Server for Network {
             .application_name("charm")
             .options(SESSION_OPTIONS);
         Box::pin(async move {
-            let (inner, connection) = config.connect(NoTls).await?;
-            // An error on the connection comes back from the statement that waits for it.
-            let task = tokio::spawn(async move {
-                let _ended = connection.await;
-            });
-            Ok(Box::new(Connection { inner, task }) as Box<dyn Session>)
+            let session = match &options.ca {
+                None => drive(config.connect(NoTls).await?),
+                Some(ca) => {
+                    config.ssl_mode(SslMode::Require);
+                    drive(config.connect(MakeRustlsConnect::new(tls(ca)?)).await?)
+                }
+            };
+            Ok(Box::new(session) as Box<dyn Session>)
         })
     }
+}
+
+/// Has the connection driven. An error on it comes back from the statement that waits for it.
+fn drive<S, T>(
+    (inner, connection): (tokio_postgres::Client, tokio_postgres::Connection<S, T>),
+) -> Connection
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let task = tokio::spawn(async move {
+        let _ended = connection.await;
+    });
+    Connection { inner, task }
+}
+
+/// Checks that a connection could be made with these certificates as its `ca`.
+///
+/// # Errors
+/// When they are no certificates in PEM.
+pub fn check_ca(ca: &str) -> Result<(), Failure> {
+    tls(ca).map(drop)
+}
+
+/// TLS that trusts these certificates and nobody else's.
+fn tls(ca: &str) -> Result<ClientConfig, Failure> {
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::new(None, format!("the certificates that PostgreSQL offers are unusable: {error}"))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+        let certificate = certificate.map_err(|error| unusable(&error))?;
+        roots.add(certificate).map_err(|error| unusable(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(Failure::new(
+            None,
+            "PostgreSQL offers TLS without a certificate to check it by",
+        ));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable(&error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// A connection, driven by a task of the running runtime.

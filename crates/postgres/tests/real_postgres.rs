@@ -253,3 +253,21 @@ async fn passwords_never_reach_the_log() {
         assert!(!log.contains(hidden), "{hidden}");
     }
 }
+
+#[tokio::test]
+async fn a_server_is_believed_by_its_certificate_and_its_name() {
+    let (server, certificate) = Server::start_with_tls().await;
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let connect = async |host: &str, ca: String| {
+        let plain = server.options("operator", OPERATOR_PASSWORD, "postgres");
+        let options = postgres::ConnectOptions { host: host.to_owned(), ca: Some(ca), ..plain };
+        Client::connect(&options).await.map(drop).map_err(|error| format!("{error:?}"))
+    };
+    assert_eq!(connect("localhost", certificate.clone()).await, Ok(()));
+    let wrong_name = connect("127.0.0.1", certificate).await.unwrap_err();
+    assert!(wrong_name.contains("certificate not valid for name"), "{wrong_name}");
+    let wrong_ca = connect("localhost", other.cert.pem()).await.unwrap_err();
+    assert!(wrong_ca.contains("certificate"), "{wrong_ca}");
+    let damaged = connect("localhost", "-----BEGIN CERTIFICATE-----".to_owned()).await.unwrap_err();
+    assert!(damaged.contains("unusable"), "{damaged}");
+}

@@ -210,3 +210,21 @@ fn a_lookup_that_somebody_took_away_is_made_again() {
     assert!(has(&decision, |effect| matches!(effect, Effect::Initialise(_))));
     assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
 }
+
+/// Whoever vouches for PostgreSQL is asked by every process, and no longer than that.
+#[test]
+fn a_backend_with_certificates_is_verified() {
+    let mut facts = ready();
+    let ca = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----";
+    facts.backend.as_mut().unwrap().ca = Some(ca.into());
+    let (mut facts, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(testing::pushed(&decision, place::SERVER_CA), ca);
+    let ini = testing::pushed(&decision, &place::ini(0)).to_owned();
+    for line in ["server_tls_sslmode = verify-full", "server_tls_ca_file = /var/lib/pgbouncer"] {
+        assert!(ini.contains(line), "{ini}");
+    }
+    check_settled(facts_of(&facts));
+    facts.backend.as_mut().unwrap().ca = None;
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(testing::pushed(&decision, &place::ini(0)).contains("server_tls_sslmode = prefer"));
+}

@@ -48,6 +48,7 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
             model: &common.model,
             others: &BTreeSet::new(),
             version: shape.version,
+            verifies: false,
         };
         let Ok(file) = instance(&ini, &local, index) else { continue };
         decision = decision

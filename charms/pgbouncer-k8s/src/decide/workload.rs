@@ -115,6 +115,8 @@ struct Wanted {
     passfile: Option<(String, Password)>,
     /// A user list of an earlier backend, to be removed.
     leftover: Option<String>,
+    /// The certificates that vouch for PostgreSQL.
+    ca: Option<Password>,
 }
 
 impl Wanted {
@@ -131,6 +133,7 @@ impl Wanted {
             .map(|password| layer::passfile(&user, password.expose_secret()))
             .map(|text| (place::passfile(app), Password::from(text.as_str())));
         let leftover = if auth_file.is_none() { path } else { None };
+        let ca = facts.backend.as_ref().and_then(|backend| backend.ca.as_deref());
         let local = Local {
             options,
             processes: facts.common.processes,
@@ -139,11 +142,13 @@ impl Wanted {
             model: &facts.common.model,
             others: &facts.others,
             version: facts.version(),
+            verifies: ca.is_some(),
         };
         let inis = (0..facts.common.processes.get())
             .filter_map(|index| instance(shared, &local, index).ok())
             .collect();
-        Self { inis, auth_file, passfile, leftover }
+        let ca = ca.map(Password::from);
+        Self { inis, auth_file, passfile, leftover, ca }
     }
 
     fn indexed(&self) -> impl Iterator<Item = (u32, &Ini)> {
@@ -154,7 +159,8 @@ impl Wanted {
     fn files(&self, workload: &Workload) -> Vec<Effect> {
         let mut effects = Vec::new();
         let now = |path: &str| workload.files.get(path).map(Password::expose);
-        for (path, content) in self.auth_file.iter().chain(&self.passfile) {
+        let ca = self.ca.clone().map(|ca| (place::SERVER_CA.to_owned(), ca));
+        for (path, content) in self.auth_file.iter().chain(&self.passfile).chain(&ca) {
             if now(path) != Some(content.expose()) {
                 effects.push(push(path.clone(), content.expose()));
             }
@@ -239,6 +245,7 @@ impl Wanted {
     fn effective(&self, options: &Options) -> Effective {
         let mut text: String = self.inis.iter().map(Ini::to_string).collect();
         text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
+        text.push_str(self.ca.as_ref().map_or("", Password::expose));
         Effective { ini: digest(&text), port: options.listen_port.to_string() }
     }
 }

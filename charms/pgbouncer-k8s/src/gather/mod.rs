@@ -233,7 +233,7 @@ async fn connect(
     charm.sql = None;
     let Some(backend) = backend else { return };
     let Some(login) = &backend.login else { return };
-    match workload::server(charm, login).await {
+    match workload::server(charm, login, backend.ca.as_deref()).await {
         Ok((client, facts)) => {
             if wide && let Ok(found) = client.databases().await {
                 backend.databases = Some(found.iter().map(ToString::to_string).collect());

@@ -3,6 +3,8 @@
 use charm::{Bag, Event, Hook, HookError, Own, RelationId, Revision, SecretContent, SecretQuery};
 use interfaces::postgresql_client::{Credentials, Offer, Request, secret_label, seen};
 
+use interfaces::BagError;
+
 use crate::facts::{Backend, Client, Login};
 
 use super::{live, remote_app};
@@ -37,13 +39,24 @@ pub(super) fn backend(
         offered,
         primary: offer.endpoints.as_ref().map(|endpoints| endpoints.first().clone()),
         version: offer.version.clone(),
+        ca: None,
         login: None,
         server: None,
         room: None,
         knows_lookup: false,
         databases: None,
     };
-    if leader && offered {
+    if offered && let Some(ca) = ca(hook, id, &offer, &bag)? {
+        // A server that cannot be checked is not used as if it had not asked for it.
+        match postgres::check_ca(&ca) {
+            Ok(()) => backend.ca = Some(ca),
+            Err(error) => {
+                backend.offered = false;
+                backend.problem = Some(BagError::new("tls-ca", error));
+            }
+        }
+    }
+    if leader && backend.offered {
         backend.login = login(hook, id, &offer)?;
     }
     Ok(Some(backend))
@@ -58,6 +71,27 @@ fn any_unit_ready(hook: &mut Hook, id: RelationId) -> Result<bool, HookError> {
         }
     }
     Ok(false)
+}
+
+/// The certificates that vouch for PostgreSQL, where it uses TLS and says so.
+fn ca(
+    hook: &mut Hook,
+    id: RelationId,
+    offer: &Offer,
+    bag: &Bag,
+) -> Result<Option<String>, HookError> {
+    let (tls, ca) = match &offer.secret_tls {
+        Some(secret) => {
+            let label = secret_label("backend-database", id, "tls");
+            let query = SecretQuery::Bind { id: secret.clone(), label };
+            let Some(content) = hook.secret(query, Revision::Refresh)? else { return Ok(None) };
+            let text = |key: &str| content.expose(key).map(str::to_owned);
+            (text("tls"), text("tls-ca"))
+        }
+        None => (bag.get("tls").cloned(), bag.get("tls-ca").cloned()),
+    };
+    let used = tls.is_some_and(|tls| tls == "True");
+    Ok(ca.filter(|ca| used && !ca.is_empty()))
 }
 
 fn login(hook: &mut Hook, id: RelationId, offer: &Offer) -> Result<Option<Login>, HookError> {

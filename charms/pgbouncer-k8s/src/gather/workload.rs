@@ -70,6 +70,7 @@ async fn read(
     let mut paths: Vec<String> = (0..processes.get()).map(place::ini).collect();
     paths.push(place::LOGROTATE_RULES.to_owned());
     paths.push(place::passfile(app));
+    paths.push(place::SERVER_CA.to_owned());
     paths.extend(nonce.map(|nonce| place::auth_file(app, nonce)));
     let mut files = BTreeMap::new();
     for path in paths {
@@ -94,6 +95,7 @@ async fn version(pebble: &pebble::Client, hook: &mut Hook) -> Option<Version> {
 pub(super) async fn server(
     charm: &PgBouncer,
     login: &Login,
+    ca: Option<&str>,
 ) -> Result<(postgres::Client, ServerFacts), String> {
     let options = ConnectOptions {
         host: login.primary.host.clone(),
@@ -102,6 +104,7 @@ pub(super) async fn server(
         password: login.password.secret(),
         database: place::OWN_DATABASE.parse().map_err(words)?,
         timeout: PATIENCE,
+        ca: ca.map(str::to_owned),
     };
     let client = charm.door.postgres(&options).await.map_err(words)?;
     let lookup = place::auth_user(&login.username).parse().map_err(words)?;

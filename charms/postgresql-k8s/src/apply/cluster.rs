@@ -111,6 +111,7 @@ pub(super) fn operator(
         password,
         database: "postgres".parse()?,
         timeout: CONNECT_TIMEOUT,
+        ca: None,
     })
 }
 

@@ -27,6 +27,9 @@ pub struct ConnectOptions {
     pub database: DatabaseName,
     /// The longest time the connection may take to be ready.
     pub timeout: Duration,
+    /// The certificates, in PEM, of whoever vouches for the server. With them the connection
+    /// is encrypted and the server's certificate and name are checked.
+    pub ca: Option<String>,
 }
 
 /// Why an operation did not succeed.

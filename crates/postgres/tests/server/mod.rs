@@ -51,6 +51,18 @@ fn is_root() -> bool {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// A server whose certificate is for `localhost`, and that certificate.
+    pub(crate) async fn start_with_tls() -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = made.cert.pem();
+        let pair = (certificate.clone(), made.signing_key.serialize_pem());
+        (Self::start_with(Some(pair)).await, certificate)
+    }
+
+    async fn start_with(tls: Option<(String, String)>) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("talisman-pg").tempdir().unwrap();
         if is_root() {
@@ -69,6 +81,16 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        for (name, text) in tls.iter().flat_map(|(c, k)| [("server.crt", c), ("server.key", k)]) {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::write(data.join(name), text).unwrap();
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(data.join(name), mode).unwrap();
+            if is_root() {
+                std::os::unix::fs::chown(data.join(name), Some(65534), Some(65534)).unwrap();
+            }
+        }
+        let ssl = if tls.is_some() { "ssl=on" } else { "ssl=off" };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let process = as_ordinary_user(&programs.join("postgres"))
@@ -79,6 +101,8 @@ impl Server {
                 "log_statement=all",
                 "-c",
                 "listen_addresses=127.0.0.1",
+                "-c",
+                ssl,
             ])
             .args(["-c", &format!("port={port}"), "-c", "unix_socket_directories="])
             .arg("-D")
@@ -117,6 +141,7 @@ impl Server {
             password: password.to_owned().into(),
             database: database.parse().unwrap(),
             timeout: Duration::from_secs(5),
+            ca: None,
         }
     }
 
