@@ -41,6 +41,13 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
     world.engine.wait("the bad option named", 30, |s| unit(s)["current"] == "blocked")?;
     assert_eq!(ask()?, "42", "the poolers go on with what they have");
     world.configure(&["pgbouncer-settings=query_wait_timeout=20"])?;
+    world.engine.call(&["config", "pgbouncer-k8s", "max_db_connections=5000"])?;
+    world.engine.wait("more than PostgreSQL has", 30, |s| {
+        let said = unit(s)["message"].to_string();
+        unit(s)["current"] == "blocked" && said.contains("max_db_connections=5000 is more than")
+    })?;
+    assert_eq!(ask()?, "42", "the poolers share what there is");
+    world.configure(&["max_db_connections=100"])?;
 
     world.engine.call(&["scale-application", "postgresql-k8s", "0"])?;
     let message = "backend database relation not ready";
