@@ -138,6 +138,39 @@ fn a_backend_whose_server_is_away_is_not_ready() {
     assert!(!format!("{:?}", ran.world.app_bag(1)).contains("hunter2"));
 }
 
+/// Juju 4 may send this before the peers' relation is there, and with nothing in the bag.
+#[test]
+fn an_empty_backend_bag_is_waited_for_with_and_without_peers() {
+    let without = World::new(METADATA, "pgbouncer-k8s/0").unwrap().config_yaml(CONFIG);
+    for world in [world().leader(), without.clone().leader(), without, world()] {
+        let relation = backend();
+        let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+        let ran = run(world.relation(relation), &event);
+        assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
+    }
+}
+
+/// PgBouncer's own certificates come and go while it is scaled to zero and back: the offer of
+/// TLS without certificates is named, and mended by the next one.
+#[test]
+fn certificates_of_the_backend_that_are_none_are_named() {
+    let (user, tls) = (secret_id(9), secret_id(10));
+    let relation = backend().remote(&[
+        ("endpoints", "127.0.0.1:1"),
+        ("secret-user", &user.to_string()),
+        ("secret-tls", &tls.to_string()),
+    ]);
+    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let content = [("username", "relation_id_3"), ("password", "hunter2")];
+    let world = world().leader().relation(relation).remote_secret(&user, &content);
+    let bad = world.clone().remote_secret(&tls, &[("tls", "True"), ("tls-ca", "nonsense")]);
+    let ran = run(bad, &event);
+    assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
+    assert!(format!("{:?}", ran.logs).contains("tls-ca"), "{:?}", ran.logs);
+    let off = world.remote_secret(&tls, &[("tls", "False"), ("tls-ca", "")]);
+    assert_eq!(run(off, &event).world.status(), Some(Status::waiting(NO_CONTAINER)));
+}
+
 #[test]
 fn nonsense_from_the_backend_is_named() {
     let relation = backend().remote(&[("endpoints", "host:-1")]);

@@ -322,3 +322,13 @@ fn database_requested_waits_for_units_that_are_behind_but_not_for_ever() {
     let said = |effect: &Effect| matches!(effect, Effect::Warn(text) if text.contains("k8s/1"));
     assert!(decision.effects.iter().any(said), "{:?}", decision.effects);
 }
+
+#[test]
+fn a_client_whose_bag_is_empty_for_a_moment_keeps_everything() {
+    let mut facts = granted();
+    let before = facts.clients[0].own.clone();
+    facts.clients[0].request = Ok(Default::default());
+    let (facts, decision) = step(&requested(), facts);
+    assert_eq!(decision.effects, []);
+    assert_eq!(facts.clients[0].own, before);
+}
