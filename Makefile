@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: help up down build pack setup test unit e2e check bench bench-failover images clean
+.PHONY: help up down build pack setup test unit e2e check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -56,6 +56,13 @@ bench: build ## Print the table of measurements
 
 bench-failover: build ## Print how long nobody can write while the primary changes
 	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)
+
+bench-reloads: build ## Print how many of pgbench's clients 10,000 reloads of the pooler drop
+	@tools/setup test
+	@cargo run --quiet --locked --release -p bench -- reloads $(RELOADS)
+
+bench-growth: build images ## Print what one more client of the pooler costs beside 10, 100 and 1,000
+	@cargo run --quiet --locked --release -p bench -- growth $(RELATIONS)
 
 clean: down ## Remove what was built here
 	cargo clean

@@ -2,8 +2,10 @@
 #![allow(clippy::print_stdout, reason = "printing the table is what this program is for")]
 
 mod failover;
+mod growth;
 mod idle;
 mod process;
+mod reloads;
 
 use std::time::Instant;
 
@@ -19,14 +21,23 @@ fn main() -> Result<()> {
         ["failover", rounds] => failover::run(number(rounds)?, "", ""),
         ["failover", rounds, settings] => failover::run(number(rounds)?, settings, ""),
         ["failover", rounds, settings, only] => failover::run(number(rounds)?, settings, only),
+        ["reloads"] => reloads::run(10_000),
+        ["reloads", count] => reloads::run(number(count)?),
+        ["growth"] => growth::run(&[10, 100, 1000]),
+        ["growth", ..] => {
+            let sizes: Result<Vec<usize>> =
+                arguments[1..].iter().map(|size| number(size)).collect();
+            growth::run(&sizes?)
+        }
         _ => anyhow::bail!(
-            "cannot measure {arguments:?}; give nothing, or failover [rounds [settings [fault]]]"
+            "cannot measure {arguments:?}; give nothing, failover [rounds [settings [fault]]], \
+             reloads [count] or growth [relations ...]"
         ),
     }
 }
 
 fn number(text: &str) -> Result<usize> {
-    text.parse().with_context(|| format!("{text} is no number of rounds"))
+    text.parse().with_context(|| format!("{text} is no number"))
 }
 
 /// Start-up, hooks and the engine.

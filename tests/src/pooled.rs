@@ -54,8 +54,20 @@ pub async fn value(client: &Session, sql: &str) -> Result<String> {
     Ok(value.unwrap_or_default())
 }
 
+/// A setting as a process has it, by its console.
+pub async fn setting(console: &Session, key: &str) -> Result<String> {
+    let lines = console.simple_query("SHOW CONFIG").await?;
+    let value = lines.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) if row.get("key") == Some(key) => {
+            row.get("value").map(str::to_owned)
+        }
+        _ => None,
+    });
+    value.with_context(|| format!("no setting {key}"))
+}
+
 /// The credentials that a data-integrator shows, turned towards a loopback port.
-fn client_url(engine: &Talisman, app: &str, port: u16) -> Result<String> {
+pub fn client_url(engine: &Talisman, app: &str, port: u16) -> Result<String> {
     let results = engine.action(&format!("{app}/0"), "get-credentials")?;
     let uris = results["postgresql"]["uris"].as_str().context("no uris")?;
     let (user, rest) = uris.split_once('@').context("no user in the uris")?;

@@ -1,10 +1,10 @@
 //! What hooks cost: runs, wall time, tool calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-/// Runs kept per hook for the median.
+/// Runs kept per hook for the median: the last ones.
 const RUNS_MAX: usize = 200;
 
 /// The cost of hooks so far, by charm and hook.
@@ -19,8 +19,8 @@ pub(crate) struct Measurements {
 struct Cost {
     runs: u64,
     failed: u64,
-    milliseconds: Vec<f64>,
-    tool_calls: Vec<u64>,
+    milliseconds: VecDeque<f64>,
+    tool_calls: VecDeque<u64>,
     memory_kib: u64,
 }
 
@@ -33,8 +33,10 @@ struct Line {
     failed: u64,
     wall_ms_median: f64,
     wall_ms_max: f64,
+    wall_ms_last: f64,
     tool_calls_median: u64,
     tool_calls_max: u64,
+    tool_calls_last: u64,
     /// 0 unless the charm reported it.
     memory_kib_max: u64,
 }
@@ -65,10 +67,12 @@ impl Measurements {
         cost.runs += 1;
         cost.memory_kib = cost.memory_kib.max(memory);
         cost.failed += u64::from(!succeeded);
-        if cost.milliseconds.len() < RUNS_MAX {
-            cost.milliseconds.push(milliseconds);
-            cost.tool_calls.push(calls);
+        if cost.milliseconds.len() == RUNS_MAX {
+            cost.milliseconds.pop_front();
+            cost.tool_calls.pop_front();
         }
+        cost.milliseconds.push_back(milliseconds);
+        cost.tool_calls.push_back(calls);
     }
 
     /// The table as JSON.
@@ -80,9 +84,9 @@ impl Measurements {
 
 impl Cost {
     fn line(&self, (charm, hook): &(String, String)) -> Line {
-        let mut times = self.milliseconds.clone();
+        let mut times: Vec<f64> = self.milliseconds.iter().copied().collect();
         times.sort_by(f64::total_cmp);
-        let mut calls = self.tool_calls.clone();
+        let mut calls: Vec<u64> = self.tool_calls.iter().copied().collect();
         calls.sort_unstable();
         Line {
             charm: charm.clone(),
@@ -91,8 +95,10 @@ impl Cost {
             failed: self.failed,
             wall_ms_median: times.get(times.len() / 2).copied().unwrap_or_default(),
             wall_ms_max: times.last().copied().unwrap_or_default(),
+            wall_ms_last: self.milliseconds.back().copied().unwrap_or_default(),
             tool_calls_median: calls.get(calls.len() / 2).copied().unwrap_or_default(),
             tool_calls_max: calls.last().copied().unwrap_or_default(),
+            tool_calls_last: self.tool_calls.back().copied().unwrap_or_default(),
             memory_kib_max: self.memory_kib,
         }
     }
