@@ -1,4 +1,5 @@
-//! The flowcharts of the hooks: every answer to a question has a test named after it.
+//! What the documentation says of tests: every answer in a flowchart and every acceptance
+//! scenario has one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -146,5 +147,35 @@ fn a_chart_is_read_as_drawn() -> Result<()> {
     assert_eq!(charts[0].prefixes()?, ["a_b_q_yes", "a_b_r_so_what"]);
     let unanswered = page.replace("q -- yes -->", "q -->");
     ensure!(self::charts(&unanswered)?[0].prefixes().is_err());
+    Ok(())
+}
+
+/// The functions that the last cell of a line names, as `file`: `function`.
+fn carriers(cell: &str) -> Vec<(&str, &str)> {
+    let quoted: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+    quoted.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+#[test]
+fn every_acceptance_scenario_has_its_test_or_a_reason() -> Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/reference/acceptance.md"))?;
+    let mut numbers = Vec::new();
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let Ok(number) = cells[0].parse::<u32>() else { continue };
+        numbers.push(number);
+        let cell = cells.last().context("no cells")?;
+        if cell.starts_with("not yet: ") {
+            continue;
+        }
+        let carriers = carriers(cell);
+        ensure!(!carriers.is_empty(), "{number} has no test and no reason");
+        for (file, function) in carriers {
+            let text = std::fs::read_to_string(root().join(file)).context(file.to_owned())?;
+            let there = text.contains(&format!("fn {function}("));
+            ensure!(there, "{number}: {file} has no function {function}");
+        }
+    }
+    ensure!(numbers == (1..=41).collect::<Vec<_>>(), "the scenarios are {numbers:?}");
     Ok(())
 }
