@@ -120,14 +120,17 @@ fn initdb() -> Vec<Value> {
 }
 
 /// Passwords for everybody; the socket is for the workload's own system users.
+///
+/// `md5` asks for SCRAM wherever the stored password allows it; Canonical's pgbouncer-k8s stores
+/// an md5 hash for the user of its auth query.
 fn pg_hba() -> Vec<String> {
     [
         "local all backup peer map=operator",
         "local all monitoring scram-sha-256",
         "host replication replication 0.0.0.0/0 scram-sha-256",
         "host replication replication ::/0 scram-sha-256",
-        "host all all 0.0.0.0/0 scram-sha-256",
-        "host all all ::/0 scram-sha-256",
+        "host all all 0.0.0.0/0 md5",
+        "host all all ::/0 md5",
     ]
     .map(str::to_owned)
     .to_vec()

@@ -103,8 +103,12 @@ fn file_argument(arg: &str) -> Option<(&str, &str)> {
 /// `key#file=path` with the content in the path's place; anything else as it is.
 fn inline_file<'a>(arg: &'a str, read: ReadFile) -> Result<Cow<'a, str>, ClientError> {
     let Some((key, path)) = file_argument(arg) else { return Ok(Cow::Borrowed(arg)) };
-    let encoded = STANDARD.encode(read_named(path, read)?);
-    Ok(Cow::Owned(format!("{key}{BASE64}={encoded}")))
+    let bytes = read_named(path, read)?;
+    if bytes.is_empty() {
+        // What is typed cannot be empty, what is in a file can.
+        return Ok(Cow::Owned(format!("{key}{FILE}=")));
+    }
+    Ok(Cow::Owned(format!("{key}{BASE64}={}", STANDARD.encode(bytes))))
 }
 
 fn read_named(path: &str, read: ReadFile) -> Result<Vec<u8>, ClientError> {

@@ -23,7 +23,8 @@ pub(crate) fn content(input: &Input, first: usize) -> Answer<Bag> {
         add(&mut content, &key, &value)?;
     }
     for arg in input.parsed.rest.iter().skip(first) {
-        let (key, value) = split(arg)?;
+        let empty = arg.strip_suffix('=').filter(|key| key.ends_with(FILE));
+        let (key, value) = empty.map_or_else(|| split(arg), |key| Ok((key, "")))?;
         add(&mut content, key, value)?;
     }
     let total: usize = content.values().map(String::len).sum();
@@ -51,6 +52,8 @@ fn add(content: &mut Bag, key: &str, value: &str) -> Answer<()> {
             Ok(bytes) => (key, STANDARD.encode(bytes)),
             Err(_) => return usage(format!("base64 value of key {key:?} not valid")),
         },
+        // The client sends `key#file=` for a file without content.
+        (None, Some(key)) if value.is_empty() => (key, String::new()),
         (None, Some(key)) => {
             return usage(format!(
                 "cannot read the file of key {key:?} here: the hook tool's own process sends it"

@@ -30,6 +30,8 @@ fn values_may_be_in_base64_and_in_a_file() {
         "key: other\nmore#base64: dg==\n",
         &["secret-add {\"key\": \"dg==\", \"more\": \"dg==\"} - - - - -"],
     );
+    // How the client sends a file without content.
+    check_effect(&["secret-add", "key#file="], &["secret-add {\"key\": \"\"} - - - - -"]);
 }
 
 #[test]

@@ -140,6 +140,10 @@ beside it with `python3 -m pip`, for the Python of the charm container.")]
         /// The charm's program; absent for a charm written in Python.
         #[arg(long)]
         dispatch: Option<PathBuf>,
+        /// What a charm written in Python needs, where its folder has no requirements.txt or
+        /// names packages that have no wheels.
+        #[arg(long, conflicts_with = "dispatch")]
+        requirements: Option<PathBuf>,
         /// Where the file goes.
         #[arg(long, default_value = ".")]
         out: PathBuf,

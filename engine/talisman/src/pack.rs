@@ -50,6 +50,14 @@ impl Archive<'_> {
         self.0.start_file(name, options.unix_permissions(mode))?;
         Ok(self.0.write_all(content)?)
     }
+
+    /// Adds a symbolic link.
+    pub(crate) fn link(&mut self, name: &str, target: &Path) -> Result<()> {
+        let options = SimpleFileOptions::default()
+            .last_modified_time(zip::DateTime::default())
+            .unix_permissions(0o777);
+        Ok(self.0.add_symlink(name, target.to_string_lossy(), options)?)
+    }
 }
 
 /// Writes a charm's archive whole or not at all.

@@ -15,12 +15,17 @@ const FOLDERS: [&str; 4] = ["src", "lib", "templates", "actions"];
 const DISPATCH: &str = "#!/bin/sh
 # Starts the charm with its libraries and packages.
 cd \"$(dirname \"$0\")\" || exit 1
-export PYTHONPATH=\"$PWD/lib:$PWD/src:$PWD/venv\"
-exec python3 src/charm.py
+export PYTHONPATH=\"$PWD/lib:$PWD/src\"
+export LD_LIBRARY_PATH=\"$PWD/lib\"
+exec venv/bin/python src/charm.py
 ";
+/// Where the charm container has its Python.
+const HOME: &str = "/usr/bin";
 
 /// Writes `<out>/<name>_ubuntu@22.04-<architecture>.charm` and returns its path.
-pub(crate) fn pack(folder: &Path, out: &Path) -> Result<PathBuf> {
+///
+/// `requirements` stands in for the folder's own `requirements.txt`.
+pub(crate) fn pack(folder: &Path, requirements: Option<&Path>, out: &Path) -> Result<PathBuf> {
     if !folder.join("src/charm.py").is_file() {
         bail!(
             "cannot pack {}: it has no src/charm.py; name the charm's program with --dispatch",
@@ -46,7 +51,17 @@ pub(crate) fn pack(folder: &Path, out: &Path) -> Result<PathBuf> {
         let base = json!({"name": "ubuntu", "channel": "24.04", "architectures": [architecture]});
         fs::write(stage.join("manifest.yaml"), json!({"bases": [base]}).to_string())?;
     }
-    install(folder, &stage.join("venv"))?;
+    let own = folder.join("requirements.txt");
+    let venv = stage.join("venv");
+    let packages = venv.join(format!("lib/python{PYTHON}/site-packages"));
+    fs::create_dir_all(&packages)?;
+    fs::create_dir_all(venv.join("bin"))?;
+    // A virtual environment, so that packages which bring `.pth` files work too.
+    fs::write(venv.join("pyvenv.cfg"), format!("home = {HOME}\nversion = {PYTHON}\n"))?;
+    std::os::unix::fs::symlink(format!("{HOME}/python3"), venv.join("bin/python"))?;
+    if let Some(requirements) = requirements.or_else(|| own.is_file().then_some(&own)) {
+        install(requirements, &packages)?;
+    }
     fs::write(stage.join("dispatch"), DISPATCH)?;
     crate::pack::archive(out, &meta.name, |archive| {
         add_folder(archive, stage, stage)?;
@@ -69,19 +84,15 @@ fn split(folder: &Path, stage: &Path) -> Result<()> {
     Ok(fs::write(stage.join("metadata.yaml"), Value::Object(whole).to_string())?)
 }
 
-/// Installs what `requirements.txt` names into `target`, from the package index of pip.
-fn install(folder: &Path, target: &Path) -> Result<()> {
-    let requirements = folder.join("requirements.txt");
-    if !requirements.is_file() {
-        return Ok(());
-    }
+/// Installs what `requirements` names into `target`, from the package index of pip.
+fn install(requirements: &Path, target: &Path) -> Result<()> {
     let output = Command::new("python3")
         .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"])
         .args(["--no-compile", "--only-binary", ":all:", "--python-version", PYTHON])
         .arg("--target")
         .arg(target)
         .arg("--requirement")
-        .arg(&requirements)
+        .arg(requirements)
         .output()
         .context("cannot run python3 -m pip: install Python with pip on this machine")?;
     if !output.status.success() {
@@ -97,13 +108,17 @@ fn add_folder(archive: &mut crate::pack::Archive<'_>, top: &Path, folder: &Path)
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
+        let name = path.strip_prefix(top)?.to_string_lossy().into_owned();
+        if path.is_symlink() {
+            archive.link(&name, &fs::read_link(&path)?)?;
+            continue;
+        }
         if path.is_dir() {
             if entry.file_name() != "__pycache__" {
                 add_folder(archive, top, &path)?;
             }
             continue;
         }
-        let name = path.strip_prefix(top)?.to_string_lossy().into_owned();
         let mode = if name == "dispatch" { 0o755 } else { 0o644 };
         archive.add(&name, mode, &fs::read(&path)?)?;
     }

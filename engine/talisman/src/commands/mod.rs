@@ -50,10 +50,10 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
             refresh(&paths, &client, app, &path, resource).await
         }
         Command::Images { definitions } => up::images(&paths, &definitions).await,
-        Command::Pack { folder, dispatch, out } => {
+        Command::Pack { folder, dispatch, requirements, out } => {
             let packed = match dispatch {
                 Some(dispatch) => crate::pack::pack(&folder, &dispatch, &out)?,
-                None => crate::pack_python::pack(&folder, &out)?,
+                None => crate::pack_python::pack(&folder, requirements.as_deref(), &out)?,
             };
             say(&packed.display().to_string())
         }
