@@ -183,6 +183,9 @@ impl Context for Fake {
     fn relation_remote_app(&mut self, _: RelationId) -> Answer<AppName> {
         Ok("app".parse().unwrap())
     }
+    fn relation_model(&mut self, _: RelationId) -> Answer<String> {
+        Ok("11111111-2222-3333-4444-555555555555".to_owned())
+    }
     fn relation_get(&mut self, _: RelationId, of: &Party) -> Answer<Bag> {
         match of {
             Party::Unit(unit) if *unit == self.unit() => Ok(Bag::new()),
@@ -251,14 +254,25 @@ impl Context for Fake {
         })
     }
     fn open_port(&mut self, port: Port) -> Answer<()> {
-        self.done(format!("open {}/{}", port.number, port.protocol))
+        let line = format!("open {}/{} {}", port.number, port.protocol, port.endpoint);
+        self.done(line.trim_end().to_owned())
     }
     fn close_port(&mut self, port: Port) -> Answer<()> {
-        self.done(format!("close {}/{}", port.number, port.protocol))
+        let line = format!("close {}/{} {}", port.number, port.protocol, port.endpoint);
+        self.done(line.trim_end().to_owned())
     }
     fn opened_ports(&mut self) -> Answer<Vec<Port>> {
-        let port = |number, protocol: &str| Port { number, protocol: protocol.to_owned() };
-        Ok(vec![port(5432, "tcp"), port(0, "icmp")])
+        let port = |number, protocol: &str, endpoint: &str| Port {
+            number,
+            protocol: protocol.to_owned(),
+            endpoint: endpoint.to_owned(),
+        };
+        Ok(vec![
+            port(5432, "tcp", ""),
+            port(8008, "tcp", "a"),
+            port(8008, "tcp", "b"),
+            port(0, "icmp", ""),
+        ])
     }
     fn state(&mut self) -> Answer<Bag> {
         Ok(if self.stateless { Bag::new() } else { bag(&[("k", "v"), ("empty", "")]) })
@@ -308,6 +322,7 @@ impl Context for Fake {
             owner: "application".to_owned(),
             description: String::new(),
             rotation: "never".to_owned(),
+            rotates: Some(time()),
             expiry: Some(time()),
             access: vec![("app-x".to_owned(), "relation-1".to_owned(), "view".to_owned())],
         })
@@ -356,6 +371,9 @@ impl Context for Fake {
     }
     fn action_log(&mut self, message: &str) -> Answer<()> {
         self.done(format!("action-log {message}"))
+    }
+    fn storage_add(&mut self, name: &str, count: u32) -> Answer<()> {
+        self.done(format!("storage-add {name} {count}"))
     }
     fn storage_list(&mut self, name: Option<&str>) -> Answer<Vec<String>> {
         let known = name.is_none_or(|name| name == "pgdata");

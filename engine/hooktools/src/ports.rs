@@ -5,27 +5,48 @@ use model::tools::{Answer, Context, Port};
 use crate::input::{Input, Printed, refused, usage};
 use crate::output::list;
 
-/// `open-port PORT[/PROTOCOL]`: buffered.
+/// `open-port [--endpoints A,B] PORT[/PROTOCOL]`: buffered.
 pub(crate) fn open(context: &mut dyn Context, input: &Input) -> Printed {
-    let port = port(input.one("no port or range specified")?)?;
-    context.open_port(port)?;
+    for port in named(input)? {
+        context.open_port(port)?;
+    }
     Ok(Vec::new())
 }
 
-/// `close-port PORT[/PROTOCOL]`: buffered.
+/// `close-port [--endpoints A,B] PORT[/PROTOCOL]`: buffered.
 pub(crate) fn close(context: &mut dyn Context, input: &Input) -> Printed {
-    let port = port(input.one("no port or range specified")?)?;
-    context.close_port(port)?;
+    for port in named(input)? {
+        context.close_port(port)?;
+    }
     Ok(Vec::new())
 }
 
-/// `opened-ports [--endpoints]`; ports are always open for all endpoints.
+/// The port of the argument, once for each endpoint; once for all without any.
+fn named(input: &Input) -> Answer<Vec<Port>> {
+    let port = port(input.one("no port or range specified")?)?;
+    let endpoints = input.parsed.text("endpoints").unwrap_or_default().split(',').map(str::trim);
+    let mut names: Vec<&str> = endpoints.filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        names.push("");
+    }
+    Ok(names.into_iter().map(|name| Port { endpoint: name.to_owned(), ..port.clone() }).collect())
+}
+
+/// `opened-ports [--endpoints]`.
 pub(crate) fn opened(context: &mut dyn Context, input: &Input) -> Printed {
     input.at_most(0)?;
-    let suffix = if input.parsed.on("endpoints") { " (*)" } else { "" };
     let ports = context.opened_ports()?;
-    let texts: Vec<String> = ports.iter().map(|port| text(port) + suffix).collect();
-    input.print(&list(&texts))
+    let same = |a: &Port, b: &Port| a.number == b.number && a.protocol == b.protocol;
+    let texts = ports.chunk_by(same).map(|group| {
+        let endpoints: Vec<&str> = group.iter().map(|port| port.endpoint.as_str()).collect();
+        let suffix = match endpoints.as_slice() {
+            _ if !input.parsed.on("endpoints") => String::new(),
+            [""] => " (*)".to_owned(),
+            names => format!(" ({})", names.join(", ")),
+        };
+        group.first().map(text).unwrap_or_default() + &suffix
+    });
+    input.print(&list(&texts.collect::<Vec<_>>()))
 }
 
 fn text(port: &Port) -> String {
@@ -39,7 +60,7 @@ fn text(port: &Port) -> String {
 fn port(spec: &str) -> Answer<Port> {
     let lower = spec.to_ascii_lowercase();
     if lower == "icmp" {
-        return Ok(Port { number: 0, protocol: lower });
+        return Ok(Port { number: 0, protocol: lower, endpoint: String::new() });
     }
     let (range, protocol) = lower.split_once('/').unwrap_or((&lower, "tcp"));
     if protocol == "icmp" {
@@ -60,7 +81,7 @@ fn port(spec: &str) -> Answer<Port> {
             "port ranges are not supported for k8s applications, please specify a single port",
         );
     }
-    Ok(Port { number: from, protocol: protocol.to_owned() })
+    Ok(Port { number: from, protocol: protocol.to_owned(), endpoint: String::new() })
 }
 
 fn number(digits: &str, spec: &str) -> Answer<u16> {
@@ -82,7 +103,10 @@ mod tests {
     #[test]
     fn ports_open_and_close() {
         check_effect(&["open-port", "5432"], &["open 5432/tcp"]);
-        check_effect(&["open-port", "53/UDP", "--endpoints", "a,b"], &["open 53/udp"]);
+        check_effect(
+            &["open-port", "53/UDP", "--endpoints", "a,b"],
+            &["open 53/udp a", "open 53/udp b"],
+        );
         check_effect(&["open-port", "icmp"], &["open 0/icmp"]);
         check_effect(&["open-port", "80-80/tcp"], &["open 80/tcp"]);
         check_effect(&["close-port", "8008/tcp"], &["close 8008/tcp"]);
@@ -113,8 +137,9 @@ mod tests {
 
     #[test]
     fn open_ports_are_listed() {
-        check(&["opened-ports", "--format=json"], 0, "[\"5432/tcp\",\"icmp\"]\n", "");
-        check(&["opened-ports"], 0, "5432/tcp\nicmp\n", "");
-        check(&["opened-ports", "--endpoints"], 0, "5432/tcp (*)\nicmp (*)\n", "");
+        check(&["opened-ports", "--format=json"], 0, "[\"5432/tcp\",\"8008/tcp\",\"icmp\"]\n", "");
+        check(&["opened-ports"], 0, "5432/tcp\n8008/tcp\nicmp\n", "");
+        let endpoints = "5432/tcp (*)\n8008/tcp (a, b)\nicmp (*)\n";
+        check(&["opened-ports", "--endpoints"], 0, endpoints, "");
     }
 }

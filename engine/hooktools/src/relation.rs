@@ -1,4 +1,4 @@
-//! `relation-ids`, `relation-list`, `relation-get` and `relation-set`.
+//! `relation-ids`, `relation-list`, `relation-model-get`, `relation-get` and `relation-set`.
 
 use model::tools::{Answer, Context, Party};
 use names::{AppName, UnitName};
@@ -31,6 +31,14 @@ pub(crate) fn list(context: &mut dyn Context, input: &Input) -> Printed {
     }
     let units = context.relation_list(id)?;
     input.print(&texts(&units))
+}
+
+/// `relation-model-get [-r ID]`.
+pub(crate) fn model(context: &mut dyn Context, input: &Input) -> Printed {
+    let id = input.relation(context)?;
+    input.at_most(0)?;
+    let uuid = context.relation_model(id)?;
+    input.print(&serde_json::json!({ "uuid": uuid }))
 }
 
 /// `relation-get [-r ID] [--app] [KEY|-] [UNIT or APPLICATION]`.
@@ -80,6 +88,15 @@ pub(crate) fn set(context: &mut dyn Context, input: &Input) -> Printed {
 #[cfg(test)]
 mod tests {
     use crate::fake::{check, check_effect, check_in_relation, check_stdin};
+
+    #[test]
+    fn the_model_of_the_other_side_is_told() {
+        let json = "{\"uuid\":\"11111111-2222-3333-4444-555555555555\"}\n";
+        check_in_relation(&["relation-model-get", "--format=json"], 0, json, "");
+        check(&["relation-model-get"], 2, "", "no relation id specified");
+        let unknown = "invalid value \"9\" for option -r: relation not found";
+        check(&["relation-model-get", "-r", "9"], 2, "", unknown);
+    }
 
     #[test]
     fn ids_are_printed_with_their_endpoint() {

@@ -113,8 +113,10 @@ fn info_value(info: SecretInfo) -> Value {
     if !info.description.is_empty() {
         value["description"] = Value::String(info.description);
     }
-    if let Some(expiry) = info.expiry {
-        value["expiry"] = Value::String(expiry.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+    for (name, time) in [("expiry", info.expiry), ("rotates", info.rotates)] {
+        if let Some(time) = time {
+            value[name] = Value::String(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        }
     }
     if !info.access.is_empty() {
         let access = info

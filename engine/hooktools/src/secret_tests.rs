@@ -121,7 +121,8 @@ fn what_is_known_of_a_secret() {
     let json = concat!(
         "{\"0123456789abcdefghij\":{\"access\":[{\"role\":\"view\",\"scope\":\"relation-1\",",
         "\"target\":\"app-x\"}],\"expiry\":\"2026-11-20T10:00:00Z\",\"label\":\"l\",",
-        "\"owner\":\"application\",\"revision\":2,\"rotation\":\"never\"}}\n",
+        "\"owner\":\"application\",\"revision\":2,\"rotates\":\"2026-11-20T10:00:00Z\",",
+        "\"rotation\":\"never\"}}\n",
     );
     check(&["secret-info-get", URI, "--format=json"], 0, json, "");
     check(&["secret-info-get", "--label=l", "--format=json"], 0, json, "");

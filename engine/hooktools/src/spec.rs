@@ -129,6 +129,12 @@ pub const SPECS: &[Spec] = &[
     smart("relation-get", "[<key>|-] [<unit or application>]", "read a databag", PRINTS_RELATION),
     smart("relation-ids", "[<endpoint>]", "print the relations of an endpoint", PRINTS),
     smart("relation-list", "", "print the remote units of a relation", PRINTS_RELATION),
+    smart(
+        "relation-model-get",
+        "",
+        "print the model of a relation's other side",
+        &[FORMAT, OUTPUT, RELATION],
+    ),
     quiet(
         "relation-set",
         "<key>=<value> ...",
@@ -200,6 +206,7 @@ pub const SPECS: &[Spec] = &[
         "set the status",
         &[APPLICATION],
     ),
+    quiet("storage-add", "<name>[=<count>] ...", "ask for more storage when the hook ends", &[]),
     smart(
         "storage-get",
         "[<kind|location>]",

@@ -1,10 +1,26 @@
-//! `storage-list`, `storage-get` and `resource-get`.
+//! `storage-add`, `storage-list`, `storage-get` and `resource-get`.
 
 use model::tools::Context;
 use serde_json::{Value, json};
 
 use crate::input::{Input, Printed, refused, usage};
 use crate::output::list as texts;
+
+/// `storage-add NAME[=COUNT]…`: buffered.
+pub(crate) fn add(context: &mut dyn Context, input: &Input) -> Printed {
+    if input.parsed.rest.is_empty() {
+        return usage("storage add requires a storage directive");
+    }
+    for directive in &input.parsed.rest {
+        let (name, count) = directive.split_once('=').unwrap_or((directive, "1"));
+        let count = count.parse::<u32>().ok().filter(|count| *count > 0);
+        let Some(count) = count.filter(|_| !name.is_empty()) else {
+            return usage(format!("expected \"name[=count]\", got {directive:?}"));
+        };
+        context.storage_add(name, count)?;
+    }
+    Ok(Vec::new())
+}
 
 /// `storage-list [NAME]`.
 pub(crate) fn list(context: &mut dyn Context, input: &Input) -> Printed {
@@ -37,7 +53,7 @@ pub(crate) fn resource_get(context: &mut dyn Context, input: &Input) -> Printed 
 
 #[cfg(test)]
 mod tests {
-    use crate::fake::{check, check_in_storage};
+    use crate::fake::{check, check_effect, check_in_storage};
 
     #[test]
     fn instances_are_listed() {
@@ -55,6 +71,17 @@ mod tests {
         let odd = "invalid storage attribute \"x\"";
         check(&["storage-get", "-s", "pgdata/0", "x"], 1, "", odd);
         check(&["storage-get"], 2, "", "no storage instance specified");
+    }
+
+    #[test]
+    fn instances_are_asked_for() {
+        check_effect(&["storage-add", "data"], &["storage-add data 1"]);
+        check_effect(&["storage-add", "a=2", "b"], &["storage-add a 2", "storage-add b 1"]);
+        check(&["storage-add"], 2, "", "storage add requires a storage directive");
+        for odd in ["data=0", "data=x", "=1", "data="] {
+            let want = format!("expected \"name[=count]\", got {odd:?}");
+            check(&["storage-add", odd], 2, "", &want);
+        }
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Context for ToolCall<'_> {
         Ok(self.relation(id)?.event.remote_app)
     }
 
+    fn relation_model(&mut self, id: RelationId) -> Answer<String> {
+        self.relation(id)?;
+        Ok(self.model.uuid.clone())
+    }
+
     fn relation_get(&mut self, id: RelationId, of: &Party) -> Answer<Bag> {
         match of {
             Party::Unit(unit) => self.unit_bag(id, unit),
@@ -142,12 +147,12 @@ impl Context for ToolCall<'_> {
     }
 
     fn open_port(&mut self, port: Port) -> Answer<()> {
-        self.session.writes.ports.insert(port, true);
+        self.session.writes.ports.push((port, true));
         Ok(())
     }
 
     fn close_port(&mut self, port: Port) -> Answer<()> {
-        self.session.writes.ports.insert(port, false);
+        self.session.writes.ports.push((port, false));
         Ok(())
     }
 
@@ -234,6 +239,10 @@ impl Context for ToolCall<'_> {
         let (at, message) = (self.now, message.to_owned());
         self.action()?.log.push(crate::ActionLog { at, message });
         Ok(())
+    }
+
+    fn storage_add(&mut self, name: &str, count: u32) -> Answer<()> {
+        self.more_storage(name, count)
     }
 
     fn storage_list(&mut self, name: Option<&str>) -> Answer<Vec<String>> {

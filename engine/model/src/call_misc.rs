@@ -108,12 +108,9 @@ impl ToolCall<'_> {
     pub(crate) fn ports(&self) -> Vec<Port> {
         let unit = self.model.unit(&self.session.run.unit);
         let mut ports = unit.map(|unit| unit.ports.clone()).unwrap_or_default();
+        let endpoints = self.model.endpoint_names(self.session.run.unit.app());
         for (port, open) in &self.session.writes.ports {
-            if *open {
-                ports.insert(port.clone());
-            } else {
-                ports.remove(port);
-            }
+            port.clone().apply(*open, &mut ports, &endpoints);
         }
         ports.into_iter().collect()
     }
@@ -168,6 +165,25 @@ impl ToolCall<'_> {
         for (key, value) in results {
             nest(&mut self.session.results, &key, value);
         }
+        Ok(())
+    }
+
+    pub(crate) fn more_storage(&mut self, name: &str, count: u32) -> Answer<()> {
+        let unit = &self.session.run.unit;
+        let app = self.model.apps.get(unit.app());
+        let Some(meta) = app.and_then(|app| app.charm.storage.get(name)) else {
+            return Err(refused(format!("charm storage {name:?} not found")));
+        };
+        let buffered = self.session.writes.storage.get(name).copied().unwrap_or_default();
+        let have = u32::try_from(self.storages(Some(name)).len()).unwrap_or(u32::MAX);
+        let after = have.saturating_add(buffered).saturating_add(count);
+        if let Some(most) = crate::storage::most(meta).filter(|most| after > *most) {
+            return Err(refused(format!(
+                "cannot add {count} of storage {name:?}: the unit would have {after} of at most \
+                 {most}"
+            )));
+        }
+        self.session.writes.storage.insert(name.to_owned(), buffered.saturating_add(count));
         Ok(())
     }
 

@@ -185,6 +185,7 @@ impl ToolCall<'_> {
             owner: owner.to_owned(),
             description: secret.description.clone(),
             rotation: secret.rotation.word().to_owned(),
+            rotates: secret.next_rotation,
             expiry: latest.and_then(|revision| revision.expire),
             access: secret.grants.iter().map(|grant| self.access(grant)).collect(),
         })

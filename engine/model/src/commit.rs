@@ -153,6 +153,10 @@ impl Model {
     pub(crate) fn fail(&mut self, unit: &UnitName, hook: Hook, now: Timestamp, why: &str) {
         let message = format!("hook failed: {:?}", hook.name());
         self.note(now, unit, "ERROR", format!("{message}: {why}"));
+        if self.units.get(unit).is_some_and(|state| state.machine.forced) {
+            let token = self.token(unit, &hook);
+            return self.commit(unit, &hook, token, now);
+        }
         let Some(state) = self.units.get_mut(unit) else { return };
         let before = state.machine.failed.take().filter(|failed| failed.hook == hook);
         let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + 1;

@@ -11,6 +11,8 @@ use crate::{CharmMeta, Model, ModelError, OptionKind};
 
 /// The only option of a model that is supported.
 const INTERVAL: &str = "update-status-hook-interval";
+/// The model option that lets failed hooks run again by themselves.
+const RETRY: &str = "automatically-retry-hooks";
 
 impl Model {
     /// Sets options, all or none; values as the user typed them.
@@ -62,10 +64,17 @@ impl Model {
         values: BTreeMap<String, String>,
     ) -> Result<(), ModelError> {
         let mut interval = self.update_status_interval;
+        let mut retry = self.retry_hooks;
         for (key, value) in &values {
+            if key == RETRY {
+                retry = value.parse().map_err(|_| {
+                    ModelError::ModelConfig(format!("{key} is true or false, not {value:?}"))
+                })?;
+                continue;
+            }
             if key != INTERVAL {
                 return Err(ModelError::ModelConfig(format!(
-                    "there is no option {key:?}; there is {INTERVAL}"
+                    "there is no option {key:?}; there is {INTERVAL}, {RETRY}"
                 )));
             }
             interval = seconds(value).ok_or_else(|| {
@@ -75,8 +84,15 @@ impl Model {
             })?;
         }
         self.update_status_interval = interval;
-        self.controller_log(now, format!("setting {INTERVAL} to {interval}s"));
+        self.retry_hooks = retry;
+        let text = format!("model options: {INTERVAL}={interval}s {RETRY}={retry}");
+        self.controller_log(now, text);
         Ok(())
+    }
+
+    /// Whether a failed hook runs again by itself.
+    pub fn retries_hooks(&self) -> bool {
+        self.retry_hooks
     }
 
     /// Lets the application use the Kubernetes API freely, or no longer.

@@ -6,6 +6,9 @@ use names::{AppName, RelationId};
 use crate::operator::listed;
 use crate::{Application, Life, Model, ModelError, Relation, RelationEnd, Role};
 
+/// The endpoint, and its interface, that every application provides without saying so.
+pub(crate) const INFO: &str = "juju-info";
+
 /// Two ends that may be related, the requirer first.
 type Pair = [RelationEnd; 2];
 
@@ -78,6 +81,12 @@ impl Model {
         }
     }
 
+    /// The names of an application's endpoints, peers included.
+    pub(crate) fn endpoint_names(&self, app: &AppName) -> Vec<String> {
+        let endpoints = self.apps.get(app).into_iter().flat_map(|app| app.charm.endpoints());
+        endpoints.map(|(name, _)| name.to_string()).collect()
+    }
+
     fn create_relation(&mut self, ends: Vec<RelationEnd>) -> RelationId {
         let id = RelationId(self.next_relation);
         self.next_relation += 1;
@@ -111,11 +120,13 @@ impl Model {
         }
         match pairs.as_slice() {
             [pair] => Ok(pair.clone()),
-            [] => Err(format!(
-                "no endpoints of {a:?} and {b:?} fit: {a:?} has {}; {b:?} has {}",
-                described(&left),
-                described(&right),
-            )),
+            [] => implicit(&left, &right, a, b).ok_or_else(|| {
+                format!(
+                    "no endpoints of {a:?} and {b:?} fit: {a:?} has {}; {b:?} has {}",
+                    described(&left),
+                    described(&right),
+                )
+            }),
             several => Err(format!(
                 "{a:?} and {b:?} fit in more than one way; write one of {}",
                 listed(several.iter().map(|pair| format!("\"{}\"", text(pair)))),
@@ -134,6 +145,9 @@ impl Model {
             found.filter(|app| app.life == Life::Alive).ok_or_else(|| self.unknown_app(name))?;
         let all = ends_of(app);
         let Some(endpoint) = endpoint else { return Ok(all) };
+        if endpoint == INFO {
+            return Ok(info(&app.name).into_iter().collect());
+        }
         if app.charm.peers.keys().any(|peer| peer.as_str() == endpoint) {
             return Err(format!(
                 "endpoint {endpoint:?} of application {name:?} relates its own units only"
@@ -174,6 +188,24 @@ impl Model {
             }
         }
         Ok(())
+    }
+}
+
+/// The endpoint that every application provides.
+fn info(app: &AppName) -> Option<RelationEnd> {
+    let endpoint = INFO.parse().ok()?;
+    let (app, role, interface) = (app.clone(), Role::Provider, INFO.to_owned());
+    Some(RelationEnd { app, endpoint, role, interface })
+}
+
+/// A requirer of `juju-info` with the other application, which provides it without saying so.
+fn implicit(left: &[RelationEnd], right: &[RelationEnd], a: &str, b: &str) -> Option<Pair> {
+    let wants = |end: &&RelationEnd| end.role == Role::Requirer && end.interface == INFO;
+    let whole = |spec: &str| info(&spec.parse().ok()?);
+    match (left.iter().find(wants), right.iter().find(wants)) {
+        (Some(end), None) => Some([end.clone(), whole(b)?]),
+        (None, Some(end)) => Some([end.clone(), whole(a)?]),
+        _ => None,
     }
 }
 

@@ -87,13 +87,11 @@ impl Model {
             self.refresh_network_keys(unit);
         }
         self.write_bags(unit, &writes);
+        self.add_storage(unit, &writes.storage);
+        let endpoints = self.endpoint_names(unit.app());
         if let Some(state) = self.units.get_mut(unit) {
             for (port, open) in &writes.ports {
-                if *open {
-                    state.ports.insert(port.clone());
-                } else {
-                    state.ports.remove(port);
-                }
+                port.clone().apply(*open, &mut state.ports, &endpoints);
             }
             for (key, value) in &writes.state {
                 match value {

@@ -69,6 +69,10 @@ pub const JUJU_VERSION: &str = "3.6.11";
 /// The default of `update-status-hook-interval`, in seconds.
 pub const UPDATE_STATUS_INTERVAL: u64 = 300;
 
+fn yes() -> bool {
+    true
+}
+
 /// One Juju model: everything that its controller would keep, and what its agents keep in memory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Model {
@@ -77,6 +81,12 @@ pub struct Model {
     seed: Seed,
     /// Seconds between two `update-status` hooks of one unit.
     update_status_interval: u64,
+    /// Whether a failed hook runs again by itself.
+    #[serde(default = "yes")]
+    retry_hooks: bool,
+    /// Shuffles events between which Juju promises no order.
+    #[serde(default)]
+    shuffle: Option<u64>,
     apps: BTreeMap<AppName, Application>,
     units: BTreeMap<UnitName, Unit>,
     relations: BTreeMap<RelationId, Relation>,
@@ -106,6 +116,8 @@ impl Model {
             uuid,
             seed: Seed::new(seed),
             update_status_interval: UPDATE_STATUS_INTERVAL,
+            retry_hooks: true,
+            shuffle: None,
             apps: BTreeMap::new(),
             units: BTreeMap::new(),
             relations: BTreeMap::new(),
@@ -120,6 +132,28 @@ impl Model {
             log: Vec::new(),
             next_exec: 0,
         }
+    }
+
+    /// Shuffles, from now on, the order of events of different relations, storages and secrets,
+    /// which Juju leaves open; the same seed gives the same order. `None` gives the plain order.
+    pub fn shuffle(&mut self, seed: Option<u64>) {
+        self.shuffle = seed;
+    }
+
+    /// Things that come to a unit in no promised order, in the order in which they come.
+    fn in_turn<T>(
+        &self,
+        unit: &UnitName,
+        things: impl Iterator<Item = T>,
+        name: impl Fn(&T) -> String,
+    ) -> Vec<T> {
+        let mut things: Vec<T> = things.collect();
+        if let Some(seed) = self.shuffle {
+            things.sort_by_cached_key(|thing| {
+                resolve::hash(&format!("{seed} {unit} {}", name(thing)))
+            });
+        }
+        things
     }
 
     /// The model's name.

@@ -105,9 +105,11 @@ impl Model {
         let unknown = self.unknown_app(app.as_str());
         for relation in self.relations.values() {
             let Some(end) = relation.end(app) else { continue };
-            let same = charm.endpoint(end.endpoint.as_str()).is_some_and(|(_, endpoint)| {
-                endpoint.interface == end.interface && endpoint.role == end.role
-            });
+            let implied = end.interface == crate::endpoints::INFO;
+            let same = implied
+                || charm.endpoint(end.endpoint.as_str()).is_some_and(|(_, endpoint)| {
+                    endpoint.interface == end.interface && endpoint.role == end.role
+                });
             if !same {
                 return Err(ModelError::Refresh(format!(
                     "the new charm of {:?} has no endpoint {:?} of interface {:?}, which \

@@ -30,6 +30,22 @@ impl Model {
         Ok(())
     }
 
+    /// Lets dying units of the application leave even if their hooks fail.
+    pub fn force_removal(&mut self, now: Timestamp, app: &AppName) {
+        for name in self.units_of(app) {
+            let Some(unit) = self.units.get_mut(&name) else { continue };
+            if unit.life == Life::Alive {
+                continue;
+            }
+            unit.machine.forced = true;
+            if let Some(failed) = unit.machine.failed.take() {
+                let token = self.token(&name, &failed.hook);
+                self.commit(&name, &failed.hook, token, now);
+                self.set_agent(&name, now, crate::AgentStatus::Idle, String::new());
+            }
+        }
+    }
+
     /// Marks a relation dying; one that nobody entered goes at once.
     pub(crate) fn kill_relation(&mut self, id: RelationId) {
         if let Some(relation) = self.relations.get_mut(&id) {

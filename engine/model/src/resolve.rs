@@ -54,7 +54,9 @@ impl Model {
         let machine = &state.machine;
         let live = self.live_of(unit);
         if let Some(failed) = &machine.failed {
-            let retry = || (failed.retry_at <= now).then(|| failed.hook.clone());
+            let asked = failed.retry_at == Timestamp::UNIX_EPOCH;
+            let due = asked || (self.retry_hooks && failed.retry_at <= now);
+            let retry = || due.then(|| failed.hook.clone());
             return self.next_operation(state).or_else(retry);
         }
         if live.stopping && state.life == Life::Alive {
@@ -92,7 +94,8 @@ impl Model {
     }
 
     fn next_storage(&self, unit: &Unit) -> Option<Hook> {
-        let attached = self.storage_of(&unit.name);
+        let attached = self.storage_of(&unit.name).into_iter();
+        let attached = self.in_turn(&unit.name, attached, Clone::clone);
         let fresh = attached.into_iter().find(|id| !unit.machine.attached.contains(id));
         fresh.map(|storage| Hook::StorageAttached { storage })
     }
@@ -148,7 +151,7 @@ impl Model {
     fn wake(&self, unit: &UnitName) -> Option<Timestamp> {
         let unit = self.units.get(unit)?;
         if let Some(failed) = &unit.machine.failed {
-            return Some(failed.retry_at);
+            return Some(failed.retry_at).filter(|_| self.retry_hooks);
         }
         if unit.life == Life::Dying || self.live_of(&unit.name).stopping {
             return None;
@@ -180,7 +183,7 @@ impl Model {
         }
     }
 
-    /// A number that differs when options, trust or addresses differ (FNV-1a).
+    /// A number that differs when options, trust or addresses differ.
     fn fingerprint(&self, unit: &UnitName) -> u64 {
         let app = self.apps.get(unit.app());
         let address = self.units.get(unit).and_then(|unit| unit.address.as_deref());
@@ -191,9 +194,7 @@ impl Model {
             address,
         ])
         .to_string();
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        hash(&text)
     }
 
     /// Steps that need no hook: leaving peer relations, dropping what no longer applies.
@@ -234,6 +235,13 @@ impl Model {
             }
         }
     }
+}
+
+/// FNV-1a.
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 fn next_workload(live: &Live) -> Option<Hook> {

@@ -11,18 +11,22 @@ impl Model {
     /// `relation-created` of the first live relation that the unit does not know yet.
     pub(crate) fn next_created(&self, unit: &Unit) -> Option<Hook> {
         let known = &unit.machine.relations;
-        let fresh = self.relations.values().find(|relation| {
+        let fresh = self.relations.values().filter(|relation| {
             relation.life == Life::Alive
                 && relation.end(unit.name.app()).is_some()
                 && !known.get(&relation.id).is_some_and(|membership| membership.created)
         });
-        let relation = fresh?.event(unit.name.app())?;
+        let fresh = self.in_turn(&unit.name, fresh, |relation| relation.id.to_string());
+        let relation = fresh.first()?.event(unit.name.app())?;
         Some(Hook::RelationCreated { relation })
     }
 
-    /// The next joined, changed, departed or broken of any relation, by relation id.
+    /// The next joined, changed, departed or broken of any relation, by relation id unless
+    /// shuffled.
     pub(crate) fn next_relation(&self, unit: &Unit) -> Option<Hook> {
-        unit.machine.relations.iter().find_map(|(id, membership)| {
+        let relations = unit.machine.relations.iter();
+        let relations = self.in_turn(&unit.name, relations, |(id, _)| id.to_string());
+        relations.into_iter().find_map(|(id, membership)| {
             let relation = self.relations.get(id)?;
             let active = membership.created && !membership.left;
             active.then(|| self.next_in(unit, relation, membership)).flatten()

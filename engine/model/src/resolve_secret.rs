@@ -30,7 +30,11 @@ impl Model {
                 let (id, label) = named(managed().find(|secret| due(secret.next_rotation))?);
                 Some(Hook::SecretRotate { id, label })
             })
-            .or_else(|| self.secrets.values().find_map(|secret| changed(secret, &unit.name)))
+            .or_else(|| {
+                let all = self.secrets.values();
+                let all = self.in_turn(&unit.name, all, |secret| secret.id.to_string());
+                all.into_iter().find_map(|secret| changed(secret, &unit.name))
+            })
             .or_else(|| managed().find_map(removable))
     }
 

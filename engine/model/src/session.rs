@@ -38,8 +38,10 @@ pub(crate) struct Reads {
 pub(crate) struct Writes {
     pub(crate) unit_bags: BTreeMap<RelationId, Bag>,
     pub(crate) app_bags: BTreeMap<RelationId, Bag>,
-    /// `true` opens, `false` closes.
-    pub(crate) ports: BTreeMap<Port, bool>,
+    /// In the order of the calls; `true` opens, `false` closes.
+    pub(crate) ports: Vec<(Port, bool)>,
+    /// How many more instances of each storage.
+    pub(crate) storage: BTreeMap<String, u32>,
     pub(crate) state: BTreeMap<String, Option<String>>,
     pub(crate) secrets_added: BTreeMap<SecretId, SecretDraft>,
     pub(crate) secrets_set: BTreeMap<SecretId, SecretDraft>,

@@ -1,5 +1,7 @@
 //! Storage instances: they outlive pods, and units of the same number find them again.
 
+use std::collections::BTreeMap;
+
 use names::{AppName, UnitName};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +63,21 @@ impl Model {
         }
     }
 
+    /// Gives a unit more instances of storages that take several.
+    pub(crate) fn add_storage(&mut self, unit: &UnitName, wanted: &BTreeMap<String, u32>) {
+        for (name, count) in wanted {
+            let Some(app) = self.apps.get(unit.app()) else { return };
+            let Some(meta) = app.charm.storage.get(name).cloned() else { continue };
+            let own = |instance: &&StorageInstance| {
+                instance.name() == name && instance.owner.as_ref() == Some(unit)
+            };
+            let have = u32::try_from(self.storage.values().filter(own).count()).unwrap_or(u32::MAX);
+            for index in have..have.saturating_add(*count) {
+                self.create_storage(unit, name, &meta, index);
+            }
+        }
+    }
+
     fn create_storage(&mut self, unit: &UnitName, name: &str, meta: &StorageMeta, index: u32) {
         let id = format!("{name}/{}", self.next_storage);
         self.next_storage += 1;
@@ -98,6 +115,15 @@ impl Model {
     pub fn remove_storage(&mut self, id: &str) -> bool {
         let detached = self.storage.get(id).is_some_and(|instance| !instance.attached);
         detached && self.storage.remove(id).is_some()
+    }
+}
+
+/// The most instances that a unit may have; `None` without a bound.
+pub(crate) fn most(meta: &StorageMeta) -> Option<u32> {
+    match meta.multiple.as_deref().map(|range| range.rsplit_once('-')) {
+        None => Some(1),
+        Some(Some((_, most))) => most.parse().ok(),
+        Some(None) => meta.multiple.as_deref().and_then(|range| range.parse().ok()),
     }
 }
 

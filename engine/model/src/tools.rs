@@ -3,7 +3,7 @@
 //! Buffered calls take effect when the hook commits; the others at once.
 //! Sections of Juju's contract: 1.4 (atomicity) and 3 (hook tools).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::{AppName, EndpointName, RelationId, SecretId, UnitName};
 use serde_json::Value;
@@ -94,6 +94,8 @@ pub struct SecretInfo {
     pub description: String,
     /// `never`, `hourly`, … `yearly`.
     pub rotation: String,
+    /// When it is rotated next.
+    pub rotates: Option<jiff::Timestamp>,
     /// When the latest revision expires.
     pub expiry: Option<jiff::Timestamp>,
     /// Grants: (target, scope, role), for instance `("app-x", "relation-x.db#y.db", "view")`.
@@ -125,6 +127,38 @@ pub struct Port {
     pub number: u16,
     /// `tcp`, `udp` or `icmp`.
     pub protocol: String,
+    /// The endpoint it is open for; empty for all.
+    #[serde(default)]
+    pub endpoint: String,
+}
+
+impl Port {
+    /// Whether both are the same port, whatever the endpoint.
+    fn is(&self, other: &Self) -> bool {
+        self.number == other.number && self.protocol == other.protocol
+    }
+
+    /// Opens or closes the port among others; `endpoints` are all that the charm has.
+    pub(crate) fn apply(self, open: bool, ports: &mut BTreeSet<Self>, endpoints: &[String]) {
+        let all = Self { endpoint: String::new(), ..self.clone() };
+        let whole = ports.contains(&all);
+        match (open, self.endpoint.is_empty()) {
+            (true, false) if whole => {}
+            (true, false) => drop(ports.insert(self)),
+            (_, true) => {
+                ports.retain(|port| !port.is(&self));
+                if open {
+                    ports.insert(self);
+                }
+            }
+            (false, false) if whole => {
+                ports.remove(&all);
+                let others = endpoints.iter().filter(|endpoint| **endpoint != self.endpoint);
+                ports.extend(others.map(|name| Self { endpoint: name.clone(), ..self.clone() }));
+            }
+            (false, false) => drop(ports.remove(&self)),
+        }
+    }
 }
 
 /// A storage instance as the charm sees it.
@@ -162,6 +196,8 @@ pub trait Context {
     fn relation_list(&mut self, id: RelationId) -> Answer<Vec<UnitName>>;
     /// The remote application; the own one for peers.
     fn relation_remote_app(&mut self, id: RelationId) -> Answer<AppName>;
+    /// The UUID of the model that the relation's other side is in.
+    fn relation_model(&mut self, id: RelationId) -> Answer<String>;
     /// A databag, with own buffered writes laid over it.
     fn relation_get(&mut self, id: RelationId, of: &Party) -> Answer<Bag>;
     /// Buffered. An empty value deletes the key.
@@ -244,6 +280,8 @@ pub trait Context {
     /// Immediate: one line of the action's log.
     fn action_log(&mut self, message: &str) -> Answer<()>;
 
+    /// Buffered: more instances of a storage.
+    fn storage_add(&mut self, name: &str, count: u32) -> Answer<()>;
     /// Storage instances of the unit, all or of one name.
     fn storage_list(&mut self, name: Option<&str>) -> Answer<Vec<String>>;
     /// One storage instance.

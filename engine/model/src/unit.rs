@@ -100,6 +100,9 @@ pub(crate) struct Machine {
     /// Must run before anything else.
     pub(crate) queued: Option<Hook>,
     pub(crate) failed: Option<Failed>,
+    /// The unit leaves even if its hooks fail.
+    #[serde(default)]
+    pub(crate) forced: bool,
     /// The fingerprint of options, trust and addresses that `config-changed` last saw.
     pub(crate) config_seen: Option<u64>,
     pub(crate) last_update_status: Option<Timestamp>,

@@ -151,7 +151,9 @@ fn a_failed_hook_drops_its_writes_and_keeps_its_status() {
             return 0;
         }
         tools.relation_set(RELATION, true, map(&[("endpoints", "x")])).unwrap();
-        tools.open_port(Port { number: 5432, protocol: "tcp".into() }).unwrap();
+        tools
+            .open_port(Port { number: 5432, protocol: "tcp".into(), endpoint: String::new() })
+            .unwrap();
         tools.state_change(BTreeMap::from([("k".into(), Some("v".into()))])).unwrap();
         tools.secret_add(map(&[("password", "cw==")]), Default::default()).unwrap();
         tools.set_status(false, "blocked", "why").unwrap();
@@ -248,7 +250,7 @@ fn network_ports_and_storage_are_the_units() {
             ("10.1.2.0", "10.152.0.1")
         );
         refused(tools.network("x", None), "no network config found for binding \"x\"");
-        let port = Port { number: 1, protocol: "tcp".into() };
+        let port = Port { number: 1, protocol: "tcp".into(), endpoint: String::new() };
         tools.open_port(port.clone()).unwrap();
         tools.close_port(port).unwrap();
         assert_eq!(tools.opened_ports().unwrap(), []);
