@@ -156,6 +156,14 @@ impl Model {
         things
     }
 
+    /// Takes from an older state of the same model what is not stored: agents, leases, the log.
+    pub fn take_live(&mut self, from: &mut Self) {
+        self.live = std::mem::take(&mut from.live);
+        self.leases = std::mem::take(&mut from.leases);
+        self.log = std::mem::take(&mut from.log);
+        self.next_exec = from.next_exec;
+    }
+
     /// The model's name.
     pub fn name(&self) -> &ModelName {
         &self.name

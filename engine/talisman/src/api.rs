@@ -20,8 +20,8 @@ pub(crate) enum Request {
     Integrate { a: String, b: String },
     /// Ends a relation.
     RemoveRelation { a: String, b: String },
-    /// Removes an application with its units.
-    RemoveApplication { app: AppName },
+    /// Removes an application with its units; with `force` even if their hooks fail.
+    RemoveApplication { app: AppName, force: bool },
     /// Sets the number of units.
     Scale { app: AppName, units: u32 },
     /// Reads an application's options.
@@ -36,6 +36,8 @@ pub(crate) enum Request {
     ShowUnit { unit: UnitName },
     /// Queues an action; the answer is its id.
     Run { unit: UnitName, action: String, params: serde_json::Map<String, Value> },
+    /// All actions, the oldest first.
+    Actions,
     /// How an action stands.
     Action { id: u64 },
     /// Runs a shell command in a hook context of a unit; the answer is its code and output.
@@ -44,14 +46,16 @@ pub(crate) enum Request {
     Log { after: u64, limit: usize },
     /// Retries or skips a failed hook.
     Resolve { unit: UnitName, retry: bool },
-    /// Sets the model's update-status interval, in seconds.
-    UpdateStatusInterval { seconds: u64 },
+    /// Changes options of the model.
+    SetModelConfig { set: BTreeMap<String, String> },
     /// Makes a service reachable on a loopback port of the host.
     Forward { port: u16, service: String, target: u16 },
+    /// Serves the page for people; the answer is its URL. Port 0 is any free one.
+    Page { port: u16 },
     /// What the hooks have cost so far.
     Measurements,
     /// Changes the number of units by this many.
-    ScaleBy { app: AppName, units: i64 },
+    ScaleBy { app: AppName, units: i64, force: bool },
     /// The number of a container's first process on this machine.
     ContainerProcess { unit: UnitName, container: String },
     /// All secrets without their content, in the shape of `juju secrets --format json`.

@@ -126,6 +126,12 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   talisman forward 6432 pgbouncer-k8s-service:6432")]
     Forward { port: u16, target: ForwardTarget },
+    /// Serves a page that shows the model live, on a loopback port, and prints its address.
+    Page {
+        /// The port, any free one where absent.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
     /// Builds workload images from their definitions.
     Images { definitions: Vec<PathBuf> },
     /// Packs a charm folder into a .charm file.
@@ -261,6 +267,9 @@ pub(crate) struct Status {
     /// Show the relations too.
     #[arg(long)]
     pub(crate) relations: bool,
+    /// Show it again and again, after this time; two seconds where none is named.
+    #[arg(long, value_parser = crate::args_juju::duration, num_args = 0..=1, default_missing_value = "2s")]
+    pub(crate) watch: Option<std::time::Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +295,9 @@ pub(crate) struct Run {
     /// How long to wait for the result.
     #[arg(long, value_parser = crate::args_juju::duration, default_value = "60s")]
     pub(crate) wait: std::time::Duration,
+    /// Do not wait; `show-operation` shows the result.
+    #[arg(long)]
+    pub(crate) background: bool,
 }
 
 #[derive(Debug, Args)]

@@ -65,8 +65,9 @@ pub(crate) enum Juju {
   talisman ssh hello/0
   talisman ssh --container workload hello/0 ls /")]
     Ssh(Ssh),
-    /// Copies a file to or from a container of a unit.
+    /// Copies a file, or with -r a folder, to or from a container of a unit.
     #[command(after_help = "Examples:
+  talisman scp -r hello/0:/var/log ./logs
   talisman scp hello/0:/etc/hostname ./name
   talisman scp --container workload ./settings hello/0:/tmp/settings")]
     Scp(Scp),
@@ -74,6 +75,23 @@ pub(crate) enum Juju {
     #[command(after_help = "Example:
   talisman wait-for unit hello/0 --query 'workload-status==\"active\"' --timeout 5m")]
     WaitFor(WaitFor),
+    /// Lists the actions that ran or run.
+    Operations {
+        #[arg(long, default_value = "plain")]
+        format: Format,
+    },
+    /// Shows an action by its operation's number.
+    ShowOperation {
+        id: u64,
+        #[arg(long, default_value = "yaml")]
+        format: Format,
+    },
+    /// Shows an action by its task's number.
+    ShowTask {
+        id: u64,
+        #[arg(long, default_value = "yaml")]
+        format: Format,
+    },
     /// Lists the secrets.
     #[command(alias = "list-secrets")]
     Secrets {
@@ -193,7 +211,7 @@ pub(crate) struct Removal {
     /// Accepted for Juju's sake; volumes stay until the model goes.
     #[arg(long)]
     pub(crate) destroy_storage: bool,
-    /// Accepted for Juju's sake.
+    /// Go on even if the last hooks fail.
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -239,6 +257,9 @@ pub(crate) struct Scp {
     /// Accepted for Juju's sake.
     #[arg(long)]
     pub(crate) no_host_key_checks: bool,
+    /// A folder with all that is in it.
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// `<file>` or `<unit>:<file>`
     pub(crate) source: String,
     /// `<file>` or `<unit>:<file>`

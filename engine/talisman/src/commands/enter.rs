@@ -109,8 +109,53 @@ pub(super) async fn ssh(client: &Client, args: Ssh) -> Result<()> {
     Err(command.exec()).context("cannot run nsenter: install util-linux")
 }
 
+/// `scp -r`: a folder as an archive, one way.
+async fn scp_folder(client: &Client, args: Scp) -> Result<()> {
+    let container = args.container.as_deref();
+    let (mut from, mut to) = match (args.source.split_once(':'), args.destination.split_once(':')) {
+        (Some((unit, path)), None) => {
+            let mut from = entered(client, unit, container).await?;
+            from.args(packing(path));
+            std::fs::create_dir_all(&args.destination)
+                .with_context(|| format!("cannot make the folder {}", args.destination))?;
+            let mut to = Command::new("tar");
+            to.args(["-x", "--no-same-owner", "-C", &args.destination]);
+            (from, to)
+        }
+        (None, Some((unit, path))) => {
+            let mut from = Command::new("tar");
+            from.args(&packing(&args.source)[1..]);
+            let mut to = entered(client, unit, container).await?;
+            let script = "mkdir -p \"$1\" && exec tar -x --no-same-owner -C \"$1\"";
+            to.args(["/bin/sh", "-c", script, "sh", path]);
+            (from, to)
+        }
+        _ => bail!("cannot copy: exactly one of the two is <unit>:<folder>"),
+    };
+    let mut packer =
+        from.stdout(Stdio::piped()).spawn().context("cannot run nsenter: install util-linux")?;
+    let archive = packer.stdout.take().context("cannot read the archive")?;
+    let unpacked = to.stdin(archive).status().context("cannot run tar")?;
+    if !packer.wait()?.success() || !unpacked.success() {
+        bail!("cannot copy {} to {}", args.source, args.destination);
+    }
+    Ok(())
+}
+
+/// `tar` of a folder under its own name.
+fn packing(folder: &str) -> [String; 6] {
+    let path = Path::new(folder);
+    let name = path.file_name().map_or(".".into(), |name| name.to_string_lossy().into_owned());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).display().to_string();
+    ["tar".to_owned(), "-c".to_owned(), "-C".to_owned(), parent, "--".to_owned(), name]
+}
+
 /// `scp`: one file, one way.
 pub(super) async fn scp(client: &Client, args: Scp) -> Result<()> {
+    if args.recursive {
+        return scp_folder(client, args).await;
+    }
     let container = args.container.as_deref();
     let (mut command, words) = match (args.source.split_once(':'), args.destination.split_once(':'))
     {

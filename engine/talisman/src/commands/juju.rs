@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::{enter, models, secrets, show, wait_for};
+use super::{enter, models, operations, secrets, show, wait_for};
 use crate::api::Request;
 use crate::args_juju::Juju;
 use crate::client::Client;
@@ -20,8 +20,13 @@ pub(super) async fn perform(controller: &Paths, client: &Client, verb: Juju) -> 
             models::show_model(controller, model.as_deref(), format).await
         }
         Juju::Switch { model } => models::switch(controller, model.as_deref()),
-        Juju::AddUnit { app, num_units } => scale(client, app, i64::from(num_units)).await,
-        Juju::RemoveUnit { app, num_units, .. } => scale(client, app, -i64::from(num_units)).await,
+        Juju::AddUnit { app, num_units } => scale(client, app, i64::from(num_units), false).await,
+        Juju::RemoveUnit { app, num_units, removal } => {
+            scale(client, app, -i64::from(num_units), removal.force).await
+        }
+        Juju::Operations { format } => operations::list(client, format).await,
+        Juju::ShowOperation { id, format } => operations::operation_of(client, id, format).await,
+        Juju::ShowTask { id, format } => operations::task_of(client, id, format).await,
         Juju::ShowApplication { app, format } => {
             let status = client.ask(&Request::Status).await?;
             let found = status["applications"].get(app.as_str());
@@ -60,8 +65,8 @@ pub(super) async fn perform(controller: &Paths, client: &Client, verb: Juju) -> 
     }
 }
 
-async fn scale(client: &Client, app: names::AppName, units: i64) -> Result<()> {
-    client.ask(&Request::ScaleBy { app, units }).await.map(drop)
+async fn scale(client: &Client, app: names::AppName, units: i64, force: bool) -> Result<()> {
+    client.ask(&Request::ScaleBy { app, units, force }).await.map(drop)
 }
 
 async fn grant(

@@ -4,7 +4,9 @@ mod down;
 mod enter;
 mod juju;
 mod log;
+mod model_config;
 mod models;
+mod operations;
 mod run;
 mod secrets;
 mod up;
@@ -63,32 +65,51 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
             Ok(())
         }
         Command::Config(args) => config(&client, args).await,
-        Command::Status(args) => {
-            let status = client.ask(&Request::Status).await?;
-            match args.format {
-                Format::Tabular | Format::Plain => {
-                    say(crate::status::table(&status, args.relations).trim_end())
-                }
-                Format::Short => say(crate::status::short(&status).trim_end()),
-                format => show(&status, format),
-            }
-        }
+        Command::Status(args) => status(&client, args).await,
         Command::ShowUnit(args) => {
             show(&client.ask(&Request::ShowUnit { unit: args.unit }).await?, args.format)
         }
         Command::Run(args) => run::run(&client, args).await,
         Command::DebugLog(args) => log::debug_log(&client, args).await,
+        Command::Page { port } => {
+            let url = client.ask(&Request::Page { port }).await?;
+            say(url.as_str().unwrap_or_default())
+        }
         Command::Measurements => show(&client.ask(&Request::Measurements).await?, Format::Json),
         Command::ModelConfig { settings, reset, format } => {
-            model_config(&client, &settings, &reset, format).await
+            model_config::model_config(&client, &settings, &reset, format).await
         }
-        Command::RemoveApplication { apps, .. } => {
+        Command::RemoveApplication { apps, removal } => {
             for app in apps {
-                client.ask(&Request::RemoveApplication { app }).await?;
+                let request = Request::RemoveApplication { app, force: removal.force };
+                client.ask(&request).await?;
             }
             Ok(())
         }
         command => client.ask(&simple(command)?).await.map(drop),
+    }
+}
+
+/// `status`, once or again and again.
+async fn status(client: &Client, args: crate::args::Status) -> Result<()> {
+    let mut last = None;
+    loop {
+        let status = client.ask(&Request::Status).await?;
+        let text = match args.format {
+            Format::Tabular | Format::Plain => crate::status::table(&status, args.relations),
+            Format::Short => crate::status::short(&status),
+            Format::Json => serde_json::to_string(&status)?,
+            Format::Yaml => yaml(&status)?,
+        };
+        let Some(pause) = args.watch else { return say(text.trim_end()) };
+        if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+            // Home, the lines, and nothing below them.
+            say(&format!("\x1b[H\x1b[2J{}", text.trim_end()))?;
+        } else if last.as_ref() != Some(&text) {
+            say(text.trim_end())?;
+        }
+        last = Some(text);
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -106,46 +127,6 @@ fn simple(command: Command) -> Result<Request> {
         }
         other => bail!("cannot do {other:?} here"),
     })
-}
-
-/// Shows or changes the model's options.
-async fn model_config(
-    client: &Client,
-    settings: &[String],
-    reset: &[String],
-    format: Format,
-) -> Result<()> {
-    let known = |key: &str| {
-        if key == models::INTERVAL {
-            return Ok(());
-        }
-        bail!("cannot find the model option {key:?}: the engine knows {} only", models::INTERVAL)
-    };
-    for key in reset {
-        known(key)?;
-        set_interval(client, &model::UPDATE_STATUS_INTERVAL.to_string()).await?;
-    }
-    for setting in settings {
-        let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
-        known(key)?;
-        if setting.contains('=') {
-            set_interval(client, value).await?;
-            continue;
-        }
-        let options = client.ask(&Request::GetModelConfig).await?;
-        say(options[key]["Value"].as_str().unwrap_or_default())?;
-    }
-    if settings.is_empty() && reset.is_empty() {
-        show(&client.ask(&Request::GetModelConfig).await?, format)?;
-    }
-    Ok(())
-}
-
-/// Sets how often `update-status` runs.
-async fn set_interval(client: &Client, value: &str) -> Result<()> {
-    let time = crate::args_juju::duration(value).map_err(anyhow::Error::msg)?;
-    let request = Request::UpdateStatusInterval { seconds: time.as_secs() };
-    client.ask(&request).await.map(drop)
 }
 
 /// Ends the program with a code of its own, and without a word.

@@ -29,8 +29,8 @@ pub(super) fn version(format: Format, all: bool) -> Result<()> {
 
 /// `add-model`
 pub(super) async fn add(controller: &Paths, args: AddModel) -> Result<()> {
-    if let Some((key, _)) = args.config.iter().find(|(key, _)| key != INTERVAL) {
-        bail!("cannot set {key:?} of a model: the engine knows {INTERVAL} only");
+    for (key, _) in &args.config {
+        super::model_config::default(key)?;
     }
     let instance = models::create(&controller.instance, &args.name)?;
     let paths = controller.other(&instance);
@@ -39,8 +39,8 @@ pub(super) async fn add(controller: &Paths, args: AddModel) -> Result<()> {
         std::fs::remove_dir_all(&paths.state).ok();
         return Err(error);
     }
-    for (_, value) in args.config {
-        super::set_interval(&client, &value).await?;
+    if !args.config.is_empty() {
+        super::model_config::change(&client, args.config.into_iter().collect()).await?;
     }
     if !args.no_switch {
         models::switch(&controller.instance, args.name.as_str())?;
@@ -48,9 +48,6 @@ pub(super) async fn add(controller: &Paths, args: AddModel) -> Result<()> {
     tell(&format!("Added '{}' model", args.name));
     Ok(())
 }
-
-/// The only option that a model has.
-pub(super) const INTERVAL: &str = "update-status-hook-interval";
 
 /// `destroy-model`
 pub(super) async fn destroy(controller: &Paths, args: DestroyModel) -> Result<()> {
@@ -87,7 +84,8 @@ async fn remove_applications(client: &Client, bound: Duration) -> Result<()> {
         }
         if !asked {
             for app in &left {
-                client.ask(&Request::RemoveApplication { app: app.parse()? }).await?;
+                let request = Request::RemoveApplication { app: app.parse()?, force: false };
+                client.ask(&request).await?;
             }
             asked = true;
         }

@@ -25,6 +25,16 @@ pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
     params.extend(args.params.into_iter().map(|(key, text)| (key, scalar(&text))));
     let request = Request::Run { unit: unit.clone(), action: args.action.clone(), params };
     let id = client.ask(&request).await?.as_u64().context("cannot read the action's id")?;
+    if args.background {
+        tell(&format!(
+            "Scheduled operation {id} with task {id}\n\
+             Check operation status with 'talisman show-operation {id}'\n\
+             Check task status with 'talisman show-task {id}'"
+        ));
+        let named = json!({ unit.to_string(): {"id": id.to_string()} });
+        let quiet = !matches!(args.format, Format::Json | Format::Yaml);
+        return if quiet { Ok(()) } else { show(&named, args.format) };
+    }
     if !matches!(args.format, Format::Json | Format::Yaml) {
         let tag = unit.to_string().replace('/', "-");
         tell(&format!("Running operation {id} with 1 task\n  - task {id} on unit-{tag}"));

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::cluster::{self, PodFacts};
 use super::engine::Engine;
 use super::pods::{self, PodError, UnitFolders};
-use super::{execs, heal, hooks, monitor, orphans, replace, sockets};
+use super::{charms, execs, faults, heal, hooks, monitor, orphans, replace, sockets};
 
 /// How long after a pod failed to start it is tried again.
 const START_RETRY: Duration = Duration::from_secs(3);
@@ -138,11 +138,13 @@ async fn try_start(
         pods::prepare(&plan, &engine.paths)?;
     }
     let layout = pods::pod(engine, &plan, api_port).await?;
+    faults::point();
     let pod = engine
         .node
         .start_pod(&layout.spec())
         .await
         .map_err(|source| PodError::Start { unit: unit.clone(), source })?;
+    faults::point();
     let fresh = known != Some(pod.ip().to_string());
     if fresh && known.is_some() {
         pods::prepare(&plan, &engine.paths)?;
@@ -223,14 +225,18 @@ async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
         engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
     }
     engine.cluster.delete(kube_api::Kind::Pod, &namespace, &unit.pod());
+    faults::point();
     UnitFolders::new(&engine.paths.run, unit).remove();
+    faults::point();
     let now = engine.now();
     let gone = engine.change(|inner| {
         inner.kept.model.unit_gone(unit);
         execs::forget(inner, unit);
+        charms::forget(inner);
         inner.kept.model.lease_tick(now);
     });
     if let Err(error) = gone {
         engine.note("ERROR", &format!("cannot forget {unit}: {error}"));
     }
+    charms::sweep(engine);
 }

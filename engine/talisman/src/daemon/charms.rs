@@ -1,6 +1,6 @@
 //! `deploy` and `refresh`: a charm, its images and its files, taken into the engine's keeping.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use names::AppName;
 use node::ImageDefinition;
 use serde_json::{Value, json};
 
-use super::engine::Engine;
+use super::engine::{Engine, Inner, Snapshot};
 use super::verbs::{VerbError, list};
 use crate::api::{Deploy, Refresh};
 use crate::charm_file;
@@ -93,6 +93,40 @@ pub(crate) fn refresh(engine: &Arc<Engine>, refresh: Refresh) -> Result<Value, V
         inner.kept.images.insert(app.clone(), images);
         Ok::<_, VerbError>(Value::Null)
     })?
+}
+
+/// Forgets the images and tokens of applications that are gone.
+pub(crate) fn forget(inner: &mut Inner) {
+    let Snapshot { model, images, tokens, .. } = &mut inner.kept;
+    images.retain(|app, _| model.application(app).is_some());
+    tokens.retain(|app, _| model.application(app).is_some());
+}
+
+/// Deletes the charms of applications that are gone, and revisions that no unit has any more.
+pub(crate) fn sweep(engine: &Engine) {
+    let folder = engine.paths.state.join("charms");
+    // Under the model's lock, so that no charm is on its way in.
+    engine.look(|inner| {
+        let model = &inner.kept.model;
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
+            let app = model.applications().find(|app| app.name.as_str() == name);
+            let Some(app) = app else {
+                std::fs::remove_dir_all(entry.path()).ok();
+                continue;
+            };
+            let mut used: BTreeSet<u32> =
+                model.units(&app.name).map(|unit| unit.charm_revision).collect();
+            used.insert(app.charm_revision);
+            for revision in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                let number = revision.file_name().to_str().and_then(|name| name.parse().ok());
+                if number.is_some_and(|number: u32| !used.contains(&number)) {
+                    std::fs::remove_dir_all(revision.path()).ok();
+                }
+            }
+        }
+    });
 }
 
 /// Unpacks a charm and copies its files beside the place where they will be.

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
 /// What changes while the engine runs, behind one lock.
 pub(crate) struct Inner {
     pub(crate) kept: Snapshot,
+    /// `kept` as it is on disk.
+    saved: Vec<u8>,
     /// Open loopback ports; each closes when dropped.
     pub(crate) forwards: BTreeMap<u16, node::Forward>,
     /// Node ports of services: the way in from this machine, or none where it has no such
@@ -45,10 +47,23 @@ pub(crate) struct Inner {
     /// Units whose pods are about to be replaced.
     pub(crate) replacing: BTreeSet<UnitName>,
     pub(crate) log: Log,
+    /// The page's URL, once it is served.
+    pub(crate) page: Option<String>,
     pub(crate) measurements: Measurements,
 }
 
 impl Inner {
+    /// Takes back what the disk does not have. What only memory knows, agents and leases, stays.
+    fn restore(&mut self) {
+        match serde_json::from_slice::<Snapshot>(&self.saved) {
+            Ok(mut kept) => {
+                kept.model.take_live(&mut self.kept.model);
+                self.kept = kept;
+            }
+            Err(error) => tracing::error!("cannot read what was saved last: {error}"),
+        }
+    }
+
     /// Moves the model's new log lines to the log.
     pub(crate) fn collect_log(&mut self) {
         for line in self.kept.model.take_log() {
@@ -77,6 +92,7 @@ impl Engine {
         kept: Snapshot,
     ) -> Self {
         let inner = Inner {
+            saved: serde_json::to_vec(&kept).unwrap_or_default(),
             kept,
             forwards: BTreeMap::new(),
             node_ports: BTreeMap::new(),
@@ -84,6 +100,7 @@ impl Engine {
             execs: HashMap::new(),
             replacing: BTreeSet::new(),
             log: Log::default(),
+            page: None,
             measurements: Measurements::default(),
         };
         Self {
@@ -112,13 +129,20 @@ impl Engine {
 
     /// Changes the model, puts it on disk, and wakes whoever waits for a change.
     ///
-    /// The answer is given only after the disk has it, so nothing acknowledged is lost.
+    /// The answer is given only after the disk has it, so nothing acknowledged is lost. What the
+    /// disk does not take is not in memory either.
     pub(crate) fn change<T>(&self, write: impl FnOnce(&mut Inner) -> T) -> Result<T, StoreError> {
         let value = {
             let mut inner = self.lock();
             let value = write(&mut inner);
             inner.collect_log();
-            self.store.save(Part::Engine, &inner.kept)?;
+            match self.store.save(Part::Engine, &inner.kept) {
+                Ok(bytes) => inner.saved = bytes,
+                Err(error) => {
+                    inner.restore();
+                    return Err(error);
+                }
+            }
             value
         };
         self.wake();

@@ -10,6 +10,7 @@ use node::{HookCommand, Line, UnitPod};
 use super::agent::Agent;
 use super::engine::Engine;
 use super::execs;
+use super::measure::Ran;
 
 /// The variable that makes charms of this project's framework report what they cost.
 const TRACE: &str = "TALISMAN_TRACE_TOOLS";
@@ -45,12 +46,19 @@ fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, mill
             Hook::Exec { id, .. } => Some(*id),
             _ => None,
         };
+        let before = inner.kept.model.storage().count();
         let ended = inner.kept.model.finish(run, session, outcome, now);
+        // A volume is mounted when the pod starts, so one that was added wants a new pod.
+        if inner.kept.model.storage().count() > before {
+            super::replace::begin(inner, &unit);
+        }
         if let Some(id) = exec {
             execs::ended(inner, id, outcome, ended.as_ref().err().map(ToString::to_string));
         }
         let succeeded = ended.is_ok() && outcome == HookOutcome::Exited(0);
-        inner.measurements.ran(charm, &name, &context, milliseconds, succeeded);
+        let (unit, hook) = (unit.clone(), name.clone());
+        let ran = Ran { number: 0, at: now, unit, hook, milliseconds, calls: 0, succeeded };
+        inner.measurements.ran(charm, &context, ran);
         ended
     });
     match done {

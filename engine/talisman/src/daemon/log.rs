@@ -38,6 +38,12 @@ impl Log {
         });
     }
 
+    /// The last lines, up to `limit`, after a position.
+    pub(crate) fn last_after(&self, position: u64, limit: usize) -> Vec<LogEntry> {
+        let first = self.last.saturating_sub(limit as u64);
+        self.after(position.max(first), limit)
+    }
+
     /// Up to `limit` lines after a position.
     pub(crate) fn after(&self, position: u64, limit: usize) -> Vec<LogEntry> {
         let skip = self.lines.partition_point(|line| line.position <= position);

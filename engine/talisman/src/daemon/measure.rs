@@ -2,10 +2,27 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use names::UnitName;
 use serde::Serialize;
 
 /// Runs kept per hook for the median: the last ones.
 const RUNS_MAX: usize = 200;
+
+/// Runs kept for the time line.
+const TIMELINE_MAX: usize = 200;
+
+/// One run of a hook.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Ran {
+    /// Grows with each run.
+    pub(crate) number: u64,
+    pub(crate) at: jiff::Timestamp,
+    pub(crate) unit: UnitName,
+    pub(crate) hook: String,
+    pub(crate) milliseconds: f64,
+    pub(crate) calls: u64,
+    pub(crate) succeeded: bool,
+}
 
 /// The cost of hooks so far, by charm and hook.
 #[derive(Default)]
@@ -13,6 +30,8 @@ pub(crate) struct Measurements {
     hooks: BTreeMap<(String, String), Cost>,
     calls: BTreeMap<String, u64>,
     memory_kib: BTreeMap<String, u64>,
+    timeline: VecDeque<Ran>,
+    count: u64,
 }
 
 #[derive(Default)]
@@ -52,18 +71,23 @@ impl Measurements {
         self.memory_kib.insert(context.to_owned(), kib);
     }
 
-    /// Counts one run of a hook.
-    pub(crate) fn ran(
-        &mut self,
-        charm: &str,
-        hook: &str,
-        context: &str,
-        milliseconds: f64,
-        succeeded: bool,
-    ) {
+    /// The last runs after one of them.
+    pub(crate) fn timeline_after(&self, number: u64) -> Vec<Ran> {
+        self.timeline.iter().filter(|ran| ran.number > number).cloned().collect()
+    }
+
+    /// Counts one run of a hook; its number and calls are filled in here.
+    pub(crate) fn ran(&mut self, charm: &str, context: &str, mut ran: Ran) {
         let calls = self.calls.remove(context).unwrap_or_default();
+        self.count += 1;
+        (ran.number, ran.calls) = (self.count, calls);
+        let (hook, milliseconds, succeeded) = (ran.hook.clone(), ran.milliseconds, ran.succeeded);
+        if self.timeline.len() == TIMELINE_MAX {
+            self.timeline.pop_front();
+        }
+        self.timeline.push_back(ran);
         let memory = self.memory_kib.remove(context).unwrap_or_default();
-        let cost = self.hooks.entry((charm.to_owned(), hook.to_owned())).or_default();
+        let cost = self.hooks.entry((charm.to_owned(), hook)).or_default();
         cost.runs += 1;
         cost.memory_kib = cost.memory_kib.max(memory);
         cost.failed += u64::from(!succeeded);

@@ -5,6 +5,7 @@ mod charms;
 mod cluster;
 mod engine;
 mod execs;
+mod faults;
 mod forwards;
 mod heal;
 mod hooks;
@@ -13,6 +14,7 @@ mod measure;
 mod monitor;
 mod notices;
 mod orphans;
+mod page;
 mod pods;
 mod replace;
 mod secrets;
@@ -60,6 +62,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     let node = Node::open(paths.node()).await?;
     let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
     forget_agents(&engine)?;
+    charms::sweep(&engine);
     let result = serve(&engine).await;
     stop_pods(&engine).await;
     engine.node.teardown().await?;
@@ -104,8 +107,11 @@ fn private(folder: &std::path::Path) -> std::io::Result<()> {
 /// The agents that the store remembers ended with the engine before this one.
 fn forget_agents(engine: &Engine) -> Result<()> {
     let now = engine.now();
+    let seed = std::env::var("TALISMAN_SHUFFLE").ok().and_then(|seed| seed.parse().ok());
     engine.change(|inner| {
+        charms::forget(inner);
         let model = &mut inner.kept.model;
+        model.shuffle(seed);
         for unit in verbs::all_units(model) {
             model.agent_stopped(&unit, now);
         }

@@ -50,7 +50,7 @@ async fn exchange(engine: &Engine, unit: &UnitName, mut stream: UnixStream) -> s
     let request = Request::parse(&frame).map_err(invalid)?;
     let response = match request.as_exec() {
         Some((wanted, command)) => exec(engine, unit, wanted, command).await,
-        None => engine.look(|inner| answer(inner, &request, engine.now())),
+        None => engine.look(|inner| answer(inner, unit, &request, engine.now())),
     };
     stream.write_all(&response.to_bytes().map_err(invalid)?).await
 }
@@ -71,9 +71,11 @@ async fn exec(engine: &Engine, unit: &UnitName, wanted: &str, command: &str) -> 
     }
 }
 
-fn answer(inner: &mut Inner, request: &Request, now: jiff::Timestamp) -> Response {
+fn answer(inner: &mut Inner, unit: &UnitName, request: &Request, now: jiff::Timestamp) -> Response {
     let Inner { kept, sessions, measurements, .. } = inner;
-    let Some(session) = sessions.get_mut(&request.context_id) else {
+    // Whoever learns another unit's context id cannot use it from here.
+    let session = sessions.get_mut(&request.context_id);
+    let Some(session) = session.filter(|session| session.run().unit == *unit) else {
         let words = format!("ERROR bad request: bad context id {:?}\n", request.context_id);
         return Response { code: 1, stdout: Vec::new(), stderr: words.into_bytes() };
     };

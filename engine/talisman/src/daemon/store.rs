@@ -1,10 +1,13 @@
 //! The embedded store: one snapshot, replaced in one transaction.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::faults;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +52,8 @@ const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 
 /// The store of one instance.
 pub(crate) struct Store {
-    database: Database,
+    /// Absent after a failed write, until it can be opened again.
+    database: Mutex<Option<Database>>,
     path: PathBuf,
 }
 
@@ -60,13 +64,15 @@ impl Store {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(Self { database, path: path.to_owned() })
+        Ok(Self { database: Mutex::new(Some(database)), path: path.to_owned() })
     }
 
     /// The snapshot, or `None` in an empty store.
     pub(crate) fn load<T: DeserializeOwned>(&self, part: Part) -> Result<Option<T>, StoreError> {
         let fail = |reason: String| StoreError::Read { path: self.path.clone(), reason };
-        let read = self.database.begin_read().map_err(|error| fail(error.to_string()))?;
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = database.as_ref().ok_or_else(|| fail("it is closed".to_owned()))?;
+        let read = database.begin_read().map_err(|error| fail(error.to_string()))?;
         let Ok(numbers) = read.open_table(NUMBERS) else { return Ok(None) };
         let format = numbers.get("format").map_err(|error| fail(error.to_string()))?;
         let found = format.map_or(FORMAT, |value| value.value());
@@ -82,22 +88,34 @@ impl Store {
         }
     }
 
-    /// Replaces the snapshot; on return it is on disk.
-    pub(crate) fn save<T: Serialize>(&self, part: Part, snapshot: &T) -> Result<(), StoreError> {
-        self.write(part, snapshot).map_err(|error| StoreError::Write {
-            path: self.path.clone(),
-            reason: error.to_string(),
-        })
+    /// Replaces the snapshot; on return it is on disk, and the answer are its bytes.
+    pub(crate) fn save<T: Serialize>(
+        &self,
+        part: Part,
+        snapshot: &T,
+    ) -> Result<Vec<u8>, StoreError> {
+        let fail = |reason: String| StoreError::Write { path: self.path.clone(), reason };
+        let bytes = serde_json::to_vec(snapshot).map_err(|error| fail(error.to_string()))?;
+        faults::point();
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = match database.take() {
+            Some(open) => Ok(open),
+            None => Database::create(&self.path).map_err(anyhow::Error::from),
+        }
+        .and_then(|open| write(&open, part, &bytes).map(|()| open));
+        // A database that has failed once refuses everything until it is opened anew.
+        *database = Some(written.map_err(|error| fail(error.to_string()))?);
+        faults::point();
+        Ok(bytes)
     }
+}
 
-    fn write<T: Serialize>(&self, part: Part, snapshot: &T) -> anyhow::Result<()> {
-        let bytes = serde_json::to_vec(snapshot)?;
-        let write = self.database.begin_write()?;
-        write.open_table(SNAPSHOTS)?.insert(part.key(), bytes.as_slice())?;
-        write.open_table(NUMBERS)?.insert("format", FORMAT)?;
-        write.commit()?;
-        Ok(())
-    }
+fn write(database: &Database, part: Part, bytes: &[u8]) -> anyhow::Result<()> {
+    let write = database.begin_write()?;
+    write.open_table(SNAPSHOTS)?.insert(part.key(), bytes)?;
+    write.open_table(NUMBERS)?.insert("format", FORMAT)?;
+    write.commit()?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,9 +137,12 @@ mod tests {
     fn a_store_from_the_future_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("model.redb")).unwrap();
-        let write = store.database.begin_write().unwrap();
-        write.open_table(NUMBERS).unwrap().insert("format", FORMAT + 1).unwrap();
-        write.commit().unwrap();
+        {
+            let database = store.database.lock().unwrap();
+            let write = database.as_ref().unwrap().begin_write().unwrap();
+            write.open_table(NUMBERS).unwrap().insert("format", FORMAT + 1).unwrap();
+            write.commit().unwrap();
+        }
         let error = store.load::<Vec<u8>>(Part::Engine).unwrap_err().to_string();
         assert!(error.contains("use the newer program"), "{error}");
     }

@@ -1,6 +1,5 @@
 //! What the daemon does for each verb of the command line.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use names::AppName;
@@ -47,13 +46,19 @@ pub(crate) enum VerbError {
     /// A resource that the charm does not have.
     #[error("cannot deploy {app}: the charm has no resource {resource:?}; it has {known}")]
     NoResource { app: AppName, resource: String, known: String },
+    /// The page's port cannot be had.
+    #[error(
+        "cannot serve the page on port {port} of 127.0.0.1: {source}; name another with --port"
+    )]
+    Page { port: u16, source: std::io::Error },
     /// A charm name that no application can have.
     #[error("cannot deploy: {0}")]
     Name(#[from] names::NameError),
 }
 
-/// The model's only option.
+/// The model's options.
 const INTERVAL: &str = "update-status-hook-interval";
+const RETRY: &str = "automatically-retry-hooks";
 
 type Answer = Result<Value, VerbError>;
 
@@ -75,6 +80,8 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
             let found = inner.kept.model.application(&app);
             found.map(view::config).ok_or_else(|| unknown_app(inner, &app))
         }),
+        Request::Actions => Ok(engine
+            .look(|inner| Value::Array(inner.kept.model.actions().map(view::action).collect()))),
         Request::Action { id } => engine.look(|inner| {
             inner.kept.model.action(id).map(view::action).ok_or_else(|| VerbError::Unknown {
                 what: "action",
@@ -85,6 +92,7 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
         Request::Log { after, limit } => {
             Ok(engine.look(|inner| json!(inner.log.after(after, limit))))
         }
+        Request::Page { port } => page(engine, port).await,
         Request::Measurements => Ok(engine.look(|inner| inner.measurements.table())),
         Request::Forward { port, service, target } => {
             super::forwards::add(engine, port, &service, target).await
@@ -106,8 +114,15 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
         }
         Request::GetModelConfig => Ok(engine.look(|inner| {
             let seconds = inner.kept.model.update_status_interval();
-            let source = if seconds == model::UPDATE_STATUS_INTERVAL { "default" } else { "model" };
-            json!({INTERVAL: {"Value": format!("{seconds}s"), "Source": source}})
+            let retry = inner.kept.model.retries_hooks();
+            let source = |default: bool| if default { "default" } else { "model" };
+            json!({
+                RETRY: {"Value": retry, "Source": source(retry)},
+                INTERVAL: {
+                    "Value": format!("{seconds}s"),
+                    "Source": source(seconds == model::UPDATE_STATUS_INTERVAL),
+                },
+            })
         })),
         Request::DeletePod { unit } => engine.change(|inner| {
             let model = &inner.kept.model;
@@ -133,7 +148,13 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
     match request {
         Request::Integrate { a, b } => return Ok(json!(model.integrate(now, &a, &b)?)),
         Request::RemoveRelation { a, b } => drop(model.remove_relation(now, &a, &b)?),
-        Request::RemoveApplication { app } => model.remove_application(now, &app)?,
+        Request::RemoveApplication { app, force } => {
+            model.remove_application(now, &app)?;
+            if force {
+                model.force_removal(now, &app);
+            }
+            super::charms::forget(inner);
+        }
         Request::Scale { app, units } => model.scale(now, &app, units)?,
         Request::SetConfig { app, set, reset } => {
             model.set_config(now, &app, set)?;
@@ -144,13 +165,14 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
             return Ok(json!(model.enqueue_action(now, &unit, &action, params)?));
         }
         Request::Resolve { unit, retry } => model.resolve(&unit, retry)?,
-        Request::UpdateStatusInterval { seconds } => {
-            model.set_model_config(now, interval(seconds))?
-        }
-        Request::ScaleBy { app, units } => {
+        Request::SetModelConfig { set } => model.set_model_config(now, set)?,
+        Request::ScaleBy { app, units, force } => {
             let known = model.application(&app).map(|app| i64::from(app.scale));
             let wanted = known.unwrap_or(0).saturating_add(units).max(0);
             model.scale(now, &app, wanted.try_into().unwrap_or(u32::MAX))?;
+            if force {
+                model.force_removal(now, &app);
+            }
         }
         Request::PutSecret { name, values, info, update } => {
             return Ok(secrets::put(model, now, &name, &values, info.as_deref(), update)?);
@@ -167,8 +189,10 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
         | Request::ShowUnit { .. }
         | Request::GetConfig { .. }
         | Request::Action { .. }
+        | Request::Actions
         | Request::Log { .. }
         | Request::Measurements
+        | Request::Page { .. }
         | Request::Forward { .. }
         | Request::DeletePod { .. }
         | Request::ContainerProcess { .. }
@@ -179,6 +203,17 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
         | Request::Down => {}
     }
     Ok(Value::Null)
+}
+
+/// The page's URL; it is served from the first time that somebody asks.
+async fn page(engine: &Arc<Engine>, port: u16) -> Answer {
+    if let Some(url) = engine.look(|inner| inner.page.clone()) {
+        return Ok(json!(url));
+    }
+    let served = super::page::serve(engine, port).await;
+    let url = served.map_err(|source| VerbError::Page { port, source })?;
+    engine.look(|inner| inner.page = Some(url.clone()));
+    Ok(json!(url))
 }
 
 /// The number of a container's first process.
@@ -199,11 +234,6 @@ fn container_process(engine: &Engine, unit: &names::UnitName, container: &str) -
 pub(crate) fn all_units(model: &model::Model) -> Vec<names::UnitName> {
     let units = model.applications().flat_map(|app| model.units(&app.name));
     units.map(|unit| unit.name.clone()).collect()
-}
-
-/// The model option for the time between two update-status hooks.
-fn interval(seconds: u64) -> BTreeMap<String, String> {
-    BTreeMap::from([(INTERVAL.to_owned(), format!("{seconds}s"))])
 }
 
 fn unknown_app(inner: &Inner, app: &AppName) -> VerbError {

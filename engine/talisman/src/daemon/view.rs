@@ -73,7 +73,10 @@ fn unit(model: &Model, unit: &Unit) -> Value {
 }
 
 fn ports(unit: &Unit) -> Vec<String> {
-    unit.ports.iter().map(|port| format!("{}/{}", port.number, port.protocol)).collect()
+    let mut ports: Vec<String> =
+        unit.ports.iter().map(|port| format!("{}/{}", port.number, port.protocol)).collect();
+    ports.dedup();
+    ports
 }
 
 fn status_value(status: &Status) -> Value {
@@ -175,6 +178,7 @@ pub(crate) fn action(action: &Action) -> Value {
     json!({
         "id": action.id.to_string(),
         "unit": action.unit,
+        "action": action.name,
         "status": action.status,
         "message": action.message,
         "results": action.results,
