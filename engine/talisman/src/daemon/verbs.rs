@@ -64,36 +64,14 @@ type Answer = Result<Value, VerbError>;
 
 /// Answers one request.
 pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
+    if let Some(answer) = reading(engine, &request) {
+        return answer;
+    }
     let now = engine.now();
     match request {
         Request::Deploy(deploy) => charms::deploy(engine, deploy),
         Request::Refresh(refresh) => charms::refresh(engine, refresh),
-        Request::Status => Ok(engine.look(|inner| view::status(&inner.kept.model, now))),
-        Request::ShowUnit { unit } => engine.look(|inner| {
-            view::show_unit(&inner.kept.model, &unit).ok_or_else(|| VerbError::Unknown {
-                what: "unit",
-                name: unit.to_string(),
-                known: list(all_units(&inner.kept.model)),
-            })
-        }),
-        Request::GetConfig { app } => engine.look(|inner| {
-            let found = inner.kept.model.application(&app);
-            found.map(view::config).ok_or_else(|| unknown_app(inner, &app))
-        }),
-        Request::Actions => Ok(engine
-            .look(|inner| Value::Array(inner.kept.model.actions().map(view::action).collect()))),
-        Request::Action { id } => engine.look(|inner| {
-            inner.kept.model.action(id).map(view::action).ok_or_else(|| VerbError::Unknown {
-                what: "action",
-                name: id.to_string(),
-                known: "others".to_owned(),
-            })
-        }),
-        Request::Log { after, limit } => {
-            Ok(engine.look(|inner| json!(inner.log.after(after, limit))))
-        }
         Request::Page { port } => page(engine, port).await,
-        Request::Measurements => Ok(engine.look(|inner| inner.measurements.table())),
         Request::Forward { port, service, target } => {
             super::forwards::add(engine, port, &service, target).await
         }
@@ -108,22 +86,6 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
         Request::ContainerProcess { unit, container } => {
             container_process(engine, &unit, &container)
         }
-        Request::Secrets => Ok(engine.look(|inner| secrets::all(&inner.kept.model))),
-        Request::ShowSecret { secret, reveal, revision } => {
-            engine.look(|inner| secrets::one(&inner.kept.model, &secret, reveal, revision))
-        }
-        Request::GetModelConfig => Ok(engine.look(|inner| {
-            let seconds = inner.kept.model.update_status_interval();
-            let retry = inner.kept.model.retries_hooks();
-            let source = |default: bool| if default { "default" } else { "model" };
-            json!({
-                RETRY: {"Value": retry, "Source": source(retry)},
-                INTERVAL: {
-                    "Value": format!("{seconds}s"),
-                    "Source": source(seconds == model::UPDATE_STATUS_INTERVAL),
-                },
-            })
-        })),
         Request::DeletePod { unit } => engine.change(|inner| {
             let model = &inner.kept.model;
             if model.unit(&unit).is_none() {
@@ -140,6 +102,50 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
         }
         command => engine.change(|inner| command_model(inner, command, now))?,
     }
+}
+
+/// The verbs that only look; `None` for the others.
+fn reading(engine: &Engine, request: &Request) -> Option<Answer> {
+    let now = engine.now();
+    engine.look(|inner| {
+        let model = &inner.kept.model;
+        let unknown = |what, name: String, known| VerbError::Unknown { what, name, known };
+        Some(match request {
+            Request::Status => Ok(view::status(model, now)),
+            Request::ShowUnit { unit } => view::show_unit(model, unit)
+                .ok_or_else(|| unknown("unit", unit.to_string(), list(all_units(model)))),
+            Request::GetConfig { app } => {
+                model.application(app).map(view::config).ok_or_else(|| unknown_app(inner, app))
+            }
+            Request::Actions => Ok(Value::Array(model.actions().map(view::action).collect())),
+            Request::Action { id } => model
+                .action(*id)
+                .map(view::action)
+                .ok_or_else(|| unknown("action", id.to_string(), "others".to_owned())),
+            Request::Log { after, limit } => Ok(json!(inner.log.after(*after, *limit))),
+            Request::Measurements => Ok(inner.measurements.table()),
+            Request::Secrets => Ok(secrets::all(model)),
+            Request::ShowSecret { secret, reveal, revision } => {
+                secrets::one(model, secret, *reveal, *revision)
+            }
+            Request::GetModelConfig => Ok(model_config(model)),
+            _ => return None,
+        })
+    })
+}
+
+/// The model's options, with their sources.
+fn model_config(model: &model::Model) -> Value {
+    let seconds = model.update_status_interval();
+    let retry = model.retries_hooks();
+    let source = |default: bool| if default { "default" } else { "model" };
+    json!({
+        RETRY: {"Value": retry, "Source": source(retry)},
+        INTERVAL: {
+            "Value": format!("{seconds}s"),
+            "Source": source(seconds == model::UPDATE_STATUS_INTERVAL),
+        },
+    })
 }
 
 /// The verbs that are one call of the model.
