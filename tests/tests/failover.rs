@@ -7,6 +7,8 @@ use end_to_end::failover::{Cluster, Fault};
 
 /// What any client may have to wait; the bench measures how long it is.
 const GAP_MAX: Duration = Duration::from_secs(20);
+/// The same when nobody but the lock's age tells that the primary is lost.
+const LOCK_MAX: Duration = Duration::from_secs(30);
 
 #[test]
 fn no_acknowledged_number_is_lost_when_the_primary_changes() -> Result<()> {
@@ -16,5 +18,9 @@ fn no_acknowledged_number_is_lost_when_the_primary_changes() -> Result<()> {
     ensure!(planned.gap < GAP_MAX, "{planned:?}");
     let killed = cluster.suffer(Fault::AllKilled)?;
     ensure!(killed.gap < GAP_MAX, "{killed:?}");
+    // As it moves again it must not take the lead back from its successor.
+    let frozen = cluster.suffer(Fault::Frozen)?;
+    ensure!(frozen.moved, "the primary is where it was");
+    ensure!(frozen.gap < LOCK_MAX, "{frozen:?}");
     Ok(())
 }

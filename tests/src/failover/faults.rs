@@ -3,15 +3,21 @@
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{APP, Cluster};
+use super::{APP, Cluster, UNITS, network};
 
 /// How long a frozen or unreachable primary stays so, unless another one leads before.
 const ABSENCE: Duration = Duration::from_secs(40);
+/// How long the Kubernetes API is gone.
+const API_ABSENCE: Duration = Duration::from_secs(60);
+/// How often a frozen member is asked how the cluster is; it keeps no more waiting.
+const QUESTIONS: usize = 5;
+/// The API's address in every instance.
+const API: &str = "10.1.255.1";
 
 /// Something that happens to the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +34,20 @@ pub enum Fault {
     PodDeleted,
     /// The pod reaches nobody until another member leads.
     NetworkCut,
+    /// No member and no charm reaches the Kubernetes API for a minute.
+    ApiGone,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 6] = [
+    pub const ALL: [Fault; 7] = [
         Fault::Switchover,
         Fault::PostmasterKilled,
         Fault::AllKilled,
         Fault::Frozen,
         Fault::PodDeleted,
         Fault::NetworkCut,
+        Fault::ApiGone,
     ];
 }
 
@@ -51,14 +60,15 @@ impl fmt::Display for Fault {
             Self::Frozen => "primary frozen",
             Self::PodDeleted => "pod deleted",
             Self::NetworkCut => "network cut",
+            Self::ApiGone => "Kubernetes API gone for 60 s",
         })
     }
 }
 
 /// Ends an unfinished fault, so that no test leaves one behind.
-struct Undo<F: FnMut()>(F);
+struct Undo(Box<dyn FnMut()>);
 
-impl<F: FnMut()> Drop for Undo<F> {
+impl Drop for Undo {
     fn drop(&mut self) {
         (self.0)();
     }
@@ -81,38 +91,48 @@ impl Cluster {
             Fault::Frozen => {
                 let all = self.processes(pod, Process::Any)?;
                 signal("STOP", &all)?;
-                let _thaw = Undo(|| drop(signal("CONT", &all)));
-                self.await_another(pod)
+                let _thaw = Undo(Box::new(move || drop(signal("CONT", &all))));
+                self.monitor(pod)?;
+                self.await_another(pod, ABSENCE)
             }
             Fault::PodDeleted => self.engine.call(&["delete-pod", &Self::unit(pod)?]).map(drop),
             Fault::NetworkCut => {
-                let rules = "table inet fault { chain in { type filter hook input priority -300; \
-                             iif != lo drop; }; chain out { type filter hook output priority -300; \
-                             oif != lo drop; }; }";
-                self.firewall(pod, &format!("add {rules}"))?;
-                let _mend = Undo(|| drop(self.firewall(pod, "delete table inet fault")));
-                self.await_another(pod)
+                let _mend = self.cut(pod, "iif != lo", "oif != lo")?;
+                self.await_another(pod, ABSENCE)
+            }
+            Fault::ApiGone => {
+                let (from, to) = (
+                    format!("ip saddr {API} meta l4proto tcp"),
+                    format!("ip daddr {API} meta l4proto tcp"),
+                );
+                let pods = (0..UNITS).map(Self::pod);
+                let _mend =
+                    pods.map(|pod| self.cut(&pod, &from, &to)).collect::<Result<Vec<_>>>()?;
+                std::thread::sleep(API_ABSENCE);
+                Ok(())
             }
         }
     }
 
-    /// Waits until the others follow another primary.
-    fn await_another(&self, pod: &str) -> Result<()> {
-        let end = Instant::now() + ABSENCE;
-        while Instant::now() < end {
-            if self.primary().is_ok_and(|primary| primary != pod) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(200));
+    /// Asks a member how the cluster is, as monitoring does, and waits for no answer: a member
+    /// that stands still works off what it was asked as soon as it moves again.
+    fn monitor(&self, pod: &str) -> Result<()> {
+        let address = self.address(pod)?;
+        for _ in 0..QUESTIONS {
+            drop(network::inside(&self.outlook(), move || network::ask(address, "/cluster"))?);
         }
-        bail!("{pod} stayed the primary")
-    }
-
-    fn firewall(&self, pod: &str, rules: &str) -> Result<()> {
-        let namespace = format!("tlsm-{}.{pod}", self.instance);
-        let done = Command::new("ip").args(["netns", "exec", &namespace, "nft", rules]).output()?;
-        ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         Ok(())
+    }
+
+    /// Drops what matches on its way into and out of a pod, until the answer is dropped.
+    fn cut(&self, pod: &str, into: &str, out: &str) -> Result<Undo> {
+        let rules = format!(
+            "add table inet fault {{ chain in {{ type filter hook input priority -300; {into} \
+             drop; }}; chain out {{ type filter hook output priority -300; {out} drop; }}; }}"
+        );
+        let namespace = format!("tlsm-{}.{pod}", self.instance);
+        firewall(&namespace, &rules)?;
+        Ok(Undo(Box::new(move || drop(firewall(&namespace, "delete table inet fault")))))
     }
 
     /// The processes of one kind in a pod's workload container.
@@ -155,6 +175,12 @@ impl Process {
         };
         process.file_name()?.to_str()?.parse().ok().filter(|_| wanted)
     }
+}
+
+fn firewall(namespace: &str, rules: &str) -> Result<()> {
+    let done = Command::new("ip").args(["netns", "exec", namespace, "nft", rules]).output()?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Ok(())
 }
 
 fn signal(name: &str, processes: &[u32]) -> Result<()> {

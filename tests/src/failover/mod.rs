@@ -1,38 +1,36 @@
 //! A cluster of three behind the pooler, faults against it, and what a writer sees of them.
 
 mod faults;
+mod members;
+mod network;
+mod witness;
 mod writer;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
 
 use crate::{Talisman, root};
 
 pub use faults::Fault;
+use witness::Witnesses;
 pub use writer::{Report, Writer};
 
 const APP: &str = "postgresql-k8s";
 const UNITS: usize = 3;
 const DATABASE: &str = "app";
+/// How long the members may take until all are well again.
+const HEAL_BOUND: Duration = Duration::from_secs(90);
 
 /// The default bundle with three units of PostgreSQL.
 pub struct Cluster {
     engine: Talisman,
     instance: String,
+    /// A client's URL of any member, whose address stands for `HOST`.
+    login: String,
     /// A client's URL that works on this host, through the pooler.
     pub url: String,
-}
-
-/// One member as the cluster shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Member {
-    pod: String,
-    leads: bool,
-    in_sync: bool,
-    timeline: u64,
 }
 
 /// What one fault did to the writer.
@@ -42,6 +40,8 @@ pub struct Outcome {
     pub gap: Duration,
     /// The attempts that failed or were not answered in time.
     pub failed: usize,
+    /// The numbers that were acknowledged, none of which is lost.
+    pub acknowledged: usize,
     /// The time until all members were well again.
     pub healed: Duration,
     /// Whether another member leads.
@@ -64,7 +64,8 @@ impl Cluster {
         let uris = results["postgresql"]["uris"].as_str().context("no uris")?;
         let (user, _) = uris.split_once('@').context("no user in the uris")?;
         let url = format!("{user}@127.0.0.1:{port}/{DATABASE}");
-        let cluster = Self { engine, instance: instance.to_owned(), url };
+        let login = format!("{user}@HOST:5432/{DATABASE}");
+        let cluster = Self { engine, instance: instance.to_owned(), login, url };
         cluster.await_well(Duration::from_secs(30))?;
         Ok(cluster)
     }
@@ -94,66 +95,13 @@ impl Cluster {
         self.engine.call(&["ssh", "--container", "postgresql", &Self::unit(pod)?, line])
     }
 
-    /// The members as one of them sees them.
-    fn seen_by(&self, pod: &str) -> Result<Vec<Member>> {
-        let line = "python3 -c 'import urllib.request as r; \
-                    print(r.urlopen(\"http://localhost:8008/cluster\", timeout=2).read().decode())'";
-        let answer: Value = serde_json::from_str(&self.inside(pod, line)?)?;
-        let members = answer["members"].as_array().context("no members")?;
-        Ok(members.iter().map(member).collect())
-    }
-
-    /// The primary's pod, by what a majority of the members says.
-    ///
-    /// # Errors
-    /// When they do not agree.
-    pub fn primary(&self) -> Result<String> {
-        let views = (0..UNITS).filter_map(|number| self.seen_by(&Self::pod(number)).ok());
-        let leaders = views.filter_map(|view| view.into_iter().find(|member| member.leads));
-        let leaders: Vec<String> = leaders.map(|leader| leader.pod).collect();
-        let votes = |pod: &String| leaders.iter().filter(|other| *other == pod).count();
-        leaders.iter().find(|pod| votes(pod) > UNITS / 2).cloned().context("no primary")
-    }
-
-    /// Whether every member sees one leader and two standbys in sync on one timeline.
-    fn is_well(&self) -> Result<()> {
-        let mut first = None;
-        for number in 0..UNITS {
-            let mut view = self.seen_by(&Self::pod(number))?;
-            view.sort_by(|a, b| a.pod.cmp(&b.pod));
-            ensure!(view.len() == UNITS, "{number} sees {view:?}");
-            ensure!(view.iter().filter(|member| member.leads).count() == 1, "leaders in {view:?}");
-            ensure!(view.iter().all(|member| member.in_sync), "not in sync: {view:?}");
-            ensure!(view.iter().all(|m| m.timeline == view[0].timeline), "timelines: {view:?}");
-            ensure!(*first.get_or_insert_with(|| view.clone()) == view, "views differ: {view:?}");
-        }
-        Ok(())
-    }
-
-    /// Waits until all members are well.
-    ///
-    /// # Errors
-    /// When that takes longer than `bound`; the error says what is wrong.
-    pub fn await_well(&self, bound: Duration) -> Result<()> {
-        let end = Instant::now() + bound;
-        loop {
-            match self.is_well() {
-                Ok(()) => return Ok(()),
-                Err(error) if Instant::now() > end => {
-                    return Err(error.context(format!("not well after {bound:?}")));
-                }
-                Err(_) => std::thread::sleep(Duration::from_millis(200)),
-            }
-        }
-    }
-
-    /// The numbers that one member has.
-    fn numbers(&self, pod: &str) -> Result<HashSet<u64>> {
+    /// The numbers from `first` on that one member has.
+    fn numbers(&self, pod: &str, first: u64) -> Result<HashSet<u64>> {
         // The socket is for the workload's own user.
-        let table = writer::TABLE;
+        let query = writer::query(first);
         let line = format!(
             "runuser -u postgres -- psql -U backup -h /var/run/postgresql -d {DATABASE} \
-             -Atc 'SELECT n FROM {table}'"
+             -Atc '{query}'"
         );
         self.inside(pod, &line)?.lines().map(|line| Ok(line.trim().parse()?)).collect()
     }
@@ -163,62 +111,66 @@ impl Cluster {
     /// # Errors
     /// When a number is lost, or the members do not converge; it says how long after `begun`
     /// the lost ones were acknowledged.
-    pub fn check_history(&self, report: &Report, begun: Instant) -> Result<()> {
+    fn check_history(
+        &self,
+        first: u64,
+        acknowledged: &[(u64, Instant)],
+        begun: Instant,
+    ) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(10);
         loop {
-            let all = (0..UNITS).map(|number| self.numbers(&Self::pod(number)));
+            let all = (0..UNITS).map(|number| self.numbers(&Self::pod(number), first));
             let all: Vec<HashSet<u64>> = all.collect::<Result<_>>()?;
-            let lost = |n: &u64| all.iter().any(|has| !has.contains(n));
-            let lost: Vec<Instant> =
-                report.acknowledged.iter().filter(|(n, _)| lost(n)).map(|(_, at)| *at).collect();
+            let is_lost = |n: &u64| all.iter().any(|has| !has.contains(n));
+            let lost = acknowledged.iter().filter(|(n, _)| is_lost(n));
+            let lost: Vec<(u64, Duration)> =
+                lost.map(|(n, at)| (*n, at.saturating_duration_since(begun))).collect();
             if lost.is_empty() && all.iter().all(|has| *has == all[0]) {
                 return Ok(());
             }
             if Instant::now() > end {
                 let sizes: Vec<usize> = all.iter().map(HashSet::len).collect();
-                let after = |at: Option<&Instant>| at.map(|at| at.saturating_duration_since(begun));
                 bail!(
-                    "{} of {} acknowledged numbers are lost, acknowledged {:?} to {:?} after the \
-                     fault; the members have {sizes:?}",
+                    "{} of {} acknowledged numbers are lost, acknowledged so long after the \
+                     fault: {:?} to {:?}; the members have {sizes:?}",
                     lost.len(),
-                    report.acknowledged.len(),
-                    after(lost.first()),
-                    after(lost.last()),
+                    acknowledged.len(),
+                    lost.first(),
+                    lost.last(),
                 );
             }
         }
     }
 
-    /// Does one fault to the primary under a writer, and waits until all is well again.
+    /// Does one fault to the primary under writers, and waits until all is well again.
     ///
     /// # Errors
-    /// When an acknowledged number is lost or the cluster does not heal.
+    /// When an acknowledged number is lost, a second member accepted one, or the cluster does
+    /// not heal.
     pub fn suffer(&self, fault: Fault) -> Result<Outcome> {
-        let before = self.primary()?;
+        self.try_suffer(fault).with_context(|| fault.to_string())
+    }
+
+    fn try_suffer(&self, fault: Fault) -> Result<Outcome> {
+        self.await_well(HEAL_BOUND)?;
+        let (before, timeline) = (self.primary()?, self.timeline()?);
         let writer = Writer::start(&self.url)?;
+        let first = writer.first;
+        let witnesses = Witnesses::start(self, first)?;
         writer.await_writes(20)?;
         let begun = Instant::now();
         self.inject(fault, &before)?;
-        self.await_well(Duration::from_secs(90)).with_context(|| fault.to_string())?;
         writer.await_writes(20)?;
-        // What the members say of each other may be older than the fault.
-        self.await_well(Duration::from_secs(60)).with_context(|| fault.to_string())?;
+        self.await_well(HEAL_BOUND)?;
         let healed = begun.elapsed();
         let report = writer.stop()?;
-        self.check_history(&report, begun).with_context(|| fault.to_string())?;
+        let witnessed = witnesses.stop()?;
         let moved = self.primary()? != before;
-        Ok(Outcome { gap: report.longest_gap(), failed: report.failed, healed, moved })
-    }
-}
-
-fn member(value: &Value) -> Member {
-    let role = value["role"].as_str().unwrap_or_default();
-    let state = value["state"].as_str().unwrap_or_default();
-    let leads = role == "leader";
-    Member {
-        pod: value["name"].as_str().unwrap_or_default().to_owned(),
-        leads,
-        in_sync: leads && state == "running" || role == "sync_standby" && state == "streaming",
-        timeline: value["timeline"].as_u64().unwrap_or_default(),
+        witness::check_single(&witnessed, self.timeline()? - timeline)?;
+        let mut acknowledged = report.acknowledged.clone();
+        acknowledged.extend(witnessed.iter().map(|one| (one.number, one.at)));
+        self.check_history(first, &acknowledged, begun)?;
+        let gap = report.longest_gap();
+        Ok(Outcome { gap, failed: report.failed, acknowledged: acknowledged.len(), healed, moved })
     }
 }

@@ -16,11 +16,20 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const BOUND: Duration = Duration::from_secs(60);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Numbers that are written to a member itself start here, a range for each.
+const RANGE: u64 = 1_000_000_000_000_000;
+
+/// Where the numbers begin that are written to a member itself.
+pub(super) fn base(member: usize) -> u64 {
+    RANGE * (member as u64 + 1)
+}
 
 /// The writer, at work until it is stopped.
 pub struct Writer {
     stop: Arc<AtomicBool>,
     count: Arc<AtomicUsize>,
+    /// The first number that it writes.
+    pub(super) first: u64,
     thread: JoinHandle<Result<Report>>,
 }
 
@@ -54,7 +63,7 @@ impl Writer {
         let (over, done) = (stop.clone(), count.clone());
         let thread =
             std::thread::spawn(move || Ok(runtime.block_on(append(&url, first, &over, &done))));
-        Ok(Self { stop, count, thread })
+        Ok(Self { stop, count, first, thread })
     }
 
     /// Waits until so many more numbers were acknowledged.
@@ -83,7 +92,7 @@ impl Writer {
     }
 }
 
-async fn connect(url: &str) -> Result<Client> {
+pub(super) async fn connect(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     // It ends when the client is dropped.
     tokio::spawn(connection);
@@ -106,7 +115,7 @@ async fn prepare(url: &str) -> Result<u64> {
     let client = tokio::time::timeout(PATIENCE, connect(url)).await.context("no connection")??;
     let create = format!("CREATE TABLE IF NOT EXISTS {TABLE} (n bigint PRIMARY KEY)");
     client.simple_query(&create).await?;
-    let sql = format!("SELECT coalesce(max(n), 0)::text AS n FROM {TABLE}");
+    let sql = format!("SELECT coalesce(max(n % {RANGE}), 0)::text AS n FROM {TABLE}");
     let messages = client.simple_query(&sql).await?;
     let newest = messages.iter().find_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0)?.parse::<u64>().ok(),
@@ -144,4 +153,9 @@ async fn attempt(url: &str, client: &mut Option<Client>, number: u64) -> Result<
     let client = client.as_ref().context("no connection")?;
     client.simple_query(&format!("INSERT INTO {TABLE} VALUES ({number})")).await?;
     Ok(())
+}
+
+/// What reads the numbers from `first` on.
+pub(super) fn query(first: u64) -> String {
+    format!("SELECT n FROM {TABLE} WHERE n % {RANGE} >= {first}")
 }

@@ -1,0 +1,155 @@
+//! How the members are, by what each says of itself now.
+//!
+//! What Patroni shows of other members may be seconds old; what it says of its own server it
+//! has just asked that server for.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{Cluster, UNITS, network};
+
+/// The pause between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One member by its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Member {
+    leads: bool,
+    runs: bool,
+    timeline: u64,
+    /// Who receives its commits before they are acknowledged.
+    in_sync: Vec<String>,
+    /// Who may lead after it, as everybody can read.
+    successors: Vec<String>,
+}
+
+impl Cluster {
+    /// The address of a pod as it is now.
+    pub(super) fn address(&self, pod: &str) -> Result<Ipv4Addr> {
+        Self::address_in(&self.instance, pod)
+    }
+
+    pub(super) fn address_in(instance: &str, pod: &str) -> Result<Ipv4Addr> {
+        let path = format!("/run/talisman/{instance}/pods/{pod}/pod.json");
+        let record: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        Ok(record["address"].as_str().context("no address")?.parse()?)
+    }
+
+    /// The network of a pod that no fault concerns.
+    pub(super) fn outlook(&self) -> String {
+        format!("tlsm-{}.pgbouncer-k8s-0", self.instance)
+    }
+
+    /// What the members that answer say of themselves, asked at the same time.
+    fn members(&self) -> Result<BTreeMap<String, Member>> {
+        self.ask((0..UNITS).map(Self::pod))
+    }
+
+    fn ask(&self, pods: impl Iterator<Item = String>) -> Result<BTreeMap<String, Member>> {
+        let asked: Vec<_> = pods
+            .filter_map(|pod| Some((self.address(&pod).ok()?, pod)))
+            .map(|(address, pod)| {
+                let look = move || Ok((ask_member(address)?, pod));
+                network::inside(&self.outlook(), look)
+            })
+            .collect::<Result<_>>()?;
+        let told = asked.into_iter().filter_map(|thread| network::joined(thread).ok());
+        Ok(told.map(|(member, pod)| (pod, member)).collect())
+    }
+
+    /// The primary's pod.
+    ///
+    /// # Errors
+    /// When no member leads, or several say that they do.
+    pub fn primary(&self) -> Result<String> {
+        let members = self.members()?;
+        let mut leaders = members.iter().filter(|(_, member)| member.leads && member.runs);
+        let leader = leaders.next().context("no primary")?.0.clone();
+        ensure!(leaders.next().is_none(), "several primaries: {members:?}");
+        Ok(leader)
+    }
+
+    /// The primary's timeline: it grows by one with each promotion.
+    pub(super) fn timeline(&self) -> Result<u64> {
+        let members = self.members()?;
+        let leader = members.values().find(|member| member.leads && member.runs);
+        Ok(leader.context("no primary")?.timeline)
+    }
+
+    /// Whether one member leads and commits wait for all others, who may follow it.
+    fn is_well(&self) -> Result<()> {
+        let members = self.members()?;
+        ensure!(members.len() == UNITS, "only these answer: {members:?}");
+        ensure!(members.values().all(|member| member.runs), "not running: {members:?}");
+        let leaders: Vec<_> = members.iter().filter(|(_, member)| member.leads).collect();
+        ensure!(leaders.len() == 1, "leaders: {members:?}");
+        let (pod, leader) = leaders[0];
+        let same = members.values().all(|member| member.timeline == leader.timeline);
+        ensure!(same, "timelines: {members:?}");
+        let others: Vec<String> = members.keys().filter(|other| *other != pod).cloned().collect();
+        ensure!(leader.in_sync == others, "not in sync: {members:?}");
+        ensure!(leader.successors == others, "not to be promoted: {members:?}");
+        Ok(())
+    }
+
+    /// Waits until all members are well.
+    ///
+    /// # Errors
+    /// When that takes longer than `bound`; the error says what is wrong.
+    pub fn await_well(&self, bound: Duration) -> Result<()> {
+        let end = Instant::now() + bound;
+        loop {
+            match self.is_well() {
+                Ok(()) => return Ok(()),
+                Err(error) if Instant::now() > end => {
+                    return Err(error.context(format!("not well after {bound:?}")));
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// Waits until another member than `pod` leads.
+    pub(super) fn await_another(&self, pod: &str, bound: Duration) -> Result<()> {
+        let end = Instant::now() + bound;
+        loop {
+            // The one that the fault is done to would keep the answer waiting.
+            let members = self.ask((0..UNITS).map(Self::pod).filter(|other| other != pod))?;
+            if members.values().any(|member| member.leads && member.runs) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{pod} stayed the primary: {members:?}");
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn ask_member(address: Ipv4Addr) -> Result<Member> {
+    let own = network::ask(address, "/patroni")?;
+    let seen = network::ask(address, "/cluster")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut in_sync: Vec<String> = list(&own["replication"])
+        .iter()
+        .filter(|standby| standby["sync_state"] == "sync" && standby["state"] == "streaming")
+        .map(|standby| text(&standby["application_name"]))
+        .collect();
+    let mut successors: Vec<String> = list(&seen["members"])
+        .iter()
+        .filter(|member| member["role"] == "sync_standby")
+        .map(|member| text(&member["name"]))
+        .collect();
+    in_sync.sort();
+    successors.sort();
+    Ok(Member {
+        leads: own["role"] == "primary",
+        runs: own["state"] == "running",
+        timeline: own["timeline"].as_u64().unwrap_or_default(),
+        in_sync,
+        successors,
+    })
+}
