@@ -89,6 +89,11 @@ pub enum Effect {
         /// The password of the REST API.
         password: SecretString,
     },
+    /// Lets this member lead although it may lack commits, for an action, which fails with it.
+    FailOver {
+        /// The password of the REST API.
+        password: SecretString,
+    },
     /// Lets another member lead, as soon as one can and within a bound.
     HandOver {
         /// The password of the REST API.
@@ -98,6 +103,16 @@ pub enum Effect {
     TellTimeline(RelationId),
     /// Takes the primary's label from every other pod of the cluster.
     TakePrimaryLabel,
+    /// Tells the clients that connections to another primary are of no use any more.
+    TellClients,
+    /// Restarts the members that wait for it, one after another and the primary last.
+    RestartMembers {
+        /// The password of the REST API.
+        password: SecretString,
+    },
+    /// Waits, within a bound, for what Patroni makes of its configuration, and tells the leader
+    /// when a restart is due.
+    TellPendingRestart(RelationId),
     /// Restarts this member's PostgreSQL for an action, which fails with it.
     Restart {
         /// The password of the REST API.
@@ -147,6 +162,9 @@ pub struct ServeClient {
 /// The status of a started member, as upstream words it.
 pub(crate) fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32) -> charm::Status {
     let Some(cluster) = cluster else { return charm::Status::active() };
+    if let Some(member) = cluster.last_resort() {
+        return headless(&member.name);
+    }
     let started = cluster.members.iter().filter(|member| member.state.is_started()).count();
     let degraded = if started < planned as usize { " (degraded)" } else { "" };
     match cluster.leader() {
@@ -159,6 +177,16 @@ pub(crate) fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32)
         }
         _ => charm::Status::active(),
     }
+}
+
+/// Blocked until the lost primary comes back or somebody gives up what only it had.
+fn headless(pod: &str) -> charm::Status {
+    let unit =
+        crate::topology::unit_of(pod).map_or_else(|| pod.to_owned(), |unit| unit.to_string());
+    charm::Status::blocked(format!(
+        "no primary, and no member has all it acknowledged. To do without: \
+         `juju run {unit} promote-to-primary scope=unit force=true`"
+    ))
 }
 
 /// Blocked until somebody runs `juju trust`.

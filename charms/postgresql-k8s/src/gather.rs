@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use charm::{
     Bag, ContainerName, Event, Hook, Own, RelationId, Revision, SecretContent, SecretString,
+    databag,
 };
 use interfaces::postgresql_client::{self, Request};
 use patroni::Rest;
@@ -38,7 +39,7 @@ pub(crate) async fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, Erro
     if let Event::Action { .. } = event {
         facts.parameters = hook.action_params()?;
     }
-    facts.planned = planned(hook, &facts)?;
+    facts.planned = planned(hook, &facts, event)?;
     facts.container = container(hook).await?;
     let pod = match &facts.container {
         Some(_) => own_pod(&facts).await,
@@ -52,7 +53,8 @@ pub(crate) async fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, Erro
     }
     if facts.leader {
         facts.dynamic = dynamic(&facts).await;
-        facts.clients = clients(hook)?;
+        // Nobody is served before the cluster is set up.
+        facts.clients = if facts.initialised() { clients(hook, event)? } else { Vec::new() };
     }
     Ok(facts)
 }
@@ -96,11 +98,12 @@ fn passwords(hook: &mut Hook, facts: &Facts) -> Result<SecretContent, Error> {
     Ok(hook.secret(label.as_str(), Revision::Refresh)?.unwrap_or_default())
 }
 
-fn planned(hook: &mut Hook, facts: &Facts) -> Result<u32, Error> {
+fn planned(hook: &mut Hook, facts: &Facts, event: &Event) -> Result<u32, Error> {
     let joined = facts.peer.as_ref().map_or(1, |peer| peer.units.len());
-    // The plan matters to the leader and to whoever shows "degraded"; both are rare
-    // enough on other units to go by who has joined.
-    let units = if facts.leader { hook.planned_units()? } else { joined };
+    // The plan matters to the leader when units come and go, of which events tell. Before the
+    // cluster is set up, and when nothing happened, it is who has joined.
+    let plans = facts.leader && facts.initialised() && *event != Event::UpdateStatus;
+    let units = if plans { hook.planned_units()? } else { joined };
     Ok(u32::try_from(units).unwrap_or(u32::MAX))
 }
 
@@ -135,6 +138,12 @@ fn is_labelled(pod: &Value, scope: &str) -> bool {
     labels["application"] == "patroni" && labels["cluster-name"] == scope
 }
 
+/// The request as it was when it was granted.
+fn granted(offered: &Bag) -> Option<Bag> {
+    databag::text(offered, "database")?;
+    databag::json(offered, "data").ok()?
+}
+
 fn machine() -> Resources {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -165,14 +174,19 @@ async fn dynamic(facts: &Facts) -> Option<Value> {
     Rest::new(host, PATRONI_PORT).config().await.ok()
 }
 
-fn clients(hook: &mut Hook) -> Result<Vec<Client>, Error> {
+fn clients(hook: &mut Hook, event: &Event) -> Result<Vec<Client>, Error> {
     let ids = hook.relations("database")?;
-    ids.into_iter().map(|id| client(hook, id)).collect()
+    ids.into_iter().map(|id| client(hook, id, event)).collect()
 }
 
-fn client(hook: &mut Hook, id: RelationId) -> Result<Client, Error> {
-    let bag: Bag = hook.remote_app_bag(id)?;
+fn client(hook: &mut Hook, id: RelationId, event: &Event) -> Result<Client, Error> {
     let offered = hook.own_bag(id, Own::App)?;
+    // Of a request that changed since it was granted an event would tell.
+    let granted = (*event == Event::UpdateStatus).then(|| granted(&offered)).flatten();
+    let bag: Bag = match granted {
+        Some(granted) => granted,
+        None => hook.remote_app_bag(id)?,
+    };
     let request = Request::parse(&bag);
     let unserved = !offered.contains_key("database")
         && request.as_ref().is_ok_and(|request| request.database.is_some());

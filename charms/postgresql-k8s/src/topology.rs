@@ -63,6 +63,11 @@ impl Topology {
     }
 }
 
+/// The unit whose pod this is.
+pub(crate) fn unit_of(pod: &str) -> Option<UnitName> {
+    UnitName::from_pod(Topology::pod_of(pod)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

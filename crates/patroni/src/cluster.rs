@@ -22,6 +22,9 @@ pub struct Member {
     /// Its timeline; absent until PostgreSQL runs.
     #[serde(default)]
     pub timeline: Option<u64>,
+    /// Whether a parameter waits for a restart.
+    #[serde(default)]
+    pub pending_restart: bool,
 }
 
 /// What a member does in the cluster.
@@ -48,6 +51,11 @@ impl Role {
     /// Whether the member leads, a standby cluster included.
     pub fn leads(&self) -> bool {
         matches!(self, Self::Leader | Self::StandbyLeader)
+    }
+
+    /// Whether the member may lead after the leader.
+    pub fn follows_in_sync(&self) -> bool {
+        matches!(self, Self::SyncStandby | Self::QuorumStandby)
     }
 }
 
@@ -76,6 +84,14 @@ impl State {
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Running | Self::Streaming)
     }
+
+    /// Whether the member does not serve but has data, perhaps the last commits.
+    fn may_come_back(&self) -> bool {
+        match self {
+            Self::Other(state) => !["uninitialized", "creating replica"].contains(&state.as_str()),
+            state => !state.is_ready(),
+        }
+    }
 }
 
 /// The answer of `GET /health`.
@@ -89,6 +105,9 @@ pub struct Health {
     /// Whether a parameter waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
+    /// Its timeline; absent until PostgreSQL runs.
+    #[serde(default)]
+    pub timeline: Option<u64>,
 }
 
 impl Cluster {
@@ -104,10 +123,22 @@ impl Cluster {
 
     /// Whether a replica has every commit and serves.
     pub fn has_standby_in_sync(&self) -> bool {
-        self.members.iter().any(|member| {
-            matches!(member.role, Role::SyncStandby | Role::QuorumStandby)
-                && member.state.is_ready()
-        })
+        self.members.iter().any(|member| member.role.follows_in_sync() && member.state.is_ready())
+    }
+
+    /// The member that is the next best when the primary is lost and nobody who serves has its
+    /// last commits, so that nobody may lead by itself. None while somebody leads, may lead, or
+    /// is about to tell whether it may.
+    pub fn last_resort(&self) -> Option<&Member> {
+        let undecided = |member: &Member| {
+            member.role.leads() || member.role.follows_in_sync() || member.state.may_come_back()
+        };
+        if self.members.iter().any(undecided) {
+            return None;
+        }
+        let serving = self.members.iter().filter(|member| member.state.is_ready());
+        // Of equals the first.
+        serving.rev().max_by_key(|member| member.timeline)
     }
 
     /// Whether every member serves and one leads: only then may another one join.

@@ -138,6 +138,15 @@ impl Rest {
         self.change("switch over", Method::POST, "/switchover", &order).await
     }
 
+    /// Lets `candidate` lead although nobody handed the lead over, whatever it lacks.
+    ///
+    /// # Errors
+    /// When the member does not answer or refuses; 412 says that it is not possible now.
+    pub async fn fail_over(&self, candidate: &str) -> Result<(), Error> {
+        let order = json!({"candidate": candidate});
+        self.change("fail over", Method::POST, "/failover", &order).await
+    }
+
     /// Restarts this member's PostgreSQL.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::gather::topology;
 use crate::passwords::Passwords;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 
-const LOCAL: &str = "127.0.0.1";
+pub(super) const LOCAL: &str = "127.0.0.1";
 const POLL: Duration = Duration::from_millis(250);
 const MEMBER_BOUND: Duration = Duration::from_secs(15);
 const STREAM_BOUND: Duration = Duration::from_secs(10);
@@ -221,6 +221,27 @@ pub(super) async fn switchover(
         hook.action_fail(switchover_failure(&error))?;
     }
     Ok(Applied::Done)
+}
+
+/// Lets this member lead whatever it lacks.
+pub(super) async fn fail_over(hook: &mut Hook, password: SecretString) -> Result<Applied, Error> {
+    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+    if let Err(error) = rest.fail_over(&hook.unit().pod()).await {
+        hook.log(Level::Error, error.to_string());
+        hook.action_fail("Failover failed or timed out, check the logs for details")?;
+    }
+    Ok(Applied::Done)
+}
+
+/// Writes the timeline to the clients' relations: a new one makes their charms look, which a
+/// connection that leads to a silent server does not.
+pub(super) async fn tell_clients(hook: &mut Hook) -> Result<(), Error> {
+    let health = Rest::new(LOCAL, PATRONI_PORT).health().await.ok();
+    let Some(timeline) = health.and_then(|health| health.timeline) else { return Ok(()) };
+    for id in hook.relations("database")? {
+        hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
+    }
+    Ok(())
 }
 
 /// Waits for a standby that has every commit, and lets it lead. A primary that went without

@@ -3,6 +3,7 @@
 mod clients;
 mod cluster;
 mod objects;
+mod restarts;
 mod workload;
 
 #[cfg(test)]
@@ -59,8 +60,14 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         Effect::Switchover { leader, candidate, password } => {
             return cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
         }
+        Effect::FailOver { password } => return cluster::fail_over(hook, password).await,
         Effect::HandOver { password } => cluster::hand_over(hook, password).await,
         Effect::TellTimeline(id) => cluster::tell_timeline(hook, id).await?,
+        Effect::TellClients => cluster::tell_clients(hook).await?,
+        Effect::RestartMembers { password } => {
+            return Ok(restarts::restart_members(hook, password).await);
+        }
+        Effect::TellPendingRestart(id) => restarts::tell_pending(hook, id).await?,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(hook).await),
         Effect::Restart { password } => return cluster::restart(hook, password).await,
         Effect::ActionResult(key, value) => hook.action_result(key, value),

@@ -2,11 +2,11 @@
 
 use charm::{Decision, ExposeSecret as _, Level, SecretString, UnitName};
 
-use super::members;
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::passwords::{self, CHANGEABLE, SHOWN};
 use crate::patroni_yml;
+use crate::topology::unit_of;
 
 /// The streams of random values of a new password and its salt.
 const NEW_PASSWORD: u64 = 2;
@@ -33,7 +33,7 @@ fn parameter<'a>(facts: &'a Facts, name: &str) -> Option<&'a str> {
 fn get_primary(facts: &Facts) -> Result<Vec<Effect>, String> {
     let cluster = facts.cluster.as_ref().ok_or("No member of the cluster answers.")?;
     let leader = cluster.leader().ok_or("The cluster has no primary.")?;
-    let unit = members::unit_of(&leader.name).ok_or("The primary is no unit.")?;
+    let unit = unit_of(&leader.name).ok_or("The primary is no unit.")?;
     Ok(vec![Effect::ActionResult("primary", unit.to_string())])
 }
 
@@ -102,9 +102,24 @@ fn promote(facts: &Facts) -> Result<Vec<Effect>, String> {
         return Err("Scope should be either cluster or unit".to_owned());
     }
     if facts.parameters.get("force") == Some(&true.into()) {
-        return Err("Suprerfluous force flag with unit scope".to_owned());
+        return force(facts);
     }
     hand_over(facts, Some(facts.unit.pod()))
+}
+
+/// Lets this unit lead without what only the lost primary had. With a leader there is nothing
+/// to force, in upstream's words.
+fn force(facts: &Facts) -> Result<Vec<Effect>, String> {
+    let cluster = facts.cluster.as_ref().ok_or("No member of the cluster answers.")?;
+    if cluster.leader().is_some() {
+        return Err("Suprerfluous force flag with unit scope".to_owned());
+    }
+    let own = cluster.member(&facts.unit.pod());
+    if !own.is_some_and(|own| own.state.is_ready()) {
+        return Err("PostgreSQL does not serve on this unit".to_owned());
+    }
+    let password = facts.passwords().ok_or("There is no password of patroni yet.")?.patroni;
+    Ok(vec![Effect::FailOver { password }])
 }
 
 /// A planned change of the primary, to a named unit or to the one that Patroni finds best.

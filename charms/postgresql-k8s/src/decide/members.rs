@@ -9,7 +9,6 @@ use crate::options::Settings;
 use crate::passwords;
 use crate::patroni_yml;
 use crate::sync::{Members, Sync};
-use crate::topology::Topology;
 
 /// The stream of random values that new passwords come from.
 const PASSWORDS: u64 = 0;
@@ -133,9 +132,24 @@ pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
 /// One that leads takes the primary's label from the others: a pod that is frozen or cut off
 /// cannot do so itself, and clients would be sent to it. Any other one tells the rest once
 /// it follows, so that the primary's status is right again.
-pub(super) fn role_changed(facts: &Facts) -> Option<Effect> {
-    let peer = facts.peer.as_ref().filter(|peer| peer.initialised())?;
-    Some(if leads(facts) { Effect::TakePrimaryLabel } else { Effect::TellTimeline(peer.id) })
+pub(super) fn role_changed(facts: &Facts) -> Vec<Effect> {
+    match facts.peer.as_ref().filter(|peer| peer.initialised()) {
+        None => Vec::new(),
+        Some(_) if leads(facts) => vec![Effect::TakePrimaryLabel, Effect::TellClients],
+        Some(peer) => vec![Effect::TellTimeline(peer.id)],
+    }
+}
+
+/// What a change of parameters leaves to do: members restart when all are well, so that
+/// never two of them are away.
+pub(super) fn restarts(facts: &Facts) -> Option<Effect> {
+    let cluster = facts.cluster.as_ref().filter(|cluster| cluster.is_ready())?;
+    let due = cluster.members.iter().any(|member| member.pending_restart);
+    let all = cluster.members.len() >= facts.peer.as_ref().map_or(0, |peer| peer.units.len());
+    (facts.leader && facts.initialised() && due && all)
+        .then(|| facts.passwords())
+        .flatten()
+        .map(|passwords| Effect::RestartMembers { password: passwords.patroni })
 }
 
 fn leads(facts: &Facts) -> bool {
@@ -150,9 +164,4 @@ pub(super) fn may_run(facts: &Facts, container: &Container) -> bool {
     // The leader puts itself on the list in the same hook. A unit whose volume comes back
     // was a member before, perhaps the last primary, without which nobody may lead.
     listed || facts.leader || container.config.is_some()
-}
-
-/// The unit whose pod this is.
-pub(super) fn unit_of(pod: &str) -> Option<UnitName> {
-    UnitName::from_pod(Topology::pod_of(pod)).ok()
 }

@@ -11,7 +11,7 @@ mod tests;
 use charm::{Changes, Decision, Event, Level, Own, RelationKind, Status};
 
 pub(crate) use clients::{BAD_ROLES, FAILED};
-pub(crate) use workload::{member_waits, primary_waits};
+pub(crate) use workload::{PENDING, member_waits, primary_waits};
 
 use crate::effect::{Effect, started_status};
 use crate::facts::Facts;
@@ -87,7 +87,7 @@ fn converge(facts: &Facts) -> Decision<Effect> {
     }
     let start = workload::start(facts);
     let status = start.status.or_else(|| steady_status(facts));
-    Decision { status, ..decision.effects(start.effects) }
+    Decision { status, ..decision.effects(start.effects).effects(members::restarts(facts)) }
 }
 
 /// The unit's status when its member has started and nothing is left to be done.

@@ -1,6 +1,6 @@
 //! Patroni and PostgreSQL on this unit.
 
-use charm::{Changes, Decision, ExposeSecret, Own, Status};
+use charm::{Changes, Decision, ExposeSecret, Own, Status, databag};
 
 use super::{clients, members, refuse_options};
 use crate::effect::Effect;
@@ -9,6 +9,9 @@ use crate::layer;
 use crate::options::Settings;
 use crate::passwords::Passwords;
 use crate::patroni_yml;
+
+/// The key of the unit's databag that tells the leader that a restart is due.
+pub(crate) const PENDING: &str = "pending-restart";
 
 /// The stream of random values that the system users' salts come from.
 const SALTS: u64 = 1;
@@ -60,6 +63,7 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         Err(error) => return refuse_options(&[error.to_string()]),
     };
     let changed = !update.is_empty();
+    let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
     decision = decision.effects(update);
     let waits = changed || !container.started();
     if waits {
@@ -69,11 +73,18 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     if sets_up {
         decision = decision.effects(set_up(facts, &passwords));
     }
-    if facts.leader {
+    if facts.leader && !sets_up {
         decision = decision.effects(clients::serve(facts, None));
     }
-    let started = Changes::from([("member", "started")]);
-    decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, started));
+    let pending = container.health.as_ref().is_some_and(|health| health.pending_restart);
+    if reloaded || pending != databag::text(&peer.own, PENDING).is_some() {
+        decision = decision.effect(Effect::TellPendingRestart(peer.id));
+    }
+    // It makes the leader look, which one that is the leader needs not.
+    if !sets_up {
+        let started = Changes::from([("member", "started")]);
+        decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, started));
+    }
     if waits || sets_up {
         decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned })
     } else {

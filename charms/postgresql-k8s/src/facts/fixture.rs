@@ -64,7 +64,7 @@ pub(crate) fn new_leader() -> Facts {
 }
 
 fn health(state: State) -> Option<Health> {
-    Some(Health { state, role: None, pending_restart: false })
+    Some(Health { state, role: None, pending_restart: false, timeline: None })
 }
 
 /// The running container of a unit whose configuration is up to date.
@@ -83,7 +83,7 @@ fn running(facts: &Facts) -> Container {
 
 /// A member of `/cluster`.
 pub(crate) fn member(name: &str, role: Role, state: State) -> Member {
-    Member { name: name.to_owned(), role, state, timeline: Some(1) }
+    Member { name: name.to_owned(), role, state, timeline: Some(1), pending_restart: false }
 }
 
 /// `pg/0`, leader and primary of a cluster of one, all well.

@@ -248,12 +248,15 @@ impl Hook {
     /// # Errors
     /// When a port tool fails.
     pub fn open_port(&mut self, port: &Port) -> Result<(), HookError> {
-        if self.opened_ports()?.contains(port) {
+        if self.ports.as_ref().is_some_and(|open| open.contains(port)) {
             return Ok(());
         }
+        // Opening a port that is open changes nothing, so nobody asks before.
         let doing = || format!("open the port {port}");
         self.call(doing, "open-port", &[&port.to_string()], None)?;
-        self.ports.get_or_insert_default().insert(port.clone());
+        if let Some(open) = &mut self.ports {
+            open.insert(port.clone());
+        }
         Ok(())
     }
 

@@ -182,7 +182,7 @@ mod pebble_ready {
     }
 
     fn health() -> Health {
-        Health { state: State::Running, role: None, pending_restart: false }
+        Health { state: State::Running, role: None, pending_restart: false, timeline: None }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests of the decisions: effects are compared by what they are called and what they say.
 
 mod flowcharts;
+mod healing;
 mod relations;
 
 use charm::{Decision, Event, Outcome};
@@ -39,6 +40,10 @@ fn words(effect: &Effect) -> String {
         Effect::Switchover { leader, candidate, .. } => {
             format!("switch over from {leader} to {}", candidate.as_deref().unwrap_or("any"))
         }
+        Effect::FailOver { .. } => "fail over".to_owned(),
+        Effect::TellClients => "tell clients".to_owned(),
+        Effect::RestartMembers { .. } => "restart members".to_owned(),
+        Effect::TellPendingRestart(_) => "tell pending restart".to_owned(),
         Effect::HandOver { .. } => "hand over".to_owned(),
         Effect::TellTimeline(_) => "tell timeline".to_owned(),
         Effect::TakePrimaryLabel => "take primary label".to_owned(),

@@ -1,0 +1,110 @@
+//! What the charm does about parameters that wait for a restart and about a lost primary.
+
+use charm::{Event, Status};
+use patroni::{Member, Role, State};
+use serde_json::json;
+
+use super::{check_without, decide, list};
+use crate::facts::Facts;
+use crate::facts::fixture::{joined, member, steady};
+
+/// `pg/0`, Juju's leader, in a cluster of these members.
+fn cluster_of(members: Vec<Member>) -> Facts {
+    let mut facts = joined();
+    facts.cluster.as_mut().unwrap().members = members;
+    let hosts = r#"["pg-0.pg-endpoints","pg-1.pg-endpoints"]"#.to_owned();
+    facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), hosts);
+    facts
+}
+
+fn pair(pending: bool) -> Facts {
+    let mut replica = member("pg-1", Role::SyncStandby, State::Streaming);
+    replica.pending_restart = pending;
+    cluster_of(vec![member("pg-0", Role::Leader, State::Running), replica])
+}
+
+#[test]
+fn converge_is_restart_due_yes_restarts_them_one_by_one() {
+    assert!(list(&decide(&Event::UpdateStatus, &pair(true))).contains(&"restart members".into()));
+}
+
+#[test]
+fn converge_is_restart_due_no_leaves_them_alone() {
+    check_without(&decide(&Event::UpdateStatus, &pair(false)), "restart members");
+    let mut follower = pair(true);
+    (follower.unit, follower.leader) = ("pg/1".parse().unwrap(), false);
+    check_without(&decide(&Event::UpdateStatus, &follower), "restart members");
+    let mut unwell = pair(true);
+    unwell.cluster.as_mut().unwrap().members[1].state = State::Starting;
+    check_without(&decide(&Event::UpdateStatus, &unwell), "restart members");
+    let mut missing = pair(true);
+    missing.peer.as_mut().unwrap().units.push("pg/2".parse().unwrap());
+    check_without(&decide(&Event::UpdateStatus, &missing), "restart members");
+}
+
+#[test]
+fn a_unit_tells_when_a_restart_is_due_and_when_it_no_longer_is() {
+    let told = "tell pending restart".to_owned();
+    assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&told));
+    let mut due = steady();
+    due.container.as_mut().unwrap().health.as_mut().unwrap().pending_restart = true;
+    assert!(list(&decide(&Event::UpdateStatus, &due)).contains(&told));
+    due.peer.as_mut().unwrap().own.insert("pending-restart".to_owned(), "True".to_owned());
+    assert!(!list(&decide(&Event::UpdateStatus, &due)).contains(&told));
+    let mut over = steady();
+    over.peer.as_mut().unwrap().own.insert("pending-restart".to_owned(), "True".to_owned());
+    assert!(list(&decide(&Event::UpdateStatus, &over)).contains(&told));
+}
+
+fn state(text: &str) -> State {
+    State::Other(text.to_owned())
+}
+
+#[track_caller]
+fn check_status(members: Vec<Member>, expected: &Status) {
+    let status = decide(&Event::UpdateStatus, &cluster_of(members)).status;
+    assert_eq!(status.as_ref(), Some(expected));
+}
+
+#[test]
+fn converge_may_somebody_lead_no_blocks_with_the_command() {
+    let blocked = Status::blocked(
+        "no primary, and no member has all it acknowledged. To do without: \
+         `juju run pg/0 promote-to-primary scope=unit force=true`",
+    );
+    let survivor = || member("pg-0", Role::Replica, State::Running);
+    // The primary's pod or unit is gone, or its volume came back empty.
+    check_status(vec![survivor()], &blocked);
+    check_status(vec![survivor(), member("pg-1", Role::Replica, state("uninitialized"))], &blocked);
+    // Of two the one that is further.
+    let mut behind = member("pg-1", Role::Replica, State::Running);
+    behind.timeline = None;
+    check_status(vec![behind, survivor()], &blocked);
+}
+
+#[test]
+fn converge_may_somebody_lead_yes_decides_nothing() {
+    let replica = || member("pg-0", Role::Replica, State::Running);
+    for other in [
+        member("pg-1", Role::SyncStandby, State::Running),
+        member("pg-1", Role::Replica, State::Starting),
+        member("pg-1", Role::Replica, state("crashed")),
+    ] {
+        check_status(vec![replica(), other], &Status::active());
+    }
+}
+
+#[test]
+fn a_unit_leads_by_force_only_where_nobody_leads() {
+    let forced = |facts: Facts| {
+        let parameters = json!({"scope": "unit", "force": true}).as_object().unwrap().clone();
+        let event = Event::Action { name: "promote-to-primary".to_owned(), id: "1".to_owned() };
+        list(&decide(&event, &Facts { parameters, ..facts }))
+    };
+    assert_eq!(forced(steady()), ["fail: Suprerfluous force flag with unit scope"]);
+    let lost = || cluster_of(vec![member("pg-0", Role::Replica, State::Running)]);
+    assert_eq!(forced(lost()), ["fail over"]);
+    let mut other = lost();
+    other.unit = "pg/1".parse().unwrap();
+    assert_eq!(forced(other), ["fail: PostgreSQL does not serve on this unit"]);
+}
