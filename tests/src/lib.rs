@@ -155,7 +155,8 @@ pub fn all_active(status: &Value) -> bool {
 
 impl Drop for Talisman {
     fn drop(&mut self) {
-        if std::env::var_os("PK_KEEP").is_some() {
+        // What a failed test left may be worth a look.
+        if std::env::var_os("TALISMAN_KEEP").is_some() {
             return;
         }
         self.call(&["down", "--destroy-storage"]).ok();

@@ -24,3 +24,19 @@ fn no_acknowledged_number_is_lost_when_the_primary_changes() -> Result<()> {
     ensure!(frozen.gap < LOCK_MAX, "{frozen:?}");
     Ok(())
 }
+
+#[test]
+fn members_restart_one_by_one() -> Result<()> {
+    let cluster = Cluster::up("e2eheal", 16603)?;
+    // The members need more first, then the primary less first.
+    let more = cluster.reconfigure("experimental_max_connections=200", "max_connections", "200")?;
+    ensure!(more.moved && more.gap < GAP_MAX, "{more:?}");
+    let less = cluster.reconfigure("experimental_max_connections=150", "max_connections", "150")?;
+    ensure!(less.gap < GAP_MAX, "{less:?}");
+    Ok(())
+}
+
+#[test]
+fn a_primary_lost_for_good_is_given_up_by_command() -> Result<()> {
+    Cluster::up("e2elost", 16604)?.lose_for_good()
+}

@@ -25,10 +25,12 @@ pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
 /// Where PostgreSQL's programs are in the image.
 const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 
-/// Seconds until a silent leader loses its lock: Patroni takes no less.
-const TTL: u32 = 20;
+/// Seconds until a silent leader loses its lock. Patroni takes 20 for less, unless its image
+/// lets it take this.
+const TTL: u32 = 15;
 /// Seconds between two looks at the cluster, and the bound of one try to reach the
-/// Kubernetes API. Patroni wants `ttl >= loop_wait + 2 * retry_timeout`.
+/// Kubernetes API. Patroni wants `ttl >= loop_wait + 2 * retry_timeout`: a leader that cannot
+/// renew its lock has stopped 4 s before anybody else may take it.
 const LOOP_WAIT: u32 = 1;
 const RETRY_TIMEOUT: u32 = 5;
 /// Seconds that a crashed primary may take to start again: enough for a quick restart,

@@ -1,6 +1,9 @@
 //! What Patroni says about a cluster and its members.
 
-use serde::Deserialize;
+use std::cmp::Reverse;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 /// The answer of `GET /cluster`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -22,9 +25,17 @@ pub struct Member {
     /// Its timeline; absent until PostgreSQL runs.
     #[serde(default)]
     pub timeline: Option<u64>,
+    /// The bytes it is behind; absent when nobody can tell.
+    #[serde(default, deserialize_with = "number")]
+    pub lag: Option<u64>,
     /// Whether a parameter waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
+}
+
+/// A number; Patroni writes `unknown` for none.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Value::deserialize(deserializer).map(|value| value.as_u64())
 }
 
 /// What a member does in the cluster.
@@ -85,10 +96,11 @@ impl State {
         matches!(self, Self::Running | Self::Streaming)
     }
 
-    /// Whether the member does not serve but has data, perhaps the last commits.
+    /// Whether the member does not serve but has data, perhaps the last commits. One without
+    /// data is shown as stopped; one with data is started at once.
     fn may_come_back(&self) -> bool {
         match self {
-            Self::Other(state) => !["uninitialized", "creating replica"].contains(&state.as_str()),
+            Self::Other(state) => !["stopped", "creating replica"].contains(&state.as_str()),
             state => !state.is_ready(),
         }
     }
@@ -137,8 +149,9 @@ impl Cluster {
             return None;
         }
         let serving = self.members.iter().filter(|member| member.state.is_ready());
+        let place = |member: &&Member| (member.timeline, Reverse(member.lag.unwrap_or(u64::MAX)));
         // Of equals the first.
-        serving.rev().max_by_key(|member| member.timeline)
+        serving.rev().max_by_key(place)
     }
 
     /// Whether every member serves and one leads: only then may another one join.

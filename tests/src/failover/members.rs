@@ -113,6 +113,20 @@ impl Cluster {
         }
     }
 
+    /// Waits until a member leads for whom nobody may lead instead.
+    pub(super) fn await_alone(&self, pod: &str, bound: Duration) -> Result<()> {
+        let end = Instant::now() + bound;
+        loop {
+            let members = self.ask(std::iter::once(pod.to_owned()))?;
+            let leader = members.get(pod).filter(|member| member.leads);
+            if leader.is_some_and(|leader| leader.successors.is_empty()) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{pod} has successors: {members:?}");
+            std::thread::sleep(PAUSE);
+        }
+    }
+
     /// Waits until another member than `pod` leads.
     pub(super) fn await_another(&self, pod: &str, bound: Duration) -> Result<()> {
         let end = Instant::now() + bound;

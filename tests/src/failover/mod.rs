@@ -9,7 +9,7 @@ mod writer;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{Talisman, root};
 
@@ -95,15 +95,56 @@ impl Cluster {
         self.engine.call(&["ssh", "--container", "postgresql", &Self::unit(pod)?, line])
     }
 
+    /// What a member answers to a query, by the socket that is for the workload's own user.
+    fn query(&self, pod: &str, query: &str) -> Result<String> {
+        let psql = "runuser -u postgres -- psql -U backup -h /var/run/postgresql";
+        self.inside(pod, &format!("{psql} -d {DATABASE} -Atc '{query}'"))
+    }
+
     /// The numbers from `first` on that one member has.
     fn numbers(&self, pod: &str, first: u64) -> Result<HashSet<u64>> {
-        // The socket is for the workload's own user.
-        let query = writer::query(first);
-        let line = format!(
-            "runuser -u postgres -- psql -U backup -h /var/run/postgresql -d {DATABASE} \
-             -Atc '{query}'"
-        );
-        self.inside(pod, &line)?.lines().map(|line| Ok(line.trim().parse()?)).collect()
+        let text = self.query(pod, &writer::query(first))?;
+        text.lines().map(|line| Ok(line.trim().parse()?)).collect()
+    }
+
+    /// Stops or starts Patroni, and PostgreSQL with it, as Pebble does.
+    fn pebble(&self, pod: &str, verb: &str) -> Result<()> {
+        let socket = "PEBBLE_SOCKET=/charm/container/pebble.socket";
+        self.inside(pod, &format!("{socket} /charm/bin/pebble {verb} postgresql")).map(drop)
+    }
+
+    /// Loses the primary and its data after all standbys had left: nobody may lead then.
+    ///
+    /// # Errors
+    /// When the units do not say what to run, or running it does not heal them.
+    pub fn lose_for_good(&self) -> Result<()> {
+        self.await_well(HEAL_BOUND)?;
+        // Nothing happens to the units that they would be told of.
+        self.engine.call(&["model-config", "update-status-hook-interval=3s"])?;
+        let primary = self.primary()?;
+        let others = (0..UNITS).map(Self::pod).filter(|pod| *pod != primary);
+        let others: Vec<String> = others.collect();
+        for pod in &others {
+            self.pebble(pod, "stop")?;
+        }
+        self.await_alone(&primary, HEAL_BOUND)?;
+        self.pebble(&primary, "stop")?;
+        self.inside(&primary, "rm -rf /var/lib/postgresql/data/pgdata")?;
+        for pod in others.iter().chain([&primary]) {
+            self.pebble(pod, "start")?;
+        }
+        let told = |status: &serde_json::Value| {
+            let units = status["applications"][APP]["units"].as_object()?;
+            let texts = units.values().map(|unit| &unit["workload-status"]);
+            let blocked = texts.filter(|status| status["current"] == "blocked");
+            let text = blocked.filter_map(|status| status["message"].as_str()).next()?;
+            Some(text.split_once("`juju ")?.1.trim_end_matches('`').to_owned())
+        };
+        let status = self.engine.wait("a command to run", 60, |status| told(status).is_some())?;
+        let command = told(&status).context("no command")?;
+        self.engine.call(&command.split(' ').collect::<Vec<_>>())?;
+        self.await_well(HEAL_BOUND)?;
+        self.engine.wait_active(60).map(drop)
     }
 
     /// Checks that every member has every number that was acknowledged, and the same numbers.
@@ -148,10 +189,33 @@ impl Cluster {
     /// When an acknowledged number is lost, a second member accepted one, or the cluster does
     /// not heal.
     pub fn suffer(&self, fault: Fault) -> Result<Outcome> {
-        self.try_suffer(fault).with_context(|| fault.to_string())
+        self.watched(|pod| self.inject(fault, pod)).with_context(|| fault.to_string())
     }
 
-    fn try_suffer(&self, fault: Fault) -> Result<Outcome> {
+    /// Sets an option under writers and waits until every member has the parameter.
+    ///
+    /// # Errors
+    /// As with a fault, and when the parameter does not get there.
+    pub fn reconfigure(&self, option: &str, parameter: &str, value: &str) -> Result<Outcome> {
+        self.watched(|_| {
+            self.engine.call(&["config", APP, option])?;
+            let end = Instant::now() + HEAL_BOUND;
+            loop {
+                let values: Vec<String> = (0..UNITS)
+                    .map(|number| self.query(&Self::pod(number), &format!("SHOW {parameter}")))
+                    .map(Result::unwrap_or_default)
+                    .collect();
+                if values.iter().all(|found| found.trim() == value) {
+                    return Ok(());
+                }
+                ensure!(Instant::now() < end, "{parameter} is {values:?}");
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        })
+    }
+
+    /// Does something to the cluster, whose primary's pod is given, under writers.
+    fn watched(&self, act: impl FnOnce(&str) -> Result<()>) -> Result<Outcome> {
         self.await_well(HEAL_BOUND)?;
         let (before, timeline) = (self.primary()?, self.timeline()?);
         let writer = Writer::start(&self.url)?;
@@ -159,7 +223,7 @@ impl Cluster {
         let witnesses = Witnesses::start(self, first)?;
         writer.await_writes(20)?;
         let begun = Instant::now();
-        self.inject(fault, &before)?;
+        act(&before)?;
         writer.await_writes(20)?;
         self.await_well(HEAL_BOUND)?;
         let healed = begun.elapsed();

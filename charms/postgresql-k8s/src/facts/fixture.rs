@@ -83,7 +83,14 @@ fn running(facts: &Facts) -> Container {
 
 /// A member of `/cluster`.
 pub(crate) fn member(name: &str, role: Role, state: State) -> Member {
-    Member { name: name.to_owned(), role, state, timeline: Some(1), pending_restart: false }
+    Member {
+        name: name.to_owned(),
+        role,
+        state,
+        timeline: Some(1),
+        lag: None,
+        pending_restart: false,
+    }
 }
 
 /// `pg/0`, leader and primary of a cluster of one, all well.

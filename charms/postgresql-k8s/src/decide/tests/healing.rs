@@ -75,11 +75,13 @@ fn converge_may_somebody_lead_no_blocks_with_the_command() {
     let survivor = || member("pg-0", Role::Replica, State::Running);
     // The primary's pod or unit is gone, or its volume came back empty.
     check_status(vec![survivor()], &blocked);
-    check_status(vec![survivor(), member("pg-1", Role::Replica, state("uninitialized"))], &blocked);
+    check_status(vec![survivor(), member("pg-1", Role::Replica, state("stopped"))], &blocked);
     // Of two the one that is further.
-    let mut behind = member("pg-1", Role::Replica, State::Running);
-    behind.timeline = None;
-    check_status(vec![behind, survivor()], &blocked);
+    let behind =
+        |timeline, lag| Member { timeline, lag, ..member("pg-1", Role::Replica, State::Running) };
+    check_status(vec![behind(None, None), survivor()], &blocked);
+    let further = Member { lag: Some(0), ..survivor() };
+    check_status(vec![behind(Some(1), Some(104)), further], &blocked);
 }
 
 #[test]
