@@ -16,15 +16,15 @@ number=$(config-get first)
 end=$(config-get end)
 while [ "$number" -lt "$end" ]; do
     name=$(printf 'r%04d' "$number")
-    relation-set -r "$(relation-ids "$name")" --app "database=$name" \
+    relation-set -r "$(relation-ids "$name")" --app "database=d$((number % DATABASES))" \
         'requested-secrets=["username", "password", "tls", "tls-ca", "uris"]'
     number=$((number + 1))
 done
 status-set active
 "#;
 
-/// One application with a relation for each of many clients.
-pub(super) fn client(endpoints: usize) -> Result<PathBuf> {
+/// One application with a relation for each of many clients, which share so many databases.
+pub(super) fn client(endpoints: usize, databases: usize) -> Result<PathBuf> {
     let folder = folder("growth-client")?;
     let mut metadata = "name: growth-client\nsummary: Many clients in one\n\
                         description: Asks for a database on each of its endpoints.\nrequires:\n"
@@ -37,7 +37,7 @@ pub(super) fn client(endpoints: usize) -> Result<PathBuf> {
     let options = format!("options:\n  first: {option}\n  end: {option}\n");
     std::fs::write(folder.join("config.yaml"), options)?;
     std::fs::copy(pooler().join("manifest.yaml"), folder.join("manifest.yaml"))?;
-    program(&folder, CLIENT)?;
+    program(&folder, &CLIENT.replace("DATABASES", &databases.to_string()))?;
     Ok(folder)
 }
 

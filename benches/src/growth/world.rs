@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{HOOKS, charms};
 
 const POOLER: &str = "pgbouncer-k8s";
+/// The most databases: a thousand in PostgreSQL are ten gigabytes in 300,000 files. Where there
+/// are more relations, several share one.
+const DATABASES: usize = 100;
 /// How long a hook over all relations may take, with the databases it makes.
 const SECONDS: u64 = 900;
 
@@ -47,13 +50,15 @@ impl Cost {
 pub(super) struct World {
     engine: Talisman,
     relations: usize,
+    pub(super) databases: usize,
 }
 
 impl World {
     /// All relations are there, and all but the last have their credentials.
     pub(super) fn up(relations: usize) -> Result<Self> {
         let engine = Talisman::new("benchgro").with("TALISMAN_TRACE_TOOLS", "1");
-        let world = Self { engine, relations };
+        let databases = relations.min(DATABASES);
+        let world = Self { engine, relations, databases };
         let image = |name: &str| {
             let file = root().join(format!("images/{name}.yaml"));
             format!("{name}-image={}", file.display())
@@ -62,12 +67,15 @@ impl World {
             let file = root().join(format!("dist/{name}_ubuntu@22.04-amd64.charm"));
             file.display().to_string()
         };
-        let client = charms::client(relations)?.display().to_string();
+        let client = charms::client(relations, databases)?.display().to_string();
         let placeholder = charms::placeholder()?.display().to_string();
         let (postgresql, pgbouncer) = (image("postgresql"), image("pgbouncer"));
         world.call(&["up"])?;
         let server = packed("postgresql-k8s");
-        world.call(&["deploy", &server, "--trust", "--resource", &postgresql])?;
+        // The charm wants a server connection for each database and process.
+        let connections = ["--config", "experimental_max_connections=500"];
+        let server = ["deploy", &server, "--trust", "--resource", &postgresql];
+        world.call(&[&server[..], &connections].concat())?;
         world.call(&["deploy", &placeholder, "--trust", "--resource", &pgbouncer])?;
         world.call(&["deploy", &client])?;
         world.engine.wait_active(60)?;
@@ -166,19 +174,15 @@ impl World {
         Ok(written)
     }
 
-    /// Waits until the first process serves so many databases and nothing moves.
-    fn served(&self, databases: usize) -> Result<()> {
-        self.engine.wait(&format!("{databases} databases served"), SECONDS, |status| {
-            all_active(status) && self.databases().is_ok_and(|found| found == databases)
-        })?;
-        Ok(())
-    }
-
-    fn databases(&self) -> Result<usize> {
-        let text = self.inside("cat /var/lib/pgbouncer/instance_0/pgbouncer.ini")?;
-        let entries =
-            text.lines().filter(|line| line.starts_with('r') && line.contains(" = host="));
-        Ok(entries.filter(|line| !line.contains("_readonly = ")).count())
+    /// Waits until so many clients have their credentials and nothing moves.
+    fn served(&self, clients: usize) -> Result<()> {
+        let granted = || {
+            let shown = self.call(&["show-unit", "growth-client/0", "--format", "json"])?;
+            Ok::<_, anyhow::Error>(shown.matches("\"secret-user\":").count())
+        };
+        let ready =
+            |status: &Value| all_active(status) && granted().is_ok_and(|found| found == clients);
+        self.engine.wait(&format!("{clients} clients served"), SECONDS, ready).map(drop)
     }
 
     /// How large the configuration of one process is.
