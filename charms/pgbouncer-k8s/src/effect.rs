@@ -22,8 +22,8 @@ pub(crate) enum Effect {
     PeerSecret(SecretContent),
     /// Makes the user and the functions that look passwords up.
     Initialise(Box<Initialise>),
-    /// Takes them away again, as far as PostgreSQL still lets us.
-    RemoveAuth(RoleName, Vec<DatabaseName>),
+    /// Takes them away again, and the clients' users, as far as PostgreSQL still lets us.
+    RemoveAuth(RoleName, Vec<DatabaseName>, Vec<RoleName>),
     /// Makes a folder in the container.
     MakeDir(String),
     /// Writes a file in the container.
@@ -54,6 +54,8 @@ pub(crate) enum Effect {
     LegacyGrant(Box<LegacyGrant>),
     /// Removes a client's user, and the lookup in a database that nobody uses any more.
     RemoveClient(RelationId, RoleName, Option<(DatabaseName, RoleName)>),
+    /// Removes the secret of a client whose user went with PostgreSQL.
+    ForgetClient(RelationId),
     /// Removes a revision of an own secret.
     RemoveRevision(SecretId, u32),
     /// Sets the running action's results.

@@ -28,6 +28,7 @@ pub use api::{Api, ApiOptions, Clock, Keeper};
 pub use error::ApiError;
 pub use kind::Kind;
 pub use pki::{Authority, PkiError, ServerCertificate, ServerTls};
+pub use respond::{Answer, respond};
 pub use routes::{Protocol, RouteEndpoint, RoutePort, ServiceRoute};
 pub use selector::Selector;
 pub use serve::serve;

@@ -21,10 +21,10 @@ use crate::{
 const BODY_BYTES_MAX: usize = 3 << 20;
 
 /// What is sent back.
-pub(crate) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// Answers a request; refusals are answers too.
-pub(crate) async fn respond<B>(api: &Api, who: &dyn Authorize, request: Request<B>) -> Answer
+pub async fn respond<B>(api: &Api, who: &dyn Authorize, request: Request<B>) -> Answer
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -108,7 +108,8 @@ impl Model {
         keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    /// A leaving unit drops out of peer relations without a `broken`.
+    /// A leaving unit drops out of peer relations without a `broken`, and out of relations
+    /// that end before their `created` has run.
     pub(crate) fn leave_quietly(&mut self, unit: &UnitName) {
         let Some(state) = self.units.get(unit) else { return };
         let idle = |membership: &Membership| {
@@ -126,7 +127,14 @@ impl Model {
             .filter(|relation| relation.is_peer() && self.is_leaving(state, relation))
             .map(|relation| relation.id)
             .collect();
-        for id in leaving {
+        let unseen = |relation: &&Relation| {
+            let known = state.machine.relations.get(&relation.id);
+            relation.scope.contains(unit) && !known.is_some_and(|membership| membership.created)
+        };
+        let ended = self.relations.values().filter(unseen);
+        let ended = ended.filter(|relation| self.is_leaving(state, relation));
+        let ended: Vec<RelationId> = ended.map(|relation| relation.id).collect();
+        for id in leaving.into_iter().chain(ended) {
             self.leave(unit, id);
         }
     }

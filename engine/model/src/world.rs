@@ -188,6 +188,23 @@ impl Model {
         }
     }
 
+    /// The leader's lease passes to another unit of the application, as when its agent was too
+    /// slow to renew it. Nothing happens where `to` leads or does not live.
+    pub fn lease_passes(&mut self, to: &UnitName) {
+        let alive = self.alive_units(to.app()).any(|unit| unit == to);
+        let Some(app) = self.apps.get_mut(to.app()).filter(|_| alive) else { return };
+        let former = app.leader.replace(to.clone());
+        self.leases.remove(to.app());
+        if former.as_ref() == Some(to) {
+            return;
+        }
+        for unit in former.iter().chain([to]) {
+            if let Some(state) = self.units.get_mut(unit) {
+                state.machine.leader_told = false;
+            }
+        }
+    }
+
     fn alive_units(&self, app: &AppName) -> impl Iterator<Item = &UnitName> {
         let units = self.units.values().filter(move |unit| unit.name.app() == app);
         units.filter(|unit| unit.life == Life::Alive).map(|unit| &unit.name)

@@ -365,3 +365,24 @@ fn a_dying_unit_that_never_installed_is_gone_at_once() {
     assert_eq!(world.model.applications().count(), 0);
     assert!(world.model.relation(RelationId(0)).is_none());
 }
+
+#[test]
+fn a_relation_that_ends_before_a_unit_saw_it_goes() {
+    let mut world = World::new();
+    world.deploy("client", 1);
+    world.deploy("pg", 1);
+    world.pods();
+    world.model.integrate(world.now, "client", "pg").unwrap();
+    let pg = unit("pg/0");
+    // The first relation-created puts the unit into the scope of all relations.
+    for _ in ["install", "database-peers-relation-created"] {
+        let Next::Hook(run) = world.model.next(&pg, world.now) else { unreachable!() };
+        let session = world.model.begin(&run, world.now);
+        let exited = HookOutcome::Exited(0);
+        world.model.finish(run, session, exited, world.now).unwrap();
+    }
+    world.model.remove_relation(world.now, "client", "pg").unwrap();
+    let ran = world.settle();
+    assert!(!ran.iter().any(|line| line.contains("database-relation-")), "{ran:#?}");
+    assert!(world.model.relations().all(model::Relation::is_peer));
+}

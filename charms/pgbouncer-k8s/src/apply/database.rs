@@ -56,11 +56,15 @@ pub(super) async fn remove_auth(
     hook: &mut Hook,
     user: &RoleName,
     databases: &[DatabaseName],
+    clients: &[RoleName],
 ) -> Applied {
     let Some(sql) = &charm.sql else { return Applied::Done };
     let work = async {
         for database in databases {
             sql.uninstall_auth_function(database, user).await?;
+        }
+        for client in clients {
+            sql.delete_user(client).await?;
         }
         sql.delete_user(user).await
     };
@@ -207,9 +211,15 @@ pub(super) async fn remove_client(
         let message = "Failed to delete user during database relation broken event";
         return Ok(Applied::Stop(Status::blocked(message)));
     }
-    let label = secret_label(DATABASE, id, "user");
-    if let Some(info) = hook.secret_info(&label)? {
-        hook.remove_secret(&info.id, None)?;
-    }
+    forget_client(hook, id)?;
     Ok(Applied::Done)
+}
+
+/// Removes a client's secret.
+pub(super) fn forget_client(hook: &mut Hook, id: RelationId) -> Result<(), HookError> {
+    let label = secret_label(DATABASE, id, "user");
+    match hook.secret_info(&label)? {
+        Some(info) => hook.remove_secret(&info.id, None),
+        None => Ok(()),
+    }
 }

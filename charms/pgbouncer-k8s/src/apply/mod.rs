@@ -44,8 +44,8 @@ pub(crate) async fn effect(
         }
         Effect::FailAction(message) => hook.action_fail(&message)?,
         Effect::Initialise(init) => return Ok(database::initialise(charm, hook, &init).await),
-        Effect::RemoveAuth(user, databases) => {
-            return Ok(database::remove_auth(charm, hook, &user, &databases).await);
+        Effect::RemoveAuth(user, databases, clients) => {
+            return Ok(database::remove_auth(charm, hook, &user, &databases, &clients).await);
         }
         Effect::Grant(grant) => return database::grant(charm, hook, *grant).await,
         Effect::Uris(uris) => database::uris(hook, &uris)?,
@@ -53,6 +53,7 @@ pub(crate) async fn effect(
         Effect::RemoveClient(id, user, database) => {
             return database::remove_client(charm, hook, id, &user, database).await;
         }
+        Effect::ForgetClient(id) => database::forget_client(hook, id)?,
         Effect::ApplyService(spec) => return Ok(service::apply(charm, hook, &spec).await),
         container => return container::effect(hook, container).await,
     }

@@ -103,7 +103,8 @@ pub(crate) fn pending(facts: &FullFacts) -> impl Iterator<Item = (&Client, Wish)
 /// The map after this hook, and what has to go from PostgreSQL because its relation went.
 ///
 /// Only the leader changes the map, and only while PostgreSQL lets it in: so a relation
-/// that ends while PostgreSQL is away is cleaned up later.
+/// that ends while PostgreSQL is away is cleaned up later. Without a backend there is
+/// nothing to clean up but the secret.
 pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) {
     let Some(peers) = &facts.peers else { return Default::default() };
     let mut map = peers.app.databases.clone().unwrap_or_default();
@@ -112,7 +113,10 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
         Step::Initialise(init) => Some(init.auth_user.clone()),
         _ => None,
     };
-    let Some(auth_user) = auth_user else { return (map, Vec::new()) };
+    let alone = facts.common.leader && facts.backend.is_none();
+    if auth_user.is_none() && !alone {
+        return (map, Vec::new());
+    }
     let live = |id: &RelationId| {
         facts.clients.iter().any(|client| client.id == *id)
             || facts.legacy.iter().any(|client| client.id == *id)
@@ -128,11 +132,20 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
             let used = map.relations.values().any(|other| other.name == old.name);
             let alone = !used && !lookup::once(facts.version());
             let unused = if alone { old.name.parse().ok() } else { None };
-            if let Some(user) = user_of(facts, id, &old) {
-                let lookup = unused.map(|name| (name, auth_user.clone()));
-                removals.push(Effect::RemoveClient(id, user, lookup));
-            }
+            let user = user_of(facts, id, &old);
+            removals.extend(match (user, &auth_user) {
+                (Some(user), Some(auth_user)) => {
+                    let lookup = unused.map(|name| (name, auth_user.clone()));
+                    Some(Effect::RemoveClient(id, user, lookup))
+                }
+                (_, None) => Some(Effect::ForgetClient(id)),
+                (None, Some(_)) => None,
+            });
         }
+    }
+    if auth_user.is_none() {
+        map.wildcard = wildcard(facts, &map);
+        return (map, removals);
     }
     for client in &facts.clients {
         if let Ok(Some(wish)) = check(client) {
@@ -149,7 +162,11 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
 }
 
 /// The user that a relation had.
-fn user_of(facts: &FullFacts, id: RelationId, mapped: &MappedDatabase) -> Option<RoleName> {
+pub(crate) fn user_of(
+    facts: &FullFacts,
+    id: RelationId,
+    mapped: &MappedDatabase,
+) -> Option<RoleName> {
     if !mapped.legacy {
         return place::client_user(id).parse().ok();
     }

@@ -1,6 +1,6 @@
 //! Departed and broken: this unit leaves, PostgreSQL leaves, a flag is out of date.
 
-use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind};
+use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind, SecretContent};
 use interfaces::pgb_peers::departing_key;
 use postgres::RoleName;
 
@@ -8,6 +8,7 @@ use crate::effect::Effect;
 use crate::facts::{FullFacts, Peers};
 use crate::place;
 
+use super::clients::user_of;
 use super::{backend, lookup};
 
 /// The endpoints whose relations a unit says it leaves.
@@ -46,21 +47,29 @@ fn flagged(event: &Event) -> Option<&RelationEvent> {
 /// What the end of the backend relation leaves to do, and flags of an earlier life.
 pub(crate) fn cleanup(event: &Event, facts: &FullFacts) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if let Some(relation) = event.relation("backend-database")
-        && relation.kind == RelationKind::Departed
-    {
-        effects.extend(remove_auth(facts));
-        // Should PostgreSQL come back after all, it is initialised anew.
-        if let (false, Some(secret)) = (effects.is_empty(), &facts.secret) {
-            effects.push(Effect::PeerSecret(backend::without_list(secret)));
-        }
-    }
+    effects.extend(deserted(event).then(|| remove_auth(facts)).flatten());
     if matches!(event, Event::PebbleReady { .. })
         && let Some(peers) = &facts.peers
     {
         effects.extend(stale_flags(peers));
     }
     effects
+}
+
+fn deserted(event: &Event) -> bool {
+    let backend = event.relation("backend-database");
+    backend.is_some_and(|relation| relation.kind == RelationKind::Departed)
+}
+
+/// The application's secret once the lookup is gone: should PostgreSQL come back after all,
+/// it is initialised anew.
+pub(crate) fn secret(
+    event: &Event,
+    facts: &FullFacts,
+    secret: Option<SecretContent>,
+) -> Option<SecretContent> {
+    let removes = deserted(event) && remove_auth(facts).is_some();
+    if removes { secret.as_ref().map(backend::without_list) } else { secret }
 }
 
 /// Flowchart "backend database departed", with the trigger that Juju really gives: the
@@ -72,8 +81,11 @@ fn remove_auth(facts: &FullFacts) -> Option<Effect> {
     }
     let auth_user: RoleName = place::auth_user(&backend.login.as_ref()?.username).parse().ok()?;
     let mapped = facts.peers.as_ref().and_then(|peers| peers.app.databases.clone());
-    let names = lookup::all(&mapped.unwrap_or_default());
-    Some(Effect::RemoveAuth(auth_user, names))
+    let mapped = mapped.unwrap_or_default();
+    // Nobody could remove them later; a server that comes back gets them again.
+    let users = mapped.relations.iter();
+    let users = users.filter_map(|(id, mapped)| user_of(facts, *id, mapped)).collect();
+    Some(Effect::RemoveAuth(auth_user, lookup::all(&mapped), users))
 }
 
 /// A unit whose container starts does not leave.

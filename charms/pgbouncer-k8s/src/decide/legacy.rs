@@ -93,7 +93,8 @@ pub(crate) fn secret(
     step: &Step,
     secret: Option<SecretContent>,
 ) -> Option<SecretContent> {
-    if !matches!(step, Step::Initialise(_) | Step::Ready(_)) {
+    let alone = facts.common.leader && facts.backend.is_none();
+    if !alone && !matches!(step, Step::Initialise(_) | Step::Ready(_)) {
         return secret;
     }
     let old = secret?;

@@ -90,6 +90,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     let step = backend::step(facts, running);
     let (map, removals) = clients::map(facts, &step);
     let secret = legacy::secret(facts, &map, &step, backend::secret(facts, &step));
+    let secret = leaving::secret(event, facts, secret);
     let readonly = workload::readonly(facts, &map);
     let mut next = Next { running, secret, step, map, readonly, shared: None };
     let (shared, warning) = workload::shared(facts, &next);

@@ -122,7 +122,7 @@ async fn full(
     }
     let mut backend = relations::backend(hook, event, common.leader)?;
     let offered = backend.as_ref().is_some_and(|backend| backend.offered);
-    let secret = secret(hook, offered, peers.as_ref())?;
+    let secret = secret(hook, event, offered, peers.as_ref())?;
     let wide = peers.as_ref().and_then(|peers| peers.app.databases.as_ref()?.wildcard.as_ref());
     connect(charm, hook, backend.as_mut(), wide.is_some()).await;
     let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
@@ -210,12 +210,20 @@ fn digests(
 /// The application's secret, unless there is nothing it could be needed for.
 fn secret(
     hook: &mut Hook,
+    event: &Event,
     offered: bool,
     peers: Option<&Peers>,
 ) -> Result<Option<SecretContent>, HookError> {
     let published = peers.and_then(|peers| peers.app.cfg_file.as_ref());
     let in_use = published.is_some_and(|text| text.contains("auth_query"));
-    if !offered && !in_use {
+    // What an ended relation leaves in it has to go, even if nothing was published.
+    let ended = match event {
+        Event::LeaderElected => true,
+        event => event.relation("backend-database").is_some_and(|relation| {
+            matches!(relation.kind, RelationKind::Departed | RelationKind::Broken)
+        }),
+    };
+    if !offered && !in_use && !ended {
         return Ok(None);
     }
     let label = pgb_peers::app_secret_label(hook.app());
