@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: help up down build pack setup test unit e2e check bench bench-failover bench-reloads bench-growth images clean
+.PHONY: sim help up down build pack setup test unit e2e check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -50,6 +50,9 @@ check: ## Format, lints, tidiness and dependency policy
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo test --locked -p end-to-end --test tidy
 	cargo deny --log-level error check bans licenses sources
+
+sim: ## A minute of simulated histories: operators and faults against the real charms
+	@cargo run --quiet --locked --profile sim -p sim -- --seconds 60
 
 bench: build ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench

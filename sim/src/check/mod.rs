@@ -1,0 +1,98 @@
+//! Checkers: they look at the world from outside and know nothing of the charms' code.
+
+mod always;
+mod login;
+mod residue;
+mod truth;
+mod view;
+
+use kube_api::Kind as ObjectKind;
+use kube_api::Selector;
+use names::{AppName, RelationId, UnitName};
+
+use crate::history::{Client, POOLER};
+use crate::pgbouncer_process::Process;
+use crate::world::{MODEL, State};
+
+pub(crate) use always::always;
+pub(crate) use view::view;
+
+/// What is wrong with a world in which everything has come to rest.
+pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
+    let mut wrong = login::check(state, clients);
+    wrong.extend(residue::check(state));
+    wrong.extend(truth::check(state, clients));
+    wrong
+}
+
+/// The pooler's application.
+fn pooler() -> Option<AppName> {
+    POOLER.parse().ok()
+}
+
+/// The processes of every pooler, by unit and service.
+fn processes(state: &State) -> Vec<(UnitName, String, &Process)> {
+    let mut all = Vec::new();
+    for (unit, pod) in &state.pods {
+        for (name, process) in pod.container.iter().flat_map(|container| container.poolers()) {
+            all.push((unit.clone(), name.clone(), process));
+        }
+    }
+    all
+}
+
+/// The live relations at one of the pooler's endpoints, with the application at the other end.
+fn relations(state: &State, endpoint: &str) -> Vec<(RelationId, AppName)> {
+    let Some(pooler) = pooler() else { return Vec::new() };
+    let live = state.model.relations().filter(|relation| relation.life == model::Life::Alive);
+    live.filter_map(|relation| {
+        let end = relation.end(&pooler).filter(|end| end.endpoint.as_str() == endpoint)?;
+        (!relation.is_peer() && end.app == pooler)
+            .then(|| relation.remote(&pooler).map(|remote| (relation.id, remote.app.clone())))?
+    })
+    .collect()
+}
+
+/// Whether an invalid value stands in the pooler's options.
+fn misconfigured(state: &State) -> bool {
+    let Some(app) = pooler().and_then(|app| state.model.application(&app)) else { return true };
+    let config = app.effective_config();
+    let text = |key: &str| {
+        let value = config.get(key).cloned().flatten().unwrap_or_default();
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let number = |key: &str| text(key).parse::<i64>().unwrap_or(-1);
+    let annotations: Option<std::collections::BTreeMap<String, String>> =
+        serde_json::from_str(&text("loadbalancer-extra-annotations")).ok();
+    !(1..=65535).contains(&number("listen_port"))
+        || !["session", "transaction", "statement"].contains(&text("pool_mode").as_str())
+        || number("max_db_connections") < 0
+        || !(0..=1000).contains(&number("max_prepared_statements"))
+        || !["false", "nodeport", "loadbalancer"].contains(&text("expose-external").as_str())
+        || annotations.is_none()
+        || !["", "query_wait_timeout=60"].contains(&text("pgbouncer-settings").as_str())
+}
+
+/// Whether something behind a host and port of the cluster accepts connections.
+pub(crate) fn serves(state: &State, host: &str, port: u16) -> bool {
+    let name = host.split('.').next().unwrap_or_default();
+    let services = state.kube.list(ObjectKind::Service, MODEL, &Selector::default());
+    services.iter().any(|service| {
+        let named = service["metadata"]["name"] == name;
+        let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+        let inner = ports
+            .filter(|entry| {
+                (named && entry["port"] == port)
+                    || (!named && entry["nodePort"] == port)
+                    || (entry["port"] == port
+                        && !service["status"]["loadBalancer"]["ingress"].is_null())
+            })
+            .filter_map(|entry| entry["port"].as_u64())
+            .next();
+        let Some(inner) = inner else { return false };
+        let selector = &service["spec"]["selector"]["app.kubernetes.io/name"];
+        processes(state).iter().any(|(unit, _, process)| {
+            *selector == unit.app().as_str() && process.port().map(u64::from) == Some(inner)
+        })
+    })
+}

@@ -1,0 +1,106 @@
+//! Nothing survives its relation: roles, lookups, secrets.
+
+use std::collections::BTreeSet;
+
+use names::RelationId;
+
+use crate::apps::{read_secret, server_user};
+use crate::world::{MODEL, State};
+
+use super::{misconfigured, pooler, processes, relations};
+
+/// The users who look passwords up.
+fn lookups(state: &State) -> Vec<String> {
+    let backend = relations(state, "backend-database");
+    backend.iter().map(|(id, _)| format!("pgbouncer_auth_{}", server_user(*id))).collect()
+}
+
+/// The roles of live relations and of the server itself.
+pub(super) fn known(state: &State) -> BTreeSet<String> {
+    let Some(pooler) = pooler() else { return BTreeSet::new() };
+    let modern = relations(state, "database");
+    let old = relations(state, "db");
+    let backend = relations(state, "backend-database");
+    let clients = modern.iter().map(|(id, _)| server_user(*id));
+    let underscored = pooler.as_str().replace('-', "_");
+    let old_users = old.iter().map(|(id, _)| format!("{underscored}_user_{id}_{MODEL}"));
+    let servers = backend.iter().map(|(id, _)| server_user(*id));
+    let own = ["operator", "admin", "identity_access", "internal_access", "relation_access"];
+    clients
+        .chain(old_users)
+        .chain(servers)
+        .chain(lookups(state))
+        .chain(own.map(str::to_owned))
+        .collect()
+}
+
+pub(super) fn check(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let Some(pooler) = pooler() else { return wrong };
+    let modern = relations(state, "database");
+    let (known, lookups) = (known(state), lookups(state));
+    let used = used_databases(state);
+    // Without a pooler nobody is left who could clean up; where an option keeps PgBouncer
+    // from starting, that waits until it is mended.
+    let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
+    for cluster in state.clusters.values().filter(|_| !alone) {
+        let lost = |role: &&String| !known.contains(*role) && !cluster.orphans.contains(*role);
+        for role in cluster.roles.keys().filter(lost) {
+            wrong.push(format!("the role {role} survives its relation"));
+        }
+        for (name, database) in &cluster.databases {
+            for user in database.lookups.keys().filter(|user| !cluster.orphans.contains(*user)) {
+                if !lookups.contains(user) || !used.contains(name) {
+                    wrong.push(format!("the lookup of {user} in {name} survives"));
+                }
+            }
+        }
+    }
+    for secret in state.model.secrets() {
+        let Some(label) = secret.label.as_deref().filter(|label| label.ends_with(".user.secret"))
+        else {
+            continue;
+        };
+        let id = label.split('.').nth(1).and_then(|id| id.parse::<u32>().ok()).map(RelationId);
+        let owner = matches!(&secret.owner, model::Owner::App(app) if *app == pooler);
+        let live = modern.iter().any(|(live, _)| Some(*live) == id);
+        if owner && !live && !alone {
+            wrong.push(format!("the secret {label} survives its relation"));
+        }
+    }
+    if lookups.is_empty() && !alone {
+        wrong.extend(without_backend(state));
+    }
+    wrong
+}
+
+/// The databases in which a lookup may be.
+pub(super) fn used_databases(state: &State) -> BTreeSet<String> {
+    let (modern, old) = (relations(state, "database"), relations(state, "db"));
+    let bags = modern.iter().chain(&old).filter_map(|(id, _)| {
+        let relation = state.model.relation(*id)?;
+        relation.app_bags.get(&pooler()?)?.values.get("database").cloned()
+    });
+    let backend = !relations(state, "backend-database").is_empty();
+    let own = ["postgres", "pgbouncer"].map(str::to_owned);
+    bags.chain(own.into_iter().filter(|_| backend)).collect()
+}
+
+/// Without a server no process keeps a way to one.
+fn without_backend(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    // An invalid option changes nothing, until it is mended.
+    let frozen = misconfigured(state);
+    for (unit, service, process) in processes(state).into_iter().filter(|_| !frozen) {
+        if process.setting("auth_query").is_some() || !process.ini.databases.is_empty() {
+            wrong.push(format!("{service} of {unit} still knows the server that is gone"));
+        }
+    }
+    for secret in state.model.secrets() {
+        let content = read_secret(state, &secret.id.to_string()).unwrap_or_default();
+        if content.keys().any(|key| key.contains("auth-file")) {
+            wrong.push("the user list survives its server".to_owned());
+        }
+    }
+    wrong
+}

@@ -1,0 +1,119 @@
+//! Draws a history from a seed.
+
+use std::collections::BTreeSet;
+
+use super::{Client, History, Op, Step};
+use crate::gate::{Fault, Mischief};
+use crate::rng::Rng;
+
+/// Which faults may strike.
+#[derive(Debug, Clone)]
+pub struct Faults(pub BTreeSet<Fault>);
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self(Fault::ALL.into())
+    }
+}
+
+/// Options with valid, edge and invalid values.
+const OPTIONS: [(&str, &[&str]); 7] = [
+    ("listen_port", &["6432", "6433", "1", "65535", "0", "-1", "70000"]),
+    ("pool_mode", &["session", "transaction", "statement", "nonsense", ""]),
+    ("max_db_connections", &["100", "0", "1", "7", "-1"]),
+    ("max_prepared_statements", &["100", "0", "1000", "-1", "1001"]),
+    ("expose-external", &["false", "nodeport", "loadbalancer", "maybe"]),
+    ("loadbalancer-extra-annotations", &["{}", "{\"a.b/c\": \"d\"}", "[", "{\"a\": 1}"]),
+    (
+        "pgbouncer-settings",
+        &["", "query_wait_timeout=60", "query_wait_timeout=soon", "auth_type=any", "nonsense=1"],
+    ),
+];
+
+const ROLES: [&str; 9] = ["", "", "", "", "", "createdb", "admin", "superuser", "nosuchrole"];
+
+const DATABASES: [&str; 7] =
+    ["waltz", "tango", "samba", "test-database", "Polka", "postgres", "pgbouncer"];
+
+/// Faults that come between two hooks.
+const BETWEEN: [Fault; 6] = [
+    Fault::LeaderTurns,
+    Fault::PodChurn,
+    Fault::ContainerRestart,
+    Fault::AgentAway,
+    Fault::ServerDown,
+    Fault::ClockJump,
+];
+
+/// The history of a seed.
+pub fn draw(seed: u64, faults: &Faults) -> History {
+    let mut rng = Rng::new(seed);
+    let units = 1 + [0, 0, 1, 1, 2, 2, 4][rng.below(7)];
+    let crowd = if rng.chance(50) { 20 } else { 5 };
+    let kinds = 1 + rng.below(5);
+    let clients: Vec<Client> = (0..rng.below(crowd + 1)).map(|_| client(&mut rng, kinds)).collect();
+    // Some of the faults, at a rate of their own: some histories hardly know any.
+    let mut on: Vec<Fault> = faults.0.iter().copied().collect();
+    on.retain(|_| rng.chance(400));
+    let rate = [0, 50, 150, 400][rng.below(4)];
+    let slow = on.contains(&Fault::NoUpdateStatus) || rng.chance(500);
+    let mut steps = Vec::new();
+    steps.push(Step::Op(Op::Backend));
+    for _ in 0..4 + rng.below(12) {
+        steps.push(Step::Op(op(&mut rng, &clients)));
+        let hooks = if rng.chance(300) { 60 } else { 12 };
+        for _ in 0..rng.below(hooks) {
+            let pick = rng.below(1000) as u32;
+            if rng.chance(rate / 6) {
+                let between: Vec<Fault> =
+                    BETWEEN.into_iter().filter(|fault| on.contains(fault)).collect();
+                if let Some(fault) = rng.pick(&between) {
+                    steps.push(Step::Strike(*fault, pick));
+                }
+            }
+            let mischief = if rng.chance(rate) { mischief(&mut rng, &on) } else { None };
+            steps.push(Step::Hook(pick, mischief));
+        }
+    }
+    History { seed, units, clients, slow, steps }
+}
+
+fn client(rng: &mut Rng, kinds: usize) -> Client {
+    let bad = rng.chance(60);
+    let database =
+        if bad { rng.pick(&DATABASES[5..]) } else { rng.pick(&DATABASES[..kinds.min(5)]) };
+    Client {
+        old: rng.chance(250),
+        database: database.copied().unwrap_or_default().to_owned(),
+        roles: rng.pick(&ROLES).copied().unwrap_or_default().to_owned(),
+    }
+}
+
+fn op(rng: &mut Rng, clients: &[Client]) -> Op {
+    let client = rng.below(clients.len());
+    match rng.below(20) {
+        0..=7 if !clients.is_empty() => Op::Relate(client),
+        8..=10 if !clients.is_empty() => Op::Part(client),
+        11 => Op::NoBackend,
+        12 => Op::Backend,
+        13 | 14 => {
+            let (key, values) = OPTIONS[rng.below(OPTIONS.len())];
+            // Half of the time the default, so that invalid values do not stay.
+            let value = if rng.chance(500) { values.first() } else { rng.pick(values) };
+            Op::Config(key, value.copied().unwrap_or_default())
+        }
+        15 | 16 => Op::Scale([1, 1, 2, 3, 0][rng.below(5)]),
+        17 => Op::Refresh,
+        18 => Op::Rotate,
+        19 if rng.chance(300) => Op::Trust(rng.chance(500)),
+        _ => Op::Action,
+    }
+}
+
+fn mischief(rng: &mut Rng, on: &[Fault]) -> Option<Mischief> {
+    let able: Vec<Fault> =
+        Fault::OF_EFFECTS.into_iter().filter(|fault| on.contains(fault)).collect();
+    let fault = *rng.pick(&able)?;
+    let most = if fault.side().is_some() { 14 } else { 45 };
+    Some(Mischief { fault, at: rng.below(most) as u32 })
+}

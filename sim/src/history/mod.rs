@@ -1,0 +1,102 @@
+//! Histories: what is deployed, what people ask for, what goes wrong, in order.
+
+mod draw;
+mod play;
+mod strike;
+
+pub use draw::{Faults, draw};
+pub(crate) use play::Run;
+pub use play::{Played, play};
+pub(crate) use strike::strike;
+
+use crate::gate::{Fault, Mischief};
+
+/// The pooler's application.
+pub(crate) const POOLER: &str = "pgbouncer-k8s";
+/// The server's application.
+pub(crate) const SERVER: &str = "postgresql-k8s";
+
+/// One client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Whether it speaks the old interface.
+    pub old: bool,
+    /// The database that it asks for; one of the old interface asks for its own.
+    pub database: String,
+    /// The roles that it asks for.
+    pub roles: String,
+}
+
+impl Client {
+    /// The name of its application.
+    pub(crate) fn app(&self, index: usize) -> String {
+        // Juju takes a number at the end for that of a unit.
+        let letter = u8::try_from(index).ok().and_then(|index| b'a'.checked_add(index));
+        let letter = char::from(letter.unwrap_or(b'z'));
+        if self.old { format!("old-{letter}") } else { format!("client-{letter}") }
+    }
+}
+
+/// What an operator asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// Relates a client.
+    Relate(usize),
+    /// Ends a client's relation.
+    Part(usize),
+    /// Relates the server.
+    Backend,
+    /// Ends the server's relation.
+    NoBackend,
+    /// Sets an option of the pooler.
+    Config(&'static str, &'static str),
+    /// Sets the number of poolers.
+    Scale(u32),
+    /// Refreshes the pooler's charm: every pod is replaced.
+    Refresh,
+    /// Runs an action on a pooler.
+    Action,
+    /// The server gives its clients new passwords.
+    Rotate,
+    /// Trusts the pooler, or does so no more.
+    Trust(bool),
+}
+
+/// One step of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// An operator's command; one that Juju refuses changes nothing.
+    Op(Op),
+    /// One hook of one of the units that have one due.
+    Hook(u32, Option<Mischief>),
+    /// A fault between two hooks.
+    Strike(Fault, u32),
+}
+
+/// A history: the same every time it is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// What it was drawn from; passwords follow from it too.
+    pub seed: u64,
+    /// Poolers at the beginning.
+    pub units: u32,
+    /// The clients, related or not.
+    pub clients: Vec<Client>,
+    /// Whether time passes only so slowly that update-status is never due.
+    pub slow: bool,
+    /// What happens.
+    pub steps: Vec<Step>,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Op(op) => write!(f, "operator: {op:?}"),
+            Self::Hook(pick, None) => write!(f, "hook {pick}"),
+            Self::Hook(pick, Some(mischief)) => {
+                write!(f, "hook {pick} with {} at {}", mischief.fault.about().0, mischief.at)
+            }
+            Self::Strike(fault, pick) => write!(f, "fault: {} {pick}", fault.about().0),
+        }
+    }
+}

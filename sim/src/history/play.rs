@@ -1,0 +1,381 @@
+//! Plays a history: steps, then peace, then the checks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use model::{Deploy, Next};
+use names::{AppName, UnitName};
+
+use super::{Client, History, Op, POOLER, SERVER, Step};
+use crate::apps::{Kind, ROTATE};
+use crate::gate::{Fault, Mischief};
+use crate::hook::{self, Ran};
+use crate::sql::Cluster;
+use crate::{World, check, kube};
+
+/// Rounds of update-status after the faults have stopped.
+const ROUNDS: u32 = 4;
+
+/// What playing a history gave.
+#[derive(Debug, Clone, Default)]
+pub struct Played {
+    /// Hooks that ran.
+    pub hooks: u64,
+    /// Faults that struck, by name.
+    pub faults: BTreeMap<Fault, u64>,
+    /// What is wrong; nothing in a good history.
+    pub wrong: Vec<String>,
+    /// What happened, if the trace was asked for.
+    pub trace: Vec<String>,
+    /// The effects of each hook.
+    pub(crate) effects: Vec<u32>,
+    /// The name of each hook.
+    pub(crate) names: Vec<String>,
+    /// The steps of operators that Juju took.
+    pub(crate) taken: Vec<Op>,
+    /// What can be seen of the world at its end.
+    pub(crate) view: Vec<String>,
+}
+
+/// A history on its way.
+pub(crate) struct Run {
+    pub(crate) world: Arc<World>,
+    clients: Vec<Client>,
+    slow: bool,
+    tracing: bool,
+    /// A fault for the hook of this number.
+    pub(crate) strike: Option<(u64, Mischief)>,
+    pub(crate) played: Played,
+}
+
+/// Plays a history and, without faults, what its operators did; both must end alike.
+pub fn play(history: &History, tracing: bool) -> Played {
+    let Some(mut run) = Run::begin(history, tracing) else { return Played::default() };
+    for step in &history.steps {
+        run.step(step);
+    }
+    run.end();
+    let mut played = run.played;
+    if played.wrong.is_empty() {
+        compare(history, &mut played, tracing);
+    }
+    played
+}
+
+/// Plays what the operators did once more, each time until nothing is due.
+fn compare(history: &History, played: &mut Played, tracing: bool) {
+    let Some(mut clean) = Run::begin(history, tracing) else { return };
+    for op in &played.taken {
+        clean.settle();
+        clean.tell(|| format!("operator: {op:?}"));
+        clean.operate(op);
+    }
+    clean.end();
+    clean.played.trace.insert(0, "the same without faults".to_owned());
+    if tracing {
+        played.trace.append(&mut clean.played.trace);
+    }
+    played.hooks += clean.played.hooks;
+    let wrong = clean.played.wrong.iter().map(|text| format!("without faults: {text}"));
+    played.wrong.extend(wrong);
+    if clean.played.view == played.view {
+        return;
+    }
+    let lines = |view: &[String], other: &[String], sign: char| {
+        let only = view.iter().filter(|line| !other.contains(line));
+        only.map(|line| format!("{sign} {line}")).collect::<Vec<_>>()
+    };
+    let mut text = vec!["the world differs from the one without faults".to_owned()];
+    text.extend(lines(&clean.played.view, &played.view, '-'));
+    text.extend(lines(&played.view, &clean.played.view, '+'));
+    played.wrong.push(text.join("\n    "));
+}
+
+fn app(name: &str) -> Option<AppName> {
+    name.parse().ok()
+}
+
+impl Run {
+    /// Deploys everything; nothing is related yet.
+    pub(crate) fn begin(history: &History, tracing: bool) -> Option<Self> {
+        let world = World::new(history.seed)?;
+        let mut run = Self {
+            world,
+            clients: history.clients.clone(),
+            slow: history.slow,
+            tracing,
+            strike: None,
+            played: Played::default(),
+        };
+        if tracing {
+            run.world.change(|state| state.gate.lines = Some(Vec::new()));
+        }
+        run.deploy(SERVER, Kind::Server, 1, &[]);
+        run.deploy(POOLER, Kind::Pooler, history.units, &[]);
+        for (index, client) in history.clients.iter().enumerate() {
+            let kind = if client.old { Kind::OldClient } else { Kind::Client };
+            let options = [
+                ("database-name", client.database.as_str()),
+                ("extra-user-roles", client.roles.as_str()),
+            ];
+            let options = if client.old { &[][..] } else { &options[..] };
+            run.deploy(&client.app(index), kind, 1, options);
+        }
+        Some(run)
+    }
+
+    fn deploy(&mut self, name: &str, kind: Kind, units: u32, options: &[(&str, &str)]) {
+        let (Some(app), Ok(charm)) = (app(name), kind.charm()) else {
+            return self.played.wrong.push(format!("cannot deploy {name}"));
+        };
+        let config = options.iter().filter(|(_, value)| !value.is_empty());
+        let config = config.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let deploy = Deploy {
+            app: app.clone(),
+            charm,
+            charm_ref: name.to_owned(),
+            units,
+            config: config.collect(),
+            trust: true,
+        };
+        self.world.change(|state| {
+            kube::put_application(&state.kube, &app);
+            if kind == Kind::Server {
+                state.clusters.insert(app, Cluster::new());
+            }
+            let now = state.now();
+            drop(state.model.deploy(now, deploy));
+            state.tend();
+        });
+    }
+
+    fn tell(&mut self, line: impl FnOnce() -> String) {
+        if self.tracing {
+            self.played.trace.push(line());
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        if !matches!(step, Step::Hook(..)) {
+            self.tell(|| step.to_string());
+        }
+        match step {
+            Step::Op(op) => {
+                if self.operate(op) {
+                    self.played.taken.push(op.clone());
+                } else {
+                    self.tell(|| "  refused".to_owned());
+                }
+            }
+            Step::Hook(pick, mischief) => self.hook(*pick, *mischief),
+            Step::Strike(fault, pick) => {
+                *self.played.faults.entry(*fault).or_default() += 1;
+                self.world.change(|state| crate::history::strike(state, *fault, *pick));
+            }
+        }
+        self.world.change(|state| state.tend());
+    }
+
+    /// Does what an operator asks; whether Juju takes it.
+    pub(crate) fn operate(&mut self, op: &Op) -> bool {
+        let name = |index: usize| self.clients.get(index).map(|client| client.app(index));
+        let endpoint = |index: usize| {
+            let old = self.clients.get(index).is_some_and(|client| client.old);
+            format!("{POOLER}:{}", if old { "db" } else { "database" })
+        };
+        let Some(pooler) = app(POOLER) else { return false };
+        self.world.change(|state| {
+            let now = state.now();
+            let server = format!("{SERVER}:database");
+            let backend = format!("{POOLER}:backend-database");
+            let model = &mut state.model;
+            let taken = match op {
+                Op::Relate(index) => {
+                    let Some(name) = name(*index) else { return false };
+                    model.integrate(now, &endpoint(*index), &name).is_ok()
+                }
+                Op::Part(index) => {
+                    let Some(name) = name(*index) else { return false };
+                    model.remove_relation(now, &endpoint(*index), &name).is_ok()
+                }
+                Op::Backend => model.integrate(now, &backend, &server).is_ok(),
+                Op::NoBackend => model.remove_relation(now, &backend, &server).is_ok(),
+                Op::Config(key, value) => {
+                    let set = BTreeMap::from([((*key).to_owned(), (*value).to_owned())]);
+                    model.set_config(now, &pooler, set).is_ok()
+                }
+                Op::Scale(units) => model.scale(now, &pooler, *units).is_ok(),
+                Op::Refresh => {
+                    let charm = model.application(&pooler).map(|app| app.charm.clone());
+                    let Some(charm) = charm else { return false };
+                    model.refresh(now, &pooler, charm, POOLER.to_owned()).is_ok()
+                }
+                Op::Action => {
+                    let unit = model.units(&pooler).next().map(|unit| unit.name.clone());
+                    let Some(unit) = unit else { return false };
+                    let action = "get-console-credentials";
+                    model.enqueue_action(now, &unit, action, Default::default()).is_ok()
+                }
+                Op::Rotate => {
+                    let leader =
+                        app(SERVER).and_then(|app| model.application(&app)?.leader.clone());
+                    let Some(leader) = leader else { return false };
+                    model.enqueue_exec(&leader, ROTATE).is_ok()
+                }
+                Op::Trust(trusted) => model.set_trust(&pooler, *trusted).is_ok(),
+            };
+            state.tend();
+            taken
+        })
+    }
+
+    /// The units that have a hook due, with it.
+    fn due(&mut self) -> Vec<UnitName> {
+        self.world.change(|state| {
+            let now = state.now();
+            let mut due = Vec::new();
+            for unit in state.units() {
+                match state.model.next(&unit, now) {
+                    Next::Hook(_) => due.push(unit),
+                    Next::Gone => {
+                        state.stop_pod(&unit);
+                        state.model.unit_gone(&unit);
+                        state.model.lease_tick(now);
+                    }
+                    Next::Idle { .. } if state.may_replace(&unit) => due.push(unit),
+                    Next::Idle { .. } => {}
+                }
+            }
+            due
+        })
+    }
+
+    /// Runs one hook of one unit, where one is due.
+    fn hook(&mut self, pick: u32, mischief: Option<Mischief>) {
+        let due = self.due();
+        let Some(unit) = due.get(pick as usize % due.len().max(1)) else { return };
+        if !self.slow {
+            self.world.change(|state| state.pass(SignedDuration::from_secs(20)));
+        }
+        self.run_one(unit, mischief);
+    }
+
+    /// Runs what is due on a unit, or replaces its pod.
+    fn run_one(&mut self, unit: &UnitName, mischief: Option<Mischief>) -> Option<Ran> {
+        let next = self.world.change(|state| {
+            let now = state.now();
+            let next = state.model.next(unit, now);
+            if let Next::Idle { .. } = next
+                && state.may_replace(unit)
+            {
+                state.stop_pod(unit);
+                state.tend();
+            }
+            next
+        });
+        let Next::Hook(run) = next else { return None };
+        let number = self.played.hooks;
+        let planned = self.strike.filter(|(hook, _)| *hook == number).map(|(_, planned)| planned);
+        let ran = hook::run(&self.world, run, mischief.or(planned));
+        self.note(&ran);
+        Some(ran)
+    }
+
+    fn note(&mut self, ran: &Ran) {
+        self.played.hooks += 1;
+        self.played.effects.push(ran.effects);
+        self.played.names.push(ran.name.clone());
+        if let Some(fault) = ran.struck {
+            *self.played.faults.entry(fault).or_default() += 1;
+        }
+        if ran.panicked {
+            self.played.wrong.push(format!("{}: the charm's code panicked", ran.name));
+        }
+        self.tell(|| {
+            let error = ran.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+            let writes = ran.writes.len();
+            format!("  {} ({} effects, {writes} writes){error}", ran.name, ran.effects)
+        });
+        if self.tracing {
+            let lines = ran.lines.iter().map(|line| format!("      {line}"));
+            self.played.trace.extend(lines);
+        }
+        let units = self.world.look(|state| state.units().len());
+        let wrong = self.world.look(check::always);
+        for text in wrong {
+            if !self.played.wrong.contains(&text) && self.played.wrong.len() < 20 + units {
+                self.tell(|| format!("    WRONG: {text}"));
+                self.played.wrong.push(text);
+            }
+        }
+    }
+
+    /// Runs hooks without faults until nothing is due; whether that came within a bound.
+    pub(crate) fn settle(&mut self) -> bool {
+        let bound = 100 + 80 * self.world.look(|state| state.units().len());
+        for _ in 0..bound {
+            self.world.change(|state| {
+                state.tend();
+                state.retry_failed();
+            });
+            let due = self.due();
+            let Some(unit) = due.first() else { return true };
+            self.run_one(unit, None);
+        }
+        false
+    }
+
+    /// Makes update-status due and runs it everywhere; what was written.
+    fn round(&mut self) -> Vec<String> {
+        let interval = self.world.look(|state| state.model.update_status_interval());
+        let seconds = i64::try_from(interval).unwrap_or(300) + 1;
+        self.world.change(|state| {
+            kube::balance(&state.kube);
+            state.pass(SignedDuration::from_secs(seconds));
+        });
+        let mut written = Vec::new();
+        let bound = 100 + 80 * self.world.look(|state| state.units().len());
+        for _ in 0..bound {
+            self.world.change(|state| state.retry_failed());
+            let due = self.due();
+            let Some(unit) = due.first() else { break };
+            if let Some(ran) = self.run_one(unit, None) {
+                written.extend(ran.writes.iter().map(|line| format!("{}: {line}", ran.name)));
+            }
+        }
+        written
+    }
+
+    /// Peace: everything comes back, everything converges, and then nothing is written.
+    pub(crate) fn end(&mut self) {
+        self.tell(|| "peace".to_owned());
+        self.world.change(|state| {
+            for cluster in state.clusters.values_mut() {
+                cluster.up = true;
+            }
+            state.watch_backends();
+            state.tend();
+        });
+        let mut settled = self.settle();
+        for _ in 0..ROUNDS {
+            let written = self.round();
+            settled &= self.settle();
+            if written.is_empty() {
+                break;
+            }
+        }
+        if !settled {
+            self.played.wrong.push("hooks do not come to an end".to_owned());
+        }
+        let written = self.round();
+        if !written.is_empty() {
+            let lines = written.join("\n    ");
+            self.played.wrong.push(format!("written although nothing changed:\n    {lines}"));
+        }
+        let clients = self.clients.clone();
+        let found = self.world.look(|state| check::at_peace(state, &clients));
+        self.played.wrong.extend(found);
+        self.played.view = self.world.look(check::view);
+    }
+}

@@ -1,0 +1,148 @@
+//! One hook of one unit: the charm's code, to its end or its death.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use charm::{Charm, Environment, Vars};
+use jiff::SignedDuration;
+use model::{Hook, HookOutcome, HookRun};
+
+use crate::World;
+use crate::apps::{self, Kind};
+use crate::door::Simulated;
+use crate::gate::{Fault, Killed, Mischief};
+use crate::tools::InProcess;
+
+/// How a hook ended.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ran {
+    /// The unit and the hook.
+    pub(crate) name: String,
+    /// What it did outside, one line each.
+    pub(crate) writes: Vec<String>,
+    /// How many effects it had.
+    pub(crate) effects: u32,
+    /// The fault that struck it.
+    pub(crate) struck: Option<Fault>,
+    /// Why it failed.
+    pub(crate) error: Option<String>,
+    /// Whether the charm's code panicked.
+    pub(crate) panicked: bool,
+    /// What it did, for the trace.
+    pub(crate) lines: Vec<String>,
+}
+
+thread_local! {
+    static RUNTIME: RefCell<Option<tokio::runtime::Runtime>> = const { RefCell::new(None) };
+}
+
+/// Runs a future on a clock that jumps to the next timer whenever everything waits.
+fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
+    RUNTIME.with(|slot| {
+        let mut slot = slot.borrow_mut();
+        if slot.is_none() {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            *slot = builder.enable_time().start_paused(true).build().ok();
+        }
+        Some(slot.as_ref()?.block_on(future))
+    })
+}
+
+/// Dispatches the event to a charm of the framework.
+fn dispatch<C: Charm>(world: &Arc<World>, mut charm: C, vars: &Vars) -> Result<(), String> {
+    let mut environment = Environment::parse(vars).map_err(|error| error.to_string())?;
+    let containers = world.look(|state| {
+        let app = state.model.application(environment.unit.app());
+        let names = app.map(|app| app.charm.containers.keys().cloned().collect::<Vec<_>>());
+        names.unwrap_or_default()
+    });
+    let sockets = containers.into_iter().map(|name| (name, "/socket".into()));
+    environment.sockets = Some(sockets.collect());
+    let tools = InProcess { world: world.clone(), unit: environment.unit.clone() };
+    let run = charm::dispatch(&mut charm, environment, vars, Box::new(tools));
+    let ended = block_on(run).ok_or("cannot start the runtime")?;
+    ended.map_err(|error| error.to_string())
+}
+
+/// Runs the charm's code for a hook.
+fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
+    let (vars, charm) = world.look(|state| {
+        let app = state.model.application(run.unit.app());
+        (state.model.environment(run), app.map(|app| app.charm.name.clone()))
+    });
+    let app = run.unit.app().clone();
+    match Kind::of(charm.as_deref().unwrap_or_default()) {
+        Kind::Pooler => {
+            let door = Simulated { world: world.clone(), app };
+            dispatch(world, pgbouncer_k8s::PgBouncer::new(Box::new(door)), &vars)
+        }
+        Kind::Client => dispatch(world, data_integrator::DataIntegrator, &vars),
+        Kind::Server => world.change(|state| apps::server(state, run)),
+        Kind::OldClient => world.change(|state| apps::old_client(state, run)),
+    }
+}
+
+/// Runs a hook with this mischief, and commits or drops what it wrote. An agent that dies
+/// before it has noted the end of a hook runs it again.
+pub(crate) fn run(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
+    let ran = once(world, run.clone(), plan);
+    if ran.struck == Some(Fault::HookTwice) && ran.error.is_none() && !run.hook.is_operation() {
+        let again = once(world, run, None);
+        return Ran { struck: ran.struck, effects: ran.effects, ..again };
+    }
+    ran
+}
+
+fn once(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
+    world.change(|state| {
+        state.pass(SignedDuration::from_secs(1));
+        state.gate.open(plan);
+        let now = state.now();
+        state.session = Some(state.model.begin(&run, now));
+    });
+    let mut ran = Ran { name: name(&run), ..Ran::default() };
+    let outcome = match catch_unwind(AssertUnwindSafe(|| code(world, &run))) {
+        Ok(Ok(())) => HookOutcome::Exited(0),
+        Ok(Err(error)) => {
+            ran.error = Some(error);
+            HookOutcome::Exited(1)
+        }
+        Err(payload) if payload.is::<Killed>() => {
+            ran.error = Some("killed".to_owned());
+            HookOutcome::Killed
+        }
+        Err(_) => {
+            ran.panicked = true;
+            ran.error = Some("the charm's code panicked".to_owned());
+            HookOutcome::Killed
+        }
+    };
+    world.change(|state| {
+        let now = state.now();
+        if let Some(session) = state.session.take()
+            && let Err(error) = state.model.finish(run, session, outcome, now)
+        {
+            ran.error.get_or_insert(error.to_string());
+        }
+        ran.writes = std::mem::take(&mut state.gate.writes);
+        ran.effects = state.gate.effects();
+        ran.struck = state.gate.struck();
+        ran.lines = state.gate.lines.clone().unwrap_or_default();
+        drop(state.model.take_log());
+        state.watch_backends();
+    });
+    ran
+}
+
+fn name(run: &HookRun) -> String {
+    let hook = match &run.hook {
+        Hook::SecretChanged { label, .. } => format!("secret-changed {label}"),
+        Hook::SecretRemove { label, revision, .. } => format!("secret-remove {label}/{revision}"),
+        hook => hook.name(),
+    };
+    let relation = run.hook.relation().map(|event| format!(" #{}", event.id)).unwrap_or_default();
+    let remote = run.hook.remote_unit().map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!("{} {hook}{relation}{remote}", run.unit)
+}

@@ -1,0 +1,169 @@
+//! The Kubernetes API: the engine's own store, in process.
+
+use std::fmt::{Display, Formatter};
+use std::io;
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use http1::{Body, Boxed, Bytes, Request, Response, StatusCode, Stream, Transport};
+use kube_api::{Api, Authorize, Identity, Kind, Selector};
+use kubernetes::{Client, ClusterConfig};
+use names::{AppName, UnitName};
+use serde_json::{Value, json};
+
+use crate::World;
+use crate::gate::{Fault, Side};
+use crate::world::MODEL;
+
+/// The only node.
+const NODE: &str = "node";
+
+/// An object that the API refuses is missing then, and whoever needs it says so.
+fn put(api: &Api, kind: Kind, namespace: &str, object: &Value) {
+    drop(api.put(kind, namespace, object));
+}
+
+/// Puts the node there.
+pub(crate) fn put_node(api: &Api) {
+    let addresses = json!([{"type": "InternalIP", "address": "192.0.2.1"}]);
+    let node = json!({"metadata": {"name": NODE}, "status": {"addresses": addresses}});
+    put(api, Kind::Node, "", &node);
+}
+
+/// Puts an application's stateful set there.
+pub(crate) fn put_application(api: &Api, app: &AppName) {
+    let set = json!({
+        "metadata": {"name": app, "labels": {"app.kubernetes.io/name": app}},
+        "spec": {"replicas": 1, "serviceName": format!("{app}-endpoints")},
+    });
+    put(api, Kind::StatefulSet, MODEL, &set);
+}
+
+/// Gives every load balancer an address, as a cloud would.
+pub(crate) fn balance(api: &Api) {
+    let services = api.list(Kind::Service, MODEL, &Selector::default());
+    let waits = |service: &&Value| {
+        service["spec"]["type"] == "LoadBalancer"
+            && service["status"]["loadBalancer"]["ingress"].is_null()
+    };
+    for service in services.iter().filter(waits) {
+        let name = service["metadata"]["name"].as_str().unwrap_or_default();
+        drop(api.set_ingress(MODEL, name, [192, 0, 2, 77].into()));
+    }
+}
+
+/// Puts a pod there.
+pub(crate) fn put_pod(api: &Api, unit: &UnitName, address: &str) {
+    let owner = api.get(Kind::StatefulSet, MODEL, unit.app().as_str()).unwrap_or_default();
+    let reference = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": unit.app(),
+        "uid": owner["metadata"]["uid"], "controller": true,
+    });
+    let pod = json!({
+        "metadata": {
+            "name": unit.pod(),
+            "labels": {"app.kubernetes.io/name": unit.app()},
+            "ownerReferences": [reference],
+        },
+        "spec": {"nodeName": NODE, "containers": [{"name": "charm"}]},
+        "status": {"podIP": address, "hostIP": "192.0.2.1"},
+    });
+    put(api, Kind::Pod, MODEL, &pod);
+}
+
+/// Removes a pod.
+pub(crate) fn delete_pod(api: &Api, unit: &UnitName) {
+    api.delete(Kind::Pod, MODEL, &unit.pod());
+}
+
+/// The way to the API for one application.
+struct Way {
+    world: Arc<World>,
+    app: AppName,
+}
+
+/// A client for one application.
+pub(crate) fn client(world: Arc<World>, app: AppName) -> Client {
+    let config = ClusterConfig {
+        host: "kubernetes".to_owned(),
+        port: 443,
+        token: "token".to_owned().into(),
+        ca_pem: String::new(),
+        namespace: MODEL.to_owned(),
+    };
+    Client::over(config, Arc::new(Way { world, app }))
+}
+
+/// One application's rights.
+struct Rights(Identity);
+
+impl Authorize for Rights {
+    fn identify(&self, _token: &str) -> Option<Identity> {
+        Some(self.0.clone())
+    }
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Way({self})")
+    }
+}
+
+impl Display for Way {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "kubernetes:443")
+    }
+}
+
+impl Transport for Way {
+    fn dial(&self) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
+        Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported)) })
+    }
+
+    fn send(&self, request: Request<Body>) -> Boxed<'_, Result<Response, http1::Error>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+/// The refusal that a fault makes of a request.
+fn refusal(fault: Fault) -> Option<(StatusCode, &'static str)> {
+    Some(match fault {
+        Fault::Kube403 => (StatusCode::FORBIDDEN, "forbidden"),
+        Fault::Kube409 => (StatusCode::CONFLICT, "the object has been modified"),
+        Fault::Kube410 => (StatusCode::GONE, "too old resource version"),
+        Fault::Kube500 => (StatusCode::INTERNAL_SERVER_ERROR, "etcdserver: request timed out"),
+        _ => return None,
+    })
+}
+
+impl Way {
+    async fn answer(&self, request: Request<Body>) -> Result<Response, http1::Error> {
+        let what = || format!("{} {}", request.method(), request.uri());
+        let fault = self.world.effect(Side::Kubernetes, what);
+        if fault == Some(Fault::KubeAway) {
+            let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+            return Err(http1::Error::Connect(refused));
+        }
+        if let Some((status, message)) = fault.and_then(refusal) {
+            let body = json!({"kind": "Status", "message": message, "code": status.as_u16()});
+            let body = Bytes::from(body.to_string());
+            return Ok(Response { status, headers: Default::default(), body });
+        }
+        let (api, trusted) = self.world.look(|state| {
+            let app = state.model.application(&self.app);
+            (state.kube.clone(), app.is_some_and(|app| app.trust))
+        });
+        let (namespace, app) = (MODEL.to_owned(), self.app.to_string());
+        let rights = Rights(Identity { namespace, app, trusted });
+        let writes = request.method() != http1::Method::GET;
+        let shown = what();
+        let answer = kube_api::respond(&api, &rights, request).await;
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        if writes {
+            self.world.change(|state| state.gate.wrote(|| shown));
+        }
+        self.world.effect_done();
+        Ok(Response { status: parts.status, headers: parts.headers, body })
+    }
+}

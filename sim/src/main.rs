@@ -1,0 +1,177 @@
+//! The program `sim`: runs histories, replays one, shrinks what fails.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use sim::exhaust::scenarios;
+use sim::gate::Fault;
+use sim::history::{Faults, Played, draw, play};
+use sim::shrink::shrink;
+
+/// Plays histories of operators and faults against the real charms, in one process.
+#[derive(Parser)]
+struct Args {
+    /// Replay one history, with its trace.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Play the scripted scenarios, each hook killed before and after each effect.
+    #[arg(long)]
+    exhaust: bool,
+    /// For how long to run, in seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// The first seed; by default it follows from the clock.
+    #[arg(long)]
+    from: Option<u64>,
+    /// The most histories.
+    #[arg(long, default_value_t = u64::MAX)]
+    histories: u64,
+    /// Leave these faults out.
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<String>,
+    /// Have these faults only.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Go on after a failure, up to so many.
+    #[arg(long, default_value_t = 1)]
+    failures: usize,
+    /// Show failures as they are, without shrinking them.
+    #[arg(long)]
+    whole: bool,
+}
+
+/// Histories, hooks and faults so far.
+#[derive(Default)]
+struct Tally {
+    histories: u64,
+    hooks: u64,
+    faults: BTreeMap<Fault, u64>,
+    failed: Vec<u64>,
+}
+
+fn say(text: &str) {
+    // Nobody reads any more: nothing is left to tell.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn faults(args: &Args) -> Result<Faults, String> {
+    let named = |name: &String| {
+        let known = || Fault::ALL.map(|fault| fault.about().0).join(", ");
+        Fault::named(name)
+            .ok_or_else(|| format!("cannot find the fault {name:?}; there are {}", known()))
+    };
+    let without = args.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+    let only = args.only.iter().map(named).collect::<Result<Vec<_>, _>>()?;
+    let mut all = Faults::default();
+    all.0.retain(|fault| !without.contains(fault) && (only.is_empty() || only.contains(fault)));
+    Ok(all)
+}
+
+fn show(played: &Played) {
+    for line in &played.trace {
+        say(line);
+    }
+    for wrong in &played.wrong {
+        say(&format!("WRONG: {wrong}"));
+    }
+}
+
+/// Plays one history and shows everything that happens.
+fn replay(seed: u64, faults: &Faults, whole: bool) -> bool {
+    let mut history = draw(seed, faults);
+    if !whole && !play(&history, false).wrong.is_empty() {
+        history = shrink(&history).0;
+    }
+    say(&format!("seed {seed}: {} poolers, clients {:?}", history.units, history.clients));
+    for step in &history.steps {
+        say(&format!("  {step}"));
+    }
+    let played = play(&history, true);
+    show(&played);
+    say(&format!("{} hooks", played.hooks));
+    played.wrong.is_empty()
+}
+
+fn run(args: &Args, faults: &Faults) -> bool {
+    let began = Instant::now();
+    let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let first = args.from.unwrap_or(clock.wrapping_mul(1_000_000));
+    let mut tally = Tally::default();
+    while began.elapsed() < Duration::from_secs(args.seconds) && tally.histories < args.histories {
+        let seed = first.wrapping_add(tally.histories);
+        let history = draw(seed, faults);
+        let played = play(&history, false);
+        tally.histories += 1;
+        tally.hooks += played.hooks;
+        for (fault, count) in &played.faults {
+            *tally.faults.entry(*fault).or_default() += count;
+        }
+        if played.wrong.is_empty() {
+            continue;
+        }
+        tally.failed.push(seed);
+        say(&format!("seed {seed} fails:"));
+        let (shrunk, played) = if args.whole { (history, played) } else { shrink(&history) };
+        let steps = shrunk.steps.iter().map(|step| format!("  {step}")).collect::<Vec<_>>();
+        say(&format!("{} poolers, clients {:?}", shrunk.units, shrunk.clients));
+        say(&steps.join("\n"));
+        show(&played);
+        if tally.failed.len() >= args.failures {
+            break;
+        }
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let rate = tally.hooks as f64 / seconds.max(0.001);
+    for fault in Fault::ALL {
+        let (name, about) = fault.about();
+        let count = tally.faults.get(&fault).copied().unwrap_or_default();
+        say(&format!("{count:>9}  {name:<18} {about}"));
+    }
+    say(&format!(
+        "{} histories, {} hooks, {seconds:.1} s, {rate:.0} hooks per second, {} failed",
+        tally.histories,
+        tally.hooks,
+        tally.failed.len(),
+    ));
+    tally.failed.is_empty()
+}
+
+/// Plays each scenario in every way.
+fn exhausted() -> bool {
+    let mut well = true;
+    for scenario in scenarios() {
+        let began = Instant::now();
+        let all = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 1);
+        for wrong in all.wrong.iter().take(20) {
+            say(&format!("WRONG: {wrong}"));
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let (runs, hooks, wrong) = (all.runs, all.hooks, all.wrong.len());
+        say(&format!(
+            "{}: {runs} deaths, {hooks} hooks, {seconds:.1} s, {wrong} wrong",
+            scenario.name
+        ));
+        well &= all.wrong.is_empty();
+    }
+    well
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // A hook that is killed unwinds; that is no news.
+    let well = match faults(&args) {
+        Ok(faults) => match args.seed {
+            Some(seed) => replay(seed, &faults, args.whole),
+            None if args.exhaust => exhausted(),
+            None => run(&args, &faults),
+        },
+        Err(error) => {
+            say(&error);
+            false
+        }
+    };
+    if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,230 @@
+//! Pebble's API in front of a pod's container.
+
+use std::fmt::{Display, Formatter};
+use std::io;
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+use http1::{
+    Body, Boxed, Bytes, HeaderMap, Method, Request, Response, StatusCode, Stream, Transport,
+};
+use names::UnitName;
+use pebble::Layer;
+use serde_json::{Value, json};
+
+use crate::World;
+use crate::files::{self, unescape};
+use crate::gate::{Fault, Side};
+use crate::pod::Container;
+use crate::sql::NEVER;
+
+/// The way to one unit's Pebble.
+pub(crate) struct Socket {
+    pub(crate) world: Arc<World>,
+    pub(crate) unit: UnitName,
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Socket({self})")
+    }
+}
+
+impl Display for Socket {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the Pebble of {}", self.unit)
+    }
+}
+
+/// An answer before it has a status line.
+pub(crate) enum Answer {
+    /// A result.
+    Sync(Value),
+    /// A change that has ended.
+    Change(Result<(), String>),
+    /// A refusal: status, kind, message.
+    Refused(u16, &'static str, String),
+    /// A body of its own kind.
+    Raw(String, Vec<u8>),
+}
+
+impl Transport for Socket {
+    fn dial(&self) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
+        Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported)) })
+    }
+
+    fn send(&self, request: Request<Body>) -> Boxed<'_, Result<Response, http1::Error>> {
+        Box::pin(self.answer(request))
+    }
+}
+
+impl Socket {
+    async fn answer(&self, request: Request<Body>) -> Result<Response, http1::Error> {
+        let refused = || http1::Error::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let path = parts.uri.path().to_owned();
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let writes = parts.method == Method::POST;
+        let what = || format!("{} {}", parts.method, detail(&path, &query, &body));
+        let fault = self.world.effect(Side::Pebble, what);
+        match fault {
+            Some(Fault::PebbleAway) => return Err(refused()),
+            Some(Fault::PebbleFails) => {
+                let answer = Answer::Refused(500, "generic-error", "internal error".to_owned());
+                return Ok(response(answer, &mut Vec::new()));
+            }
+            _ => {}
+        }
+        let kind = parts.headers.get(http1::header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let full = fault == Some(Fault::DiskFull);
+        let answer = self.world.change(|state| {
+            let container = state.pods.get_mut(&self.unit)?.container.as_mut()?;
+            let answer = match path.as_str() {
+                "/v1/files" if writes => files::change(container, kind, &body, full),
+                "/v1/files" => files::read(container, &query),
+                _ if writes => act(container, &path, &body),
+                _ => look(container, &path),
+            };
+            let answer = response(answer, &mut container.changes);
+            if writes && !path.ends_with("/exec") {
+                state.gate.wrote(what);
+            }
+            Some(answer)
+        });
+        self.world.effect_done();
+        if fault == Some(Fault::PebbleSlow) {
+            tokio::time::sleep(NEVER).await;
+        }
+        answer.ok_or_else(refused)
+    }
+}
+
+/// A request for the trace, without contents.
+fn detail(path: &str, query: &str, body: &[u8]) -> String {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut text = path.to_owned();
+    if !query.is_empty() {
+        text = format!("{text}?{}", unescape(query));
+    }
+    for key in ["action", "services", "label", "signal", "paths", "dirs"] {
+        if !parsed[key].is_null() {
+            text = format!("{text} {}", parsed[key]);
+        }
+    }
+    if let Some(name) = files::file_name(body) {
+        text = format!("{text} {name}");
+    }
+    text
+}
+
+/// Wraps an answer as Pebble does.
+fn response(answer: Answer, changes: &mut Vec<Result<(), String>>) -> Response {
+    let json = "application/json".to_owned();
+    let (status, kind, body) = match answer {
+        Answer::Sync(result) => {
+            let body = json!({"type": "sync", "status-code": 200, "result": result});
+            (200, json, body.to_string().into_bytes())
+        }
+        Answer::Change(ended) => {
+            changes.push(ended);
+            let id = changes.len().to_string();
+            let body = json!({"type": "async", "status-code": 202, "change": id, "result": null});
+            (202, json, body.to_string().into_bytes())
+        }
+        Answer::Refused(status, kind, message) => {
+            let result = json!({"kind": kind, "message": message});
+            let body = json!({"type": "error", "status-code": status, "result": result});
+            (status, json, body.to_string().into_bytes())
+        }
+        Answer::Raw(kind, body) => (200, kind, body),
+    };
+    let mut headers = HeaderMap::new();
+    if let Ok(kind) = kind.parse() {
+        headers.insert(http1::header::CONTENT_TYPE, kind);
+    }
+    let status = StatusCode::from_u16(status).unwrap_or_default();
+    Response { status, headers, body: Bytes::from(body) }
+}
+
+/// Requests that change nothing.
+fn look(container: &Container, path: &str) -> Answer {
+    match path {
+        "/v1/system-info" => {
+            Answer::Sync(json!({"version": "v1.32.1", "boot-id": container.boot.to_string()}))
+        }
+        "/v1/plan" => Answer::Sync(json!(json!(container.plan()).to_string())),
+        "/v1/services" => {
+            let plan = container.plan();
+            let service = |(name, service): (&String, &pebble::Service)| {
+                let current = if container.is_active(name) { "active" } else { "inactive" };
+                json!({
+                    "name": name,
+                    "startup": service.startup.unwrap_or_default(),
+                    "current": current,
+                })
+            };
+            Answer::Sync(plan.services.iter().map(service).collect())
+        }
+        _ => match path.strip_prefix("/v1/changes/") {
+            Some(rest) => change(container, rest.trim_end_matches("/wait")),
+            None => Answer::Refused(404, "not-found", format!("no simulation of {path}")),
+        },
+    }
+}
+
+fn change(container: &Container, id: &str) -> Answer {
+    let number: usize = id.parse().unwrap_or_default();
+    let Some(ended) = number.checked_sub(1).and_then(|index| container.changes.get(index)) else {
+        return Answer::Refused(404, "not-found", format!("cannot find change {id}"));
+    };
+    let mut change = json!({"id": id, "kind": "replan", "summary": "", "ready": true});
+    change["status"] = json!(if ended.is_ok() { "Done" } else { "Error" });
+    if let Err(why) = ended {
+        change["err"] = json!(format!("cannot perform the following tasks:\n- {why}"));
+    }
+    Answer::Sync(change)
+}
+
+/// Requests that change something.
+fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let names: Vec<String> = body["services"]
+        .as_array()
+        .map(|all| all.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect())
+        .unwrap_or_default();
+    let bad = |message: String| Answer::Refused(400, "generic-error", message);
+    match (path, body["action"].as_str().unwrap_or_default()) {
+        ("/v1/layers", _) => {
+            let text = body["layer"].as_str().unwrap_or_default();
+            let layer = match Layer::parse(text) {
+                Ok(layer) => layer,
+                Err(why) => return bad(why),
+            };
+            let label = body["label"].as_str().unwrap_or_default();
+            let combine = body["combine"].as_bool().unwrap_or_default();
+            match container.add_layer(label, layer, combine) {
+                Ok(()) => Answer::Sync(json!(true)),
+                Err(why) => bad(why),
+            }
+        }
+        ("/v1/services", "replan") => Answer::Change(container.replan()),
+        ("/v1/services", action) => {
+            let plan = container.plan();
+            if let Some(name) = names.iter().find(|name| !plan.services.contains_key(*name)) {
+                return bad(format!("service \"{name}\" does not exist"));
+            }
+            if action == "stop" {
+                container.stop(&names);
+                return Answer::Change(Ok(()));
+            }
+            Answer::Change(container.start(&names))
+        }
+        ("/v1/signals", _) => match container.reload(&names) {
+            Ok(()) => Answer::Sync(json!(true)),
+            Err(why) => bad(why),
+        },
+        _ => Answer::Refused(500, "generic-error", format!("no simulation of {path}")),
+    }
+}

@@ -1,0 +1,133 @@
+//! A PgBouncer process: what it read, and whom it lets in.
+
+use std::collections::BTreeMap;
+
+use pgbouncer::{Database, Entry, Ini, Userlist};
+use postgres::scram;
+use secrecy::ExposeSecret;
+
+use crate::pod::File;
+use crate::world::State;
+
+/// Settings that PgBouncer takes at its start only.
+const FIXED: [&str; 4] = ["listen_addr", "listen_port", "so_reuseport", "unix_socket_dir"];
+
+/// A running process.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Process {
+    path: String,
+    pub(crate) ini: Ini,
+    fixed: BTreeMap<&'static str, Option<String>>,
+    users: Option<String>,
+}
+
+fn text(files: &BTreeMap<String, File>, path: &str) -> Option<String> {
+    let file = files.get(path)?;
+    Some(String::from_utf8_lossy(&file.content).into_owned())
+}
+
+fn read(path: &str, files: &BTreeMap<String, File>) -> Result<(Ini, Option<String>), String> {
+    let content = text(files, path).ok_or_else(|| format!("{path} does not exist"))?;
+    let ini: Ini = content.parse().map_err(|error| format!("{path}: {error}"))?;
+    let users = ini.settings.get("auth_file").and_then(|path| text(files, path));
+    Ok((ini, users))
+}
+
+impl Process {
+    /// Starts with a configuration.
+    pub(crate) fn start(path: &str, files: &BTreeMap<String, File>) -> Result<Self, String> {
+        let (ini, users) = read(path, files)?;
+        let fixed = FIXED.map(|key| (key, ini.settings.get(key).map(str::to_owned)));
+        Ok(Self { path: path.to_owned(), ini, fixed: fixed.into(), users })
+    }
+
+    /// Reads the configuration again; a bad one is not taken.
+    pub(crate) fn reload(&mut self, files: &BTreeMap<String, File>) -> Result<(), String> {
+        (self.ini, self.users) = read(&self.path, files)?;
+        Ok(())
+    }
+
+    /// A setting as it is in force.
+    pub(crate) fn setting(&self, key: &str) -> Option<&str> {
+        match self.fixed.get(key) {
+            Some(fixed) => fixed.as_deref(),
+            None => self.ini.settings.get(key),
+        }
+    }
+
+    /// The port on which it listens.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.setting("listen_port")?.parse().ok()
+    }
+
+    /// Whether its configuration is what its files say.
+    pub(crate) fn is_current(&self, files: &BTreeMap<String, File>) -> bool {
+        let fresh = Self::start(&self.path, files);
+        fresh.is_ok_and(|fresh| fresh == *self)
+    }
+
+    fn entry(&self, name: &str) -> Option<&Database> {
+        let named = |database: &&Database| match &database.entry {
+            Entry::Named(own) => own.as_str() == name,
+            Entry::Fallback => false,
+        };
+        let fallback = |database: &&Database| database.entry == Entry::Fallback;
+        let all = &self.ini.databases;
+        all.iter().find(named).or_else(|| all.iter().find(fallback))
+    }
+
+    /// Whether a client gets a server connection, or why not.
+    pub(crate) fn login(
+        &self,
+        state: &State,
+        user: &str,
+        password: &str,
+        name: &str,
+    ) -> Result<(), String> {
+        let entry = self.entry(name).ok_or("no such database")?;
+        let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());
+        let host = entry.host.as_str().split(',').next().unwrap_or_default();
+        let app = state.server_behind(host).ok_or("no such server")?;
+        let cluster = state.clusters.get(&app).ok_or("no such server")?;
+        let listed = self.users.as_deref().and_then(|list| Userlist::find(list, user));
+        let verifier = match listed {
+            Some(secret) => secret.expose_secret().to_owned(),
+            None => self.look_up(cluster, entry, database, user)?,
+        };
+        let proven = verifier == password || scram::matches(&verifier, password);
+        if !proven {
+            return Err("SASL authentication failed".to_owned());
+        }
+        cluster.login(user, password, database).map_err(|error| format!("server: {error}"))
+    }
+
+    /// Asks the server for a client's verifier.
+    fn look_up(
+        &self,
+        cluster: &crate::sql::Cluster,
+        entry: &Database,
+        database: &str,
+        user: &str,
+    ) -> Result<String, String> {
+        let caller = entry.auth_user.as_ref().ok_or("no auth_user")?.as_str();
+        let query = self.setting("auth_query").ok_or("no auth_query")?;
+        if !query.contains(&format!("{caller}.get_auth")) {
+            return Err("auth_query asks another function".to_owned());
+        }
+        let global = self.setting("auth_dbname");
+        let database = match entry.auth_dbname.as_ref().map(|own| own.as_str()).or(global) {
+            Some(other) => {
+                let other = self.entry(other).ok_or("auth_dbname has no entry")?;
+                other.dbname.as_ref().map_or(database, |own| own.as_str())
+            }
+            None => database,
+        };
+        let list = self.users.as_deref().ok_or("no auth_file")?;
+        let secret = Userlist::find(list, caller).ok_or("auth_user is not in auth_file")?;
+        cluster
+            .login(caller, secret.expose_secret(), database)
+            .map_err(|error| format!("auth_query: {error}"))?;
+        let found = cluster.look_up(caller, database, user);
+        found.map(str::to_owned).ok_or_else(|| "no such user".to_owned())
+    }
+}

@@ -1,0 +1,174 @@
+//! Pods: the workload container's files, plan and services.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pebble::{Layer, Plan, Startup};
+
+use crate::pgbouncer_process::Process;
+
+/// A file in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) content: Vec<u8>,
+    pub(crate) mode: u32,
+}
+
+/// What a service does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Running {
+    /// It ended, or was never started.
+    Stopped,
+    /// PgBouncer.
+    Pooler(Box<Process>),
+    /// Something of no interest here.
+    Other,
+}
+
+/// A workload container whose Pebble answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Container {
+    pub(crate) boot: u64,
+    pub(crate) files: BTreeMap<String, File>,
+    pub(crate) folders: BTreeSet<String>,
+    pub(crate) layers: Vec<(String, Layer)>,
+    pub(crate) services: BTreeMap<String, Running>,
+    /// The plan's entry of each service when it was started.
+    started: BTreeMap<String, pebble::Service>,
+    /// How each change ended.
+    pub(crate) changes: Vec<Result<(), String>>,
+    /// Configurations that PgBouncer refused.
+    pub(crate) refused: Vec<String>,
+    /// Whether the check of the backend has failed.
+    pub(crate) backend_failed: bool,
+}
+
+/// A unit's pod.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pod {
+    /// None while Pebble does not answer, and where there is no workload.
+    pub(crate) container: Option<Container>,
+}
+
+impl Container {
+    /// A container that has just started.
+    pub(crate) fn new(boot: u64) -> Self {
+        Self { boot, ..Self::default() }
+    }
+
+    /// All layers laid over each other.
+    pub(crate) fn plan(&self) -> Plan {
+        let mut plan = Plan::default();
+        for (_, layer) in &self.layers {
+            plan.services.extend(layer.services.clone());
+            plan.checks.extend(layer.checks.clone());
+        }
+        plan
+    }
+
+    /// Adds a layer, or extends the one of this label.
+    pub(crate) fn add_layer(
+        &mut self,
+        label: &str,
+        layer: Layer,
+        combine: bool,
+    ) -> Result<(), String> {
+        match self.layers.iter_mut().find(|(known, _)| known == label) {
+            Some(_) if !combine => Err(format!("layer \"{label}\" already exists")),
+            Some((_, known)) => {
+                known.services.extend(layer.services);
+                known.checks.extend(layer.checks);
+                Ok(())
+            }
+            None => {
+                self.layers.push((label.to_owned(), layer));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a service runs.
+    pub(crate) fn is_active(&self, name: &str) -> bool {
+        self.services.get(name).is_some_and(|running| *running != Running::Stopped)
+    }
+
+    /// The PgBouncer processes that run.
+    pub(crate) fn poolers(&self) -> impl Iterator<Item = (&String, &Process)> {
+        self.services.iter().filter_map(|(name, running)| match running {
+            Running::Pooler(process) => Some((name, process.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// Starts what is enabled and does not run, restarts what changed.
+    pub(crate) fn replan(&mut self) -> Result<(), String> {
+        let plan = self.plan();
+        let due: Vec<String> = plan
+            .services
+            .iter()
+            .filter(|(name, service)| {
+                let enabled = service.startup == Some(Startup::Enabled);
+                match self.is_active(name) {
+                    true => self.started.get(*name) != Some(service),
+                    false => enabled,
+                }
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.start(&due)
+    }
+
+    /// Starts services anew; the first failure is told after all were tried.
+    pub(crate) fn start(&mut self, names: &[String]) -> Result<(), String> {
+        let plan = self.plan();
+        let mut failure = Ok(());
+        for name in names {
+            let Some(service) = plan.services.get(name) else {
+                failure = Err(format!("service \"{name}\" does not exist"));
+                continue;
+            };
+            let command = service.command.as_deref().unwrap_or_default();
+            let running = match command.strip_prefix("/usr/sbin/pgbouncer ") {
+                Some(path) => match Process::start(path, &self.files) {
+                    Ok(process) => Running::Pooler(Box::new(process)),
+                    Err(why) => {
+                        self.refused.push(why.clone());
+                        failure = Err(format!("cannot start {name}: exited quickly: {why}"));
+                        Running::Stopped
+                    }
+                },
+                None if command == "true" => Running::Stopped,
+                None => Running::Other,
+            };
+            self.services.insert(name.clone(), running);
+            self.started.insert(name.clone(), service.clone());
+        }
+        failure
+    }
+
+    /// Stops services.
+    pub(crate) fn stop(&mut self, names: &[String]) {
+        for name in names {
+            self.services.insert(name.clone(), Running::Stopped);
+        }
+    }
+
+    /// Makes running processes read their files again.
+    pub(crate) fn reload(&mut self, names: &[String]) -> Result<(), String> {
+        for name in names {
+            match self.services.get_mut(name) {
+                Some(Running::Pooler(process)) => {
+                    if let Err(why) = process.reload(&self.files) {
+                        self.refused.push(why);
+                    }
+                }
+                Some(Running::Other) => {}
+                _ => {
+                    return Err(format!(
+                        "cannot send signal to \"{name}\": service is not running"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}

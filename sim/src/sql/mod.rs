@@ -1,0 +1,281 @@
+//! PostgreSQL: roles, databases, lookups, and the statements that the charms run.
+
+mod query;
+mod statement;
+mod tokens;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use names::AppName;
+use postgres::{Boxed, ConnectOptions, Failure, Row, Server, Session, scram};
+use secrecy::ExposeSecret;
+
+use crate::World;
+use crate::gate::{Fault, Side};
+
+/// A role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Role {
+    pub(crate) login: bool,
+    pub(crate) superuser: bool,
+    pub(crate) create_db: bool,
+    pub(crate) create_role: bool,
+    pub(crate) verifier: Option<String>,
+    pub(crate) member_of: BTreeSet<String>,
+    pub(crate) comment: String,
+}
+
+/// A pooler's schema with its lookup function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lookup {
+    /// The superusers whom the function finds, if it is there.
+    pub(crate) superusers: Option<BTreeSet<String>>,
+    pub(crate) usage: BTreeSet<String>,
+    pub(crate) execute: BTreeSet<String>,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Database {
+    /// Who may connect; `public` stands for everybody.
+    pub(crate) connect: BTreeSet<String>,
+    /// Who owns what clients made; none: a superuser.
+    pub(crate) owner: Option<String>,
+    /// Who may use what clients made besides the owner.
+    pub(crate) users: BTreeSet<String>,
+    pub(crate) lookups: BTreeMap<String, Lookup>,
+    pub(crate) extensions: Vec<String>,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            connect: BTreeSet::from(["public".to_owned()]),
+            owner: None,
+            users: BTreeSet::new(),
+            lookups: BTreeMap::new(),
+            extensions: vec!["plpgsql".to_owned()],
+        }
+    }
+}
+
+/// One PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    pub(crate) up: bool,
+    pub(crate) roles: BTreeMap<String, Role>,
+    pub(crate) databases: BTreeMap<String, Database>,
+    /// Roles that nobody could remove any more, because the server took the right away first.
+    pub(crate) orphans: BTreeSet<String>,
+}
+
+impl Cluster {
+    /// A cluster as `initdb` and its own charm leave it.
+    pub(crate) fn new() -> Self {
+        let operator = Role { login: true, superuser: true, ..Role::default() };
+        let groups = ["identity_access", "internal_access", "relation_access", "admin"];
+        let groups = groups.map(|name| (name.to_owned(), Role::default()));
+        let mut postgres = Database::default();
+        postgres.connect.clear();
+        Self {
+            up: true,
+            roles: groups.into_iter().chain([("operator".to_owned(), operator)]).collect(),
+            databases: BTreeMap::from([("postgres".to_owned(), postgres)]),
+            orphans: BTreeSet::new(),
+        }
+    }
+
+    /// Whether the role may connect to the database at all.
+    pub(crate) fn may_connect(&self, role: &str, database: &str) -> bool {
+        let (Some(role_state), Some(database)) =
+            (self.roles.get(role), self.databases.get(database))
+        else {
+            return false;
+        };
+        role_state.superuser
+            || database.connect.contains("public")
+            || database.connect.contains(role)
+            || role_state.member_of.iter().any(|group| database.connect.contains(group))
+    }
+
+    /// Lets a user in who proves who it is.
+    pub(crate) fn login(&self, user: &str, password: &str, database: &str) -> Result<(), Failure> {
+        if !self.up {
+            return Err(Failure::new(None, "connection refused"));
+        }
+        let wrong = || {
+            let text = format!("password authentication failed for user \"{user}\"");
+            Failure::new(Some("28P01"), text)
+        };
+        let role = self.roles.get(user).ok_or_else(wrong)?;
+        let stored = role.verifier.as_deref().ok_or_else(wrong)?;
+        if !scram::matches(stored, password) {
+            return Err(wrong());
+        }
+        self.admit(user, role, database)
+    }
+
+    fn admit(&self, user: &str, role: &Role, database: &str) -> Result<(), Failure> {
+        if !role.login {
+            let text = format!("role \"{user}\" is not permitted to log in");
+            return Err(Failure::new(Some("28000"), text));
+        }
+        if !self.databases.contains_key(database) {
+            let text = format!("database \"{database}\" does not exist");
+            return Err(Failure::new(Some("3D000"), text));
+        }
+        if !self.may_connect(user, database) {
+            let text = format!("permission denied for database \"{database}\"");
+            return Err(Failure::new(Some("42501"), text));
+        }
+        Ok(())
+    }
+
+    /// What the lookup of `caller` in `database` says about `wanted`.
+    pub(crate) fn look_up(&self, caller: &str, database: &str, wanted: &str) -> Option<&str> {
+        let lookup = self.databases.get(database)?.lookups.get(caller)?;
+        let superusers = lookup.superusers.as_ref()?;
+        if !lookup.usage.contains(caller) || !lookup.execute.contains(caller) {
+            return None;
+        }
+        let role = self.roles.get(wanted)?;
+        let shown =
+            role.login && wanted != caller && (!role.superuser || superusers.contains(wanted));
+        if shown { role.verifier.as_deref() } else { None }
+    }
+
+    /// Whether `role` stands anywhere, so that it cannot be dropped.
+    pub(crate) fn is_used(&self, role: &str) -> bool {
+        self.databases.values().any(|database| {
+            database.connect.contains(role)
+                || database.users.contains(role)
+                || database.owner.as_deref() == Some(role)
+                || database
+                    .lookups
+                    .values()
+                    .any(|lookup| lookup.usage.contains(role) || lookup.execute.contains(role))
+        })
+    }
+}
+
+/// The simulated servers as the PostgreSQL client sees them.
+pub(crate) struct Servers(pub(crate) Arc<World>);
+
+/// A session of one of them.
+struct Connection {
+    world: Arc<World>,
+    app: AppName,
+    user: String,
+    database: String,
+}
+
+/// An answer that never comes.
+pub(crate) const NEVER: Duration = Duration::from_secs(100_000);
+
+impl Servers {
+    async fn try_connect(&self, options: &ConnectOptions) -> Result<Box<dyn Session>, Failure> {
+        let (user, database) = (options.user.as_str(), options.database.as_str());
+        let what = || format!("connect to {database} as {user}");
+        match self.0.effect(Side::Sql, what) {
+            Some(Fault::SqlSlow) => {
+                tokio::time::sleep(NEVER).await;
+            }
+            Some(Fault::SqlAway | Fault::SqlFails | Fault::SqlCut) => {
+                return Err(Failure::new(None, "connection refused"));
+            }
+            _ => {}
+        }
+        let app = self.0.look(|state| {
+            let unknown = || Failure::new(None, format!("cannot resolve {}", options.host));
+            let app = state.server_behind(&options.host).ok_or_else(unknown)?;
+            let cluster = state.clusters.get(&app).ok_or_else(unknown)?;
+            cluster.login(user, options.password.expose_secret(), database)?;
+            Ok::<_, Failure>(app)
+        })?;
+        self.0.effect_done();
+        let (world, user, database) = (self.0.clone(), user.to_owned(), database.to_owned());
+        Ok(Box::new(Connection { world, app, user, database }))
+    }
+}
+
+impl Server for Servers {
+    fn connect<'a>(
+        &'a self,
+        options: &'a ConnectOptions,
+    ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
+        Box::pin(self.try_connect(options))
+    }
+
+    fn iterations(&self) -> u32 {
+        1
+    }
+}
+
+impl Connection {
+    /// Passes the gate, then runs; the answer may be lost although it ran.
+    fn run<T>(
+        &self,
+        text: &str,
+        run: impl FnOnce(&mut Cluster) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let what = || statement::shown(text);
+        let fault = self.world.effect(Side::Sql, what);
+        match fault {
+            Some(Fault::SqlAway | Fault::SqlSlow) => {
+                return Err(Failure::new(None, "connection closed"));
+            }
+            Some(Fault::SqlFails) => {
+                let text = "terminating connection due to administrator command";
+                return Err(Failure::new(Some("57P01"), text));
+            }
+            _ => {}
+        }
+        let answer = self.world.change(|state| {
+            let gone = || Failure::new(None, "connection closed");
+            let cluster = state.clusters.get_mut(&self.app).filter(|cluster| cluster.up);
+            let cluster = cluster.ok_or_else(gone)?;
+            let role = cluster.roles.get(&self.user).filter(|role| role.login).ok_or_else(gone)?;
+            if !role.superuser {
+                return Err(Failure::new(Some("42501"), "permission denied"));
+            }
+            let before = cluster.clone();
+            match run(cluster) {
+                Ok(answer) => {
+                    if *cluster != before {
+                        state.gate.wrote(what);
+                    }
+                    Ok(answer)
+                }
+                Err(error) => {
+                    *cluster = before;
+                    Err(error)
+                }
+            }
+        });
+        self.world.effect_done();
+        match fault {
+            Some(Fault::SqlCut) => Err(Failure::new(None, "connection closed")),
+            _ => answer,
+        }
+    }
+}
+
+impl Session for Connection {
+    fn query<'a>(
+        &'a self,
+        text: &'a str,
+        parameters: &'a [&'a str],
+    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
+        Box::pin(async move {
+            self.run(text, |cluster| query::answer(cluster, &self.database, text, parameters))
+        })
+    }
+
+    fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>> {
+        Box::pin(async move {
+            self.run(text, |cluster| statement::run_all(cluster, &self.database, text))
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! Hook tools in process: argv in, bytes out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use charm::{ToolError, Tools};
+use hooktools::Call;
+use names::UnitName;
+
+use crate::World;
+use crate::gate::{Fault, Side};
+use crate::pebble_api::Socket;
+
+/// Tools that only read, or only tell people something.
+const QUIET: [&str; 14] = [
+    "config-get",
+    "credential-get",
+    "goal-state",
+    "is-leader",
+    "juju-log",
+    "network-get",
+    "opened-ports",
+    "relation-get",
+    "relation-ids",
+    "relation-list",
+    "secret-get",
+    "secret-info-get",
+    "state-get",
+    "status-get",
+];
+
+/// The tools of one hook.
+pub(crate) struct InProcess {
+    pub(crate) world: Arc<World>,
+    pub(crate) unit: UnitName,
+}
+
+impl Tools for InProcess {
+    fn call(
+        &mut self,
+        tool: &str,
+        args: &[&str],
+        stdin: Option<&str>,
+    ) -> Result<String, ToolError> {
+        let what = || format!("{tool} {}", args.join(" "));
+        let fault = self.world.effect(Side::Juju, what);
+        let call = Call {
+            tool: tool.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            stdin: stdin.map(|text| text.as_bytes().to_vec()),
+        };
+        let output = self.world.change(|state| {
+            // Juju has no other way to hand results over than an argument list.
+            if tool != "action-set" {
+                state.gate.shown.push(args.join(" "));
+            }
+            let mut session = state.session.take()?;
+            let now = state.now();
+            let output = hooktools::run(&mut state.model.tools(&mut session, now), &call);
+            state.session = Some(session);
+            if output.code == 0 && !QUIET.contains(&tool) {
+                state.gate.wrote(what);
+            }
+            Some(output)
+        });
+        self.world.effect_done();
+        let refused = |code: u8, message: String| ToolError::Refused {
+            tool: tool.to_owned(),
+            code: code.into(),
+            message,
+        };
+        let output = output.ok_or_else(|| refused(1, "no hook runs".to_owned()))?;
+        if output.code == 0 {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, args);
+            return Ok(if first { "{}".to_owned() } else { text });
+        }
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let message = message.strip_prefix("ERROR ").unwrap_or(&message).to_owned();
+        Err(refused(output.code, message))
+    }
+
+    fn pebble(&self, _socket: &Path) -> pebble::Client {
+        let (world, unit) = (self.world.clone(), self.unit.clone());
+        pebble::Client::over(Arc::new(Socket { world, unit }))
+    }
+}
+
+impl InProcess {
+    /// Whether the call reads the bag of a remote application before the first `changed` of
+    /// its relation, when Juju may not have it yet.
+    fn is_unseen_remote(&self, tool: &str, args: &[&str]) -> bool {
+        let name = args.last().copied().unwrap_or_default();
+        if tool != "relation-get" || !args.contains(&"--app") || name == self.unit.app().as_str() {
+            return false;
+        }
+        self.world.look(|state| {
+            let run = state.session.as_ref().map(|session| session.run());
+            let hook = run.map(|run| run.hook.clone());
+            matches!(
+                hook,
+                Some(model::Hook::RelationCreated { .. } | model::Hook::RelationJoined { .. })
+            )
+        })
+    }
+}

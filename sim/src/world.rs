@@ -1,0 +1,243 @@
+//! The world of one history: Juju's model, pods, servers, the Kubernetes API, a clock.
+
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use kube_api::{Api, ApiOptions};
+use model::{Model, Session};
+use names::{AppName, UnitName};
+
+use crate::gate::{Fault, Gate, Killed, Side};
+use crate::kube;
+use crate::pod::{Container, Pod};
+use crate::rng::Rng;
+use crate::sql::Cluster;
+
+/// Where every history begins, in seconds.
+const BEGIN: i64 = 1_790_000_000;
+
+/// The name of the model.
+pub(crate) const MODEL: &str = "dev";
+
+/// Everything that is simulated. The far sides share it with the one that runs hooks.
+pub struct World {
+    state: Mutex<State>,
+}
+
+/// What is in a world.
+pub(crate) struct State {
+    pub(crate) model: Model,
+    pub(crate) clock: Arc<AtomicI64>,
+    pub(crate) pods: BTreeMap<UnitName, Pod>,
+    pub(crate) clusters: BTreeMap<AppName, Cluster>,
+    pub(crate) kube: Api,
+    /// The hook that runs.
+    pub(crate) session: Option<Session>,
+    pub(crate) gate: Gate,
+    pub(crate) entropy: Rng,
+    pub(crate) boots: u64,
+    dying: bool,
+}
+
+impl World {
+    /// An empty world; passwords and the like follow from the seed.
+    pub(crate) fn new(seed: u64) -> Option<Arc<Self>> {
+        let clock = Arc::new(AtomicI64::new(BEGIN));
+        let mut options = ApiOptions::new(([10, 152, 0, 0].into(), 16), 7);
+        let hand = clock.clone();
+        options.clock = Arc::new(move || time(&hand));
+        options.store.history_max = 50;
+        let name = MODEL.parse().ok()?;
+        let uuid = "00000000-0000-4000-8000-000000000000".to_owned();
+        let state = State {
+            model: Model::new(name, uuid, seed),
+            clock,
+            pods: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            kube: Api::new(options),
+            session: None,
+            gate: Gate::default(),
+            entropy: Rng::new(seed),
+            boots: 0,
+            dying: false,
+        };
+        kube::put_node(&state.kube);
+        Some(Arc::new(Self { state: Mutex::new(state) }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A charm that panics is a finding, and leaves nothing half changed here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// Changes.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.lock())
+    }
+
+    /// Lets an effect of the running hook begin, unless the hook dies before it; the fault
+    /// that strikes it.
+    pub(crate) fn effect(&self, side: Side, what: impl FnOnce() -> String) -> Option<Fault> {
+        let fault = self.change(|state| {
+            let fault = state.gate.pass(side, what);
+            state.dying = fault == Some(Fault::KillAfter);
+            if fault == Some(Fault::LeaderLost) {
+                let unit = state.session.as_ref().map(|session| session.run().unit.clone());
+                if let Some(unit) = unit {
+                    state.turn_leader(unit.app());
+                }
+            }
+            fault
+        });
+        if fault == Some(Fault::KillBefore) {
+            resume_unwind(Box::new(Killed));
+        }
+        fault
+    }
+
+    /// Ends an effect, and the hook with it where it dies after it.
+    pub(crate) fn effect_done(&self) {
+        if self.change(|state| std::mem::take(&mut state.dying)) {
+            resume_unwind(Box::new(Killed));
+        }
+    }
+}
+
+fn time(clock: &AtomicI64) -> Timestamp {
+    Timestamp::from_second(clock.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+impl State {
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        time(&self.clock)
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, by: SignedDuration) {
+        self.clock.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Every unit there is.
+    pub(crate) fn units(&self) -> Vec<UnitName> {
+        let apps = self.model.applications();
+        apps.flat_map(|app| self.model.units(&app.name)).map(|unit| unit.name.clone()).collect()
+    }
+
+    /// The application whose PostgreSQL answers at this name.
+    pub(crate) fn server_behind(&self, host: &str) -> Option<AppName> {
+        let first = host.split('.').next()?;
+        let app = first.strip_suffix("-primary").or_else(|| first.strip_suffix("-replicas"))?;
+        app.parse().ok()
+    }
+
+    /// Another unit of the application takes the lead.
+    pub(crate) fn turn_leader(&mut self, app: &AppName) {
+        let units: Vec<UnitName> = self
+            .model
+            .units(app)
+            .filter(|unit| unit.life == model::Life::Alive && unit.address.is_some())
+            .map(|unit| unit.name.clone())
+            .collect();
+        let leader = units.iter().position(|unit| self.model.is_leader(unit));
+        let next = leader.map_or(0, |leader| leader + 1) % units.len().max(1);
+        if let Some(unit) = units.get(next) {
+            self.model.lease_passes(unit);
+        }
+    }
+
+    /// Starts a pod for a unit that has none.
+    pub(crate) fn start_pod(&mut self, unit: &UnitName) {
+        let address = format!("10.1.{}.{}", self.boots % 250 + 1, unit.number() % 250 + 1);
+        self.pods.insert(unit.clone(), Pod::default());
+        kube::put_pod(&self.kube, unit, &address);
+        self.model.unit_address(unit, Some(address));
+        self.model.agent_started(unit, true);
+        self.start_container(unit);
+        self.model.lease_tick(self.now());
+    }
+
+    /// Starts the workload container anew; what was in it is gone.
+    pub(crate) fn start_container(&mut self, unit: &UnitName) {
+        self.boots += 1;
+        let boot = self.boots;
+        let app = self.model.application(unit.app());
+        let names: Vec<_> =
+            app.map(|app| app.charm.containers.keys().cloned().collect()).unwrap_or_default();
+        for name in names {
+            if let Some(pod) = self.pods.get_mut(unit) {
+                pod.container = Some(Container::new(boot));
+            }
+            self.model.container_booted(unit, &name, &boot.to_string());
+        }
+    }
+
+    /// Takes a pod away; its unit's agent is gone with it.
+    pub(crate) fn stop_pod(&mut self, unit: &UnitName) {
+        let now = self.now();
+        self.pods.remove(unit);
+        kube::delete_pod(&self.kube, unit);
+        self.model.agent_stopped(unit, now);
+        self.model.unit_address(unit, None);
+    }
+
+    /// Gives every unit without a pod one, and forgets units that are gone.
+    pub(crate) fn tend(&mut self) {
+        for unit in self.units() {
+            if self.model.unit(&unit).is_some_and(|unit| unit.address.is_none()) {
+                self.start_pod(&unit);
+            }
+        }
+    }
+
+    /// Tells every charm whether the check of its backend changed.
+    pub(crate) fn watch_backends(&mut self) {
+        let units: Vec<UnitName> = self.pods.keys().cloned().collect();
+        for unit in units {
+            let Some(container) = self.pods.get(&unit).and_then(|pod| pod.container.as_ref())
+            else {
+                continue;
+            };
+            let host = container.layers.iter().rev().find_map(|(_, layer)| {
+                let check = layer.checks.get("backend")?;
+                let enabled = check.startup != Some(pebble::Startup::Disabled);
+                check.tcp.as_ref().filter(|_| enabled)?.host.clone()
+            });
+            let failed = host.is_some_and(|host| {
+                let cluster = self.server_behind(&host).and_then(|app| self.clusters.get(&app));
+                !cluster.is_some_and(|cluster| cluster.up)
+            });
+            if failed == container.backend_failed {
+                continue;
+            }
+            if let Some(container) = self.pods.get_mut(&unit).and_then(|pod| pod.container.as_mut())
+            {
+                container.backend_failed = failed;
+            }
+            if let Ok(name) = "pgbouncer".parse() {
+                self.model.container_check(&unit, &name, "backend", failed);
+            }
+        }
+    }
+
+    /// Whether the unit's pod has an older charm and may go now.
+    pub(crate) fn may_replace(&self, unit: &UnitName) -> bool {
+        let up = self.model.unit(unit).is_some_and(|unit| unit.address.is_some());
+        up && self.model.is_outdated(unit)
+    }
+
+    /// Lets every failed hook run again now.
+    pub(crate) fn retry_failed(&mut self) {
+        for unit in self.units() {
+            drop(self.model.resolve(&unit, true));
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What the simulator has found, each as the shortest history that shows it.
+
+use sim::history::Op::{Backend, Config, NoBackend, Part, Relate, Scale};
+use sim::history::{Client, History, Op, Step, play};
+
+fn client(old: bool, database: &str) -> Client {
+    Client { old, database: database.to_owned(), roles: String::new() }
+}
+
+/// Plays these operators twice: all at once, and each after the one before has come to rest.
+#[track_caller]
+fn check(clients: Vec<Client>, ops: &[Op]) {
+    let steps = ops.iter().cloned().map(Step::Op).collect();
+    let history = History { seed: 1, units: 1, clients, slow: true, steps };
+    let wrong = play(&history, false).wrong;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_client_that_parts_leaves_others_their_lookup() {
+    let clients = vec![client(false, "waltz"), client(false, "tango")];
+    check(clients, &[Backend, Relate(0), Relate(1), Part(0)]);
+}
+
+#[test]
+fn a_client_that_parts_after_its_server_leaves_no_secret() {
+    check(vec![client(false, "waltz")], &[Backend, Relate(0), NoBackend, Part(0)]);
+}
+
+#[test]
+fn an_old_client_that_parts_after_its_server_leaves_no_role() {
+    check(vec![client(true, "waltz")], &[Backend, Relate(0), NoBackend, Part(0)]);
+}
+
+#[test]
+fn poolers_that_were_scaled_to_zero_come_back() {
+    check(vec![client(true, "waltz")], &[Backend, Relate(0), Scale(0), Scale(2)]);
+}
+
+#[test]
+fn the_user_list_goes_with_the_server_even_if_an_option_is_bad() {
+    let bad = Config("pgbouncer-settings", "auth_type=any");
+    check(Vec::new(), &[bad, Backend, Scale(0), Scale(2), NoBackend]);
+}
