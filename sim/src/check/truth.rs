@@ -19,7 +19,8 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
         let served = format!("{}{:?}", databases.join(";"), process.setting("auth_query"));
         let here = format!("{service} of {unit}");
         match &first {
-            Some((place, other)) if *other != served => {
+            // An invalid option freezes each unit where it stands.
+            Some((place, other)) if *other != served && !misconfigured(state) => {
                 wrong.push(format!("{here} serves {served}, but {place} {other}"));
             }
             Some(_) => {}
