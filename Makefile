@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: sim help up down build pack setup test unit e2e check bench bench-failover bench-reloads bench-growth images clean
+.PHONY: sim help up down build pack setup test unit e2e faults check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -40,6 +40,10 @@ unit:
 
 e2e:
 	@cargo test --locked -p end-to-end -- --test-threads=1
+
+faults: build ## Kill the engine at every effect of a scenario, and 200 times at random
+	@TALISMAN_EVERY_EFFECT=1 cargo test --locked -p end-to-end --test faults -- --nocapture
+	@TALISMAN_KILLS=200 cargo test --locked -p end-to-end --test crash nothing_is_lost -- --nocapture
 
 images: build
 	@./talisman images images/*.yaml

@@ -40,6 +40,11 @@ fn ticks(process: &std::path::Path) -> Result<u64> {
     Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
 }
 
+/// The memory of the daemon of `instance`, in bytes.
+pub(crate) fn memory(instance: &str) -> Result<u64> {
+    resident(&daemon(instance).context("no daemon of the bench's instance")?)
+}
+
 fn resident(process: &std::path::Path) -> Result<u64> {
     let status = std::fs::read_to_string(process.join("status"))?;
     let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -6,6 +6,7 @@ mod growth;
 mod idle;
 mod process;
 mod reloads;
+mod size;
 
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => costs(),
+        ["size"] => size::run(),
         ["failover"] => failover::run(5, "", ""),
         ["failover", rounds] => failover::run(number(rounds)?, "", ""),
         ["failover", rounds, settings] => failover::run(number(rounds)?, settings, ""),
@@ -30,7 +32,7 @@ fn main() -> Result<()> {
             growth::run(&sizes?)
         }
         _ => anyhow::bail!(
-            "cannot measure {arguments:?}; give nothing, failover [rounds [settings [fault]]], \
+            "cannot measure {arguments:?}; give nothing, size, failover [rounds [settings [fault]]], \
              reloads [count] or growth [relations ...]"
         ),
     }
@@ -61,7 +63,10 @@ fn costs() -> Result<()> {
     engine.wait("update-status on every unit", 60, |_| updated(&engine).unwrap_or(false))?;
     engine.call(&["model-config", "update-status-hook-interval=300s"])?;
     idle::engine("bench", 3)?;
-    hooks(&engine)
+    hooks(&engine)?;
+    drop(engine);
+    println!();
+    size::run()
 }
 
 /// Prints a line.

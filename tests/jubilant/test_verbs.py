@@ -126,7 +126,7 @@ def test_model_config(juju: jubilant.Juju):
     juju.model_config({"update-status-hook-interval": "10s"})
     assert juju.model_config()["update-status-hook-interval"] == "10s"
     juju.model_config(reset="update-status-hook-interval")
-    assert juju.model_config()["update-status-hook-interval"] == "300s"
+    assert juju.model_config()["update-status-hook-interval"] == "5m"
 
 
 def test_trust_and_refresh(juju: jubilant.Juju, probe: str):

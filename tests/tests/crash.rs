@@ -10,7 +10,7 @@ use end_to_end::{Talisman, packed_probe, root};
 use serde_json::Value;
 
 const INSTANCE: &str = "e2ecrash";
-/// How often the engine is killed.
+/// How often the engine is killed, unless `TALISMAN_KILLS` says otherwise.
 const KILLS: u64 = 20;
 /// How long after a command the engine may live, in milliseconds.
 const LIFE_MAX: u64 = 120;
@@ -77,7 +77,8 @@ fn nothing_is_lost_when_the_engine_is_killed() -> Result<()> {
     let pods = first_processes();
     assert_eq!(pods.len(), 3);
     let mut seeded = Seeded(0x9e37_79b9_7f4a_7c15);
-    for round in 0..KILLS {
+    let kills = std::env::var("TALISMAN_KILLS").map_or(KILLS, |number| number.parse().unwrap());
+    for round in 0..kills {
         let name = format!("round-{round}");
         let setting = format!("name={name}");
         let life = Duration::from_millis(seeded.below(LIFE_MAX));
@@ -107,7 +108,7 @@ fn nothing_is_lost_when_the_engine_is_killed() -> Result<()> {
     assert_eq!(first_processes(), pods, "a pod was started again");
     assert!(std::net::TcpStream::connect("127.0.0.1:47391").is_ok(), "the forward is gone");
     let answer = engine.action("hello/2", "greet")?;
-    assert_eq!(answer["greeting"], format!("Hello, round-{}", KILLS - 1));
+    assert_eq!(answer["greeting"], format!("Hello, round-{}", kills - 1));
 
     kill_engine(INSTANCE)?;
     engine.call(&["down", "--destroy-storage"])?;

@@ -170,12 +170,13 @@ impl Model {
         params: Map<String, Value>,
     ) -> Result<u64, ModelError> {
         let app = self.apps.get(unit.app()).filter(|_| self.units.contains_key(unit));
-        let app = app.ok_or_else(|| ModelError::RunAction(self.unknown_unit(unit)))?;
+        let unknown = || ModelError::RunAction(format!("{} (not found)", self.unknown_unit(unit)));
+        let app = app.ok_or_else(unknown)?;
         let Some(meta) = app.charm.actions.get(action) else {
             let known = listed(app.charm.actions.keys());
             let charm = &app.charm.name;
             return Err(ModelError::RunAction(format!(
-                "charm {charm:?} has no action {action:?}; it has {known}"
+                "charm {charm:?} has no action {action:?}; it has {known} (not found)"
             )));
         };
         let params = crate::schema::filled(action, meta, params).map_err(ModelError::RunAction)?;

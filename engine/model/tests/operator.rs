@@ -159,7 +159,8 @@ fn actions_and_their_parameters_are_checked() {
         (
             "go",
             json!({}),
-            "cannot run the action: charm \"pgb\" has no action \"go\"; it has get-password, pause",
+            "cannot run the action: charm \"pgb\" has no action \"go\"; it has get-password, pause \
+             (not found)",
         ),
         (
             "get-password",
@@ -191,7 +192,7 @@ fn actions_and_their_parameters_are_checked() {
     }
     check(
         world.model.enqueue_action(world.now, &unit("pgb/7"), "pause", Map::new()),
-        "cannot run the action: there is no unit \"pgb/7\"; there is pgb/0",
+        "cannot run the action: there is no unit \"pgb/7\"; there is pgb/0 (not found)",
     );
 }
 

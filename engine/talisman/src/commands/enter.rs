@@ -30,6 +30,17 @@ pub(super) async fn exec(client: &Client, args: Exec) -> Result<()> {
             units.push(unit_of(&status, name)?);
         }
     }
+    let known = |unit: &&UnitName| {
+        status["applications"][unit.app().as_str()]["units"].get(unit.to_string()).is_some()
+    };
+    let structured = matches!(args.format, Format::Json | Format::Yaml);
+    if structured && let Some(unknown) = units.iter().find(|unit| !known(unit)) {
+        // Juju calls that no failure of the command, and client libraries rely on it.
+        super::tell(&format!(
+            "Operation failed to schedule any tasks:\nunit \"{unknown}\" not found"
+        ));
+        return show(&json!({}), args.format);
+    }
     if units.is_empty() {
         bail!("cannot run a command: name units with --unit or --application");
     }

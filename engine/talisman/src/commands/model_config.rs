@@ -12,7 +12,7 @@ use crate::client::Client;
 
 /// The options that a model has, with their defaults.
 const OPTIONS: [(&str, &str); 2] =
-    [("automatically-retry-hooks", "true"), ("update-status-hook-interval", "300s")];
+    [("automatically-retry-hooks", "true"), ("update-status-hook-interval", "5m")];
 
 /// Shows or changes the model's options.
 pub(super) async fn model_config(

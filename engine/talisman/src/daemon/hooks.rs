@@ -17,6 +17,7 @@ const TRACE: &str = "TALISMAN_TRACE_TOOLS";
 
 /// Runs a hook in the unit's charm container and commits or drops what it wrote.
 pub(crate) async fn run(engine: &Arc<Engine>, agent: &Agent, run: HookRun) {
+    let first = Instant::now();
     let now = engine.now();
     let begun = engine.change(|inner| {
         let environment = inner.kept.model.environment(&run);
@@ -32,7 +33,10 @@ pub(crate) async fn run(engine: &Arc<Engine>, agent: &Agent, run: HookRun) {
     let started = Instant::now();
     let outcome = process(engine, agent, &run, with_paths(environment, agent)).await;
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
+    let name = run.hook.name();
     commit(engine, run, outcome, &charm, milliseconds);
+    let whole = first.elapsed().as_secs_f64() * 1000.0;
+    engine.look(|inner| inner.measurements.took(&charm, &name, whole));
 }
 
 fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, milliseconds: f64) {
@@ -109,7 +113,10 @@ fn output(engine: &Engine, run: &HookRun, line: Line) {
         Line::Err(text) => ("WARNING", text),
     };
     engine.look(|inner| {
-        inner.log.push(now, &run.unit.tag(), level, &logger, text);
+        // What a command prints is for who ran it; it may be a secret.
+        if !matches!(run.hook, Hook::Exec { .. }) {
+            inner.log.push(now, &run.unit.tag(), level, &logger, text);
+        }
         if let Some(kib) = reported_memory(text) {
             inner.measurements.used(&run.context_id, kib);
         }

@@ -39,6 +39,7 @@ struct Cost {
     runs: u64,
     failed: u64,
     milliseconds: VecDeque<f64>,
+    whole: VecDeque<f64>,
     tool_calls: VecDeque<u64>,
     memory_kib: u64,
 }
@@ -53,6 +54,8 @@ struct Line {
     wall_ms_median: f64,
     wall_ms_max: f64,
     wall_ms_last: f64,
+    /// With what the engine does before and after the process.
+    whole_ms_median: f64,
     tool_calls_median: u64,
     tool_calls_max: u64,
     tool_calls_last: u64,
@@ -99,6 +102,15 @@ impl Measurements {
         cost.tool_calls.push_back(calls);
     }
 
+    /// Notes how long a hook took from the engine's first step to its last.
+    pub(crate) fn took(&mut self, charm: &str, hook: &str, milliseconds: f64) {
+        let cost = self.hooks.entry((charm.to_owned(), hook.to_owned())).or_default();
+        if cost.whole.len() == RUNS_MAX {
+            cost.whole.pop_front();
+        }
+        cost.whole.push_back(milliseconds);
+    }
+
     /// The table as JSON.
     pub(crate) fn table(&self) -> serde_json::Value {
         let lines: Vec<Line> = self.hooks.iter().map(|(key, cost)| cost.line(key)).collect();
@@ -110,6 +122,8 @@ impl Cost {
     fn line(&self, (charm, hook): &(String, String)) -> Line {
         let mut times: Vec<f64> = self.milliseconds.iter().copied().collect();
         times.sort_by(f64::total_cmp);
+        let mut whole: Vec<f64> = self.whole.iter().copied().collect();
+        whole.sort_by(f64::total_cmp);
         let mut calls: Vec<u64> = self.tool_calls.iter().copied().collect();
         calls.sort_unstable();
         Line {
@@ -120,6 +134,7 @@ impl Cost {
             wall_ms_median: times.get(times.len() / 2).copied().unwrap_or_default(),
             wall_ms_max: times.last().copied().unwrap_or_default(),
             wall_ms_last: self.milliseconds.back().copied().unwrap_or_default(),
+            whole_ms_median: whole.get(whole.len() / 2).copied().unwrap_or_default(),
             tool_calls_median: calls.get(calls.len() / 2).copied().unwrap_or_default(),
             tool_calls_max: calls.last().copied().unwrap_or_default(),
             tool_calls_last: self.tool_calls.back().copied().unwrap_or_default(),

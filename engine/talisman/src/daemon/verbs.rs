@@ -134,6 +134,15 @@ fn reading(engine: &Engine, request: &Request) -> Option<Answer> {
     })
 }
 
+/// A time in the largest unit that fits, as people write it.
+fn time(seconds: u64) -> String {
+    match (seconds % 3600, seconds % 60) {
+        (0, _) if seconds > 0 => format!("{}h", seconds / 3600),
+        (_, 0) if seconds > 0 => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    }
+}
+
 /// The model's options, with their sources.
 fn model_config(model: &model::Model) -> Value {
     let seconds = model.update_status_interval();
@@ -142,7 +151,7 @@ fn model_config(model: &model::Model) -> Value {
     json!({
         RETRY: {"Value": retry, "Source": source(retry)},
         INTERVAL: {
-            "Value": format!("{seconds}s"),
+            "Value": time(seconds),
             "Source": source(seconds == model::UPDATE_STATUS_INTERVAL),
         },
     })

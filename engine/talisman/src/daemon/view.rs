@@ -32,7 +32,7 @@ fn application(model: &Model, app: &Application) -> Value {
     let shown: Map<String, Value> =
         model.units(&app.name).map(|found| (found.name.to_string(), unit(model, found))).collect();
     let mut value = json!({
-        "charm": app.charm_ref,
+        "charm": charm_url(app),
         "charm-name": app.charm.name,
         "charm-origin": "local",
         "charm-rev": app.charm_revision,
@@ -51,6 +51,11 @@ fn application(model: &Model, app: &Application) -> Value {
         value["units"] = Value::Object(shown);
     }
     value
+}
+
+/// Juju's name of a charm that did not come from its store.
+fn charm_url(app: &Application) -> String {
+    format!("local:{}-{}", app.charm.name, app.charm_revision)
 }
 
 fn unit(model: &Model, unit: &Unit) -> Value {
@@ -133,7 +138,7 @@ pub(crate) fn show_unit(model: &Model, name: &UnitName) -> Option<Value> {
         name.to_string(),
         json!({
             "opened-ports": ports(unit),
-            "charm": model.application(name.app()).map(|app| app.charm_ref.clone()),
+            "charm": model.application(name.app()).map(charm_url),
             "leader": model.is_leader(name),
             "life": unit.life,
             "relation-info": related,

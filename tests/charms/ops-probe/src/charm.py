@@ -176,8 +176,8 @@ class Probe(ops.CharmBase):
         )
 
     def do_new_token(self, event: ops.ActionEvent):
-        """Changes the secret."""
-        self.model.get_secret(label="token").set_content({"token": "second"})
+        """Changes the secret; one of its values is empty."""
+        self.model.get_secret(label="token").set_content({"token": "second", "none": ""})
 
     def do_fail(self, event: ops.ActionEvent):
         """Fails."""

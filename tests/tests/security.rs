@@ -1,0 +1,153 @@
+//! Tries of a charm, and of this machine's other users, to reach what is not theirs.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use end_to_end::{Talisman, packed_probe, root};
+
+const INSTANCE: &str = "e2esafe";
+
+fn deploy(engine: &Talisman, name: &str, units: &str) -> Result<()> {
+    let charm = packed_probe(engine)?.display().to_string();
+    let image = format!("workload-image={}", root().join("images/charm-base.yaml").display());
+    let notes = format!("notes={}", root().join("clippy.toml").display());
+    let resources = ["--resource", &image, "--resource", &notes];
+    engine.call(&[["deploy", &charm, name, "-n", units].as_slice(), &resources].concat())?;
+    Ok(())
+}
+
+/// What a shell command in a hook context of a unit says on both streams.
+fn in_hook(engine: &Talisman, unit: &str, command: &str) -> Result<String> {
+    let output = engine.output(&["exec", "--unit", unit, "--", command])?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&said).trim().to_owned())
+}
+
+#[track_caller]
+fn check(engine: &Talisman, unit: &str, command: &str, want: &str) {
+    let said = in_hook(engine, unit, command).unwrap();
+    assert!(said.contains(want), "{unit}: {command}: {said}");
+}
+
+fn modes() -> Result<()> {
+    let mode =
+        |path: &str| -> Result<u32> { Ok(std::fs::metadata(path)?.permissions().mode() & 0o777) };
+    assert_eq!(mode(&format!("/run/talisman/{INSTANCE}"))?, 0o700);
+    assert_eq!(mode(&format!("/var/lib/talisman/{INSTANCE}"))?, 0o700);
+    assert_eq!(mode(&format!("/run/talisman/{INSTANCE}/api.sock"))?, 0o600);
+    // Another user of this machine sees neither the store nor any socket below.
+    for path in ["/var/lib/talisman/e2esafe/model.redb", "/run/talisman/e2esafe/api.sock"] {
+        assert!(Path::new(path).exists(), "{path}");
+        let read = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "cat", path])
+            .output()?;
+        assert!(!read.status.success(), "nobody reads {path}");
+        assert!(String::from_utf8_lossy(&read.stderr).contains("Permission denied"));
+    }
+    Ok(())
+}
+
+/// Hook tools with the context id of somebody else's hook, or with none.
+fn contexts(engine: &Talisman) -> Result<()> {
+    check(engine, "probe/0", "JUJU_CONTEXT_ID=x is-leader", "bad request");
+    check(engine, "probe/0", "JUJU_CONTEXT_ID= is-leader", "ERROR");
+    let other = std::thread::scope(|scope| {
+        // A hook of another unit that lasts while its context id is tried from here.
+        let long = scope.spawn(|| in_hook(engine, "other/0", "echo $JUJU_CONTEXT_ID; sleep 4"));
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
+        let mut found = None;
+        while found.is_none() && std::time::Instant::now() < deadline {
+            found = context_of("other/0-run-commands-");
+        }
+        let context = found.unwrap();
+        let said = in_hook(engine, "probe/0", &format!("JUJU_CONTEXT_ID={context} secret-ids"));
+        long.join().unwrap().unwrap();
+        said
+    })?;
+    assert!(other.contains("bad request"), "{other}");
+    check(engine, "probe/0", "/usr/bin/juju-exec -u other/0 is-leader", "ERROR");
+    Ok(())
+}
+
+/// The context id of a process of this machine, by what it begins with.
+fn context_of(prefix: &str) -> Option<String> {
+    let mark = format!("JUJU_CONTEXT_ID={prefix}");
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    all.filter_map(|entry| std::fs::read(entry.path().join("environ")).ok()).find_map(|bytes| {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let one = text.split('\0').find(|one| one.starts_with(&mark))?;
+        Some(one.strip_prefix("JUJU_CONTEXT_ID=")?.to_owned())
+    })
+}
+
+fn bags_and_secrets(engine: &Talisman) -> Result<()> {
+    let uri = in_hook(engine, "other/0", "secret-add --owner unit password=hush-from-other")?;
+    check(engine, "probe/0", &format!("secret-get {uri}"), "permission denied");
+    check(engine, "probe/0", &format!("secret-set {uri} password=mine"), "not found");
+    check(engine, "probe/0", "relation-get -r 99 - other/0", "relation not found");
+    let own = in_hook(engine, "probe/0", "relation-ids cluster")?;
+    check(engine, "probe/0", &format!("relation-get -r {own} - other/0"), "permission denied");
+    assert_eq!(
+        in_hook(engine, "other/0", &format!("secret-get {uri} password"))?,
+        "hush-from-other"
+    );
+    let log = engine.call(&["debug-log", "--no-tail", "--replay", "--level", "TRACE"])?;
+    assert!(!log.contains("hush-from-other"), "a secret's content is in the log");
+    Ok(())
+}
+
+/// Files and processes of other pods and of the machine.
+fn files(engine: &Talisman) -> Result<()> {
+    let shadow = std::fs::read_to_string("/etc/hostname")?;
+    let said = in_hook(engine, "probe/0", "cat /etc/hostname")?;
+    assert_ne!(said, shadow.trim(), "the machine's own files");
+    for path in ["/run/talisman", "/var/lib/talisman", "/work", "/proc/1/root/var/lib/talisman"] {
+        check(engine, "probe/0", &format!("ls {path}"), "No such file");
+    }
+    check(engine, "probe/0", "ls /var/lib/juju/agents", "unit-probe-0");
+    let agents = in_hook(engine, "probe/0", "ls /var/lib/juju/agents")?;
+    assert!(!agents.contains("other"), "{agents}");
+    let processes = in_hook(engine, "probe/0", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")?;
+    assert!(!processes.contains("talisman"), "{processes}");
+    Ok(())
+}
+
+/// The Kubernetes API without a token, with a wrong one, and without trust.
+fn kubernetes(engine: &Talisman) -> Result<()> {
+    let ask = |token: &str, path: &str| {
+        format!(
+            "python3 -c \"import os,ssl,urllib.request as r,urllib.error as e\n\
+             c=ssl._create_unverified_context()\n\
+             h=os.environ['KUBERNETES_SERVICE_HOST']+':'+os.environ['KUBERNETES_SERVICE_PORT']\n\
+             q=r.Request('https://'+h+'{path}',headers={{'Authorization':'Bearer '+{token}}})\n\
+             try: print(r.urlopen(q,context=c).status)\n\
+             except e.HTTPError as x: print(x.code)\""
+        )
+    };
+    let own = "open('/var/run/secrets/kubernetes.io/serviceaccount/token').read()";
+    let services = "/api/v1/namespaces/talisman/services";
+    check(engine, "probe/0", &ask("''", services), "401");
+    check(engine, "probe/0", &ask("'wrong'", services), "401");
+    check(engine, "probe/0", &ask(own, services), "403");
+    engine.call(&["trust", "probe", "--scope=cluster"])?;
+    check(engine, "probe/0", &ask(own, services), "200");
+    check(engine, "probe/0", &ask(own, "/api/v1/namespaces/elsewhere/services"), "403");
+    Ok(())
+}
+
+#[test]
+fn nobody_reaches_what_is_not_theirs() -> Result<()> {
+    let engine = Talisman::new(INSTANCE);
+    engine.call(&["up"])?;
+    deploy(&engine, "probe", "1")?;
+    deploy(&engine, "other", "1")?;
+    engine.wait_active(90)?;
+    modes()?;
+    contexts(&engine)?;
+    bags_and_secrets(&engine)?;
+    files(&engine)?;
+    kubernetes(&engine)
+}
