@@ -118,6 +118,18 @@ impl Cluster {
         &self.ca_pem
     }
 
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}:{}", self.host, self.port)
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The client that charms use.
     pub(crate) fn client(&self) -> Client {
         let config = ClusterConfig {

@@ -7,6 +7,7 @@
 
 mod access;
 mod cluster;
+mod kube_rs;
 mod objects;
 mod patches;
 mod patroni;

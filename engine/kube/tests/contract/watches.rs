@@ -111,6 +111,26 @@ async fn a_cut_watch_hurts_nobody() {
 }
 
 #[tokio::test]
+async fn many_watchers_see_the_same_in_the_same_order() {
+    let cluster = Cluster::new("many").await;
+    let path = cluster.path("endpoints");
+    let version = cluster.version("endpoints").await;
+    let mut watches = Vec::new();
+    for _ in 0..200 {
+        watches.push(cluster.watch("endpoints", "", &version).await);
+    }
+    let names = ["many-a", "many-b", "many-c", "many-d", "many-e"];
+    for name in names {
+        cluster.post(&path, &cluster.body(name, json!({}))).await;
+    }
+    for watch in &mut watches {
+        for name in names {
+            watch.expect("ADDED", name).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_watcher_that_does_not_read_delays_nobody() {
     let cluster = Cluster::own("slow", 5000).await;
     let path = cluster.path("endpoints");
