@@ -150,3 +150,15 @@ fn database_departed_is_this_unit_departing_no_returns() {
     assert_eq!(decision.effects, []);
     assert_eq!(told(&decision, Own::Unit, "database_7_departing"), None);
 }
+
+/// Juju writes the pod's address into the bag after each config-changed.
+#[test]
+fn jujus_own_address_is_written_over_by_events_of_the_peers_only() {
+    let mut facts = two_units();
+    let bag = &mut facts.peers.as_mut().unwrap().own_bag;
+    let ours = bag.insert("private-address".into(), "10.1.0.5".into());
+    let (facts, decision) = step(&Event::ConfigChanged, facts);
+    assert_eq!(decision.effects, []);
+    let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert_eq!(told(&decision, Own::Unit, "private-address"), ours.as_deref());
+}

@@ -108,6 +108,6 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(clients::barrier(facts, &next))
         .effects(clients::effects(facts, &next))
         .effects(legacy::effects(facts, &next))
-        .effects(peers::effects(facts, &next))
+        .effects(peers::effects(event, facts, &next))
         .status(status)
 }

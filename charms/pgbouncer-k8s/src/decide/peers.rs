@@ -1,6 +1,6 @@
 //! What this unit tells its peers.
 
-use charm::{Bag, Changes, Own};
+use charm::{Bag, Changes, Event, Own};
 use interfaces::pgb_peers::{AppBag, DatabaseMap};
 
 use crate::effect::Effect;
@@ -10,9 +10,9 @@ use crate::place;
 use super::{Next, service, workload};
 
 /// Writes what differs in the unit's bag and, on the leader, in the application's.
-pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
+pub(crate) fn effects(event: &Event, facts: &FullFacts, next: &Next) -> Vec<Effect> {
     let Some(peers) = &facts.peers else { return Vec::new() };
-    let mut effects = differing(peers, Own::Unit, &peers.own_bag, unit(facts, next, peers));
+    let mut effects = differing(peers, Own::Unit, &peers.own_bag, unit(event, facts, next, peers));
     if facts.common.leader {
         effects.extend(differing(peers, Own::App, &peers.app_bag, app(facts, next, peers)));
     }
@@ -37,10 +37,15 @@ fn differing(peers: &Peers, own: Own, now: &Bag, wanted: Changes) -> Vec<Effect>
     if changes.is_empty() { Vec::new() } else { vec![Effect::Bag(peers.id, own, changes)] }
 }
 
-fn unit(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
+fn unit(event: &Event, facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
     let common = &facts.common;
-    let mut changes =
-        Changes::new().set("private-address", place::hostname(&common.unit, &common.model));
+    let mut changes = Changes::new();
+    // Juju writes its own value here after each config-changed; whoever reads ours comes by
+    // an event of this relation, so then it is put right.
+    let known = peers.own_bag.contains_key("private-address");
+    if !known || event.relation("pgb-peers").is_some() {
+        changes = changes.set("private-address", place::hostname(&common.unit, &common.model));
+    }
     if !next.running {
         return changes;
     }
