@@ -28,6 +28,14 @@ impl Client {
             && self.ask(&Request::GetModelConfig).await.is_ok()
     }
 
+    /// The process that answers, to be waited for; none when nothing answers.
+    pub(crate) async fn process(&self) -> Option<std::os::fd::OwnedFd> {
+        use rustix::process::{Pid, PidfdFlags, pidfd_open};
+        let stream = tokio::net::UnixStream::connect(&self.socket).await.ok()?;
+        let pid = Pid::from_raw(stream.peer_cred().ok()?.pid()?)?;
+        pidfd_open(pid, PidfdFlags::NONBLOCK).ok()
+    }
+
     /// Asks, and gives the answer or the daemon's refusal as an error.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Value> {
         let bound = Duration::from_secs(ANSWER_SECONDS_MAX);

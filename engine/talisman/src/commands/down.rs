@@ -16,7 +16,11 @@ const STOP_SECONDS_MAX: u64 = 60;
 pub(super) async fn down(paths: &Paths, client: &Client, args: Down) -> Result<()> {
     if client.is_running().await {
         tell("stopping the pods");
+        let process = client.process().await;
         client.ask(&Request::Down).await?;
+        if let Some(process) = process {
+            ended(process).await?;
+        }
     }
     // What a killed engine left behind goes too.
     clear(paths).await?;
@@ -44,6 +48,15 @@ pub(super) async fn down_with_models(controller: &Paths, args: Down) -> Result<(
         down(&paths, &Client::new(&paths.socket()), same).await?;
     }
     down(controller, &Client::new(&controller.socket()), args).await
+}
+
+/// Waits for the engine's process: its folder goes before it does.
+async fn ended(process: std::os::fd::OwnedFd) -> Result<()> {
+    let process = tokio::io::unix::AsyncFd::new(process).context("cannot watch the engine")?;
+    let bound = Duration::from_secs(STOP_SECONDS_MAX);
+    let ready = tokio::time::timeout(bound, process.readable()).await;
+    ready.with_context(|| format!("timed out: the engine has not ended in {bound:?}"))??;
+    Ok(())
 }
 
 /// Clears the instance as soon as its engine, if one is ending, has let go of it.
