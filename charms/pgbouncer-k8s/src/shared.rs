@@ -55,8 +55,9 @@ pub(crate) fn shared(
     settings.set("max_client_conn", 10_000)?;
     settings.set("ignore_startup_parameters", "extra_float_digits,options")?;
     settings.set("server_tls_sslmode", "prefer")?;
-    // PgBouncer's own 15 s keep clients waiting, or failing, long after a failover is over.
-    settings.set("server_login_retry", 1)?;
+    // PgBouncer's own 15 s keep clients waiting, or failing, long after a failover is over. It
+    // looks three times a second anyway.
+    settings.set("server_login_retry", "0.2")?;
     settings.set("server_connect_timeout", 2)?;
     settings.set("dns_max_ttl", 1)?;
     settings.set("so_reuseport", 1)?;
@@ -207,7 +208,7 @@ mod tests {
         max_client_conn = 10000
         ignore_startup_parameters = extra_float_digits,options
         server_tls_sslmode = prefer
-        server_login_retry = 1
+        server_login_retry = 0.2
         server_connect_timeout = 2
         dns_max_ttl = 1
         so_reuseport = 1
@@ -277,7 +278,7 @@ mod tests {
         max_client_conn = 10000
         ignore_startup_parameters = extra_float_digits,options
         server_tls_sslmode = prefer
-        server_login_retry = 1
+        server_login_retry = 0.2
         server_connect_timeout = 2
         dns_max_ttl = 1
         so_reuseport = 1
