@@ -44,16 +44,18 @@ impl World {
         Ok(())
     }
 
-    /// The credentials of the client of the old interface, from its own databag.
-    fn legacy(&self) -> Result<String> {
+    /// What the pooler wrote for the client of the old interface.
+    fn legacy_bag(&self) -> Result<Value> {
         let shown = self.call(&["show-unit", "legacy/0", "--format", "json"])?;
         let shown: Value = serde_json::from_str(&shown)?;
         let relations = shown["legacy/0"]["relation-info"].as_array().context("no relations")?;
-        let bag = relations
-            .iter()
-            .find(|relation| relation["endpoint"] == "db")
-            .map(|relation| &relation["application-data"])
-            .context("no relation db")?;
+        let ours = relations.iter().find(|relation| relation["endpoint"] == "db");
+        Ok(ours.context("no relation db")?["application-data"].clone())
+    }
+
+    /// The credentials of the client of the old interface, from its own databag.
+    fn legacy(&self) -> Result<String> {
+        let bag = self.legacy_bag()?;
         let field = |key: &str| bag[key].as_str().with_context(|| format!("no {key} in {bag}"));
         let (user, password, database) = (field("user")?, field("password")?, field("database")?);
         Ok(format!("postgresql://{user}:{password}@127.0.0.1:{}/{database}", self.pooled.port()))
@@ -119,14 +121,14 @@ fn user(url: &str) -> &str {
     url.split([':', '/']).nth(3).unwrap_or_default()
 }
 
-/// Scenarios 10, 12, 23, 24, 25, 26, 28 and those that upstream does not test.
+/// Scenarios 10 to 13, 23 to 26, 28, 30 and those that upstream does not test.
 #[test]
 fn clients_of_both_interfaces_keep_what_is_theirs() -> Result<()> {
     let world = World::up("e2edis", 16436)?;
     let operator = operator_url(&world.pooled.engine, "postgresql-k8s", 16437, "postgres")?;
     let first = world.pooled.url.clone();
     two_clients_share_a_database(&world)?;
-    a_client_of_the_old_interface_is_served(&world)?;
+    a_client_of_the_old_interface_is_served(&world, &operator)?;
     a_wildcard_comes_and_goes(&world)?;
     let (second, legacy) = (world.pooled.client("second")?, world.legacy()?);
     let all = [first.as_str(), second.as_str(), legacy.as_str()];
@@ -144,7 +146,8 @@ fn clients_of_both_interfaces_keep_what_is_theirs() -> Result<()> {
     world.logs_in(&first)?;
     world.logs_in(&second)?;
     an_ended_backend_keeps_nothing_of_the_pooler(&world, &operator)?;
-    a_backend_is_replaced(&world, &first)
+    let operator = a_backend_is_replaced(&world, &first)?;
+    the_application_is_removed_at_once(&world, &operator, &first)
 }
 
 fn units_come_and_go(world: &World, all: &[&str]) -> Result<()> {
@@ -206,10 +209,13 @@ fn an_ended_backend_keeps_nothing_of_the_pooler(world: &World, operator: &str) -
         let unit = &status["applications"]["pgbouncer-k8s"]["units"]["pgbouncer-k8s/0"];
         unit["workload-status"]["message"] == message
     })?;
-    world.eventually("neither the lookup's role nor the charm's is left", || {
-        Ok(!world.roles(operator)?.iter().any(|role| role.starts_with("pgbouncer_auth")))
-    })?;
-    for database in ["pgbouncer", "postgres", "app", "waltz", "late"] {
+    nothing_is_left(world, operator, &["pgbouncer", "postgres", "app", "waltz", "late"])
+}
+
+/// PostgreSQL knows neither the pooler's roles nor its clients', nor a lookup.
+fn nothing_is_left(world: &World, operator: &str, databases: &[&str]) -> Result<()> {
+    world.eventually("no role of a relation is left", || Ok(world.roles(operator)?.is_empty()))?;
+    for database in databases {
         let operator = operator.replace("/postgres", &format!("/{database}"));
         let left = "SELECT count(*)::text FROM pg_proc WHERE proname = 'get_auth'";
         assert_eq!(world.query(&operator, left)?, "0", "a lookup is left in {database}");
@@ -227,15 +233,41 @@ fn two_clients_share_a_database(world: &World) -> Result<()> {
     world.serves(1, &["app"])
 }
 
-fn a_client_of_the_old_interface_is_served(world: &World) -> Result<()> {
+/// An extension that is not there blocks until the client goes; once it is there it does not.
+fn a_client_of_the_old_interface_is_served(world: &World, operator: &str) -> Result<()> {
     let charm = root().join("tests/charms/legacy-client").display().to_string();
-    world.call(&["deploy", &charm, "legacy"])?;
+    world.call(&["deploy", &charm, "legacy", "--config", "extensions=pg_trgm"])?;
+    world.call(&["integrate", "legacy:db", "pgbouncer-k8s:db"])?;
+    let shown = |status: &Value, wanted: &str| {
+        let unit = &status["applications"]["pgbouncer-k8s"]["units"]["pgbouncer-k8s/0"];
+        let said = &unit["workload-status"];
+        said["current"] == "blocked"
+            && said["message"].as_str().is_some_and(|message| message.contains(wanted))
+    };
+    let missing = "remote app requested extensions, which are unsupported";
+    world.pooled.engine.wait("the extension missed", 90, |status| shown(status, missing))?;
+    world.call(&["remove-relation", "legacy:db", "pgbouncer-k8s:db"])?;
+    world.pooled.engine.wait("no block", 90, |status| !shown(status, missing))?;
+    let own = operator.replace("/postgres", "/pgbouncer");
+    world.query(&own, "CREATE EXTENSION pg_trgm")?;
+
     world.call(&["integrate", "legacy:db", "pgbouncer-k8s:db"])?;
     world.active()?;
     world.serves(1, &["app", "waltz"])?;
     let url = world.legacy()?;
     assert_eq!(world.query(&url, "SELECT current_database()::text")?, "waltz");
-    Ok(())
+    assert_eq!(world.legacy_bag()?["extensions"], "pg_trgm");
+
+    for (option, port) in
+        [(["listen_port=6464"].as_slice(), "6464"), (&["--reset", "listen_port"], "6432")]
+    {
+        world.call(&[["config", "pgbouncer-k8s"].as_slice(), option].concat())?;
+        world.eventually("the client is told the port", || {
+            Ok(world.legacy_bag()?["port"] == port)
+        })?;
+    }
+    world.active()?;
+    world.logs_in(&url)
 }
 
 fn a_wildcard_comes_and_goes(world: &World) -> Result<()> {
@@ -305,7 +337,7 @@ fn plan(unit: &str, container: &str) -> Result<String> {
 }
 
 /// Another PostgreSQL takes the place of the first; the client keeps its user and password.
-fn a_backend_is_replaced(world: &World, client: &str) -> Result<()> {
+fn a_backend_is_replaced(world: &World, client: &str) -> Result<String> {
     let charm = root().join(format!("dist/postgresql-k8s_{DIST}")).display().to_string();
     let image = format!("postgresql-image={}", root().join("images/postgresql.yaml").display());
     world.call(&["deploy", &charm, "other", "--trust", "--resource", &image])?;
@@ -319,7 +351,25 @@ fn a_backend_is_replaced(world: &World, client: &str) -> Result<()> {
     let old = &world.pooled.engine;
     old.call(&["remove-application", "postgresql-k8s", "--no-prompt", "--destroy-storage"])?;
     gone(old, "postgresql-k8s")?;
-    world.logs_in(client)
+    world.logs_in(client)?;
+    Ok(operator)
+}
+
+/// With clients of both interfaces: PostgreSQL shuts the charm out before it has cleaned up.
+fn the_application_is_removed_at_once(world: &World, operator: &str, client: &str) -> Result<()> {
+    world.call(&["config", "legacy", "--reset", "extensions"])?;
+    world.call(&["integrate", "legacy:db", "pgbouncer-k8s:db"])?;
+    world.eventually("the client of the old interface works", || {
+        world.query(&world.legacy()?, "CREATE SCHEMA made_by_legacy").map(|_| true)
+    })?;
+    world.query(client, "CREATE TABLE kept AS SELECT 42 AS n")?;
+    ensure!(world.roles(operator)?.len() >= 5, "two users of the pooler and three clients");
+    world.call(&["remove-application", "pgbouncer-k8s", "--no-prompt"])?;
+    gone(&world.pooled.engine, "pgbouncer-k8s")?;
+    nothing_is_left(world, operator, &["pgbouncer", "postgres", "app", "waltz"])?;
+    let app = operator.replace("/postgres", "/app");
+    assert_eq!(world.query(&app, "SELECT n::text FROM kept")?, "42");
+    Ok(())
 }
 
 fn gone(engine: &Talisman, app: &str) -> Result<()> {

@@ -105,15 +105,23 @@ pub(crate) struct ServiceSpec {
 
 /// A client's user and database.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Grant {
-    pub(crate) relation: RelationId,
+pub(crate) struct Account {
     pub(crate) user: RoleName,
     pub(crate) password: Password,
     pub(crate) salt: [u8; 16],
     pub(crate) roles: ExtraRoles,
+    /// The user whom PostgreSQL has given us, with whom this one goes.
+    pub(crate) maker: RoleName,
     pub(crate) database: DatabaseName,
     pub(crate) owner: Owner,
     pub(crate) lookup: Lookup,
+}
+
+/// A client's account and what is published of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Grant {
+    pub(crate) relation: RelationId,
+    pub(crate) account: Account,
     pub(crate) uris: Uris,
     /// The plain part of what is published.
     pub(crate) publish: Changes,
@@ -132,18 +140,12 @@ pub(crate) struct Lookup {
     pub(crate) superusers: Vec<RoleName>,
 }
 
-/// The user and database of a client of the old interface.
+/// The account of a client of the old interface.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LegacyGrant {
     pub(crate) relation: RelationId,
     pub(crate) endpoint: &'static str,
-    pub(crate) user: RoleName,
-    pub(crate) password: Password,
-    pub(crate) salt: [u8; 16],
-    pub(crate) roles: ExtraRoles,
-    pub(crate) database: DatabaseName,
-    pub(crate) owner: Owner,
-    pub(crate) lookup: Lookup,
+    pub(crate) account: Account,
     /// What is written once they are there.
     pub(crate) bags: Vec<(Own, Changes)>,
 }

@@ -189,7 +189,8 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
             if grant.secret {
                 own.entry("secret-user".into()).or_insert("secret:x".into());
             } else {
-                let (user, password) = (grant.user.as_str(), grant.password.expose());
+                let (user, password) =
+                    (grant.account.user.as_str(), grant.account.password.expose());
                 own.insert("username".into(), user.into());
                 own.insert("password".into(), password.into());
                 own.insert("uris".into(), grant.uris.render(user, password).0);

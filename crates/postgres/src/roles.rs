@@ -56,6 +56,8 @@ pub struct User {
     pub name: RoleName,
     /// Its password; only the verifier is sent.
     pub password: SecretString,
+    /// The role with which it goes, whoever removes that one.
+    pub tied_to: Option<RoleName>,
     /// The salt of a verifier that has to be made; not used while the stored one still fits.
     pub salt: Salt,
     /// What it may do.

@@ -23,6 +23,7 @@ fn user(name: &str, password: &str, roles: &str) -> User {
         password: password.to_owned().into(),
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
+        tied_to: None,
     }
 }
 
@@ -124,21 +125,61 @@ async fn what_a_client_leaves_behind_gives_nobody_more_rights() {
 }
 
 #[tokio::test]
-async fn a_role_tied_to_another_goes_with_it() {
+async fn the_roles_tied_to_another_go_with_it_and_their_data_stay() {
     let server = Server::start().await;
     let operator = set_up(&server).await;
     let (shop, pooler) = (database("shop"), role("pgbouncer_auth_boss"));
+    let before = operator.roles().await.unwrap();
     operator.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
     let boss = Client::connect(&server.options("boss", "one", "postgres")).await.unwrap();
-    boss.ensure_user(&user("app", "one", "")).await.unwrap();
-    boss.ensure_database(&shop, &role("app"), Owner::Sole).await.unwrap();
-    boss.ensure_user(&user(pooler.as_str(), "auth", "")).await.unwrap();
-    boss.tie(&pooler, &role("boss")).await.unwrap();
-    boss.install_auth_function(&shop, &pooler, &[]).await.unwrap();
+    let tied = |name: &str, password: &str, roles: &str| User {
+        tied_to: Some(role("boss")),
+        ..user(name, password, roles)
+    };
+    for _ in 0..2 {
+        boss.ensure_user(&tied("app", "one", "createrole")).await.unwrap();
+        boss.ensure_user(&tied("chief", "one", "superuser")).await.unwrap();
+        boss.ensure_database(&shop, &role("app"), Owner::Sole).await.unwrap();
+        boss.ensure_user(&tied(pooler.as_str(), "auth", "")).await.unwrap();
+        boss.install_auth_function(&shop, &pooler, &[role("chief")]).await.unwrap();
+    }
+    // A schema of the client's own name, with a function that only looks like the lookup.
+    let made = "CREATE SCHEMA app; CREATE TABLE app.kept AS SELECT 42 AS n; \
+        CREATE FUNCTION app.get_auth(text) RETURNS text SECURITY DEFINER LANGUAGE sql AS 'SELECT $1'";
+    server.sql("app", "one", "shop", made).await.unwrap();
+    server.sql("chief", "one", "shop", "CREATE TABLE more AS SELECT 43 AS n").await.unwrap();
+    // Nobody has the connected user removed by saying something of it.
+    let trick = "COMMENT ON ROLE operator IS 'goes with the role boss'";
+    server.sql("chief", "one", "postgres", trick).await.unwrap();
+
+    // A removal that was cut off after its first steps is taken up again.
+    let begun = "ALTER ROLE boss NOLOGIN; ALTER ROLE app NOLOGIN; \
+        DROP SCHEMA pgbouncer_auth_boss CASCADE";
+    server.sql("operator", OPERATOR_PASSWORD, "shop", begun).await.unwrap();
     operator.delete_user(&role("boss")).await.unwrap();
-    assert!(!operator.role_exists(&pooler).await.unwrap());
+    assert_eq!(operator.roles().await.unwrap(), before);
     assert!(!operator.has_auth_function(&shop, &pooler).await.unwrap());
-    assert!(operator.role_exists(&role("app")).await.unwrap());
+
+    let kept = "SELECT (SELECT n FROM app.kept) + (SELECT n FROM more)";
+    let kept = server.sql("operator", OPERATOR_PASSWORD, "shop", kept).await;
+    assert_eq!(kept.unwrap(), ["85"]);
+}
+
+#[tokio::test]
+async fn a_user_that_is_as_wanted_is_not_written() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
+    let app = User { tied_to: Some(role("boss")), ..user("app", "one", "") };
+    client.ensure_user(&app).await.unwrap();
+    let written = "SELECT xmin FROM pg_shdescription WHERE objoid = 'app'::regrole \
+        UNION ALL SELECT xmin FROM pg_authid WHERE rolname = 'app'";
+    let written =
+        async || server.sql("operator", OPERATOR_PASSWORD, "postgres", written).await.unwrap();
+    let before = written().await;
+    assert_eq!(before.len(), 2);
+    client.ensure_user(&app).await.unwrap();
+    assert_eq!(written().await, before);
 }
 
 #[tokio::test]

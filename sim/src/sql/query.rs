@@ -63,5 +63,6 @@ fn state(cluster: &Cluster, name: &str) -> Vec<Row> {
     let flags = [role.login, role.superuser, role.create_db, role.create_role];
     let mut row: Row = flags.iter().map(|flag| Some(flag.to_string())).collect();
     row.push(role.verifier.clone());
+    row.push(Some(role.comment.clone()));
     vec![row]
 }

@@ -6,7 +6,7 @@ use interfaces::postgresql_client::{Credentials, secret_label};
 use postgres::{Client, DatabaseName, Error, ExtraRoles, RoleName, User};
 
 use crate::decide::status;
-use crate::effect::{Grant, Initialise, LegacyGrant, Lookup, Uris};
+use crate::effect::{Account, Grant, Initialise, LegacyGrant, Uris};
 use crate::gather::workload::words;
 use crate::operator::{OperatorError, PgBouncer};
 
@@ -23,10 +23,10 @@ pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initia
             password: init.password.secret(),
             salt: init.salt,
             roles: ExtraRoles::default(),
+            // Should PostgreSQL remove our user before we have cleaned up, this one goes too.
+            tied_to: Some(init.owner.clone()),
         })
         .await?;
-        // Should PostgreSQL remove our user before we have cleaned up, this one goes with it.
-        sql.tie(&init.auth_user, &init.owner).await?;
         for database in &init.leftovers {
             sql.uninstall_auth_function(database, &init.auth_user).await?;
         }
@@ -86,7 +86,7 @@ pub(super) async fn grant(
     grant: Grant,
 ) -> Result<Applied, OperatorError> {
     let Some(sql) = &charm.sql else { return Ok(not_ready()) };
-    match make(sql, &grant).await {
+    match make(sql, &grant.account).await {
         Ok(()) => {}
         Err(error) => {
             hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
@@ -96,14 +96,14 @@ pub(super) async fn grant(
             })));
         }
     }
+    let (user, password) = (grant.account.user.as_str(), grant.account.password.expose());
     if !grant.secret {
-        let (user, password) = (grant.user.as_str(), grant.password.expose());
         let changes = grant.publish.set("username", user).set("password", password);
         let changes = changes.set("uris", grant.uris.render(user, password).0);
         hook.set_bag(grant.relation, Own::App, changes)?;
         return Ok(Applied::Done);
     }
-    let content = content(&grant.uris, grant.user.as_str(), grant.password.expose());
+    let content = content(&grant.uris, user, password);
     let label = secret_label(DATABASE, grant.relation, "user");
     let id = hook.put_secret(&label, &content, SecretOwner::App)?;
     let own = hook.own_bag(grant.relation, Own::App)?;
@@ -115,19 +115,19 @@ pub(super) async fn grant(
     Ok(Applied::Done)
 }
 
-async fn make(sql: &Client, grant: &Grant) -> Result<(), Error> {
+/// A user that goes with the one whom PostgreSQL gave us: when the whole application is
+/// removed, PostgreSQL removes that one first and lets us in no more.
+async fn make(sql: &Client, account: &Account) -> Result<(), Error> {
     sql.ensure_user(&User {
-        name: grant.user.clone(),
-        password: grant.password.secret(),
-        salt: grant.salt,
-        roles: grant.roles.clone(),
+        name: account.user.clone(),
+        password: account.password.secret(),
+        salt: account.salt,
+        roles: account.roles.clone(),
+        tied_to: Some(account.maker.clone()),
     })
     .await?;
-    sql.ensure_database(&grant.database, &grant.user, grant.owner).await?;
-    install(sql, &grant.lookup).await
-}
-
-async fn install(sql: &Client, lookup: &Lookup) -> Result<(), Error> {
+    sql.ensure_database(&account.database, &account.user, account.owner).await?;
+    let lookup = &account.lookup;
     for database in &lookup.databases {
         sql.install_auth_function(database, &lookup.auth_user, &lookup.superusers).await?;
     }
@@ -144,18 +144,7 @@ pub(super) async fn legacy(
     let endpoint = grant.endpoint;
     let message = format!("initialising database and user for {endpoint} relation");
     hook.set_status(&Status::maintenance(message))?;
-    let work = async {
-        sql.ensure_user(&User {
-            name: grant.user.clone(),
-            password: grant.password.secret(),
-            salt: grant.salt,
-            roles: grant.roles.clone(),
-        })
-        .await?;
-        sql.ensure_database(&grant.database, &grant.user, grant.owner).await?;
-        install(sql, &grant.lookup).await
-    };
-    if let Err(error) = work.await {
+    if let Err(error) = make(sql, &grant.account).await {
         hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
         let message = format!("failed to create database or user for {endpoint}");
         return Ok(Applied::Status(Status::blocked(message)));

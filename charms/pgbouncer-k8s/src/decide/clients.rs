@@ -5,8 +5,9 @@ use interfaces::pgb_peers::{DatabaseMap, MappedDatabase, secret_keys};
 use interfaces::{BagError, Endpoints};
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
-use crate::effect::{Effect, Grant, Uris};
+use crate::effect::{Account, Effect, Grant, Uris};
 use crate::facts::{Access, Client, FullFacts, Legacy};
+use crate::password::Password;
 use crate::place;
 
 use super::{Next, Step, legacy, lookup, service, status};
@@ -304,22 +305,35 @@ fn grant(
     wish: Wish,
     endpoints: &Endpoints,
 ) -> Option<Effect> {
-    let login = next.login()?;
     let name = place::client_user(client.id);
-    let others = next.map.relations.iter().filter(|(id, _)| **id != client.id);
-    let shared = others.into_iter().any(|(_, other)| other.name == wish.database.as_str());
     let password = client.password.clone().unwrap_or_else(|| facts.seed.password(&name));
-    Some(Effect::Grant(Box::new(Grant {
-        relation: client.id,
-        user: name.parse::<RoleName>().ok()?,
+    let (uris, publish) =
+        (uris(client, &wish, endpoints), publish(facts, client, &wish, endpoints));
+    let account = account(facts, next, client.id, (name, password), wish.roles, wish.database)?;
+    let grant = Grant { relation: client.id, account, uris, publish, secret: wish.secret };
+    Some(Effect::Grant(Box::new(grant)))
+}
+
+/// What a client gets on PostgreSQL.
+pub(super) fn account(
+    facts: &FullFacts,
+    next: &Next,
+    id: RelationId,
+    (user, password): (String, Password),
+    roles: ExtraRoles,
+    database: DatabaseName,
+) -> Option<Account> {
+    let login = next.login()?;
+    let others = next.map.relations.iter().filter(|(other, _)| **other != id);
+    let shared = others.into_iter().any(|(_, other)| other.name == database.as_str());
+    Some(Account {
+        salt: facts.seed.salt(&user),
+        user: user.parse().ok()?,
         password,
-        salt: facts.seed.salt(&name),
+        maker: login.username.parse().ok()?,
         owner: if shared { Owner::Shared } else { Owner::Sole },
-        lookup: lookup::for_client(facts, login, &wish.database, wish.roles.superuser)?,
-        secret: wish.secret,
-        uris: uris(client, &wish, endpoints),
-        publish: publish(facts, client, &wish, endpoints),
-        roles: wish.roles,
-        database: wish.database,
-    })))
+        lookup: lookup::for_client(facts, login, &database, roles.superuser)?,
+        roles,
+        database,
+    })
 }

@@ -43,14 +43,18 @@ fn granted() -> FullFacts {
 fn database_requested_is_known_yes_is_granted() {
     let (facts, decision) = step(&requested(), with(vec![client(7, "waltz")]));
     let [grant] = grants(&decision)[..] else { panic!("one grant") };
-    assert_eq!(grant.user.as_str(), "relation_id_7");
-    assert_eq!(grant.password.expose().len(), 24);
-    assert_eq!(grant.owner, Owner::Sole);
-    assert!(grant.secret && grant.lookup.databases.is_empty(), "{:?}", grant.lookup);
+    assert_eq!(grant.account.user.as_str(), "relation_id_7");
+    assert_eq!(grant.account.password.expose().len(), 24);
+    assert_eq!(grant.account.owner, Owner::Sole);
+    assert!(
+        grant.secret && grant.account.lookup.databases.is_empty(),
+        "{:?}",
+        grant.account.lookup
+    );
     assert_eq!(grant.uris.read_only.as_deref(), Some("waltz_readonly"));
     let text = format!("{:?}", grant.publish);
     assert!(text.contains("pgbouncer-k8s-service.m.svc.cluster.local:6432"), "{text}");
-    assert!(!text.contains(grant.password.expose()));
+    assert!(!text.contains(grant.account.password.expose()));
     assert_eq!(decision.status, Some(Status::active()));
     assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
 }
@@ -122,7 +126,7 @@ fn check_refused(edit: impl FnOnce(&mut Client), status: &str) {
     edit(&mut bad);
     let (_, decision) = step(&requested(), with(vec![bad, client(8, "other")]));
     let granted: Vec<String> =
-        grants(&decision).iter().map(|grant| grant.database.to_string()).collect();
+        grants(&decision).iter().map(|grant| grant.account.database.to_string()).collect();
     assert_eq!(granted, ["other"], "the other client is served");
     assert_eq!(decision.status, Some(Status::blocked(status)));
 }
@@ -172,7 +176,7 @@ fn database_requested_privileged_role_opens_all_databases() {
     let mut admin = client(7, "waltz");
     admin.request.as_mut().unwrap().roles = vec!["superuser".into()];
     let (mut facts, decision) = step(&requested(), with(vec![admin]));
-    let lookup = &grants(&decision)[0].lookup;
+    let lookup = &grants(&decision)[0].account.lookup;
     assert_eq!(lookup.databases, ["pgbouncer".parse().unwrap()]);
     assert_eq!(lookup.superusers, ["relation_id_7".parse().unwrap()]);
     let map = facts.peers.as_ref().unwrap().app.databases.clone().unwrap();
@@ -185,9 +189,10 @@ fn database_requested_privileged_role_opens_all_databases() {
 #[test]
 fn database_of_two_clients_is_shared() {
     let (_, decision) = step(&requested(), with(vec![client(7, "waltz"), client(8, "waltz")]));
-    let owners: Vec<Owner> = grants(&decision).iter().map(|grant| grant.owner).collect();
+    let owners: Vec<Owner> = grants(&decision).iter().map(|grant| grant.account.owner).collect();
     assert_eq!(owners, [Owner::Shared, Owner::Shared]);
-    let passwords: Vec<&str> = grants(&decision).iter().map(|g| g.password.expose()).collect();
+    let passwords: Vec<&str> =
+        grants(&decision).iter().map(|g| g.account.password.expose()).collect();
     assert_ne!(passwords[0], passwords[1]);
 }
 
@@ -224,7 +229,7 @@ fn database_new_backend_gets_the_users_of_the_old_one() {
     facts.clients[0].password = Some("known".into());
     let (_, decision) = step(&relation("backend-database", RelationKind::Changed), facts);
     let [grant] = grants(&decision)[..] else { panic!("one grant") };
-    assert_eq!(grant.password.expose(), "known");
+    assert_eq!(grant.account.password.expose(), "known");
 }
 
 #[test]
@@ -297,7 +302,7 @@ fn a_pgbouncer_without_auth_dbname_loses_the_lookup_of_a_database_with_its_last_
     let workload = facts.workload.as_mut().unwrap();
     (workload.version, workload.told) = (old, old);
     let (mut facts, decision) = step(&requested(), facts);
-    let lookup = &grants(&decision)[0].lookup;
+    let lookup = &grants(&decision)[0].account.lookup;
     assert_eq!(lookup.databases, ["waltz".parse().unwrap()]);
     assert!(!testing::pushed(&decision, &crate::place::ini(0)).contains("auth_dbname"));
     facts.clients.clear();

@@ -57,10 +57,10 @@ fn written(decision: &Decision<Effect>, which: Own) -> Option<&Changes> {
 fn db_joined_is_admin_no_is_granted() {
     let (facts, decision) = step(&joined(), with(legacy(Access::Database, "waltz")));
     let found = grant(&decision).unwrap();
-    assert_eq!(found.user.as_str(), "pgbouncer_k8s_user_7_m");
-    assert!(!found.roles.superuser);
-    assert!(found.lookup.superusers.is_empty());
-    let password = found.password.expose().to_owned();
+    assert_eq!(found.account.user.as_str(), "pgbouncer_k8s_user_7_m");
+    assert!(!found.account.roles.superuser);
+    assert!(found.account.lookup.superusers.is_empty());
+    let password = found.account.password.expose().to_owned();
     assert_eq!(password.len(), 24);
     let bag = facts.legacy[0].own_app.clone();
     assert_eq!(bag, facts.legacy[0].own_unit);
@@ -92,9 +92,9 @@ fn db_joined_is_admin_yes_is_a_superuser_with_all_databases() {
     let event = relation("db-admin", RelationKind::Joined);
     let (facts, decision) = step(&event, with(legacy(Access::Admin, "waltz")));
     let found = grant(&decision).unwrap();
-    assert!(found.roles.superuser);
+    assert!(found.account.roles.superuser);
     assert_eq!(found.endpoint, "db-admin");
-    assert_eq!(found.lookup.superusers, ["pgbouncer_k8s_user_7_m".parse().unwrap()]);
+    assert_eq!(found.account.lookup.superusers, ["pgbouncer_k8s_user_7_m".parse().unwrap()]);
     let map = facts.peers.as_ref().unwrap().app.databases.clone().unwrap();
     assert_eq!(map.wildcard.as_deref(), Some("waltz"));
     check_settled(facts);
@@ -166,7 +166,7 @@ fn db_joined_is_known_no_waits_until_all_units_know_it() {
     let mut facts = facts;
     facts.peers.as_mut().unwrap().digests.clear();
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
-    assert_eq!(grant(&decision).unwrap().password.expose(), early);
+    assert_eq!(grant(&decision).unwrap().account.password.expose(), early);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn db_changed_new_backend_gets_the_users_of_the_old_one() {
     let password = facts.legacy[0].own_app["password"].clone();
     facts.secret = None;
     let (_, decision) = step(&relation("backend-database", RelationKind::Changed), facts);
-    assert_eq!(grant(&decision).unwrap().password.expose(), password);
+    assert_eq!(grant(&decision).unwrap().account.password.expose(), password);
 }
 
 fn departed(unit: charm::UnitName) -> Event {

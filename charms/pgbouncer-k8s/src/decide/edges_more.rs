@@ -54,7 +54,9 @@ fn upgrade_charm_is_md5_yes_keeps_the_clients_users_and_passwords() {
     facts.secret = facts.secret.map(|secret| secret.with(secret_keys::AUTH_FILE, list));
     let (facts, decision) = step(&Event::UpgradeCharm, facts);
     let granted = decision.effects.iter().find_map(|effect| match effect {
-        Effect::Grant(grant) => Some((grant.user.to_string(), grant.password.clone())),
+        Effect::Grant(grant) => {
+            Some((grant.account.user.to_string(), grant.account.password.clone()))
+        }
         _ => None,
     });
     assert_eq!(granted, Some(("relation_id_7".to_owned(), Password::from("known"))));

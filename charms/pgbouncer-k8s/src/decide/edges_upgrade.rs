@@ -53,8 +53,12 @@ fn upgraded(
 /// Every client's user and password after the upgrade, by relation.
 fn granted(effects: &[Effect]) -> Vec<(u32, String, String)> {
     let found = effects.iter().filter_map(|effect| match effect {
-        Effect::Grant(grant) => Some((grant.relation, &grant.user, &grant.password)),
-        Effect::LegacyGrant(grant) => Some((grant.relation, &grant.user, &grant.password)),
+        Effect::Grant(grant) => {
+            Some((grant.relation, &grant.account.user, &grant.account.password))
+        }
+        Effect::LegacyGrant(grant) => {
+            Some((grant.relation, &grant.account.user, &grant.account.password))
+        }
         _ => None,
     });
     found

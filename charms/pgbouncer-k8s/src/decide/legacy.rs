@@ -3,7 +3,7 @@
 use charm::{Changes, Own, SecretContent};
 use interfaces::pgb_peers::{DatabaseMap, secret_keys};
 use interfaces::pgsql::Connection;
-use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
+use postgres::{DatabaseName, ExtraRoles};
 use secrecy::ExposeSecret;
 
 use crate::effect::{Effect, LegacyGrant};
@@ -11,7 +11,7 @@ use crate::facts::{Access, FullFacts, Legacy};
 use crate::password::Password;
 use crate::place;
 
-use super::{Next, Step, clients, lookup, status};
+use super::{Next, Step, clients, status};
 
 /// A request of the old interface that cannot be granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -167,26 +167,16 @@ fn grant(
     facts: &FullFacts,
     next: &Next,
     client: &Legacy,
-    (user, password): (String, Password),
+    credentials: (String, Password),
     database: DatabaseName,
     bags: Vec<(Own, Changes)>,
 ) -> Option<Effect> {
-    let login = next.login()?;
-    let others = next.map.relations.iter().filter(|(id, _)| **id != client.id);
-    let shared = others.into_iter().any(|(_, other)| other.name == database.as_str());
     let superuser = client.access == Access::Admin;
-    Some(Effect::LegacyGrant(Box::new(LegacyGrant {
-        relation: client.id,
-        endpoint: client.access.endpoint(),
-        user: user.parse::<RoleName>().ok()?,
-        password,
-        salt: facts.seed.salt(&user),
-        roles: ExtraRoles { superuser, ..ExtraRoles::default() },
-        owner: if shared { Owner::Shared } else { Owner::Sole },
-        lookup: lookup::for_client(facts, login, &database, superuser)?,
-        database,
-        bags,
-    })))
+    let roles = ExtraRoles { superuser, ..ExtraRoles::default() };
+    let account = clients::account(facts, next, client.id, credentials, roles, database)?;
+    let endpoint = client.access.endpoint();
+    let grant = LegacyGrant { relation: client.id, endpoint, account, bags };
+    Some(Effect::LegacyGrant(Box::new(grant)))
 }
 
 /// What a unit writes for a client; every value is what the old interface promises.

@@ -50,6 +50,7 @@ async fn create(topology: &Topology, client: &ServeClient) -> Result<ServerVersi
         password: client.password.clone(),
         salt: client.salt,
         roles: client.roles.clone(),
+        tied_to: None,
     };
     server.ensure_user(&user).await?;
     server.ensure_database(&client.database, &client.user, client.owner).await?;

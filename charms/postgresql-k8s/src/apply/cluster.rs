@@ -163,7 +163,7 @@ async fn try_set_up(
     for (name, password, salt, roles) in system {
         let roles = ExtraRoles::parse(roles).unwrap_or_default();
         let (name, password) = (name.parse()?, password.clone());
-        client.ensure_user(&User { name, password, salt, roles }).await?;
+        client.ensure_user(&User { name, password, salt, roles, tied_to: None }).await?;
     }
     client.ensure_access_groups().await?;
     client.set_up_postgres_database().await?;

@@ -5,11 +5,12 @@ use secrecy::ExposeSecret;
 use super::{Client, Error};
 use crate::scram;
 use crate::sql::{self, RoleState};
-use crate::{RoleName, User};
+use crate::{DatabaseName, RoleName, User};
 
 const ROLE_STATE: &str = "\
 SELECT (a.rolcanlogin AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()))::text,
-  a.rolsuper::text, a.rolcreatedb::text, a.rolcreaterole::text, a.rolpassword
+  a.rolsuper::text, a.rolcreatedb::text, a.rolcreaterole::text, a.rolpassword,
+  pg_catalog.shobj_description(a.oid, 'pg_authid')
 FROM pg_catalog.pg_authid a WHERE a.rolname = $1";
 
 const GROUPS: &str = "\
@@ -20,7 +21,14 @@ JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
 const TIED: &str = "\
 SELECT r.rolname::text FROM pg_catalog.pg_roles r
 JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
-  AND d.classoid = 'pg_catalog.pg_authid'::regclass WHERE d.description = $1 ORDER BY 1";
+  AND d.classoid = 'pg_catalog.pg_authid'::regclass
+WHERE d.description = $1 AND r.rolname <> current_user ORDER BY 1";
+
+/// The schemas of lookups: a client's own function in a schema of its name is none.
+const LOOKUPS: &str = "\
+SELECT n.nspname::text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE p.proname = $1 AND p.prosecdef AND pg_catalog.pg_get_userbyid(p.proowner) <> n.nspname";
 
 /// Keeps verifiers out of the server's log for the rest of a session.
 const QUIET: &str = "SET log_statement = 'none'; SET log_min_duration_statement = -1; \
@@ -51,7 +59,13 @@ impl Client {
         let fits = stored.flatten().is_some_and(|stored| scram::matches(&stored, password));
         let verifier =
             (!fits).then(|| scram::verifier(password, &user.salt, self.server.iterations()));
-        let changes = sql::user_changes(&user.name, current.as_ref(), &wanted, verifier.as_ref());
+        let mut changes =
+            sql::user_changes(&user.name, current.as_ref(), &wanted, verifier.as_ref());
+        // In the same transaction: no role is left behind that nobody knows to be tied.
+        let known = current.and_then(|state| state.comment);
+        let owner = user.tied_to.as_ref();
+        let owner = owner.filter(|owner| known.as_ref() != Some(&sql::tied_to(owner)));
+        changes.extend(owner.map(|owner| sql::tie(&user.name, owner)));
         self.run_quietly(&format!("create the user {}", user.name), &changes).await
     }
 
@@ -88,33 +102,48 @@ impl Client {
             return Ok(());
         }
         let what = format!("remove the user {name}");
+        // Whoever could tie more roles to it is shut out before they are listed.
+        self.shut_out(&what, name).await?;
         let tied = self.texts(&what, TIED, &[&sql::tied_to(name)]).await?;
         let tied: Vec<RoleName> = tied.into_iter().filter_map(|n| n.try_into().ok()).collect();
-        let roles = || tied.iter().chain([name]);
-        for role in roles() {
-            self.run(&what, &sql::forbid_login(role)).await?;
+        for role in &tied {
+            self.shut_out(&what, role).await?;
         }
+        let roles = || tied.iter().chain([name]);
         for database in self.databases().await? {
             let client = self.in_database(&database).await?;
-            for role in &tied {
-                client.run(&what, &sql::uninstall_lookup(&database, role)).await?;
-            }
+            client.drop_lookups(&what, &database, &tied).await?;
             for role in roles() {
                 client.run(&what, &sql::drop_owned(role)).await?;
             }
         }
+        // The one that the others are tied to is the last: a retry finds them by it.
         for role in roles() {
             self.run_text(&what, &sql::drop_user(role)).await?;
         }
         Ok(())
     }
 
-    /// Ties `name` to `owner`: it goes when `owner` is removed, by whomever.
-    ///
-    /// # Errors
-    /// When the statement fails.
-    pub async fn tie(&self, name: &RoleName, owner: &RoleName) -> Result<(), Error> {
-        self.run_text(&format!("tie {name} to {owner}"), &sql::tie(name, owner)).await
+    async fn shut_out(&self, what: &str, name: &RoleName) -> Result<(), Error> {
+        self.run(what, &sql::forbid_login(name)).await?;
+        self.run_text(what, &sql::end_sessions(name)).await
+    }
+
+    /// Takes the lookups of these users out of the connected database.
+    async fn drop_lookups(
+        &self,
+        what: &str,
+        database: &DatabaseName,
+        users: &[RoleName],
+    ) -> Result<(), Error> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        let found = self.texts(what, LOOKUPS, &[sql::LOOKUP_FUNCTION]).await?;
+        for user in users.iter().filter(|user| found.iter().any(|name| name == user.as_str())) {
+            self.run(what, &sql::uninstall_lookup(database, user)).await?;
+        }
+        Ok(())
     }
 
     /// Whether the role exists.
@@ -171,6 +200,7 @@ impl Client {
             superuser: is(1),
             create_db: is(2),
             create_role: is(3),
+            comment: text(5),
             member_of: groups.into_iter().filter_map(|group| group.try_into().ok()).collect(),
         };
         Ok(Some((state, text(4))))

@@ -10,5 +10,5 @@ pub use databases::{
 pub use lookup::{LOOKUP_FUNCTION, install_lookup, uninstall_lookup};
 pub use users::{
     RoleState, SYSTEM_USERS, alter_user, create_access_groups, create_admin_role, create_user,
-    drop_owned, drop_user, forbid_login, tie, tied_to, user_changes,
+    drop_owned, drop_user, end_sessions, forbid_login, tie, tied_to, user_changes,
 };

@@ -17,6 +17,8 @@ pub struct RoleState {
     pub create_db: bool,
     /// `CREATEROLE`.
     pub create_role: bool,
+    /// What is said of it.
+    pub comment: Option<String>,
     /// The roles it is a direct member of, sorted.
     pub member_of: Vec<RoleName>,
 }
@@ -80,8 +82,7 @@ pub fn tied_to(owner: &RoleName) -> String {
     format!("goes with the role {owner}")
 }
 
-/// Shuts a role out and ends its sessions, so that nothing of it changes any more; its
-/// databases go to the connected user.
+/// Lets a role in no more; its databases go to the connected user.
 pub fn forbid_login(name: &RoleName) -> Vec<String> {
     let databases = format!(
         "DECLARE d pg_catalog.name; BEGIN FOR d IN SELECT datname FROM pg_catalog.pg_database \
@@ -92,12 +93,16 @@ pub fn forbid_login(name: &RoleName) -> Vec<String> {
     vec![
         format!("DO {}", quote_literal(&databases)),
         format!("ALTER ROLE {} NOLOGIN", name.quoted()),
-        format!(
-            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-             WHERE usename = {}",
-            quote_literal(name.as_str())
-        ),
     ]
+}
+
+/// Ends a role's sessions and waits for their end, so that nothing of it changes any more.
+pub fn end_sessions(name: &RoleName) -> String {
+    format!(
+        "SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity \
+         WHERE usename = {}",
+        quote_literal(name.as_str())
+    )
 }
 
 /// Hands what a role owns in the connected database to a role that may do nothing else.
