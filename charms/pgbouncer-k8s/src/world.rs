@@ -79,6 +79,20 @@ fn steady_hooks_stay_within_their_budgets_and_write_nothing() {
     }
 }
 
+/// With many clients the arrival of one more is not a reason to read them all.
+#[test]
+fn a_client_that_has_said_nothing_yet_is_not_read() {
+    let (client, old) = (Relation::new(7, "database", "waltz"), Relation::new(7, "db", "tango"));
+    let joined = client.clone().unit("waltz/0", &[]);
+    for (event, relation) in
+        [(client.created(), client), (old.created(), old), (joined.joined("waltz/0"), joined)]
+    {
+        let ran = run(world().leader().relation(relation), &event.unwrap());
+        let read = ["relation-ids", "relation-list", "relation-get", "secret-get"];
+        assert!(read.iter().all(|tool| ran.calls(tool) == 0), "{:?}", ran.tools);
+    }
+}
+
 #[test]
 fn a_bag_that_another_leader_wrote_is_not_trusted() {
     let relation = Relation::new(7, "database", "waltz").remote(&[("database", "waltz")]);

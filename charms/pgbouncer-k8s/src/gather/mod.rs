@@ -52,6 +52,11 @@ pub(crate) async fn facts(
         | Event::UpgradeCharm
         | Event::SecretChanged { .. } => known(charm, hook, event).await,
         Event::Relation(relation) => match relation.endpoint.as_str() {
+            "database" | "db" | "db-admin" if relation.kind == RelationKind::Created => {
+                Ok(Facts::None)
+            }
+            // A client's units say nothing; what the client says comes with *changed*.
+            "database" if relation.kind == RelationKind::Joined => Ok(Facts::None),
             "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" => {
                 known(charm, hook, event).await
             }
