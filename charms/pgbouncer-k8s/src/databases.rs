@@ -35,7 +35,7 @@ pub(crate) fn entries(
     map: &DatabaseMap,
     shape: &Shape,
 ) -> Result<Vec<Database>, RenderError> {
-    let mut entries = Entries::new(login)?;
+    let mut entries = Entries::new(login, shape.timeline)?;
     let once = lookup::once(shape.version);
     if once {
         entries.add_lookup()?;
@@ -69,7 +69,11 @@ struct Entries {
 }
 
 impl Entries {
-    fn new(login: &Login) -> Result<Self, RenderError> {
+    /// Once a primary took over from another, every entry names the timeline: a process that
+    /// reads a new one leaves its connections to the old primary as clients release them.
+    fn new(login: &Login, timeline: Option<u32>) -> Result<Self, RenderError> {
+        let again = timeline.filter(|timeline| *timeline > 1);
+        let connect_query = again.map(|timeline| format!("-- timeline {timeline}").parse());
         let rw = Database {
             entry: Entry::Fallback,
             host: login.primary.host.parse()?,
@@ -79,6 +83,7 @@ impl Entries {
             auth_user: Some(place::auth_user(&login.username).parse()?),
             pool_size: None,
             max_db_connections: None,
+            connect_query: connect_query.transpose()?,
         };
         let (hosts, port) = replicas(login);
         let ro = Database { host: hosts.parse()?, port, ..rw.clone() };
@@ -170,7 +175,7 @@ mod tests {
     fn render(options: &Options, map: &DatabaseMap, minor: u16) -> String {
         let version = Version { minor, patch: 0 };
         let readonly = ["waltz".to_owned(), "archive".to_owned()];
-        let shape = Shape { version, share: None, readonly: &readonly };
+        let shape = Shape { version, share: None, readonly: &readonly, timeline: None };
         let found = entries(&testing::login(), options, map, &shape).unwrap();
         let host = ".m.svc.cluster.local";
         let user = " auth_user=pgbouncer_auth_relation_id_3";

@@ -33,6 +33,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) share: Option<u32>,
     /// Further databases that clients with wide rights may read on replicas.
     pub(crate) readonly: &'a [String],
+    /// PostgreSQL's timeline, where it told.
+    pub(crate) timeline: Option<u32>,
 }
 
 /// The shared part: no secret, no file name, nothing of one unit.

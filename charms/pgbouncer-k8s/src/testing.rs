@@ -66,7 +66,7 @@ pub(crate) fn map(databases: &[(u32, &str)]) -> DatabaseMap {
 }
 
 pub(crate) fn shape() -> Shape<'static> {
-    Shape { version: pgbouncer::Version::TRIXIE, share: None, readonly: &[] }
+    Shape { version: pgbouncer::Version::TRIXIE, share: None, readonly: &[], timeline: None }
 }
 
 pub(crate) fn shared_ini() -> Ini {
@@ -118,6 +118,7 @@ pub(crate) fn backend() -> Backend {
         server: Some("17.5".into()),
         room: None,
         knows_lookup: true,
+        timeline: Some(1),
         databases: None,
     }
 }

@@ -45,6 +45,9 @@ pub struct Database {
     pub pool_size: Option<u32>,
     /// The most server connections, if not `max_db_connections` of `[pgbouncer]`.
     pub max_db_connections: Option<u32>,
+    /// What a new server connection runs first. A process that reads another value than
+    /// before leaves its server connections as soon as clients release them.
+    pub connect_query: Option<Word>,
 }
 
 /// One entry of `[peers]`: another process on the same port, for cancel requests.
@@ -182,6 +185,9 @@ impl fmt::Display for Database {
         if let Some(most) = self.max_db_connections {
             push(&mut line, "max_db_connections", &most.to_string());
         }
+        if let Some(query) = &self.connect_query {
+            push(&mut line, "connect_query", &query.0);
+        }
         match &self.entry {
             Entry::Named(name) => write!(f, "{name} = {line}"),
             Entry::Fallback => write!(f, "* = {line}"),
@@ -206,6 +212,7 @@ mod tests {
             auth_user: user,
             pool_size: None,
             max_db_connections: None,
+            connect_query: None,
         };
         let fallback = Database {
             entry: Entry::Fallback,
@@ -213,6 +220,7 @@ mod tests {
             auth_dbname: Some(name),
             pool_size: Some(7),
             max_db_connections: Some(9),
+            connect_query: Some("-- one".parse().unwrap()),
             ..named.clone()
         };
         let mut settings = Settings::default();
@@ -229,7 +237,7 @@ mod tests {
         insta::assert_snapshot!(sample(), @r#"
         [databases]
         test-database = host=primary.model.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
-        * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=7 max_db_connections=9
+        * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=7 max_db_connections=9 connect_query='-- one'
 
         [peers]
         1 = host=/var/lib/pgbouncer/instance_0 port=6432

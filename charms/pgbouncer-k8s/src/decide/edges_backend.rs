@@ -203,6 +203,31 @@ fn a_unit_without_peers_that_leaves_takes_nothing_away() {
 }
 
 #[test]
+fn primary_changed_is_same_yes_returns() {
+    let facts = ready();
+    assert!(!facts.peers.as_ref().unwrap().app_bag["cfg_file"].contains("timeline"));
+    check_settled(facts);
+}
+
+#[test]
+fn primary_changed_is_same_no_leaves_the_old_connections() {
+    let mut facts = ready();
+    facts.backend.as_mut().unwrap().timeline = Some(2);
+    let (facts, decision) = step(&Event::UpdateStatus, facts);
+    for index in 0..2 {
+        let ini: pgbouncer::Ini = testing::pushed(&decision, &place::ini(index)).parse().unwrap();
+        let query = |entry: &pgbouncer::Database| entry.connect_query.clone();
+        let expected = Some("-- timeline 2".parse().unwrap());
+        assert!(!ini.databases.is_empty());
+        assert!(ini.databases.iter().all(|entry| query(entry) == expected), "{ini}");
+    }
+    let reload = Effect::Reload(vec![place::service(0), place::service(1)]);
+    assert!(has(&decision, |effect| *effect == reload), "{:?}", decision.effects);
+    assert!(!has(&decision, |effect| matches!(effect, Effect::Restart(_))));
+    check_settled(facts);
+}
+
+#[test]
 fn a_lookup_that_somebody_took_away_is_made_again() {
     let mut facts = ready();
     facts.backend.as_mut().unwrap().knows_lookup = false;

@@ -34,7 +34,7 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
     // A follower without the leader's configuration starts with one without databases.
     let app = common.unit.app();
     // Which PgBouncer runs is asked before it starts; here the image's is assumed.
-    let shape = Shape { version: Version::TRIXIE, share: None, readonly: &[] };
+    let shape = Shape { version: Version::TRIXIE, share: None, readonly: &[], timeline: None };
     let empty = DatabaseMap::default();
     let Some(ini) = known.or_else(|| shared(app, options, None, &empty, &shape).ok()) else {
         return decision;

@@ -35,6 +35,7 @@ pub(crate) fn shared(facts: &FullFacts, next: &Next) -> (Option<Ini>, Option<Eff
         version: facts.version(),
         share: capacity::share(facts, &next.map),
         readonly: &next.readonly,
+        timeline: facts.backend.as_ref().and_then(|backend| backend.timeline),
     };
     let own = |login| render_shared(app, options, login, &next.map, &shape);
     match (&next.step, published) {

@@ -254,6 +254,7 @@ async fn connect(
             let (most, for_clients) = (facts.max_connections, facts.for_clients);
             backend.room = (most > 0).then_some(Room { most, for_clients });
             backend.knows_lookup = facts.knows_role;
+            backend.timeline = facts.timeline;
             backend.server = Some(facts.version.text);
             charm.sql = Some(client);
         }

@@ -44,6 +44,7 @@ pub(super) fn backend(
         server: None,
         room: None,
         knows_lookup: false,
+        timeline: None,
         databases: None,
     };
     if offered && let Some(ca) = ca(hook, id, &offer, &bag)? {

@@ -108,6 +108,8 @@ pub struct ServerFacts {
     pub for_clients: u32,
     /// Whether the role that was asked for exists.
     pub knows_role: bool,
+    /// Its timeline: another one with each primary. None where it is no primary.
+    pub timeline: Option<u32>,
 }
 
 /// All facts in one round trip. PostgreSQL before 16 knows no `reserved_connections`.
@@ -116,7 +118,9 @@ SELECT current_setting('server_version'), current_setting('max_connections'),
   (current_setting('max_connections')::int
     - current_setting('superuser_reserved_connections')::int
     - coalesce(current_setting('reserved_connections', true), '0')::int)::text,
-  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::text";
+  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::text,
+  CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+    THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END";
 
 /// A connection; dropping it closes it.
 pub struct Client {
@@ -181,6 +185,8 @@ impl Client {
             max_connections: number(1),
             for_clients: number(2),
             knows_role: text(3) == "true",
+            // The name of a segment begins with the timeline.
+            timeline: text(4).get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()),
         })
     }
 
