@@ -16,8 +16,10 @@ const TRIES: usize = 24;
 fn the_pool_mode_and_the_pool_sizes_reach_the_running_pooler() -> Result<()> {
     let world = Pooled::up("e2epool", 16434)?;
     every_process_is_measured(&world)?;
+    let operator = operator_url(&world.engine, "postgresql-k8s", 16443, "postgres")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        only_its_own_users_reach_the_console(&world, &operator).await?;
         sessions_keep_their_locks_to_themselves(&world).await?;
         transactions_share_their_server(&world).await?;
         a_connection_outlives_500_reloads(&world).await?;
@@ -128,6 +130,38 @@ fn every_process_is_measured(world: &Pooled) -> Result<()> {
         ensure!(text.contains("pgbouncer_up 1"), "port {port}: {text}");
         ensure!(text.contains("pgbouncer_pools_client_active_connections"), "port {port}: {text}");
     }
+    Ok(())
+}
+
+/// Neither a client nor a role of PostgreSQL by the name of a console's user reaches the console
+/// or what passwords are looked up through.
+async fn only_its_own_users_reach_the_console(world: &Pooled, operator: &str) -> Result<()> {
+    let operator = connect(operator).await?;
+    let port = world.port();
+    let (client, _) = world.url.rsplit_once('/').context("no database in the URL")?;
+    let mut tries = vec![format!("{client}/pgbouncer"), format!("{client}/pgbouncer_lookup")];
+    for user in ["pgbouncer_admin_pgbouncer_k8s", "pgbouncer_stats_pgbouncer_k8s", "pgbouncer"] {
+        let make = format!("CREATE ROLE {user} SUPERUSER LOGIN PASSWORD 'mine'");
+        operator.simple_query(&make).await?;
+        for database in ["pgbouncer", "app"] {
+            tries.push(format!("postgresql://{user}:mine@127.0.0.1:{port}/{database}"));
+            tries.push(format!("postgresql://{user}@127.0.0.1:{port}/{database}"));
+        }
+    }
+    for url in &tries {
+        let answer = match connect(url).await {
+            Ok(session) if url.ends_with("/pgbouncer") => {
+                session.simple_query("SHOW VERSION").await.map(drop)
+            }
+            Ok(session) => session.simple_query("SELECT 1").await.map(drop),
+            Err(_) => continue,
+        };
+        ensure!(answer.is_err(), "{url} is let in");
+    }
+    for user in ["pgbouncer_admin_pgbouncer_k8s", "pgbouncer_stats_pgbouncer_k8s", "pgbouncer"] {
+        operator.simple_query(&format!("DROP ROLE {user}")).await?;
+    }
+    world.console().await?.simple_query("SHOW VERSION").await?;
     Ok(())
 }
 
@@ -243,12 +277,25 @@ async fn nothing_leaks_to_the_next_client(world: &Pooled) -> Result<()> {
     world.configure(&["max_db_connections=100"])
 }
 
+/// Many at once within a unit, whose processes meet by socket; one at a time between units:
+/// while PgBouncer connects to a peer over the network for one cancel request, it forgets to
+/// connect for a second one to the same peer.
 async fn cancel_requests_find_their_query(world: &Pooled) -> Result<()> {
+    let (cancelled, _) = cancel(world, 10, true).await?;
+    assert_eq!(cancelled, 100, "of 100 cancel requests, ten at once");
     world.engine.call(&["scale-application", "pgbouncer-k8s", "2"])?;
     world.engine.wait_active(90)?;
+    let (cancelled, pools) = cancel(world, 20, false).await?;
+    assert_eq!(cancelled, 200, "of 200 cancel requests");
+    assert_eq!(pools.len(), 2, "both units served: {pools:?}");
+    Ok(())
+}
+
+/// How many of ten queries a round were cancelled, and the units that served them.
+async fn cancel(world: &Pooled, rounds: usize, at_once: bool) -> Result<(usize, BTreeSet<String>)> {
     let seen = connect(&world.url).await?;
     let (mut cancelled, mut pools) = (0, BTreeSet::new());
-    for round in 0..20 {
+    for round in 0..rounds {
         let mut queries = Vec::new();
         for number in 0..10 {
             let client = connect(&world.url).await?;
@@ -265,20 +312,24 @@ async fn cancel_requests_find_their_query(world: &Pooled) -> Result<()> {
             "SELECT count(*)::text FROM pg_stat_activity WHERE state = 'active' \
              AND query LIKE 'SELECT pg_sleep(20) {running}'"
         );
-        let deadline = Instant::now() + Duration::from_secs(15);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while value(&seen, &count).await? != "10" {
             ensure!(Instant::now() < deadline, "the queries of round {round} do not run");
         }
-        // One at a time: while PgBouncer connects to a peer for one cancel request, it
-        // forgets to connect for a second one to the same peer.
+        let mut sent = tokio::task::JoinSet::new();
         for (token, query) in queries {
-            token.cancel_query(tokio_postgres::NoTls).await?;
-            let error = query.await?;
-            let code = error.and_then(|error| error.code().map(|code| code.code().to_owned()));
-            cancelled += usize::from(code.as_deref() == Some("57014"));
+            sent.spawn(async move {
+                token.cancel_query(tokio_postgres::NoTls).await?;
+                anyhow::Ok(query.await?)
+            });
+            if at_once && sent.len() < 10 {
+                continue;
+            }
+            for error in std::mem::take(&mut sent).join_all().await {
+                let code = error?.and_then(|error| error.code().map(|code| code.code().to_owned()));
+                cancelled += usize::from(code.as_deref() == Some("57014"));
+            }
         }
     }
-    assert_eq!(cancelled, 200, "of 200 cancel requests");
-    assert_eq!(pools.len(), 2, "both units served: {pools:?}");
-    Ok(())
+    Ok((cancelled, pools))
 }
