@@ -4,6 +4,7 @@
 mod failover;
 mod growth;
 mod idle;
+mod lifecycle;
 mod process;
 mod reloads;
 mod size;
@@ -63,7 +64,9 @@ fn costs() -> Result<()> {
     engine.wait("update-status on every unit", 60, |_| updated(&engine).unwrap_or(false))?;
     engine.call(&["model-config", "update-status-hook-interval=300s"])?;
     idle::engine("bench", 3)?;
+    lifecycle::run(&engine)?;
     hooks(&engine)?;
+    lifecycle::complete(&table(&engine)?)?;
     drop(engine);
     println!();
     size::run()
@@ -113,18 +116,31 @@ fn updated(engine: &Talisman) -> Result<bool> {
 fn hooks(engine: &Talisman) -> Result<()> {
     println!();
     println!(
-        "{:<16} {:<36} {:>5} {:>7} {:>11} {:>11} {:>7} {:>7} {:>9}",
-        "charm", "hook", "runs", "failed", "ms median", "ms max", "calls", "max", "KiB max"
+        "{:<16} {:<36} {:>5} {:>7} {:>11} {:>11} {:>11} {:>7} {:>7} {:>9}",
+        "charm",
+        "hook",
+        "runs",
+        "failed",
+        "ms median",
+        "ms max",
+        "waited max",
+        "calls",
+        "max",
+        "KiB max"
     );
+    let waits = lifecycle::waits(engine)?;
     for line in table(engine)? {
+        let name = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let waited = waits.get(&(name("charm"), name("hook")));
         println!(
-            "{:<16} {:<36} {:>5} {:>7} {:>11.1} {:>11.1} {:>7} {:>7} {:>9}",
-            line["charm"].as_str().unwrap_or_default(),
-            line["hook"].as_str().unwrap_or_default(),
+            "{:<16} {:<36} {:>5} {:>7} {:>11.1} {:>11.1} {:>11} {:>7} {:>7} {:>9}",
+            name("charm"),
+            name("hook"),
             line["runs"].to_string(),
             line["failed"].to_string(),
             line["wall_ms_median"].as_f64().unwrap_or_default(),
             line["wall_ms_max"].as_f64().unwrap_or_default(),
+            waited.map_or_else(|| "-".to_owned(), u64::to_string),
             line["tool_calls_median"].to_string(),
             line["tool_calls_max"].to_string(),
             line["memory_kib_max"].to_string(),

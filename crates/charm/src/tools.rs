@@ -77,16 +77,17 @@ impl ToolError {
 }
 
 /// The real hook tools: one process per call.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Processes {
     trace: bool,
+    began: Instant,
     calls: BTreeMap<String, (u32, Duration)>,
 }
 
 impl Processes {
     /// The tools on `PATH`; `trace` asks for totals at the end of the hook.
     pub fn new(trace: bool) -> Self {
-        Self { trace, calls: BTreeMap::new() }
+        Self { trace, began: Instant::now(), calls: BTreeMap::new() }
     }
 }
 
@@ -114,14 +115,25 @@ impl Tools for Processes {
                 .iter()
                 .map(|(tool, (calls, time))| format!("{tool} {calls} ({} ms)", time.as_millis()))
                 .collect();
+            // What is neither the tools' time nor work of its own, a hook has waited for others:
+            // for Pebble, for servers.
+            let waited = self.began.elapsed().saturating_sub(time + worked());
             format!(
-                "Hook tools: {calls} calls, {} ms; peak memory {} KiB: {}",
+                "Hook tools: {calls} calls, {} ms; waited {} ms; peak memory {} KiB: {}",
                 time.as_millis(),
+                waited.as_millis(),
                 peak_memory_kib(),
                 each.join(", ")
             )
         })
     }
+}
+
+/// How long this process, which has one thread, was on a processor.
+fn worked() -> Duration {
+    let status = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = status.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 /// The most memory this process has had resident; 0 where the kernel does not say.
