@@ -109,6 +109,7 @@ fn the_pooler_passes_the_acceptance_scenarios() -> Result<()> {
     alone_it_is_blocked_and_configurable(&world)?;
     related_it_serves_a_client(&world)?;
     clients_read_and_write(&world)?;
+    another_primary_is_followed(&world)?;
     a_bad_option_blocks_until_it_is_reset(&world)?;
     all_units_have_one_configuration(&world)?;
     clients_outlive_scaling(&world)?;
@@ -190,6 +191,27 @@ fn clients_read_and_write(world: &World) -> Result<()> {
 
     world.query(&url, "CREATE DATABASE of_the_client")?;
     world.query(&url, "CREATE USER of_the_client").map(drop)
+}
+
+/// The next hook after another primary took over tells every process of every unit.
+fn another_primary_is_followed(world: &World) -> Result<()> {
+    let url = client_url(&world.engine, "client", PORT)?;
+    world.call(&["run", "postgresql-k8s/0", "switchover"])?;
+    world.engine.wait_active(120)?;
+    world.config("max_prepared_statements=101")?;
+    let named = |unit| {
+        let ini = world.ini(unit)?;
+        let entries = ini.lines().filter(|line| line.contains(" auth_user="));
+        let mut entries = entries.peekable();
+        let some = entries.peek().is_some();
+        anyhow::Ok(some && entries.all(|line| line.ends_with("connect_query='-- timeline 2'")))
+    };
+    let told = |_: &Value| (0..3).all(|unit| named(unit).unwrap_or(false));
+    world.engine.wait("the timeline in every unit", 90, told)?;
+    world.call(&["config", "pgbouncer-k8s", "--reset", "max_prepared_statements"])?;
+    world.engine.wait_active(90)?;
+    assert_eq!(world.query(&url, "SELECT n::text FROM kept")?, "42");
+    Ok(())
 }
 
 /// Scenario 5.
