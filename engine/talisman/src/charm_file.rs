@@ -25,6 +25,9 @@ pub(crate) enum CharmFileError {
     /// An archive member would be written outside the folder.
     #[error("cannot unpack {path}: the member {member:?} leads outside", path = path.display())]
     Escapes { path: PathBuf, member: String },
+    /// An archive member would be written where a symbolic link of the archive leads.
+    #[error("cannot unpack {path}: the member {member:?} lies at or below a symbolic link of the same archive; pack the charm without one of them", path = path.display())]
+    ThroughLink { path: PathBuf, member: String },
     /// The folder for the unpacked charm cannot be written.
     #[error("cannot unpack the charm to {path}: {source}", path = path.display())]
     Write { path: PathBuf, source: std::io::Error },
@@ -136,14 +139,28 @@ pub(crate) fn unpack(from: &Path, to: &Path) -> Result<(), CharmFileError> {
         let mut member = archive
             .by_index(index)
             .map_err(|source| CharmFileError::Archive { path: from.to_owned(), source })?;
+        let called = member.name().unwrap_or_default().into_owned();
         let name = member.enclosed_name().ok_or_else(|| CharmFileError::Escapes {
             path: from.to_owned(),
-            member: member.name().unwrap_or_default().into_owned(),
+            member: called.clone(),
         })?;
+        if through_link(to, &name) {
+            let path = from.to_owned();
+            return Err(CharmFileError::ThroughLink { path, member: called });
+        }
         unpack_member(&mut member, &to.join(name))
             .map_err(|source| CharmFileError::Write { path: to.to_owned(), source })?;
     }
     Ok(())
+}
+
+/// Whether a part of `name` below `folder` is a symbolic link already.
+fn through_link(folder: &Path, name: &Path) -> bool {
+    let mut at = folder.to_owned();
+    name.components().any(|part| {
+        at.push(part);
+        at.is_symlink()
+    })
 }
 
 fn unpack_member<R: Read>(
@@ -184,4 +201,55 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// Unpacks an archive of files and of links (`name -> target`); what is said of it.
+    #[track_caller]
+    fn check(members: &[&str], want: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("outside")).unwrap();
+        let from = folder.path().join("x.charm");
+        let mut archive = zip::ZipWriter::new(fs::File::create(&from).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        for member in members {
+            match member.split_once(" -> ") {
+                Some((name, target)) => archive.add_symlink(name, target, options).unwrap(),
+                None => {
+                    archive.start_file(*member, options).unwrap();
+                    archive.write_all(b"x").unwrap();
+                }
+            }
+        }
+        archive.finish().unwrap();
+        let said = unpack(&from, &folder.path().join("to")).err().map(|error| error.to_string());
+        let said = said.map(|text| text.replace(&from.display().to_string(), "x.charm"));
+        assert_eq!(said.as_deref(), want, "{members:?}");
+        let written = fs::read_dir(folder.path().join("outside")).unwrap().count();
+        assert_eq!(written, 0, "{members:?} reached outside");
+    }
+
+    #[test]
+    fn no_member_is_written_through_a_link() {
+        check(&["src/charm.py", "lib -> src", "bin/python3 -> /usr/bin/python3"], None);
+        let through = |member: &str| {
+            format!(
+                "cannot unpack x.charm: the member \"{member}\" lies at or below a symbolic \
+                 link of the same archive; pack the charm without one of them"
+            )
+        };
+        check(&["lib -> ../outside", "lib/file"], Some(&through("lib/file")));
+        check(&["lib -> ../outside", "lib/a/b"], Some(&through("lib/a/b")));
+        check(&["lib -> ../outside", "lib/b -> x"], Some(&through("lib/b")));
+        check(&["lib -> src", "lib/file"], Some(&through("lib/file")));
+        check(
+            &["../outside/file"],
+            Some("cannot unpack x.charm: the member \"../outside/file\" leads outside"),
+        );
+    }
 }
