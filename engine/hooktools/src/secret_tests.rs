@@ -1,6 +1,6 @@
 //! Tables of the secret tools.
 
-use crate::fake::{ID, check, check_effect, check_in_relation, check_stdin};
+use crate::fake::{ID, check, check_effect, check_in_relation, check_stateless, check_stdin};
 
 const URI: &str = "secret:0123456789abcdefghij";
 
@@ -133,6 +133,8 @@ fn what_is_known_of_a_secret() {
     check(&["secret-info-get"], 2, "", "require either a secret URI or label");
     check(&["secret-ids", "--format=json"], 0, "[\"0123456789abcdefghij\"]\n", "");
     check(&["secret-ids"], 0, "- 0123456789abcdefghij\n", "");
+    check_stateless(&["secret-ids", "--format=json"], 0, "null\n", "");
+    check_stateless(&["secret-ids"], 0, "", "");
 }
 
 #[test]

@@ -48,6 +48,18 @@ pub struct Application {
     pub address: Option<String>,
     /// When it was deployed.
     pub since: jiff::Timestamp,
+    /// The most that each workload container may use.
+    #[serde(default)]
+    pub constraints: Constraints,
+}
+
+/// What the operator limits each workload container of an application to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constraints {
+    /// `mem`, in MiB.
+    pub memory: Option<u64>,
+    /// `cpu-power`, in thousandths of a processor.
+    pub cpu: Option<u32>,
 }
 
 impl Application {

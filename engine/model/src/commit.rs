@@ -25,6 +25,10 @@ impl Model {
                 state.machine.queued = None;
             }
         }
+        if matches!(hook, Hook::RelationCreated { .. }) {
+            // A change that the disk refused meanwhile has taken the entry at the start back.
+            self.enter_scopes(unit);
+        }
         match hook {
             Hook::RelationBroken { relation } => self.leave(unit, relation.id),
             Hook::PebbleReady { .. }

@@ -104,6 +104,20 @@ impl Model {
         self.alive_app(app).ok_or(ModelError::Trust(unknown))?.trust = trust;
         Ok(())
     }
+
+    /// Limits what each workload container may use, from its next start on.
+    ///
+    /// # Errors
+    /// The application is unknown or on its way out.
+    pub fn set_constraints(
+        &mut self,
+        app: &AppName,
+        constraints: crate::Constraints,
+    ) -> Result<(), ModelError> {
+        let unknown = self.unknown_app(app.as_str());
+        self.alive_app(app).ok_or(ModelError::Constraints(unknown))?.constraints = constraints;
+        Ok(())
+    }
 }
 
 /// Options as typed by the user, in their types.

@@ -32,6 +32,9 @@ pub enum ModelError {
     /// `model-config`.
     #[error("cannot set the model's configuration: {0}")]
     ModelConfig(String),
+    /// `deploy --constraints`.
+    #[error("cannot set the constraints: {0}")]
+    Constraints(String),
     /// `trust`.
     #[error("cannot trust: {0}")]
     Trust(String),
@@ -64,6 +67,11 @@ pub enum FlushError {
     /// A label is taken.
     #[error("secret with label {0:?} already exists")]
     SecretLabel(String),
+    /// The charm keeps too much state.
+    #[error(
+        "cannot write the unit's state: max allowed size ({0}) exceeded; delete keys that are of no use"
+    )]
+    StateSize(usize),
     /// The unit has been removed meanwhile.
     #[error("cannot commit the hook: unit {0:?} is gone")]
     Gone(String),

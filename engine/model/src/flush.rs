@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 use crate::session::Writes;
 use crate::{ActionStatus, AgentStatus, FlushError, Hook, HookOutcome, HookRun, Model, Session};
 
+/// The most that keys and values of one unit's state may take, in bytes.
+const STATE_MAX: usize = 2 * 1024 * 1024;
+
 impl Model {
     /// Ends a hook: exit 0 writes what it buffered, anything else drops it.
     ///
@@ -83,6 +86,7 @@ impl Model {
             return Err(FlushError::AppBag);
         }
         self.check_secrets(unit, &writes)?;
+        self.check_state(unit, &writes)?;
         if *hook == Hook::ConfigChanged {
             self.refresh_network_keys(unit);
         }
@@ -102,6 +106,18 @@ impl Model {
         }
         self.write_secrets(unit, writes, now);
         Ok(())
+    }
+
+    /// Refuses writes that would make the unit's state too large.
+    fn check_state(&self, unit: &UnitName, writes: &Writes) -> Result<(), FlushError> {
+        if writes.state.is_empty() {
+            return Ok(());
+        }
+        let kept = self.units.get(unit).into_iter().flat_map(|unit| &unit.state);
+        let kept = kept.filter(|(key, _)| !writes.state.contains_key(*key));
+        let fresh = writes.state.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let size: usize = kept.chain(fresh).map(|(key, value)| key.len() + value.len()).sum();
+        if size > STATE_MAX { Err(FlushError::StateSize(STATE_MAX)) } else { Ok(()) }
     }
 
     fn write_bags(&mut self, unit: &UnitName, writes: &Writes) {

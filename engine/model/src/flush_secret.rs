@@ -15,11 +15,11 @@ impl Model {
             if matches!(owner, Owner::App(_)) && !self.is_leader(unit) {
                 return Err(FlushError::NotLeader);
             }
-            self.check_label(id, &owner, draft.metadata.label.as_deref())?;
+            self.check_label(id, &owner, draft, writes)?;
         }
         for (id, draft) in &writes.secrets_set {
             let secret = self.owned(unit, id)?;
-            self.check_label(id, &secret.owner, draft.metadata.label.as_deref())?;
+            self.check_label(id, &secret.owner, draft, writes)?;
         }
         for id in writes.secrets_removed.keys() {
             self.owned(unit, id)?;
@@ -52,19 +52,27 @@ impl Model {
         &self,
         id: &SecretId,
         owner: &Owner,
-        label: Option<&str>,
+        draft: &SecretDraft,
+        writes: &Writes,
     ) -> Result<(), FlushError> {
-        match label.filter(|label| !label.is_empty()) {
-            Some(label) if self.label_taken(id, owner, label) => {
+        // The label of what goes with the same hook is free.
+        let goes = |other: &Secret| matches!(writes.secrets_removed.get(&other.id), Some(None));
+        match draft.metadata.label.as_deref().filter(|label| !label.is_empty()) {
+            Some(label) if self.with_label(id, owner, label).any(|other| !goes(other)) => {
                 Err(FlushError::SecretLabel(label.to_owned()))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether another secret of the owner has the label.
-    pub(crate) fn label_taken(&self, id: &SecretId, owner: &Owner, label: &str) -> bool {
-        self.secrets.values().any(|secret| {
+    /// Other secrets of the owner with the label.
+    fn with_label<'a>(
+        &'a self,
+        id: &'a SecretId,
+        owner: &'a Owner,
+        label: &'a str,
+    ) -> impl Iterator<Item = &'a Secret> {
+        self.secrets.values().filter(move |secret| {
             secret.id != *id && secret.owner == *owner && secret.label.as_deref() == Some(label)
         })
     }

@@ -45,7 +45,7 @@ use names::{AppName, ModelName, RelationId, SecretId, UnitName};
 use serde::{Deserialize, Serialize};
 
 pub use action::{Action, ActionLog, ActionStatus};
-pub use application::{Application, Life};
+pub use application::{Application, Constraints, Life};
 pub use call::ToolCall;
 pub use error::{FlushError, MetaError, ModelError};
 pub use hook::{Hook, HookOutcome, HookRun, Next, RelationEvent};
@@ -61,7 +61,7 @@ pub use secret::{Grant, Owner, Rotation, Secret, SecretContent, SecretRevision, 
 use seed::Seed;
 pub use session::Session;
 pub use storage::StorageInstance;
-pub use unit::{AgentState, AgentStatus, Unit};
+pub use unit::{AgentState, AgentStatus, Trouble, Unit};
 
 /// The version of Juju whose rules these are.
 pub const JUJU_VERSION: &str = "3.6.11";
@@ -156,12 +156,14 @@ impl Model {
         things
     }
 
-    /// Takes from an older state of the same model what is not stored: agents, leases, the log.
+    /// Takes from another state of the same model what is not stored: agents, leases, the log.
     pub fn take_live(&mut self, from: &mut Self) {
         self.live = std::mem::take(&mut from.live);
         self.leases = std::mem::take(&mut from.leases);
         self.log = std::mem::take(&mut from.log);
         self.next_exec = from.next_exec;
+        // Ids that running hooks were given are not given again.
+        self.seed = from.seed.clone();
     }
 
     /// The model's name.

@@ -60,6 +60,7 @@ impl Model {
             leader: None,
             address: None,
             since: now,
+            constraints: crate::Constraints::default(),
         };
         self.apps.insert(d.app.clone(), application);
         self.create_peers(&d.app);
@@ -83,6 +84,7 @@ impl Model {
             charm_revision: app.charm_revision,
             state: Default::default(),
             machine: Machine::default(),
+            trouble: None,
         };
         self.units.insert(name.clone(), unit);
         self.provide_storage(name);

@@ -68,10 +68,23 @@ pub struct Unit {
     /// The charm's state (`state-set`).
     pub state: Bag,
     pub(crate) machine: Machine,
+    /// What is wrong with its pod, as long as the engine sees it.
+    #[serde(skip)]
+    pub trouble: Option<Trouble>,
+}
+
+/// What is wrong with a unit's pod, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It does not start.
+    Start(String),
+    /// It runs, and something that it needs is short.
+    Shortage(String),
 }
 
 impl Unit {
-    /// The workload status that people see: `error` while a hook has failed.
+    /// The workload status that people see: `error` while a hook has failed or the pod does not
+    /// start.
     pub fn status(&self) -> Status {
         match &self.machine.failed {
             Some(failed) => Status {
@@ -79,7 +92,22 @@ impl Unit {
                 message: format!("hook failed: {:?}", failed.hook.name()),
                 since: failed.since,
             },
-            None => self.workload.clone(),
+            None => match &self.trouble {
+                Some(Trouble::Start(words)) => Status {
+                    status: "error".into(),
+                    message: words.clone(),
+                    since: self.agent.since,
+                },
+                _ => self.workload.clone(),
+            },
+        }
+    }
+
+    /// What people read beside the agent's status.
+    pub fn agent_message(&self) -> &str {
+        match &self.trouble {
+            Some(Trouble::Shortage(words)) if self.agent.message.is_empty() => words,
+            _ => &self.agent.message,
         }
     }
 }

@@ -16,6 +16,13 @@ impl Model {
         }
     }
 
+    /// What is wrong with the unit's pod, or `None` once nothing is.
+    pub fn unit_trouble(&mut self, unit: &UnitName, trouble: Option<crate::Trouble>) {
+        if let Some(unit) = self.units.get_mut(unit) {
+            unit.trouble = trouble;
+        }
+    }
+
     /// The address of the application's service.
     pub fn service_address(&mut self, app: &AppName, address: String) {
         if let Some(app) = self.apps.get_mut(app) {
