@@ -149,6 +149,16 @@ impl Engine {
         Ok(value)
     }
 
+    /// Changes the model without putting it on disk, and wakes whoever waits for a change.
+    ///
+    /// Only for what nobody is told of, and what a crash may forget: it reaches the disk with
+    /// the next [`Engine::change`].
+    pub(crate) fn pass<T>(&self, write: impl FnOnce(&mut Inner) -> T) -> T {
+        let value = self.look(write);
+        self.wake();
+        value
+    }
+
     /// Adds a line of the engine's own to the log.
     pub(crate) fn note(&self, level: &str, message: &str) {
         let now = self.now();

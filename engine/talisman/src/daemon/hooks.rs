@@ -8,7 +8,7 @@ use model::{Hook, HookOutcome, HookRun};
 use node::{HookCommand, Line, UnitPod};
 
 use super::agent::Agent;
-use super::engine::Engine;
+use super::engine::{Engine, Inner};
 use super::execs;
 use super::measure::Ran;
 
@@ -19,13 +19,18 @@ const TRACE: &str = "TALISMAN_TRACE_TOOLS";
 pub(crate) async fn run(engine: &Arc<Engine>, agent: &Agent, run: HookRun) {
     let first = Instant::now();
     let now = engine.now();
-    let begun = engine.change(|inner| {
+    let begin = |inner: &mut Inner| {
         let environment = inner.kept.model.environment(&run);
         let session = inner.kept.model.begin(&run, now);
         inner.sessions.insert(run.context_id.clone(), session);
         let charm = inner.kept.model.application(run.unit.app()).map(|app| app.charm.name.clone());
         (environment, charm.unwrap_or_default())
-    });
+    };
+    // A hook that a crash forgets is begun again. An action is not: that it began must last.
+    let begun = match run.hook {
+        Hook::Action { .. } => engine.change(begin),
+        _ => Ok(engine.pass(begin)),
+    };
     let (environment, charm) = match begun {
         Ok(begun) => begun,
         Err(error) => return engine.note("ERROR", &format!("cannot begin a hook: {error}")),
