@@ -73,7 +73,7 @@ pub(crate) fn put_pod(api: &Api, unit: &UnitName, address: &str) {
 
 /// Removes a pod.
 pub(crate) fn delete_pod(api: &Api, unit: &UnitName) {
-    api.delete(Kind::Pod, MODEL, &unit.pod());
+    api.delete(Kind::Pod, MODEL, &unit.pod()).ok();
 }
 
 /// The way to the API for one application.

@@ -15,8 +15,12 @@ use crate::{
 /// Tells the time of creation of objects.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Puts a snapshot where a crash does not reach it, before the change is answered.
-pub type Keeper = Arc<dyn Fn(&Value) + Send + Sync>;
+/// Puts a snapshot where a crash does not reach it, before the change is answered; an error
+/// refuses the change.
+pub type Keeper = Arc<dyn Fn(&Value) -> Result<(), KeeperError> + Send + Sync>;
+
+/// Why a snapshot could not be kept, in the words of who keeps it.
+pub type KeeperError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an [`Api`] needs to know at its birth.
 #[derive(Clone)]
@@ -159,24 +163,24 @@ impl Api {
     }
 
     /// Deletes an object and what it alone owned; `false`: there was none.
-    pub fn delete(&self, kind: Kind, namespace: &str, name: &str) -> bool {
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
         let none = Preconditions::default();
-        self.change(|store, now| store.delete(kind, namespace, name, &none, now)).is_ok()
-    }
-
-    /// Deletes everything in a namespace.
-    pub fn delete_namespace(&self, namespace: &str) {
-        let kinds = [Kind::StatefulSet, Kind::Service, Kind::Pod, Kind::Endpoints];
-        self.change(|store, now| {
-            for kind in kinds {
-                store.delete_collection(&Filter::all(kind, namespace), now);
-            }
-        });
+        match self.change(|store, now| store.delete(kind, namespace, name, &none, now)) {
+            Ok(_) => Ok(true),
+            Err(ApiError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes the endpoints that no service names; a fault to inject. The answer is how many.
-    pub fn delete_orphan_endpoints(&self, namespace: &str) -> usize {
-        self.change(|store, _| store.delete_orphan_endpoints(namespace))
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn delete_orphan_endpoints(&self, namespace: &str) -> Result<usize, ApiError> {
+        self.change(|store, _| Ok(store.delete_orphan_endpoints(namespace)))
     }
 
     /// The routes of all services.
@@ -189,18 +193,26 @@ impl Api {
         read(&self.lock())
     }
 
-    /// Changes under the lock and wakes the watchers if there was a change.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Store, Timestamp) -> T) -> T {
+    /// Changes under the lock and wakes the watchers if there was a change. What cannot be kept
+    /// has not happened.
+    pub(crate) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Store, Timestamp) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
         let now = (self.clock)();
         let mut store = self.lock();
-        let before = store.version();
-        let answer = change(&mut store, now);
-        let version = store.version();
-        if let Some(keep) = self.keeper.as_ref().filter(|_| version != before) {
-            keep(&store.snapshot());
+        let before = self.keeper.as_ref().map(|keep| (keep, store.savepoint()));
+        let answer = change(&mut store, now)?;
+        if let Some((keep, before)) = before
+            && store.version() != before.version()
+            && let Err(error) = keep(&store.snapshot())
+        {
+            store.roll_back(before);
+            return Err(ApiError::Internal(error.to_string()));
         }
+        let version = store.version();
         self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
-        answer
+        Ok(answer)
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {

@@ -77,6 +77,9 @@ pub enum ApiError {
          application/apply-patch+yaml"
     )]
     UnsupportedMediaType,
+    /// The change is right and cannot be kept; nothing was changed.
+    #[error("Internal error occurred: {0}")]
+    Internal(String),
     /// The body is too long.
     #[error("Request entity too large: limit is {0}")]
     TooLarge(usize),
@@ -96,6 +99,7 @@ impl ApiError {
             ApiError::TooLarge(_) => 413,
             ApiError::UnsupportedMediaType => 415,
             ApiError::Invalid { .. } => 422,
+            ApiError::Internal(_) => 500,
         }
     }
 
@@ -113,6 +117,7 @@ impl ApiError {
             ApiError::TooLarge(_) => "RequestEntityTooLarge",
             ApiError::UnsupportedMediaType => "UnsupportedMediaType",
             ApiError::Invalid { .. } => "Invalid",
+            ApiError::Internal(_) => "InternalError",
         }
     }
 

@@ -24,7 +24,7 @@ mod watch;
 mod write;
 
 pub use access::{Authorize, Identity};
-pub use api::{Api, ApiOptions, Clock, Keeper};
+pub use api::{Api, ApiOptions, Clock, Keeper, KeeperError};
 pub use error::ApiError;
 pub use kind::Kind;
 pub use pki::{Authority, PkiError, ServerCertificate, ServerTls};

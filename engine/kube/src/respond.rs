@@ -230,7 +230,7 @@ impl Call<'_> {
 
     fn delete_collection(&self) -> Result<Answer, ApiError> {
         let filter = self.query.filter(self.resource)?;
-        let items = self.api.change(|store, now| store.delete_collection(&filter, now));
+        let items = self.api.change(|store, now| Ok(store.delete_collection(&filter, now)))?;
         Ok(text(200, list_json(self.kind(), None, &items)))
     }
 }

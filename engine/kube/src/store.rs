@@ -149,6 +149,20 @@ pub struct Store {
     oldest: u64,
 }
 
+/// The objects as they were at one version.
+pub(crate) struct Savepoint {
+    version: u64,
+    objects: BTreeMap<Key, Object>,
+    applied: BTreeMap<Key, BTreeMap<String, Value>>,
+}
+
+impl Savepoint {
+    /// The version of the last change before it.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+}
+
 impl Store {
     /// An empty store.
     pub fn new(options: StoreOptions) -> Store {
@@ -254,6 +268,21 @@ impl Store {
         let before = Some(object.image.clone());
         self.remember(Change { version: self.version, key: key.clone(), before, after: None });
         Some(object)
+    }
+
+    /// The objects as they are now, for [`Store::roll_back`].
+    pub(crate) fn savepoint(&self) -> Savepoint {
+        let (objects, applied) = (self.objects.clone(), self.applied.clone());
+        Savepoint { version: self.version, objects, applied }
+    }
+
+    /// Takes back every change since `before`; no watcher may have seen one of them.
+    pub(crate) fn roll_back(&mut self, before: Savepoint) {
+        self.history.retain(|change| change.version <= before.version);
+        self.oldest = self.oldest.min(before.version);
+        self.version = before.version;
+        self.objects = before.objects;
+        self.applied = before.applied;
     }
 
     fn remember(&mut self, change: Change) {

@@ -87,11 +87,20 @@ fn units(status: &Value) -> Table {
                 text(unit, &["juju-status", "current"]),
                 text(unit, &["address"]),
                 ports.join(","),
-                text(unit, &["workload-status", "message"]),
+                message(unit),
             ]);
         }
     }
     table
+}
+
+/// The workload's message, and what is wrong with the pod of an idle unit.
+fn message(unit: &Value) -> String {
+    let idle = text(unit, &["juju-status", "current"]) == "idle";
+    let agent = text(unit, &["juju-status", "message"]);
+    let parts = [text(unit, &["workload-status", "message"]), agent];
+    let shown = parts.iter().take(if idle { 2 } else { 1 }).filter(|part| !part.is_empty());
+    shown.cloned().collect::<Vec<_>>().join("; ")
 }
 
 fn integrations(status: &Value) -> Table {

@@ -8,7 +8,9 @@ use http_body_util::BodyExt;
 use http1::{Body, Method, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use kube_api::{Api, ApiOptions, Authority, Authorize, Identity, ServerTls, StoreOptions, serve};
+use kube_api::{
+    Api, ApiOptions, Authority, Authorize, Identity, Keeper, ServerTls, StoreOptions, serve,
+};
 use kubernetes::{Client, ClusterConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -85,7 +87,17 @@ impl Cluster {
 
     /// A cluster of our own that remembers `history_max` changes.
     pub(crate) async fn own(rule: &'static str, history_max: usize) -> Cluster {
+        Cluster::kept(rule, history_max, None).await
+    }
+
+    /// A cluster of our own whose changes somebody keeps.
+    pub(crate) async fn kept(
+        rule: &'static str,
+        history_max: usize,
+        keeper: Option<Keeper>,
+    ) -> Cluster {
         let mut options = ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 200), 7);
+        options.keeper = keeper;
         options.store = StoreOptions { history_max, ..options.store };
         let api = Api::new(options);
         let authority = Authority::generate().unwrap();

@@ -1,9 +1,13 @@
 //! Creating, reading, replacing and deleting objects.
 
-use kubernetes::{Resource, label_selector};
-use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cluster::Cluster;
+use kube_api::Keeper;
+use kubernetes::{Resource, label_selector};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, MERGE};
 
 #[tokio::test]
 async fn an_object_without_type_is_stored_with_it() {
@@ -153,4 +157,45 @@ async fn what_an_owner_alone_owned_goes_with_it() {
         assert_eq!(cluster.get(&path).await.0, 404, "{plural}");
     }
     assert_eq!(cluster.get(&format!("{}/patroni-pg", cluster.path("endpoints"))).await.0, 200);
+}
+
+/// A disk that is full while the flag is set.
+fn disk(full: &Arc<AtomicBool>) -> Keeper {
+    let full = full.clone();
+    Arc::new(move |_: &Value| match full.load(Ordering::Relaxed) {
+        true => Err("no space left on device".into()),
+        false => Ok(()),
+    })
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_refused_and_has_not_happened() {
+    let full = Arc::new(AtomicBool::new(false));
+    let cluster = Cluster::kept("kept", 2, Some(disk(&full))).await;
+    let path = cluster.path("endpoints");
+    let (code, lock) = cluster.post(&path, &cluster.body("lock", json!({}))).await;
+    assert_eq!(code, 201);
+    let version = cluster.version("endpoints").await;
+    let mut watch = cluster.watch("endpoints", "", &version).await;
+
+    full.store(true, Ordering::Relaxed);
+    let one = format!("{path}/lock");
+    let mark = json!({ "metadata": { "annotations": { "leader": "b" } } });
+    for (code, status) in [
+        cluster.post(&path, &cluster.body("other", json!({}))).await,
+        cluster.patch(&one, MERGE, &mark).await,
+        cluster.delete(&one).await,
+        cluster.delete(&path).await,
+    ] {
+        assert_eq!((code, &status["reason"]), (500, &json!("InternalError")));
+        assert_eq!(status["message"], "Internal error occurred: no space left on device");
+    }
+    assert_eq!(cluster.get(&one).await, (200, lock));
+    assert_eq!(cluster.version("endpoints").await, version);
+    // What changes nothing needs no disk.
+    assert_eq!(cluster.patch(&one, MERGE, &json!({})).await.0, 200);
+
+    full.store(false, Ordering::Relaxed);
+    assert_eq!(cluster.patch(&one, MERGE, &mark).await.0, 200);
+    watch.expect("MODIFIED", "lock").await;
 }

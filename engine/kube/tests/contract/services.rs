@@ -117,7 +117,7 @@ async fn endpoints_follow_labels_and_readiness() {
             .await;
     }
     check(api, "pg-primary", &["10.1.0.10"], &[]);
-    assert!(api.delete(Kind::Pod, "lab", "pg-1"));
+    assert!(api.delete(Kind::Pod, "lab", "pg-1").unwrap());
     check(api, "pg-primary", &[], &[]);
     check(api, "pg-endpoints", &["10.1.0.9"], &[]);
 }
@@ -135,7 +135,7 @@ async fn endpoints_without_a_selecting_service_are_left_alone() {
     cluster.delete(&format!("{}/patroni-pg-config", cluster.path("services"))).await;
     let stored = api.get(Kind::Endpoints, "lab", "patroni-pg-config");
     assert_eq!(stored, Some(lock));
-    assert_eq!(api.delete_orphan_endpoints("lab"), 1);
+    assert_eq!(api.delete_orphan_endpoints("lab").unwrap(), 1);
     assert_eq!(api.get(Kind::Endpoints, "lab", "patroni-pg-config"), None);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Next;
+use model::{Next, Trouble};
 use names::UnitName;
 use node::{Pod, UnitPod};
 use tokio::sync::watch;
@@ -92,10 +92,14 @@ async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<A
     let mut told = String::new();
     while !engine.is_stopping() {
         match try_start(engine, unit, api_port).await {
-            Ok(agent) => return Some(agent),
+            Ok(agent) => {
+                trouble(engine, unit, None);
+                return Some(agent);
+            }
             Err(PodError::Gone(_)) => return None,
             Err(error) => {
                 let words = error.to_string();
+                trouble(engine, unit, Some(Trouble::Start(words.clone())));
                 if words != told {
                     engine.note("ERROR", &words);
                     told = words;
@@ -108,6 +112,11 @@ async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<A
         }
     }
     None
+}
+
+/// Shows in the status what is wrong with the unit's pod.
+pub(crate) fn trouble(engine: &Engine, unit: &UnitName, words: Option<Trouble>) {
+    engine.look(|inner| inner.kept.model.unit_trouble(unit, words));
 }
 
 async fn try_start(
@@ -224,19 +233,33 @@ async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
     if let Err(error) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
         engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
     }
-    engine.cluster.delete(kube_api::Kind::Pod, &namespace, &unit.pod());
-    faults::point();
     UnitFolders::new(&engine.paths.run, unit).remove();
     faults::point();
+    let mut told = String::new();
+    while let Err(error) = forget(engine, unit, &namespace) {
+        let words = format!("cannot forget {unit}: {error}");
+        if words != told {
+            engine.note("ERROR", &words);
+            told = words;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(START_RETRY) => {}
+            () = engine.stopped() => return,
+        }
+    }
+    charms::sweep(engine);
+}
+
+/// Takes a unit that has no pod any more out of the model.
+fn forget(engine: &Engine, unit: &UnitName, namespace: &str) -> anyhow::Result<()> {
+    engine.cluster.delete(kube_api::Kind::Pod, namespace, &unit.pod())?;
+    faults::point();
     let now = engine.now();
-    let gone = engine.change(|inner| {
+    engine.change(|inner| {
         inner.kept.model.unit_gone(unit);
         execs::forget(inner, unit);
         charms::forget(inner);
         inner.kept.model.lease_tick(now);
-    });
-    if let Err(error) = gone {
-        engine.note("ERROR", &format!("cannot forget {unit}: {error}"));
-    }
-    charms::sweep(engine);
+    })?;
+    Ok(())
 }

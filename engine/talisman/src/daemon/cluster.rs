@@ -95,11 +95,16 @@ pub(crate) fn put_application(
 }
 
 /// Removes what [`put_application`] made, and what its charm left behind for its owner to take.
-pub(crate) fn delete_application(api: &Api, namespace: &str, app: &AppName) {
-    api.delete(Kind::StatefulSet, namespace, app.as_str());
+pub(crate) fn delete_application(
+    api: &Api,
+    namespace: &str,
+    app: &AppName,
+) -> Result<(), ApiError> {
+    api.delete(Kind::StatefulSet, namespace, app.as_str())?;
     for service in [app.to_string(), format!("{app}-endpoints")] {
-        api.delete(Kind::Service, namespace, &service);
+        api.delete(Kind::Service, namespace, &service)?;
     }
+    Ok(())
 }
 
 /// What a pod's object says.
@@ -115,7 +120,7 @@ pub(crate) fn put_pod(api: &Api, namespace: &str, pod: &PodFacts<'_>) -> Result<
     let owner = api.get(Kind::StatefulSet, namespace, app.as_str()).unwrap_or_default();
     let containers: Vec<Value> =
         pod.containers.iter().map(|name| json!({"name": name, "resources": {}})).collect();
-    api.delete(Kind::Pod, namespace, &name);
+    api.delete(Kind::Pod, namespace, &name)?;
     api.put(
         Kind::Pod,
         namespace,

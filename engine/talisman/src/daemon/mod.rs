@@ -75,9 +75,8 @@ fn cluster(store: &Arc<Store>) -> Result<kube_api::Api> {
     let mut options = kube_api::ApiOptions::new(SERVICES, rand::random());
     let keeping = store.clone();
     options.keeper = Some(Arc::new(move |snapshot: &serde_json::Value| {
-        if let Err(error) = keeping.save(Part::Cluster, snapshot) {
-            tracing::error!("{error}");
-        }
+        keeping.save(Part::Cluster, snapshot)?;
+        Ok(())
     }));
     Ok(match store.load(Part::Cluster)? {
         Some(snapshot) => kube_api::Api::restore(options, snapshot)?,

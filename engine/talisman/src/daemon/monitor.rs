@@ -5,42 +5,53 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Trouble;
 use names::{ContainerName, UnitName};
 use node::Pod;
 
-use super::cluster;
 use super::engine::Engine;
+use super::{agent, cluster};
 
 /// Between two looks at a pod that is not ready.
 const LOOK_OFTEN: Duration = Duration::from_millis(200);
 /// Between two looks at a pod that is ready.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
 
+/// A volume with less room, in bytes, counts as full.
+const VOLUME_ROOM_MIN: u64 = 1 << 20;
+
 /// Looks at the unit's containers until the task is dropped.
 pub(crate) async fn watch(engine: Arc<Engine>, unit: UnitName, pod: Pod) {
-    let (namespace, containers) = engine.look(|inner| {
+    let (namespace, containers, volumes) = engine.look(|inner| {
         let model = &inner.kept.model;
+        let owned = model.storage().filter(|one| one.owner.as_ref() == Some(&unit));
+        let volumes: Vec<String> = owned.map(|one| one.id.clone()).collect();
         let containers: Vec<ContainerName> = model
             .application(unit.app())
             .map(|app| app.charm.containers.keys().cloned().collect())
             .unwrap_or_default();
-        (model.name().to_string(), containers)
+        (model.name().to_string(), containers, volumes)
     });
+    let looked = Looked { unit: &unit, pod: &pod, namespace: &namespace, containers: &containers };
     let follow = containers.iter().map(|container| {
         let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
         super::notices::follow(&engine, &unit, container, socket)
     });
     let notices = futures_util::future::join_all(follow);
-    tokio::join!(look_again(&engine, &unit, &pod, &namespace, &containers), notices);
+    tokio::join!(look_again(&engine, &looked, &volumes), notices);
 }
 
-async fn look_again(
-    engine: &Engine,
-    unit: &UnitName,
-    pod: &Pod,
-    namespace: &str,
-    containers: &[ContainerName],
-) {
+/// What is looked at.
+struct Looked<'a> {
+    unit: &'a UnitName,
+    pod: &'a Pod,
+    namespace: &'a str,
+    containers: &'a [ContainerName],
+}
+
+async fn look_again(engine: &Engine, looked: &Looked<'_>, volumes: &[String]) {
+    let Looked { unit, pod, namespace, containers } = *looked;
+    let mut full = None;
     let mut boots = BTreeMap::new();
     let mut was_ready = None;
     loop {
@@ -48,6 +59,11 @@ async fn look_again(
         for container in containers {
             let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
             ready &= look(engine, unit, container, socket, &mut boots).await;
+        }
+        let now_full = full_volume(engine, pod, volumes);
+        if now_full != full {
+            full = now_full;
+            agent::trouble(engine, unit, full.clone().map(Trouble::Shortage));
         }
         if was_ready != Some(ready) {
             was_ready = Some(ready);
@@ -57,6 +73,16 @@ async fn look_again(
         }
         tokio::time::sleep(if ready { LOOK_SELDOM } else { LOOK_OFTEN }).await;
     }
+}
+
+/// Says so when a volume of the pod takes no more.
+fn full_volume(engine: &Engine, pod: &Pod, volumes: &[String]) -> Option<String> {
+    let full = |id: &&String| {
+        let folder = engine.node.volume(pod.name(), &id.replace('/', "-")).ok();
+        let disk = folder.and_then(|folder| rustix::fs::statvfs(folder).ok());
+        disk.is_some_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < VOLUME_ROOM_MIN)
+    };
+    volumes.iter().find(full).map(|id| format!("the volume {id} is full"))
 }
 
 /// Looks at one container; whether it is ready.

@@ -104,6 +104,9 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
     }
 }
 
+/// How long after objects could not be written they are tried again.
+const WRITE_RETRY: Duration = Duration::from_secs(3);
+
 /// How long hooks that run when the engine stops may go on.
 const LAST_HOOKS_MAX: Duration = Duration::from_secs(10);
 
@@ -116,7 +119,7 @@ pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
     loop {
         changes.mark_unchanged();
         objects.mark_unchanged();
-        keep_applications(&engine, &mut applications);
+        let kept = keep_applications(&engine, &mut applications);
         replace::roll(&engine);
         let units = engine.look(|inner| super::verbs::all_units(&inner.kept.model));
         agents.retain(|unit, task| units.contains(unit) || !task.is_finished());
@@ -130,6 +133,7 @@ pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             changed = objects.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(WRITE_RETRY), if !kept => {}
             () = engine.stopped() => break,
         }
     }
@@ -141,16 +145,27 @@ pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
     }
 }
 
-fn keep_applications(engine: &Engine, known: &mut BTreeMap<AppName, u32>) {
+/// Makes and removes the objects of applications; `known` are those that are as wanted.
+/// `false`: something could not be written.
+fn keep_applications(engine: &Engine, known: &mut BTreeMap<AppName, u32>) -> bool {
     let (namespace, wanted) = engine.look(|inner| {
         let model = &inner.kept.model;
         let wanted: BTreeMap<AppName, u32> =
             model.applications().map(|app| (app.name.clone(), app.scale)).collect();
         (model.name().to_string(), wanted)
     });
-    for app in known.keys().filter(|app| !wanted.contains_key(*app)) {
-        cluster::delete_application(&engine.cluster, &namespace, app);
-    }
+    let mut whole = true;
+    known.retain(|app, _| {
+        if wanted.contains_key(app) {
+            return true;
+        }
+        let gone = cluster::delete_application(&engine.cluster, &namespace, app);
+        if let Err(error) = &gone {
+            engine.note("ERROR", &format!("cannot remove the services of {app}: {error}"));
+            whole = false;
+        }
+        gone.is_err()
+    });
     for (app, units) in &wanted {
         if known.get(app) == Some(units) {
             continue;
@@ -162,9 +177,13 @@ fn keep_applications(engine: &Engine, known: &mut BTreeMap<AppName, u32>) {
                     .change(|inner| inner.kept.model.service_address(app, address))
                     .map_err(|error| error.to_string())
             });
-        if let Err(error) = noted {
-            engine.note("ERROR", &format!("cannot make the services of {app}: {error}"));
+        match noted {
+            Ok(()) => drop(known.insert(app.clone(), *units)),
+            Err(error) => {
+                engine.note("ERROR", &format!("cannot make the services of {app}: {error}"));
+                whole = false;
+            }
         }
     }
-    *known = wanted;
+    whole
 }

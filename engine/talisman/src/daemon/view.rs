@@ -63,7 +63,7 @@ fn unit(model: &Model, unit: &Unit) -> Value {
         "workload-status": status_value(&unit.status()),
         "juju-status": {
             "current": unit.agent.status,
-            "message": unit.agent.message,
+            "message": unit.agent_message(),
             "since": juju_time(unit.agent.since),
             "version": model::JUJU_VERSION,
         },
