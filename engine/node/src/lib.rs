@@ -42,5 +42,5 @@ pub use pod::{Pod, PodError};
 pub use preflight::preflight;
 pub use services::ServiceRoute;
 pub use sidecar::{Storage, UnitPod, Workload, link_tools};
-pub use spec::{ContainerSpec, Mount, PodSpec, Source};
+pub use spec::{ContainerSpec, Limits, Mount, PodSpec, Source};
 pub use sweep::{SweepError, leftovers, sweep};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::spec::{ContainerSpec, Mount, Source};
+use crate::spec::{ContainerSpec, Limits, Mount, Source};
 
 /// What a container of a usual cluster may do as root.
 const CAPABILITIES: [&str; 14] = [
@@ -91,17 +91,25 @@ pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
                 {"type": "network", "path": place.network},
             ],
             "cgroupsPath": place.cgroup,
-            "resources": resources(spec.memory),
+            "resources": resources(spec.limits),
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
         },
     })
 }
 
-fn resources(memory: Option<u64>) -> Value {
+/// The span in which a container may use its share of the processors, in microseconds.
+const CPU_PERIOD: u64 = 100_000;
+
+fn resources(limits: Limits) -> Value {
     let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
-    if let Some(limit) = memory {
+    if let Some(limit) = limits.memory {
         resources["memory"] = json!({"limit": limit});
+    }
+    if let Some(thousandths) = limits.cpu {
+        // The kernel takes no quota below a millisecond.
+        let quota = (u64::from(thousandths) * CPU_PERIOD / 1000).max(1000);
+        resources["cpu"] = json!({"quota": quota, "period": CPU_PERIOD});
     }
     resources
 }
@@ -144,7 +152,7 @@ fn mounts(spec: &ContainerSpec, place: &Place<'_>) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    fn rendered(memory: Option<u64>) -> Value {
+    fn rendered(limits: Limits) -> Value {
         let spec = ContainerSpec {
             name: "db".to_owned(),
             image: "/images/db".into(),
@@ -154,7 +162,7 @@ mod tests {
                 Mount::read_only("/host/token", "/data/secret/token"),
                 Mount::writable("/host/data", "/data"),
             ],
-            memory,
+            limits,
         };
         let place = Place {
             hostname: "db-0",
@@ -170,7 +178,7 @@ mod tests {
 
     #[test]
     fn mounts_come_parents_first() {
-        let targets: Vec<String> = rendered(None)["mounts"]
+        let targets: Vec<String> = rendered(Limits::default())["mounts"]
             .as_array()
             .unwrap()
             .iter()
@@ -183,9 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_limit_is_set_only_when_asked_for() {
-        assert_eq!(rendered(Some(64))["linux"]["resources"]["memory"]["limit"], 64);
-        assert!(rendered(None)["linux"]["resources"].get("memory").is_none());
-        assert_eq!(rendered(None)["process"]["env"][0], "A=b c");
+    fn limits_are_set_only_when_asked_for() {
+        let limited = rendered(Limits { memory: Some(64), cpu: Some(250) });
+        let resources = &limited["linux"]["resources"];
+        assert_eq!(resources["memory"]["limit"], 64);
+        assert_eq!(resources["cpu"], json!({"quota": 25_000, "period": 100_000}));
+        let plain = rendered(Limits::default());
+        assert!(plain["linux"]["resources"].get("memory").is_none());
+        assert!(plain["linux"]["resources"].get("cpu").is_none());
+        assert_eq!(rendered(Limits::default())["process"]["env"][0], "A=b c");
     }
 }

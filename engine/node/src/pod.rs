@@ -187,7 +187,7 @@ mod tests {
             argv: vec![],
             env: BTreeMap::new(),
             mounts: vec![],
-            memory: None,
+            limits: Default::default(),
         };
         PodSpec {
             name: "db-0".to_owned(),

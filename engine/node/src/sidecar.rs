@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use names::{ModelName, UnitName};
 
-use crate::spec::{ContainerSpec, Mount, PodSpec};
+use crate::spec::{ContainerSpec, Limits, Mount, PodSpec};
 
 /// Name of the container that the charm runs in.
 const CHARM: &str = "charm";
@@ -41,8 +41,8 @@ pub struct Workload {
     pub image: PathBuf,
     /// Where it sees storage: full path by storage name.
     pub storage: Vec<(String, PathBuf)>,
-    /// Most bytes of memory.
-    pub memory: Option<u64>,
+    /// The most that it may use.
+    pub limits: Limits,
 }
 
 /// A unit of a sidecar charm.
@@ -122,7 +122,7 @@ impl UnitPod {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
             mounts,
-            memory: None,
+            limits: Limits::default(),
         };
         self.common(container)
     }
@@ -145,7 +145,7 @@ impl UnitPod {
             argv: pebble(FIRST_PORT + index),
             env: env.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             mounts,
-            memory: workload.memory,
+            limits: workload.limits,
         })
     }
 
@@ -219,7 +219,7 @@ mod tests {
                 name: "db".to_owned(),
                 image: "/images/db".into(),
                 storage: vec![("data".to_owned(), "/var/lib/db".into())],
-                memory: None,
+                limits: Limits::default(),
             }],
         }
     }

@@ -56,8 +56,18 @@ pub struct ContainerSpec {
     pub env: BTreeMap<String, String>,
     /// What it sees of this machine, and of the pod's other containers.
     pub mounts: Vec<Mount>,
-    /// Most bytes of memory it may use.
+    /// The most that it may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// The most that a container may use; `None` is all there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of memory.
     pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    pub cpu: Option<u32>,
 }
 
 /// A pod: containers that share a network address.

@@ -91,6 +91,8 @@ pub(crate) struct Deploy {
     pub(crate) resources: BTreeMap<String, PathBuf>,
     /// Access to the Kubernetes API.
     pub(crate) trust: bool,
+    /// The most that each workload container may use.
+    pub(crate) constraints: model::Constraints,
 }
 
 /// What `refresh` says.

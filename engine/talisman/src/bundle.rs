@@ -55,6 +55,9 @@ pub(crate) struct BundleApplication {
     /// Access to the Kubernetes API.
     #[serde(default)]
     pub(crate) trust: bool,
+    /// `mem=… cpu-power=…`
+    #[serde(default)]
+    pub(crate) constraints: String,
 }
 
 impl Bundle {

@@ -7,6 +7,7 @@ mod bundle;
 mod charm_file;
 mod client;
 mod commands;
+mod constraints;
 mod daemon;
 mod images;
 mod models;

@@ -136,7 +136,7 @@ pub(crate) fn container(name: &str, image: &Path) -> ContainerSpec {
         argv: ["/usr/bin/perl", "-e", SERVER].map(str::to_owned).into(),
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         mounts: vec![],
-        memory: None,
+        limits: Default::default(),
     }
 }
 

@@ -230,7 +230,7 @@ async fn containers_share_folders_and_a_dead_one_is_started_again() {
     spec.containers[0].argv = vec!["/bin/sleep".to_owned(), "1000".to_owned()];
     spec.containers[0].mounts.push(Mount::shared("db", "/charm/containers/db"));
     spec.containers[1].mounts.push(Mount::shared("db", "/charm/container"));
-    spec.containers[1].memory = Some(64 << 20);
+    spec.containers[1].limits.memory = Some(64 << 20);
     let began = Instant::now();
     let first = own.node.start_pod(&spec).await.unwrap();
     println!("a pod of two containers: {:?}", began.elapsed());
@@ -323,7 +323,7 @@ async fn a_unit_runs_under_pebble_and_the_charm_reaches_its_workload() {
             name: "db".to_owned(),
             image: own.image.clone(),
             storage: vec![("data".to_owned(), "/var/lib/db".into())],
-            memory: None,
+            limits: Default::default(),
         }],
     };
     let pod = own.node.start_pod(&unit.spec()).await.unwrap();

@@ -1,5 +1,6 @@
 //! `exec`, `ssh` and `scp`: commands and files in a unit's containers.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -218,12 +219,27 @@ async fn entered(client: &Client, unit: &str, container: Option<&str>) -> Result
         .arg(format!("--wd=/proc/{pid}/root"))
         .arg("--")
         .env_clear()
+        .envs(environment(pid)?)
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/charm/bin")
         .env("HOME", "/root")
         .env("LANG", "C.UTF-8")
         .env("TERM", std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned()))
         .stdin(Stdio::inherit());
     Ok(command)
+}
+
+/// What the container's first process was started with, as Kubernetes gives it to whoever
+/// comes in.
+fn environment(pid: i64) -> Result<Vec<(OsString, OsString)>> {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = std::fs::read(format!("/proc/{pid}/environ"))
+        .context("cannot read the container's environment; run this as root")?;
+    let entries = bytes.split(|byte| *byte == 0).filter_map(|entry| {
+        let at = entry.iter().position(|byte| *byte == b'=')?;
+        let text = |part: &[u8]| OsString::from_vec(part.to_vec());
+        Some((text(&entry[..at]), text(&entry[at + 1..])))
+    });
+    Ok(entries.collect())
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
         Command::Juju(verb) => juju::perform(&controller, &client, verb).await,
         Command::Daemon => crate::daemon::run(paths).await,
         Command::Deploy(args) => deploy(&paths, &client, args).await,
-        Command::Refresh { app, path, resource, .. } => {
+        Command::Refresh { app, path, resource, store } => {
+            store.tell_without_effect(&[]);
             refresh(&paths, &client, app, &path, resource).await
         }
         Command::Images { definitions } => up::images(&paths, &definitions).await,
@@ -146,6 +147,8 @@ async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
     if is_bundle {
         return deploy_bundle(paths, client, &Bundle::read(&args.charm)?).await;
     }
+    let (constraints, idle) = crate::constraints::parse(&args.store.constraints)?;
+    args.store.tell_without_effect(&idle);
     let resources = resources(paths, &args.charm, args.resource).await?;
     let charm = std::path::absolute(&args.charm)?;
     let request = api::Deploy {
@@ -155,6 +158,7 @@ async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
         config: args.config.into_iter().collect(),
         resources,
         trust: args.trust,
+        constraints,
     };
     client.ask(&Request::Deploy(request)).await.map(drop)
 }
@@ -197,7 +201,7 @@ async fn deploy_bundle(paths: &Paths, client: &Client, bundle: &Bundle) -> Resul
     for (name, application) in &bundle.applications {
         if status["applications"].get(name.as_str()).is_none() {
             tell(&format!("deploying {name}"));
-            client.ask(&Request::Deploy(from_bundle(name, application))).await?;
+            client.ask(&Request::Deploy(from_bundle(name, application)?)).await?;
         }
     }
     for (a, b) in &bundle.relations {
@@ -210,15 +214,18 @@ async fn deploy_bundle(paths: &Paths, client: &Client, bundle: &Bundle) -> Resul
     Ok(())
 }
 
-fn from_bundle(name: &names::AppName, application: &BundleApplication) -> api::Deploy {
-    api::Deploy {
+fn from_bundle(name: &names::AppName, application: &BundleApplication) -> Result<api::Deploy> {
+    let (constraints, _) =
+        crate::constraints::parse(std::slice::from_ref(&application.constraints))?;
+    Ok(api::Deploy {
         charm: application.charm.clone().into(),
         app: Some(name.clone()),
         units: application.scale.unwrap_or(1),
         config: application.options.iter().map(|(k, v)| (k.clone(), option_text(v))).collect(),
         resources: application.resources.iter().map(|(k, v)| (k.clone(), v.into())).collect(),
         trust: application.trust,
-    }
+        constraints,
+    })
 }
 
 async fn config(client: &Client, args: Config) -> Result<()> {
@@ -299,7 +306,7 @@ fn say(line: &str) -> Result<()> {
 }
 
 /// Tells a person what happens; goes beside the result, and is lost when nobody listens.
-fn tell(line: &str) {
+pub(crate) fn tell(line: &str) {
     writeln!(std::io::stderr(), "{line}").ok();
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn deploy(engine: &Arc<Engine>, deploy: Deploy) -> Result<Value, Verb
     let state = &engine.paths.state;
     let staged = stage(state, &app, &deploy.charm, &meta, &deploy.resources)?;
     let now = engine.now();
-    let units = deploy.units;
+    let (units, constraints) = (deploy.units, deploy.constraints);
     let wanted = model::Deploy {
         app: app.clone(),
         charm: meta,
@@ -65,6 +65,7 @@ pub(crate) fn deploy(engine: &Arc<Engine>, deploy: Deploy) -> Result<Value, Verb
         settle(staged, &CharmFolders::new(state, &app, 0))?;
         inner.kept.images.insert(app.clone(), images);
         inner.kept.tokens.insert(app.clone(), token());
+        inner.kept.model.set_constraints(&app, constraints)?;
         inner.kept.model.scale(now, &app, units)?;
         Ok(json!(app))
     })?

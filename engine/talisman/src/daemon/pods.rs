@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use model::{Model, Unit};
 use names::{ContainerName, ModelName, UnitName};
-use node::{ImageDefinition, NodeError, Storage, UnitPod, Workload};
+use node::{ImageDefinition, Limits, NodeError, Storage, UnitPod, Workload};
 
 use super::charms::CharmFolders;
 use super::engine::Engine;
@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) model: ModelName,
     pub(crate) charm_revision: u32,
     pub(crate) workloads: Vec<PlannedWorkload>,
+    /// The most that each workload may use.
+    pub(crate) limits: Limits,
     /// Storage instances: name, number, and the path where the charm sees it.
     pub(crate) storage: Vec<(String, u32, String)>,
     pub(crate) token: String,
@@ -121,6 +123,10 @@ pub(crate) fn plan(
         model: model.name().clone(),
         charm_revision: app.charm_revision,
         workloads,
+        limits: Limits {
+            memory: app.constraints.memory.and_then(|mebibytes| mebibytes.checked_mul(1 << 20)),
+            cpu: app.constraints.cpu,
+        },
         storage: owned.filter_map(parts).collect(),
         token: String::new(),
         authority: String::new(),
@@ -169,7 +175,7 @@ pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<U
             name: name.to_string(),
             image: image(definition).await?.root,
             storage: mounts.iter().map(|(name, path)| (name.clone(), path.into())).collect(),
-            memory: None,
+            limits: plan.limits,
         });
     }
     let volume = |name: &str, number: u32| {
