@@ -1,5 +1,5 @@
-//! What the documentation says of tests: every answer in a flowchart and every acceptance
-//! scenario has one.
+//! What the documentation says of tests: every answer in a flowchart, every acceptance scenario
+//! and every rule of the contract with charms has one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -150,6 +150,9 @@ fn a_chart_is_read_as_drawn() -> Result<()> {
     Ok(())
 }
 
+/// What the last cell of a line may begin with in the place of a test.
+const REASONS: [&str; 3] = ["not yet: ", "differs: ", "not applicable: "];
+
 /// The functions that the last cell of a line names, as `file`: `function`.
 fn carriers(cell: &str) -> Vec<(&str, &str)> {
     let quoted: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
@@ -168,7 +171,7 @@ fn scenarios(page: &str) -> Result<Vec<String>> {
         }
         numbers.push(number.to_owned());
         let cell = cells.last().context("no cells")?;
-        if *cell == "not yet" || cell.starts_with("not yet: ") {
+        if *cell == "not yet" || REASONS.iter().any(|reason| cell.starts_with(reason)) {
             continue;
         }
         let carriers = carriers(cell);
@@ -190,5 +193,20 @@ fn every_acceptance_scenario_has_its_test_or_a_reason() -> Result<()> {
     let server: [Vec<String>; 2] = [numbered("C", 28), numbered("H", 13)];
     let found = scenarios("docs/reference/acceptance-postgresql.md")?;
     ensure!(found == server.concat(), "the server's scenarios");
+    Ok(())
+}
+
+#[test]
+fn every_rule_of_the_contract_has_its_test_or_a_reason() -> Result<()> {
+    let found = scenarios("docs/reference/contract.md")?;
+    let mut last: BTreeMap<&str, u32> = BTreeMap::new();
+    for number in &found {
+        let (section, row) = number.rsplit_once('.').context("a number without a section")?;
+        let before = last.insert(section, row.parse()?).unwrap_or(0);
+        ensure!(last[section] == before + 1, "{number} does not follow {section}.{before}");
+    }
+    let sections = ["1.1", "1.2", "1.3", "1.4", "1.5", "2.1", "2.2", "2.3", "2.4", "2.5"];
+    let tools = ["3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "5", "6"];
+    ensure!(last.keys().eq(sections.iter().chain(&tools)), "the sections are {last:?}");
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Bad input on the real engine: a clear message, and nothing is lost.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
 use anyhow::Result;
 use end_to_end::{Talisman, root};
 
@@ -21,6 +24,25 @@ fn nothing_runs_yet() -> Result<()> {
     let engine = Talisman::new("e2enone");
     check(&engine, &["status"], &["not running", "talisman up"]);
     check(&engine, &["frobnicate"], &["unrecognized subcommand", "frobnicate"]);
+    Ok(())
+}
+
+/// Somebody who is not root is told what to do, and nothing is made.
+#[test]
+fn another_user_is_told_to_be_root() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755))?;
+    let program = folder.path().join("talisman");
+    std::fs::copy(end_to_end::program(), &program)?;
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["--instance", "e2euser", "up"])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("as this user: run it as root"), "{said}");
+    assert!(!std::path::Path::new("/run/talisman/e2euser").exists());
     Ok(())
 }
 
