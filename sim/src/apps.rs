@@ -161,31 +161,20 @@ fn server_hook(
     Ok(())
 }
 
-/// The server drops a relation's user and what stands in its way.
+/// The server drops a relation's user, what is tied to it, and what stands in their way.
 fn drop_user(cluster: &mut Cluster, user: &str) {
-    for database in cluster.databases.values_mut() {
-        database.connect.remove(user);
-        database.users.remove(user);
-        database.owner = database.owner.take().filter(|owner| owner != user);
-    }
     let tied = format!("goes with the role {user}");
-    let tied: Vec<String> = cluster
-        .roles
-        .iter()
-        .filter(|(name, role)| *name == user || role.comment == tied)
-        .map(|(name, _)| name.clone())
-        .collect();
-    for role in tied {
-        cluster.roles.remove(&role);
+    let gone = cluster.roles.iter().filter(|(name, role)| *name == user || role.comment == tied);
+    let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
+    for role in &gone {
+        cluster.roles.remove(role);
         for database in cluster.databases.values_mut() {
-            database.connect.remove(&role);
-            database.lookups.remove(&role);
+            database.connect.remove(role);
+            database.users.remove(role);
+            database.lookups.remove(role);
+            database.owner = database.owner.take().filter(|owner| owner != role);
         }
     }
-    // Juju lets the server end the relation before the pooler has cleaned up.
-    let made = |name: &&String| name.contains("relation_id_") || name.contains("_user_");
-    let orphans: Vec<String> = cluster.roles.keys().filter(made).cloned().collect();
-    cluster.orphans.extend(orphans);
 }
 
 /// Gives the user of each relation a new password, as the server's own charm may.

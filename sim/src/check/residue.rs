@@ -43,13 +43,14 @@ pub(super) fn check(state: &State) -> Vec<String> {
     // Without a pooler nobody is left who could clean up; where an option keeps PgBouncer
     // from starting, that waits until it is mended.
     let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
-    for cluster in state.clusters.values().filter(|_| !alone) {
-        let lost = |role: &&String| !known.contains(*role) && !cluster.orphans.contains(*role);
+    // A server whose relation ended needs no pooler for that.
+    for cluster in state.clusters.values().filter(|_| !alone || lookups.is_empty()) {
+        let lost = |role: &&String| !known.contains(*role);
         for role in cluster.roles.keys().filter(lost) {
             wrong.push(format!("the role {role} survives its relation"));
         }
         for (name, database) in &cluster.databases {
-            for user in database.lookups.keys().filter(|user| !cluster.orphans.contains(*user)) {
+            for user in database.lookups.keys() {
                 if !lookups.contains(user) || !used.contains(name) {
                     wrong.push(format!("the lookup of {user} in {name} survives"));
                 }

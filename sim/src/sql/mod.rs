@@ -67,8 +67,6 @@ pub(crate) struct Cluster {
     pub(crate) up: bool,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) databases: BTreeMap<String, Database>,
-    /// Roles that nobody could remove any more, because the server took the right away first.
-    pub(crate) orphans: BTreeSet<String>,
 }
 
 impl Cluster {
@@ -83,7 +81,6 @@ impl Cluster {
             up: true,
             roles: groups.into_iter().chain([("operator".to_owned(), operator)]).collect(),
             databases: BTreeMap::from([("postgres".to_owned(), postgres)]),
-            orphans: BTreeSet::new(),
         }
     }
 
