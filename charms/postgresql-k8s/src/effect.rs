@@ -7,6 +7,7 @@ use postgres::{DatabaseName, ExtraRoles, Owner, RoleName, Salt};
 use serde_json::Value;
 
 use crate::passwords::Passwords;
+use crate::tls::Files;
 use crate::topology::Topology;
 
 /// One outside effect; applying it twice is the same as once.
@@ -34,6 +35,21 @@ pub enum Effect {
     RemoveLeftovers,
     /// Makes the folders that PostgreSQL needs.
     PrepareStorage,
+    /// Makes a key for this unit and asks this relation for a certificate.
+    RequestCertificate(RelationId),
+    /// Writes this unit's key, its certificate and who vouches for it.
+    PushTls(Box<Files>),
+    /// Removes them, and what they were asked for with.
+    RemoveTls,
+    /// Tells a client whether the servers use TLS and who vouches for them.
+    ShareTls {
+        /// The relation.
+        id: RelationId,
+        /// The issuer's certificate, with TLS.
+        ca: Option<String>,
+        /// Whether it reads this from a secret.
+        in_secret: bool,
+    },
     /// Writes `patroni.yml`.
     PushConfig(SecretString),
     /// Lets Patroni read `patroni.yml` again.
@@ -50,6 +66,8 @@ pub enum Effect {
         passwords: Passwords,
         /// Salts of the verifiers of `backup` and `monitoring`.
         salts: [Salt; 2],
+        /// Who vouches for the servers.
+        ca: Option<String>,
     },
     /// Merges this into Patroni's dynamic configuration.
     PatchDynamic {
@@ -66,8 +84,8 @@ pub enum Effect {
         id: RelationId,
         /// The user.
         user: RoleName,
-        /// The superuser's password.
-        operator: SecretString,
+        /// The way in.
+        operator: Operator,
     },
     /// Changes the password of one of the charm's own users.
     SetPassword {
@@ -77,8 +95,8 @@ pub enum Effect {
         password: SecretString,
         /// The salt of the verifier.
         salt: Salt,
-        /// The superuser's password as it is now.
-        operator: SecretString,
+        /// The way in as it is now.
+        operator: Operator,
     },
     /// Hands the lead to another member for an action, which fails with it.
     Switchover {
@@ -155,8 +173,21 @@ pub struct ServeClient {
     pub read_only_host: String,
     /// What was seen of its bag.
     pub seen: String,
-    /// The superuser's password.
-    pub operator: SecretString,
+    /// The way in.
+    pub operator: Operator,
+    /// Who vouches for the servers, as the client is to know it.
+    pub ca: Option<String>,
+    /// Whether it reads that from a secret.
+    pub tls_in_secret: bool,
+}
+
+/// How the charm itself logs in, as the superuser.
+#[derive(Clone)]
+pub struct Operator {
+    /// The password.
+    pub password: SecretString,
+    /// Who vouches for the servers; none while they serve without TLS.
+    pub ca: Option<String>,
 }
 
 /// The status of a started member, as upstream words it.

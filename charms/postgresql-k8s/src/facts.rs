@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::options::Settings;
 use crate::passwords::{Passwords, Seed};
+use crate::tls::Tls;
 use crate::topology::Topology;
 
 /// Everything one decision needs.
@@ -33,6 +34,8 @@ pub struct Facts {
     pub container: Option<Container>,
     /// Whether Patroni can see the own pod; none when the Kubernetes API does not say.
     pub labelled: Option<bool>,
+    /// What is known about the own certificate.
+    pub tls: Tls,
     /// The cluster as any member sees it; none when no member answers.
     pub cluster: Option<Cluster>,
     /// Patroni's dynamic configuration; read on the leader only.
@@ -117,6 +120,7 @@ impl Facts {
             passwords: SecretContent::new(),
             container: None,
             labelled: None,
+            tls: Tls::none(),
             cluster: None,
             dynamic: None,
             clients: Vec::new(),

@@ -1,5 +1,7 @@
 //! Reads what one decision needs to know: each bag and secret once.
 
+pub(crate) mod tls;
+
 use std::time::Duration;
 
 use charm::{
@@ -41,6 +43,7 @@ pub(crate) async fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, Erro
     }
     facts.planned = planned(hook, &facts, event)?;
     facts.container = container(hook).await?;
+    facts.tls = tls::tls(hook, &facts, event).await?;
     let pod = match &facts.container {
         Some(_) => own_pod(&facts).await,
         None => None,

@@ -14,6 +14,7 @@ mod passwords;
 mod patroni_yml;
 mod resources;
 mod sync;
+mod tls;
 mod topology;
 
 pub use effect::Effect;

@@ -14,6 +14,7 @@ use crate::layer;
 use crate::options::Settings;
 use crate::passwords::Passwords;
 use crate::sync::Sync;
+use crate::tls;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 
 /// Where the volume is mounted, in the workload and in the charm's container.
@@ -46,6 +47,7 @@ pub(crate) fn render(
     unit: &UnitName,
     settings: &Settings,
     passwords: &Passwords,
+    encrypted: bool,
 ) -> Result<SecretString, RenderError> {
     let host = topology.qualified(&topology.member(unit));
     let login = |username: &str, password: &SecretString| Authentication {
@@ -70,13 +72,13 @@ pub(crate) fn render(
             callbacks: ["on_role_change", "on_start"]
                 .map(|name| (name.to_owned(), notify()))
                 .into(),
-            parameters: settings.parameters.clone(),
+            parameters: parameters(settings, encrypted),
             authentication: Users {
                 superuser: login("operator", &passwords.operator),
                 replication: login("replication", &passwords.replication),
                 rewind: login("rewind", &passwords.rewind),
             },
-            pg_hba: pg_hba(),
+            pg_hba: pg_hba(method(settings), encrypted),
             pg_ident: vec!["operator postgres backup".to_owned()],
         },
         tags: BTreeMap::new(),
@@ -121,21 +123,49 @@ fn initdb() -> Vec<Value> {
     ]
 }
 
-/// Passwords for everybody; the socket is for the workload's own system users.
+/// The parameters of this member's file.
+fn parameters(settings: &Settings, encrypted: bool) -> Parameters {
+    let mut parameters = settings.parameters.clone();
+    if encrypted {
+        let files = [
+            ("ssl_cert_file", tls::CERTIFICATE),
+            ("ssl_key_file", tls::KEY),
+            ("ssl_ca_file", tls::CA),
+        ];
+        parameters.insert("ssl".to_owned(), "on".into());
+        parameters.extend(files.map(|(name, path)| (name.to_owned(), path.into())));
+    }
+    parameters
+}
+
+/// How users prove who they are: by what the option has new passwords stored as.
+fn method(settings: &Settings) -> &'static str {
+    match settings.parameters.get("password_encryption") {
+        Some(Value::String(word)) if word == "md5" => "md5",
+        _ => "scram-sha-256",
+    }
+}
+
+/// Passwords for everybody, and TLS where there is any; the socket is for the workload's own
+/// system users.
 ///
-/// `md5` asks for SCRAM wherever the stored password allows it; Canonical's pgbouncer-k8s stores
-/// an md5 hash for the user of its auth query.
-fn pg_hba() -> Vec<String> {
-    [
-        "local all backup peer map=operator",
-        "local all monitoring scram-sha-256",
-        "host replication replication 0.0.0.0/0 scram-sha-256",
-        "host replication replication ::/0 scram-sha-256",
-        "host all all 0.0.0.0/0 md5",
-        "host all all ::/0 md5",
-    ]
-    .map(str::to_owned)
-    .to_vec()
+/// The method `md5` asks for SCRAM wherever the stored password allows it. Canonical's
+/// pgbouncer-k8s stores an md5 hash for the user of its auth query, and for no other.
+fn pg_hba(method: &str, encrypted: bool) -> Vec<String> {
+    let host = if encrypted { "hostssl" } else { "host" };
+    let mut lines = vec![
+        "local all backup peer map=operator".to_owned(),
+        "local all monitoring scram-sha-256".to_owned(),
+    ];
+    for (databases, users, method) in [
+        ("replication", "replication", "scram-sha-256"),
+        ("all", "/^pgbouncer_auth_", "md5"),
+        ("all", "all", method),
+    ] {
+        let line = |network| format!("{host} {databases} {users} {network} {method}");
+        lines.extend(["0.0.0.0/0", "::/0"].map(line));
+    }
+    lines
 }
 
 /// The change that the dynamic configuration needs, if it needs one.
@@ -169,7 +199,7 @@ mod tests {
     fn the_file_of_a_unit() {
         let facts = fixture::new_leader();
         let (settings, passwords) = fixture::rendering();
-        let text = render(&facts.topology, &facts.unit, &settings, &passwords).unwrap();
+        let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
         insta::assert_snapshot!(text.expose_secret());
     }
 

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -139,6 +140,21 @@ where
 /// When they are no certificates in PEM.
 pub fn check_ca(ca: &str) -> Result<(), Failure> {
     tls(ca).map(drop)
+}
+
+/// Checks that a server could show this certificate with this key, both in PEM.
+///
+/// # Errors
+/// When they are none, or do not belong together.
+pub fn check_certificate(certificate: &str, key: &secrecy::SecretString) -> Result<(), Failure> {
+    let unusable = |error: &dyn std::error::Error| Failure::new(None, error.to_string());
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+    let chain = chain.map_err(|error| unusable(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(key.expose_secret().as_bytes());
+    let key = key.map_err(|error| unusable(&error))?;
+    let provider = rustls::crypto::ring::default_provider();
+    let pair = CertifiedKey::from_der(chain, key, &provider).map_err(|error| unusable(&error))?;
+    pair.end_entity_cert().map(drop).map_err(|error| unusable(&error))
 }
 
 /// TLS that trusts these certificates and nobody else's.

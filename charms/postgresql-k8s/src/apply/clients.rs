@@ -2,21 +2,22 @@
 
 use charm::ExposeSecret as _;
 use charm::{
-    Applied, Changes, Hook, HookError, Level, Own, RelationId, SecretContent, SecretOwner,
-    SecretString, Status,
+    Applied, Changes, Hook, Level, Own, RelationId, SecretContent, SecretOwner, SecretString,
+    Status,
 };
 use interfaces::Endpoint;
 use interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
 use postgres::{Client, RoleName, ServerVersion, User};
 
 use super::cluster::{SqlError, operator, words};
+use super::tls;
 use crate::Error;
 use crate::decide::{BAD_ROLES, FAILED};
-use crate::effect::ServeClient;
+use crate::effect::{Operator, ServeClient};
 use crate::gather::topology;
 use crate::topology::{POSTGRESQL_PORT, Topology};
 
-const ENDPOINT: &str = "database";
+pub(super) const ENDPOINT: &str = "database";
 
 pub(super) async fn serve(hook: &mut Hook, client: ServeClient) -> Result<Applied, Error> {
     let topology = topology(hook);
@@ -44,7 +45,7 @@ fn after_failure(error: &SqlError) -> Applied {
 }
 
 async fn create(topology: &Topology, client: &ServeClient) -> Result<ServerVersion, SqlError> {
-    let server = Client::connect(&operator(topology, client.operator.clone())?).await?;
+    let server = Client::connect(&operator(topology, &client.operator)?).await?;
     let user = User {
         name: client.user.clone(),
         password: client.password.clone(),
@@ -63,7 +64,7 @@ fn share(
     topology: &Topology,
     client: &ServeClient,
     version: &ServerVersion,
-) -> Result<(), HookError> {
+) -> Result<(), Error> {
     let uri = |host: &str| {
         let (user, password) = (&client.user, client.password.expose_secret());
         let database = percent_encoded(client.database.as_str());
@@ -96,9 +97,10 @@ fn share(
         offer.plain = Some(credentials);
     }
     let mut bag = offer.render();
-    bag.insert("tls".to_owned(), "False".to_owned());
+    bag.extend(tls::shared(hook, client.id, client.ca.as_deref(), client.tls_in_secret)?);
     bag.insert(SEEN.to_owned(), client.seen.clone());
-    hook.set_bag(client.id, Own::App, Changes::from(bag)).map(drop)
+    hook.set_bag(client.id, Own::App, Changes::from(bag))?;
+    Ok(())
 }
 
 /// A path segment of a connection string.
@@ -113,11 +115,11 @@ pub(super) async fn remove(
     hook: &mut Hook,
     id: RelationId,
     user: &RoleName,
-    password: SecretString,
+    way_in: &Operator,
 ) -> Result<Applied, Error> {
     let topology = topology(hook);
     let removal = async {
-        let server = Client::connect(&operator(&topology, password)?).await?;
+        let server = Client::connect(&operator(&topology, way_in)?).await?;
         server.delete_user(user).await?;
         Ok::<(), SqlError>(())
     };
@@ -131,9 +133,10 @@ pub(super) async fn remove(
             Applied::Status(Status::blocked(message))
         });
     }
-    let label = secret_label(ENDPOINT, id, "user");
-    if let Some(secret) = hook.secret_info(&label)? {
-        hook.remove_secret(&secret.id, None)?;
+    for group in ["user", "tls"] {
+        if let Some(secret) = hook.secret_info(&secret_label(ENDPOINT, id, group))? {
+            hook.remove_secret(&secret.id, None)?;
+        }
     }
     Ok(Applied::Done)
 }

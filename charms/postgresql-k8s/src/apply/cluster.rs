@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::Error;
 use crate::decide::{member_waits, primary_waits};
+use crate::effect::Operator;
 use crate::gather::topology;
 use crate::passwords::Passwords;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
@@ -102,16 +103,16 @@ pub(super) async fn await_primary(hook: &Hook) -> Applied {
 /// Where the charm itself connects, as the superuser.
 pub(super) fn operator(
     topology: &Topology,
-    password: SecretString,
+    operator: &Operator,
 ) -> Result<ConnectOptions, postgres::NameError> {
     Ok(ConnectOptions {
         host: topology.primary_host(),
         port: POSTGRESQL_PORT,
         user: "operator".parse()?,
-        password,
+        password: operator.password.clone(),
         database: "postgres".parse()?,
         timeout: CONNECT_TIMEOUT,
-        ca: None,
+        ca: operator.ca.clone(),
     })
 }
 
@@ -137,8 +138,13 @@ pub(super) fn words(error: &SqlError) -> String {
     text
 }
 
-pub(super) async fn set_up(hook: &mut Hook, passwords: &Passwords, salts: [Salt; 2]) -> Applied {
-    match try_set_up(&topology(hook), passwords, salts).await {
+pub(super) async fn set_up(
+    hook: &mut Hook,
+    passwords: &Passwords,
+    salts: [Salt; 2],
+    ca: Option<String>,
+) -> Applied {
+    match try_set_up(&topology(hook), passwords, salts, ca).await {
         Ok(()) => Applied::Done,
         Err(error) => {
             hook.log(Level::Warning, words(&error));
@@ -154,8 +160,10 @@ async fn try_set_up(
     topology: &Topology,
     passwords: &Passwords,
     [backup, monitoring]: [Salt; 2],
+    ca: Option<String>,
 ) -> Result<(), SqlError> {
-    let client = Client::connect(&operator(topology, passwords.operator.clone())?).await?;
+    let way_in = Operator { password: passwords.operator.clone(), ca };
+    let client = Client::connect(&operator(topology, &way_in)?).await?;
     let system = [
         ("backup", &passwords.backup, backup, "superuser"),
         ("monitoring", &passwords.monitoring, monitoring, "pg_monitor"),
@@ -190,11 +198,11 @@ pub(super) async fn set_password(
     user: &RoleName,
     password: &SecretString,
     salt: &Salt,
-    old: SecretString,
+    way_in: &Operator,
 ) -> Result<Applied, Error> {
     let topology = topology(hook);
     let change = async {
-        let client = Client::connect(&operator(&topology, old)?).await?;
+        let client = Client::connect(&operator(&topology, way_in)?).await?;
         client.set_password(user, password, salt).await?;
         Ok::<(), SqlError>(())
     };

@@ -4,6 +4,7 @@ mod clients;
 mod cluster;
 mod objects;
 mod restarts;
+mod tls;
 mod workload;
 
 #[cfg(test)]
@@ -13,7 +14,7 @@ pub(crate) use objects::refused;
 #[cfg(test)]
 pub(crate) use workload::after_push;
 
-use charm::{Applied, Hook, Level, Port, SecretOwner};
+use charm::{Applied, Hook, Level, Own, Port, SecretOwner};
 use patroni::Rest;
 
 use crate::Error;
@@ -39,23 +40,30 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         Effect::LabelPods(pods) => return Ok(objects::label_pods(hook, &pods).await),
         Effect::RemoveLeftovers => return Ok(objects::remove_leftovers(hook).await),
         Effect::PrepareStorage => return workload::prepare_storage(hook).await,
+        Effect::RequestCertificate(id) => return tls::request(hook, id).await,
+        Effect::PushTls(files) => return tls::push(hook, &files).await,
+        Effect::RemoveTls => return tls::remove(hook).await,
+        Effect::ShareTls { id, ca, in_secret } => {
+            let bag = tls::shared(hook, id, ca.as_deref(), in_secret)?;
+            hook.set_bag(id, Own::App, bag)?;
+        }
         Effect::PushConfig(text) => return workload::push_config(hook, &text).await,
         Effect::Reload => return workload::reload(hook).await,
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
         Effect::AwaitMember => return Ok(cluster::await_member(&hook.unit().pod()).await),
         Effect::AwaitPrimary => return Ok(cluster::await_primary(hook).await),
-        Effect::SetUpCluster { passwords, salts } => {
-            return Ok(cluster::set_up(hook, &passwords, salts).await);
+        Effect::SetUpCluster { passwords, salts, ca } => {
+            return Ok(cluster::set_up(hook, &passwords, salts, ca).await);
         }
         Effect::PatchDynamic { patch, password } => {
             return Ok(cluster::patch_dynamic(hook, &patch, password).await);
         }
         Effect::ServeClient(client) => return clients::serve(hook, *client).await,
         Effect::RemoveClient { id, user, operator } => {
-            return clients::remove(hook, id, &user, operator).await;
+            return clients::remove(hook, id, &user, &operator).await;
         }
         Effect::SetPassword { user, password, salt, operator } => {
-            return cluster::set_password(hook, &user, &password, &salt, operator).await;
+            return cluster::set_password(hook, &user, &password, &salt, &operator).await;
         }
         Effect::Switchover { leader, candidate, password } => {
             return cluster::switchover(hook, &leader, candidate.as_deref(), password).await;

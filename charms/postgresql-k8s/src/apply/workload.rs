@@ -26,7 +26,7 @@ pub(crate) fn after_push(outcome: Result<(), pebble::Error>) -> Result<Applied, 
     outcome.map_or_else(away, |()| Ok(Applied::Done))
 }
 
-fn owned(mode: u32) -> Ownership {
+pub(super) fn owned(mode: u32) -> Ownership {
     Ownership::make_dirs().mode(mode).owner("postgres", "postgres")
 }
 

@@ -79,14 +79,15 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     let content = facts.passwords.clone().with(passwords::key(user), password.clone());
     let new = passwords::Passwords::read(&content).ok_or_else(failed)?;
     let settings = facts.settings.as_ref().map_err(|_| failed())?;
-    let text =
-        patroni_yml::render(&facts.topology, &facts.unit, settings, &new).map_err(|_| failed())?;
+    let encrypted = facts.tls.files.is_some();
+    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, &new, encrypted)
+        .map_err(|_| failed())?;
     let mut effects = vec![
         Effect::SetPassword {
             user: user.parse().map_err(|_| failed())?,
             password: password.clone(),
             salt: source.salt(),
-            operator: now.operator,
+            operator: super::operator(facts, now.operator),
         },
         Effect::PutPasswords(content),
     ];

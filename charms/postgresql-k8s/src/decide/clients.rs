@@ -4,6 +4,7 @@ use charm::{Changes, Decision, Level, Own, RelationEvent, RelationId, Status, da
 use interfaces::postgresql_client::Request;
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
+use super::tls;
 use crate::effect::{Effect, ServeClient};
 use crate::facts::{Client, Facts};
 use crate::topology::POSTGRESQL_PORT;
@@ -98,7 +99,9 @@ fn serve_one(facts: &Facts, client: &Client, request: &Request, same: usize) -> 
         in_secret: request.wants_in_secret("password"),
         read_only_host: read_only_host(facts),
         seen: client.seen.clone(),
-        operator: passwords.operator,
+        operator: super::operator(facts, passwords.operator),
+        ca: tls::for_clients(facts),
+        tls_in_secret: request.wants_in_secret("tls"),
     }))
 }
 
@@ -119,7 +122,9 @@ pub(super) fn refresh(facts: &Facts) -> Vec<Effect> {
         let changes = Changes::from([("read-only-endpoints", address.clone())]);
         Effect::SetBag(client.id, Own::App, changes)
     };
-    facts.clients.iter().filter(is_stale).map(change).collect()
+    let mut effects: Vec<Effect> = facts.clients.iter().filter(is_stale).map(change).collect();
+    effects.extend(tls::tell(facts, facts.clients.iter()));
+    effects
 }
 
 /// The user of a relation.
@@ -147,7 +152,8 @@ pub(super) fn broken(relation: &RelationEvent, facts: &Facts) -> Decision<Effect
     let (Some(user), Some(passwords)) = (user(relation.id), facts.passwords()) else {
         return Decision::new();
     };
-    let removal = Effect::RemoveClient { id: relation.id, user, operator: passwords.operator };
+    let operator = super::operator(facts, passwords.operator);
+    let removal = Effect::RemoveClient { id: relation.id, user, operator };
     let rest = serve(facts, Some(relation.id));
     Decision { status: super::steady_status(facts), ..Decision::new() }
         .effect(removal)

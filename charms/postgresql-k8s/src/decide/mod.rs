@@ -3,17 +3,18 @@
 mod actions;
 mod clients;
 mod members;
+mod tls;
 mod workload;
 
 #[cfg(test)]
 mod tests;
 
-use charm::{Changes, Decision, Event, Level, Own, RelationKind, Status};
+use charm::{Changes, Decision, Event, Level, Own, RelationKind, SecretString, Status};
 
 pub(crate) use clients::{BAD_ROLES, FAILED};
 pub(crate) use workload::{PENDING, member_waits, primary_waits};
 
-use crate::effect::{Effect, started_status};
+use crate::effect::{Effect, Operator, started_status};
 use crate::facts::Facts;
 use crate::layer;
 
@@ -34,7 +35,7 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
             container.as_str() == layer::NAME
         }
         Event::Relation(relation) => {
-            ["database-peers", "database"].contains(&relation.endpoint.as_str())
+            ["database-peers", "database", "certificates"].contains(&relation.endpoint.as_str())
         }
         _ => false,
     }
@@ -69,6 +70,7 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
             ("database", RelationKind::Departed) => clients::departed(relation, facts),
             ("database", RelationKind::Broken) => clients::broken(relation, facts),
             ("database", _) => clients::requested(facts),
+            ("certificates", _) => certificates(facts),
             _ => Decision::new(),
         },
         Event::Action { name, .. } => actions::run(name, facts),
@@ -88,6 +90,20 @@ fn converge(facts: &Facts) -> Decision<Effect> {
     let start = workload::start(facts);
     let status = start.status.or_else(|| steady_status(facts));
     Decision { status, ..decision.effects(start.effects).effects(members::restarts(facts)) }
+}
+
+/// The chart "certificates": the files are the container's.
+fn certificates(facts: &Facts) -> Decision<Effect> {
+    let decision = converge(facts);
+    if facts.container.is_none() {
+        return decision.defer("the container does not answer yet");
+    }
+    decision
+}
+
+/// How the charm logs in once this hook's effects on the own certificate are true.
+fn operator(facts: &Facts, password: SecretString) -> Operator {
+    Operator { password, ca: tls::steps(facts).ca }
 }
 
 /// The unit's status when its member has started and nothing is left to be done.

@@ -2,9 +2,10 @@
 
 use charm::{Changes, Decision, ExposeSecret, Own, Status, databag};
 
-use super::{clients, members, refuse_options};
+use super::{clients, members, refuse_options, tls};
 use crate::effect::Effect;
-use crate::facts::{Container, Facts};
+use crate::facts::{Container, Facts, Peer};
+use crate::gather::tls::FLAG;
 use crate::layer;
 use crate::options::Settings;
 use crate::passwords::Passwords;
@@ -25,7 +26,6 @@ pub(super) fn pebble_ready(facts: &Facts) -> Decision<Effect> {
         let decision = Decision::new().effects(storage(container));
         return decision.defer("the leader has not set up the cluster yet");
     }
-    // There are no TLS files to push: the relation `certificates` is not served yet.
     start(facts)
 }
 
@@ -62,7 +62,8 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         Ok(update) => update,
         Err(error) => return refuse_options(&[error.to_string()]),
     };
-    let changed = !update.is_empty();
+    let moves = |e: &Effect| matches!(e, Effect::PushConfig(_) | Effect::StartWorkload(_));
+    let changed = update.iter().any(moves);
     let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
     decision = decision.effects(update);
     let waits = changed || !container.started();
@@ -81,15 +82,24 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         decision = decision.effect(Effect::TellPendingRestart(peer.id));
     }
     // It makes the leader look, which one that is the leader needs not.
-    if !sets_up {
-        let started = Changes::from([("member", "started")]);
-        decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, started));
+    let started = (!sets_up).then_some(("member", "started"));
+    let changes: Changes = started.into_iter().chain(tls_flag(facts, peer)).collect();
+    if !changes.is_empty() {
+        decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, changes));
     }
     if waits || sets_up {
         decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned })
     } else {
         decision
     }
+}
+
+/// What the leader has to know before it tells clients of TLS, where that changed.
+fn tls_flag(facts: &Facts, peer: &Peer) -> Option<(&'static str, &'static str)> {
+    let (flag, enabled) = FLAG;
+    let word = if tls::steps(facts).ca.is_some() { enabled } else { "" };
+    let told = databag::text(&peer.own, flag).unwrap_or_default();
+    (told != word).then_some((flag, word))
 }
 
 /// The box "Have pebble services changed?" and what follows from it.
@@ -99,18 +109,21 @@ fn update_service(
     settings: &Settings,
     passwords: &Passwords,
 ) -> Result<Vec<Effect>, patroni::config::RenderError> {
-    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords)?;
+    let tls = tls::steps(facts);
+    let encrypted = tls.ca.is_some();
+    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords, encrypted)?;
     let current = container.config.as_ref().map(ExposeSecret::expose_secret);
     let stale = current != Some(text.expose_secret());
     let layer = layer::layer(&facts.topology, &facts.unit);
     let stopped = !container.running || layer.differs_from(&container.plan);
-    let mut effects = Vec::new();
+    let mut effects = tls.before;
     if stale {
         effects.push(Effect::PushConfig(text));
     }
+    effects.extend(tls.after);
     if stopped {
         effects.push(Effect::StartWorkload(Box::new(layer)));
-    } else if stale {
+    } else if stale || tls.changed {
         effects.push(Effect::Reload);
     }
     Ok(effects)
@@ -125,6 +138,7 @@ fn set_up(facts: &Facts, passwords: &Passwords) -> Vec<Effect> {
         Effect::SetUpCluster {
             passwords: passwords.clone(),
             salts: [source.salt(), source.salt()],
+            ca: tls::steps(facts).ca,
         },
     ];
     effects.extend(facts.peer.as_ref().map(|peer| Effect::SetBag(peer.id, Own::App, mark)));

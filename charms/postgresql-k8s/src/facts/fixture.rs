@@ -71,7 +71,14 @@ fn health(state: State) -> Option<Health> {
 fn running(facts: &Facts) -> Container {
     let settings = facts.settings.clone().unwrap();
     let passwords = facts.passwords().unwrap();
-    let config = patroni_yml::render(&facts.topology, &facts.unit, &settings, &passwords).unwrap();
+    let config = patroni_yml::render(
+        &facts.topology,
+        &facts.unit,
+        &settings,
+        &passwords,
+        facts.tls.files.is_some(),
+    )
+    .unwrap();
     Container {
         pgdata: true,
         config: Some(config),

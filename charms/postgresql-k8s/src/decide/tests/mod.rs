@@ -3,6 +3,7 @@
 mod flowcharts;
 mod healing;
 mod relations;
+mod tls;
 
 use charm::{Decision, Event, Outcome};
 
@@ -24,6 +25,10 @@ fn words(effect: &Effect) -> String {
         Effect::LabelPods(pods) => format!("label {}", pods.join(" ")),
         Effect::RemoveLeftovers => "remove leftovers".to_owned(),
         Effect::PrepareStorage => "prepare storage".to_owned(),
+        Effect::RequestCertificate(id) => format!("request certificate {id}"),
+        Effect::PushTls(_) => "push tls".to_owned(),
+        Effect::RemoveTls => "remove tls".to_owned(),
+        Effect::ShareTls { id, ca, .. } => format!("share tls {id}: {}", ca.is_some()),
         Effect::PushConfig(_) => "push config".to_owned(),
         Effect::Reload => "reload".to_owned(),
         Effect::StartWorkload(_) => "start workload".to_owned(),

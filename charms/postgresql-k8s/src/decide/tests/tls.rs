@@ -1,0 +1,184 @@
+//! The chart "certificates", and what clients hear of it.
+
+use charm::{Bag, Decision, Event, ExposeSecret as _, RelationEvent, RelationKind};
+use interfaces::tls_certificates::asked;
+
+use super::{check_order, check_without, decide, deferred, list, pebble_ready};
+use crate::effect::Effect;
+use crate::facts::Facts;
+use crate::facts::fixture::{client, joined, new_leader, steady};
+use crate::tls::{Issuer, Request};
+
+fn event() -> Event {
+    Event::Relation(RelationEvent {
+        kind: RelationKind::Changed,
+        endpoint: "certificates".parse().unwrap(),
+        id: "9".parse().unwrap(),
+        remote_app: "issuer".parse().unwrap(),
+        remote_unit: None,
+        departing_unit: None,
+    })
+}
+
+fn run(facts: &Facts) -> Decision<Effect> {
+    decide(&event(), facts)
+}
+
+/// An issuer that was asked for nothing.
+fn related(mut facts: Facts) -> Facts {
+    let id = "9".parse().unwrap();
+    facts.tls.issuer = Issuer::Related { id, asked: Bag::new(), offered: Bag::new() };
+    facts
+}
+
+/// An issuer that was asked and answered with this certificate, made for this key.
+fn answered(mut facts: Facts, certificate: &str, key: &str) -> Facts {
+    let csr = "-----BEGIN CERTIFICATE REQUEST-----\nr\n".to_owned();
+    let answer = serde_json::json!([{
+        "certificate_signing_request": csr, "certificate": certificate, "ca": certificate}]);
+    facts.tls.issuer = Issuer::Related {
+        id: "9".parse().unwrap(),
+        asked: asked(&csr),
+        offered: Bag::from([("certificates".to_owned(), answer.to_string())]),
+    };
+    facts.tls.request = Some(Request { key: key.to_owned().into(), csr });
+    facts
+}
+
+fn pair() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["pg-0".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+fn issued(facts: Facts) -> Facts {
+    let (certificate, key) = pair();
+    answered(facts, &certificate, &key)
+}
+
+/// The same with the files in their place, and nothing looked for.
+fn encrypted(facts: Facts) -> Facts {
+    let mut facts = issued(facts);
+    let Issuer::Related { offered, .. } = &facts.tls.issuer else { unreachable!() };
+    facts.tls.files = facts.tls.request.as_ref().unwrap().answer(offered).unwrap();
+    facts.tls.issuer = Issuer::Unknown;
+    let text = pushed(&decide(&Event::UpdateStatus, &facts));
+    facts.container.as_mut().unwrap().config = text.map(Into::into);
+    facts
+}
+
+/// What the file of the unit says, if it is written.
+fn pushed(decision: &Decision<Effect>) -> Option<String> {
+    decision.effects.iter().find_map(|effect| match effect {
+        Effect::PushConfig(text) => Some(text.expose_secret().to_owned()),
+        _ => None,
+    })
+}
+
+#[test]
+fn certificates_is_container_no_defers() {
+    let mut facts = related(steady());
+    facts.container = None;
+    assert!(deferred(&run(&facts)));
+    assert!(!deferred(&run(&related(steady()))));
+}
+
+#[test]
+fn certificates_is_related_no_was_asked_before_serves_without() {
+    let mut facts = encrypted(steady());
+    facts.tls.issuer = Issuer::None;
+    let decision = run(&facts);
+    check_order(&decision, "push config", "remove tls");
+    check_order(&decision, "remove tls", "reload");
+    assert!(!pushed(&decision).unwrap().contains("ssl"));
+}
+
+#[test]
+fn certificates_is_related_no_leaves_a_persons_files() {
+    let mut facts = encrypted(steady());
+    facts.tls.issuer = Issuer::None;
+    facts.tls.request = None;
+    let decision = run(&facts);
+    check_without(&decision, "remove tls");
+    check_without(&decision, "push config");
+}
+
+#[test]
+fn certificates_has_request_no_asks() {
+    let decision = run(&related(steady()));
+    assert!(list(&decision).contains(&"request certificate 9".to_owned()));
+    check_without(&decision, "push config");
+}
+
+#[test]
+fn certificates_has_request_no_databag_is_written_again() {
+    let mut facts = issued(steady());
+    let Issuer::Related { asked, offered, .. } = &mut facts.tls.issuer else { unreachable!() };
+    asked.clear();
+    offered.clear();
+    let words = list(&run(&facts));
+    assert!(words.iter().any(|w| w.starts_with("set unit 9: certificate_signing")), "{words:?}");
+}
+
+#[test]
+fn certificates_is_issued_no_changes_nothing() {
+    let mut facts = issued(steady());
+    let Issuer::Related { offered, .. } = &mut facts.tls.issuer else { unreachable!() };
+    offered.clear();
+    check_without(&run(&facts), "push");
+}
+
+#[test]
+fn certificates_is_issued_yes_pushes_and_reloads() {
+    let decision = run(&issued(steady()));
+    check_order(&decision, "push tls", "push config");
+    check_order(&decision, "push config", "reload");
+    let text = pushed(&decision).unwrap();
+    assert!(text.contains("hostssl all all 0.0.0.0/0 scram-sha-256"), "{text}");
+    assert!(!text.contains("host all"), "{text}");
+    assert!(list(&decision).contains(&"set unit 1: member=started tls=enabled".to_owned()));
+}
+
+#[test]
+fn certificates_is_issued_yes_before_the_first_start() {
+    let decision = decide(&pebble_ready(), &issued(new_leader()));
+    check_order(&decision, "push tls", "start workload");
+    check_order(&decision, "prepare storage", "push tls");
+}
+
+#[test]
+fn certificates_is_issued_yes_anew_reloads_without_another_file() {
+    // The file names paths, not what is in them.
+    let facts = encrypted(steady());
+    check_without(&run(&facts), "reload");
+    let decision = run(&issued(facts));
+    check_order(&decision, "push tls", "reload");
+    check_without(&decision, "push config");
+}
+
+#[test]
+fn certificates_is_issued_no_when_it_does_not_fit_the_key() {
+    let ((certificate, _), (_, key)) = (pair(), pair());
+    let words = list(&run(&answered(steady(), &certificate, &key)));
+    assert!(words.iter().any(|w| w.starts_with("refuse: the certificate")), "{words:?}");
+    assert!(!words.iter().any(|w| w.starts_with("push")), "{words:?}");
+}
+
+#[test]
+fn clients_hear_of_tls_once_all_units_serve_with_it() {
+    let served = |mut facts: Facts| {
+        facts.clients.push(client(4, "shop", &[]));
+        facts.clients[0].offered = [("database", "shop"), ("password", "p"), ("tls", "False")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        facts
+    };
+    let mut facts = issued(served(joined()));
+    check_without(&run(&facts), "share tls");
+    facts.tls.others = true;
+    check_order(&run(&facts), "reload", "share tls 4: true");
+    check_order(&run(&facts), "share tls", "set app 1: tls-ca=");
+    let ca = encrypted(steady()).tls.files.unwrap().ca;
+    let mut told = served(steady());
+    told.peer.as_mut().unwrap().app.insert("tls-ca".to_owned(), ca);
+    check_order(&run(&told), "share tls 4: false", "set app 1: tls-ca=");
+}
