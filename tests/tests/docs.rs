@@ -210,3 +210,10 @@ fn every_rule_of_the_contract_has_its_test_or_a_reason() -> Result<()> {
     ensure!(last.keys().eq(sections.iter().chain(&tools)), "the sections are {last:?}");
     Ok(())
 }
+
+#[test]
+fn every_stuck_state_has_its_test_or_a_reason() -> Result<()> {
+    let states = scenarios("docs/reference/stuck-postgresql.md")?;
+    ensure!(states.len() > 20, "there are only {}", states.len());
+    Ok(())
+}

@@ -34,6 +34,8 @@ pub struct Facts {
     pub container: Option<Container>,
     /// Whether Patroni can see the own pod; none when the Kubernetes API does not say.
     pub labelled: Option<bool>,
+    /// Whether less than a tenth of the volume is free.
+    pub nearly_full: bool,
     /// What is known about the own certificate.
     pub tls: Tls,
     /// The cluster as any member sees it; none when no member answers.
@@ -120,6 +122,7 @@ impl Facts {
             passwords: SecretContent::new(),
             container: None,
             labelled: None,
+            nearly_full: false,
             tls: Tls::none(),
             cluster: None,
             dynamic: None,

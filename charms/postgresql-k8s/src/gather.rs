@@ -43,6 +43,7 @@ pub(crate) async fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, Erro
     }
     facts.planned = planned(hook, &facts, event)?;
     facts.container = container(hook).await?;
+    facts.nearly_full = facts.container.is_some() && nearly_full(patroni_yml::STORAGE);
     facts.tls = tls::tls(hook, &facts, event).await?;
     let pod = match &facts.container {
         Some(_) => own_pod(&facts).await,
@@ -145,6 +146,12 @@ fn is_labelled(pod: &Value, scope: &str) -> bool {
 fn granted(offered: &Bag) -> Option<Bag> {
     databag::text(offered, "database")?;
     databag::json(offered, "data").ok()?
+}
+
+/// Whether less than a tenth of a volume is free. It is mounted here at the same path as in the
+/// workload; one that cannot be looked at is no reason to stop.
+fn nearly_full(path: &str) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|volume| volume.f_bavail < volume.f_blocks / 10)
 }
 
 fn machine() -> Resources {

@@ -23,6 +23,8 @@ pub(crate) const STORAGE: &str = "/var/lib/postgresql/data";
 pub(crate) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
 /// Where Patroni's configuration is.
 pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
+/// Where Patroni keeps the replication password for libpq.
+pub(crate) const PGPASS: &str = "/tmp/pgpass";
 /// Where PostgreSQL's programs are in the image.
 const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 
@@ -66,7 +68,7 @@ pub(crate) fn render(
             connect_address: format!("{host}:{POSTGRESQL_PORT}"),
             data_dir: PGDATA.to_owned(),
             bin_dir: BIN_DIR.to_owned(),
-            pgpass: "/tmp/pgpass".to_owned(),
+            pgpass: PGPASS.to_owned(),
             // A spread checkpoint would keep a new member waiting for minutes.
             basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
             callbacks: ["on_role_change", "on_start"]

@@ -36,10 +36,12 @@ pub enum Fault {
     NetworkCut,
     /// No member and no charm reaches the Kubernetes API for a minute.
     ApiGone,
+    /// PostgreSQL and Patroni of every member are killed at once.
+    EveryoneKilled,
 }
 
 impl Fault {
-    /// All of them.
+    /// Those that the bench measures.
     pub const ALL: [Fault; 7] = [
         Fault::Switchover,
         Fault::PostmasterKilled,
@@ -61,6 +63,7 @@ impl fmt::Display for Fault {
             Self::PodDeleted => "pod deleted",
             Self::NetworkCut => "network cut",
             Self::ApiGone => "Kubernetes API gone for 60 s",
+            Self::EveryoneKilled => "every member killed",
         })
     }
 }
@@ -83,11 +86,8 @@ impl Cluster {
                 self.engine.call(&["run", &unit, "switchover"]).map(drop)
             }
             Fault::PostmasterKilled => signal("KILL", &self.processes(pod, Process::Postmaster)?),
-            Fault::AllKilled => {
-                let mut all = self.processes(pod, Process::Patroni)?;
-                all.extend(self.processes(pod, Process::Postmaster)?);
-                signal("KILL", &all)
-            }
+            Fault::AllKilled => self.kill(std::iter::once(pod.to_owned())),
+            Fault::EveryoneKilled => self.kill((0..UNITS).map(Self::pod)),
             Fault::Frozen => {
                 let all = self.processes(pod, Process::Any)?;
                 signal("STOP", &all)?;
@@ -112,6 +112,16 @@ impl Cluster {
                 Ok(())
             }
         }
+    }
+
+    /// Kills Patroni and PostgreSQL of these members at once.
+    fn kill(&self, pods: impl Iterator<Item = String>) -> Result<()> {
+        let mut all = Vec::new();
+        for pod in pods {
+            all.extend(self.processes(&pod, Process::Patroni)?);
+            all.extend(self.processes(&pod, Process::Postmaster)?);
+        }
+        signal("KILL", &all)
     }
 
     /// Asks a member how the cluster is, as monitoring does, and waits for no answer: a member

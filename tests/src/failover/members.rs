@@ -49,6 +49,13 @@ impl Cluster {
         self.ask((0..UNITS).map(Self::pod))
     }
 
+    /// The cluster as one member shows it.
+    pub(super) fn cluster(&self, pod: &str) -> Result<Value> {
+        let address = self.address(pod)?;
+        let look = move || network::ask(address, "/cluster");
+        network::joined(network::inside(&self.outlook(), look)?)
+    }
+
     fn ask(&self, pods: impl Iterator<Item = String>) -> Result<BTreeMap<String, Member>> {
         let asked: Vec<_> = pods
             .filter_map(|pod| Some((self.address(&pod).ok()?, pod)))

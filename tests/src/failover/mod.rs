@@ -1,8 +1,10 @@
 //! A cluster of three behind the pooler, faults against it, and what a writer sees of them.
 
 mod faults;
+mod life;
 mod members;
 mod network;
+mod tls;
 mod witness;
 mod writer;
 
@@ -25,7 +27,8 @@ const HEAL_BOUND: Duration = Duration::from_secs(90);
 
 /// The default bundle with three units of PostgreSQL.
 pub struct Cluster {
-    engine: Talisman,
+    /// The engine; dropping it takes everything down.
+    pub engine: Talisman,
     instance: String,
     /// A client's URL of any member, whose address stands for `HOST`.
     login: String,

@@ -8,7 +8,7 @@ use pebble::{ExecOptions, Layer, Ownership};
 use crate::Error;
 use crate::gather::workload;
 use crate::layer;
-use crate::patroni_yml::{PATH, PGDATA, STORAGE};
+use crate::patroni_yml::{PATH, PGDATA, PGPASS, STORAGE};
 
 /// How long Pebble may take to start the service: it waits one second by itself.
 const START_BOUND: Duration = Duration::from_secs(20);
@@ -56,6 +56,12 @@ pub(super) async fn push_config(hook: &Hook, text: &SecretString) -> Result<Appl
 
 pub(super) async fn reload(hook: &Hook) -> Result<Applied, Error> {
     let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+    // Patroni does not compare this file with a password that changed, only with the time at
+    // which it wrote it; a standby would come back to the primary with the old password.
+    match pebble.remove_path(PGPASS, false).await {
+        Err(error) if !error.is_not_found() => return away(error),
+        _ => {}
+    }
     after_push(pebble.signal("SIGHUP", &[layer::NAME]).await)
 }
 

@@ -21,6 +21,9 @@ use crate::layer;
 /// Options that cannot be used, in upstream's words.
 const BAD_CONFIGURATION: &str = "Configuration Error. Please check the logs";
 
+/// A volume on which PostgreSQL will stop, in upstream's words.
+const NO_SPACE: &str = "<10% free space on pgdata volume.";
+
 /// Whether an event needs facts at all.
 pub(crate) fn needs_facts(event: &Event) -> bool {
     match event {
@@ -110,7 +113,9 @@ fn operator(facts: &Facts, password: SecretString) -> Operator {
 fn steady_status(facts: &Facts) -> Option<Status> {
     let started = facts.container.as_ref().is_some_and(crate::facts::Container::started);
     let status = || started_status(&facts.unit.pod(), facts.cluster.as_ref(), facts.planned);
-    (started && facts.initialised()).then(status)
+    let steady = (started && facts.initialised()).then(status)?;
+    let full = facts.nearly_full && matches!(steady, Status::Active(_));
+    Some(if full { Status::blocked(NO_SPACE) } else { steady })
 }
 
 /// The decision for options that cannot be used; nothing that depends on them is done.

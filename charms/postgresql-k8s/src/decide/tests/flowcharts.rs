@@ -232,7 +232,7 @@ mod pebble_ready {
 
     #[test]
     fn pebble_ready_is_leader_or_has_cluster_initialised_yes_has_pushed_tls_files() {
-        // patroni.yml is the one file to push as long as there is no TLS.
+        // Without a certificate patroni.yml is the one file to push.
         for facts in [new_leader(), second_unit()] {
             assert!(list(&ready(&facts)).contains(&"push config".to_owned()));
         }

@@ -97,6 +97,15 @@ fn converge_may_somebody_lead_yes_decides_nothing() {
 }
 
 #[test]
+fn a_volume_that_is_nearly_full_blocks_until_it_is_not() {
+    let status = |nearly_full| {
+        decide(&Event::UpdateStatus, &Facts { nearly_full, ..steady() }).status.unwrap()
+    };
+    assert_eq!(status(true), Status::blocked("<10% free space on pgdata volume."));
+    assert_eq!(status(false), Status::Active("Primary".to_owned()));
+}
+
+#[test]
 fn a_unit_leads_by_force_only_where_nobody_leads() {
     let forced = |facts: Facts| {
         let parameters = json!({"scope": "unit", "force": true}).as_object().unwrap().clone();

@@ -1,0 +1,204 @@
+//! What happens to a cluster in its life: other passwords, other sizes, another owner.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{APP, Cluster, HEAL_BOUND, Outcome, UNITS};
+use crate::root;
+
+/// The users whose password may be changed.
+const ROTATED: [&str; 5] = ["replication", "rewind", "monitoring", "backup", "operator"];
+/// Prints the kind and the name of each object that belongs to the cluster.
+const OBJECTS: &str = "\
+import json, ssl, urllib.request as web
+at = '/var/run/secrets/kubernetes.io/serviceaccount/'
+token, space = open(at + 'token').read(), open(at + 'namespace').read()
+trust = ssl.create_default_context(cafile=at + 'ca.crt')
+for kind in ['endpoints', 'services']:
+    url = f'https://10.1.255.1:6443/api/v1/namespaces/{space}/{kind}'
+    asked = web.Request(url, headers={'Authorization': 'Bearer ' + token})
+    for one in json.load(web.urlopen(asked, context=trust))['items']:
+        print(kind, one['metadata']['name'])
+";
+
+impl Cluster {
+    /// The objects of the cluster, those that are every application's left out.
+    fn objects(&self) -> Result<BTreeSet<String>> {
+        let script = format!("python3 -c \"{OBJECTS}\"");
+        let text = self.engine.call(&["ssh", "pgbouncer-k8s/0", &script])?;
+        let every = [format!(" {APP}"), format!(" {APP}-endpoints")];
+        let ours = text.lines().map(str::trim).filter(|line| line.contains(APP));
+        let ours = ours.filter(|line| !every.iter().any(|end| line.ends_with(end.as_str())));
+        Ok(ours.map(str::to_owned).collect())
+    }
+
+    /// Waits until the cluster's objects are just these.
+    fn await_objects(&self, expected: &[&str]) -> Result<()> {
+        let expected: BTreeSet<String> = expected.iter().map(|line| (*line).to_owned()).collect();
+        eventually("the objects", || {
+            let found = self.objects()?;
+            ensure!(found == expected, "there are {found:?}");
+            Ok(())
+        })
+    }
+
+    /// Checks that the objects are those of an active cluster.
+    ///
+    /// # Errors
+    /// When one is missing or more than they are there.
+    pub fn has_its_objects(&self) -> Result<()> {
+        self.await_objects(&[
+            "endpoints patroni-postgresql-k8s",
+            "endpoints patroni-postgresql-k8s-config",
+            "endpoints patroni-postgresql-k8s-sync",
+            "endpoints postgresql-k8s-primary",
+            "endpoints postgresql-k8s-replicas",
+            "services patroni-postgresql-k8s-config",
+            "services postgresql-k8s-primary",
+            "services postgresql-k8s-replicas",
+        ])
+    }
+
+    /// The password of one of the charm's users.
+    fn password(&self, user: &str) -> Result<String> {
+        let unit = format!("{APP}/leader");
+        let text = self.engine.call(&[
+            "run",
+            &unit,
+            "get-password",
+            &format!("username={user}"),
+            "--format",
+            "json",
+        ])?;
+        let answer: Value = serde_json::from_str(&text)?;
+        let first = answer.as_object().and_then(|all| all.values().next()).context("no answer")?;
+        Ok(first["results"]["password"].as_str().context("no password")?.to_owned())
+    }
+
+    /// Changes every password under writers: nobody fails to log in, and the members can do
+    /// without the old ones.
+    ///
+    /// # Errors
+    /// When a log-in failed, a member does not restart, or a password is in a log.
+    pub fn rotate_passwords(&self) -> Result<Outcome> {
+        let mut secrets: Vec<String> =
+            ROTATED.iter().map(|user| self.password(user)).collect::<Result<_>>()?;
+        let leader = format!("{APP}/leader");
+        let outcome = self.watched(|_| {
+            for user in ROTATED {
+                let name = format!("username={user}");
+                self.engine.call(&["run", &leader, "set-password", &name])?;
+            }
+            self.engine.wait_active(120).map(drop)
+        })?;
+        ensure!(outcome.failed == 0, "{outcome:?}");
+        for (user, old) in ROTATED.iter().zip(secrets.clone()) {
+            let new = self.password(user)?;
+            ensure!(new != old, "the password of {user} is the old one");
+            secrets.push(new);
+        }
+        // Whoever connects from now on does so with the new passwords.
+        let primary = self.primary()?;
+        let replication = self.password("replication")?;
+        for pod in (0..UNITS).map(Self::pod).filter(|pod| *pod != primary) {
+            eventually("the standby knows the new password", || {
+                let known = self.inside(&pod, "cat /tmp/pgpass")?;
+                ensure!(known.contains(&replication), "{pod} has the old one");
+                Ok(())
+            })?;
+        }
+        for pod in (0..UNITS).map(Self::pod).filter(|pod| *pod != primary) {
+            self.engine.call(&["run", &Self::unit(&pod)?, "restart"])?;
+        }
+        self.await_well(HEAL_BOUND)?;
+        self.logs_are_clean(&secrets)?;
+        Ok(outcome)
+    }
+
+    /// Checks that the members' logs hold no refused log-in and none of these texts.
+    fn logs_are_clean(&self, secrets: &[String]) -> Result<()> {
+        for pod in (0..UNITS).map(Self::pod) {
+            let logs = "PEBBLE_SOCKET=/charm/container/pebble.socket \
+                        /charm/bin/pebble logs -n all postgresql";
+            let text = self.inside(&pod, logs)?;
+            ensure!(text.contains("LOG:"), "{pod} has no log: {text}");
+            let refused: Vec<&str> =
+                text.lines().filter(|line| line.contains("authentication failed")).collect();
+            ensure!(refused.is_empty(), "{pod}: {refused:#?}");
+            ensure!(!secrets.iter().any(|secret| text.contains(secret.as_str())), "{pod} logs one");
+        }
+        Ok(())
+    }
+
+    /// Changes the number of units step by step under writers; at the end it is what it was.
+    ///
+    /// # Errors
+    /// When the members are not the units, or an acknowledged number is lost.
+    pub fn resize(&self, sizes: &[usize]) -> Result<Outcome> {
+        self.watched(|_| {
+            for size in sizes {
+                self.engine.call(&["scale-application", APP, &size.to_string()])?;
+                self.await_units(*size)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn await_units(&self, size: usize) -> Result<()> {
+        let wanted = |status: &Value| {
+            let units = status["applications"][APP]["units"].as_object();
+            units.map_or(0, serde_json::Map::len) == size
+        };
+        self.engine.wait(&format!("{size} units"), 120, wanted)?;
+        if size == 0 {
+            return Ok(());
+        }
+        self.engine.wait_active(120)?;
+        let pods: BTreeSet<String> = (0..size).map(Self::pod).collect();
+        eventually("the members are the units", || {
+            let cluster = self.cluster(&Self::pod(0))?;
+            let members = cluster["members"].as_array().context("no members")?;
+            let well = ["running", "streaming"];
+            let names: BTreeSet<String> = members
+                .iter()
+                .filter(|one| well.contains(&one["state"].as_str().unwrap_or_default()))
+                .filter_map(|one| one["name"].as_str().map(str::to_owned))
+                .collect();
+            ensure!(names == pods && members.len() == size, "the members are {members:?}");
+            Ok(())
+        })
+    }
+
+    /// Removes the application: its objects go. Deploys it again under its name.
+    ///
+    /// # Errors
+    /// When an object stays, or the new units do not become active.
+    pub fn deploy_again(&self) -> Result<()> {
+        self.engine.call(&["remove-application", APP, "--no-prompt"])?;
+        self.engine
+            .wait("the application is gone", 120, |status| status["applications"][APP].is_null())?;
+        self.await_objects(&[])?;
+        let charm = root().join("dist/postgresql-k8s_ubuntu@22.04-amd64.charm");
+        let charm = charm.display().to_string();
+        let image = root().join("images/postgresql.yaml").display().to_string();
+        let image = format!("postgresql-image={image}");
+        self.engine.call(&["deploy", &charm, APP, "--trust", "--resource", &image, "-n", "2"])?;
+        self.engine.call(&["integrate", "pgbouncer-k8s:backend-database", APP])?;
+        self.await_units(2)
+    }
+}
+
+/// Waits until something holds, with a bound.
+pub(super) fn eventually(what: &str, holds: impl Fn() -> Result<()>) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(120);
+    loop {
+        match holds() {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() > end => return Err(error.context(what.to_owned())),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    }
+}
