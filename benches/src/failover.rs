@@ -74,7 +74,7 @@ fn target(fault: Fault) -> &'static str {
         Fault::Switchover => "2",
         Fault::PostmasterKilled => "3",
         Fault::AllKilled | Fault::Frozen | Fault::PodDeleted | Fault::NetworkCut => "22",
-        Fault::ApiGone => "none",
+        Fault::ApiGone | Fault::EveryoneKilled => "none",
     }
 }
 
