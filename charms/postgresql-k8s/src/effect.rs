@@ -54,6 +54,8 @@ pub enum Effect {
     PushConfig(SecretString),
     /// Lets Patroni read `patroni.yml` again.
     Reload,
+    /// Has a standby log in at the primary with this password.
+    RefreshPassfile(SecretString),
     /// Lays the layer over the plan and starts what does not run.
     StartWorkload(Box<Layer>),
     /// Waits until this member's PostgreSQL is up, within a bound.

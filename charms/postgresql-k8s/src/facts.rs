@@ -67,6 +67,8 @@ pub struct Container {
     pub pgdata: bool,
     /// The text of `patroni.yml`.
     pub config: Option<SecretString>,
+    /// The text of the file from which a standby reads its password.
+    pub passfile: Option<SecretString>,
     /// Pebble's plan.
     pub plan: Plan,
     /// Whether the service runs.

@@ -124,6 +124,7 @@ async fn container(hook: &Hook) -> Result<Option<Container>, Error> {
     Ok(Some(Container {
         pgdata: pebble.stat(patroni_yml::PGDATA).await?.is_some(),
         config: pebble.pull_text(patroni_yml::PATH).await?.map(SecretString::from),
+        passfile: pebble.pull_text(patroni_yml::PGPASS).await?.map(SecretString::from),
         plan,
         running,
         health,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use charm::{SecretString, UnitName};
+use charm::{ExposeSecret as _, SecretString, UnitName};
 use patroni::Config;
 use patroni::config::{
     Authentication, Bootstrap, Dynamic, DynamicPostgresql, Parameters, Postgresql, RenderError,
@@ -86,6 +86,16 @@ pub(crate) fn render(
         tags: BTreeMap::new(),
     };
     config.render()
+}
+
+/// The text of [`PGPASS`] with this password in every line, in the way that libpq reads it.
+pub(crate) fn with_password(text: &str, password: &SecretString) -> SecretString {
+    let escaped = password.expose_secret().replace('\\', "\\\\").replace(':', "\\:");
+    let line = |line: &str| {
+        let fields: Vec<&str> = line.splitn(5, ':').take(4).collect();
+        format!("{}:{escaped}\n", fields.join(":"))
+    };
+    text.lines().map(line).collect::<String>().into()
 }
 
 /// Tells the charm that this member started or its role changed. What Patroni adds is of no use.
@@ -195,7 +205,6 @@ pub(crate) fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) ->
 mod tests {
     use super::*;
     use crate::facts::fixture;
-    use charm::ExposeSecret as _;
 
     #[test]
     fn the_file_of_a_unit() {
@@ -203,6 +212,17 @@ mod tests {
         let (settings, passwords) = fixture::rendering();
         let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
         insta::assert_snapshot!(text.expose_secret());
+    }
+
+    #[test]
+    fn the_passfile_takes_a_password_as_libpq_reads_it() {
+        let password = r"a:b\c".to_owned().into();
+        let text = with_password("h:5432:*:replication:o\\:ld\n", &password);
+        assert_eq!(text.expose_secret(), "h:5432:*:replication:a\\:b\\\\c\n");
+        assert_eq!(
+            with_password(text.expose_secret(), &password).expose_secret(),
+            text.expose_secret()
+        );
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         }
         Effect::PushConfig(text) => return workload::push_config(hook, &text).await,
         Effect::Reload => return workload::reload(hook).await,
+        Effect::RefreshPassfile(password) => {
+            return workload::refresh_passfile(hook, &password).await;
+        }
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
         Effect::AwaitMember => return Ok(cluster::await_member(&hook.unit().pod()).await),
         Effect::AwaitPrimary => return Ok(cluster::await_primary(hook).await),

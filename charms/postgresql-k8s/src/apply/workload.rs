@@ -8,7 +8,7 @@ use pebble::{ExecOptions, Layer, Ownership};
 use crate::Error;
 use crate::gather::workload;
 use crate::layer;
-use crate::patroni_yml::{PATH, PGDATA, PGPASS, STORAGE};
+use crate::patroni_yml::{PATH, PGDATA, PGPASS, STORAGE, with_password};
 
 /// How long Pebble may take to start the service: it waits one second by itself.
 const START_BOUND: Duration = Duration::from_secs(20);
@@ -56,13 +56,27 @@ pub(super) async fn push_config(hook: &Hook, text: &SecretString) -> Result<Appl
 
 pub(super) async fn reload(hook: &Hook) -> Result<Applied, Error> {
     let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
-    // Patroni does not compare this file with a password that changed, only with the time at
-    // which it wrote it; a standby would come back to the primary with the old password.
-    match pebble.remove_path(PGPASS, false).await {
-        Err(error) if !error.is_not_found() => return away(error),
-        _ => {}
-    }
     after_push(pebble.signal("SIGHUP", &[layer::NAME]).await)
+}
+
+/// Puts the password into the file with which a standby logs in at the primary.
+///
+/// Patroni leaves that file alone while the standby streams, and writes the password that it
+/// knew then at every reload; the standby would be refused as it comes back.
+pub(super) async fn refresh_passfile(
+    hook: &Hook,
+    password: &SecretString,
+) -> Result<Applied, Error> {
+    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+    let write = async {
+        let Some(text) = pebble.pull_text(PGPASS).await? else { return Ok(()) };
+        let wanted = with_password(&text, password);
+        if wanted.expose_secret() == text {
+            return Ok(());
+        }
+        pebble.push(PGPASS, wanted.expose_secret(), &owned(0o600)).await
+    };
+    after_push(write.await)
 }
 
 pub(super) async fn start(hook: &mut Hook, layer: &Layer) -> Result<Applied, Error> {

@@ -2,6 +2,7 @@
 
 use charm::{Decision, ExposeSecret as _, Level, SecretString, UnitName};
 
+use super::workload;
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::passwords::{self, CHANGEABLE, SHOWN};
@@ -25,6 +26,9 @@ pub(super) fn run(name: &str, facts: &Facts) -> Decision<Effect> {
     let effects = outcome.unwrap_or_else(|message| vec![Effect::ActionFail(message)]);
     Decision::new().effects(effects)
 }
+
+/// What fits into one line of libpq's password file, and into Juju's secrets with the others.
+const LONGEST: usize = 1024;
 
 fn parameter<'a>(facts: &'a Facts, name: &str) -> Option<&'a str> {
     facts.parameters.get(name)?.as_str()
@@ -64,6 +68,11 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     let password = parameter(facts, "password")
         .filter(|given| !given.is_empty())
         .map_or(fresh, |given| SecretString::from(given.to_owned()));
+    let length = password.expose_secret().len();
+    if length > LONGEST || password.expose_secret().contains(char::is_control) {
+        let most = format!("it may have at most {LONGEST} bytes and no control characters.");
+        return Err(format!("Failed changing the password: {most}"));
+    }
     let unwell = "Failed changing the password: Not all members healthy or finished initial sync.";
     if !facts.initialised() || !facts.cluster.as_ref().is_some_and(patroni::Cluster::is_ready) {
         return Err(unwell.to_owned());
@@ -93,6 +102,12 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     ];
     if facts.container.as_ref().is_some_and(|container| container.running) {
         effects.extend([Effect::PushConfig(text), Effect::Reload]);
+        // Nobody tells the leader of a secret that it changed itself.
+        let passfile = workload::passfile(facts, &new, true);
+        let settled = facts.peer.as_ref().map(|peer| Effect::TellPendingRestart(peer.id));
+        if let (Some(passfile), Some(settled)) = (passfile, settled) {
+            effects.extend([settled, passfile]);
+        }
     }
     effects.push(Effect::ActionSecret("password", password));
     Ok(effects)

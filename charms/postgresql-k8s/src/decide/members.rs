@@ -152,7 +152,7 @@ pub(super) fn restarts(facts: &Facts) -> Option<Effect> {
         .map(|passwords| Effect::RestartMembers { password: passwords.patroni })
 }
 
-fn leads(facts: &Facts) -> bool {
+pub(super) fn leads(facts: &Facts) -> bool {
     let leader = facts.cluster.as_ref().and_then(Cluster::leader);
     leader.is_some_and(|leader| leader.name == facts.unit.pod())
 }

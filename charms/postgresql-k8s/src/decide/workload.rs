@@ -81,6 +81,8 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     if reloaded || pending != databag::text(&peer.own, PENDING).is_some() {
         decision = decision.effect(Effect::TellPendingRestart(peer.id));
     }
+    // By then Patroni has read what changed.
+    decision = decision.effects(passfile(facts, &passwords, reloaded));
     // It makes the leader look, which one that is the leader needs not.
     let started = (!sets_up).then_some(("member", "started"));
     let changes: Changes = started.into_iter().chain(tls_flag(facts, peer)).collect();
@@ -92,6 +94,16 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     } else {
         decision
     }
+}
+
+/// What a standby needs whose password file is not as it should be. A primary has none to read.
+pub(super) fn passfile(facts: &Facts, passwords: &Passwords, reloaded: bool) -> Option<Effect> {
+    let container = facts.container.as_ref().filter(|container| container.started())?;
+    let known = container.passfile.as_ref()?.expose_secret();
+    let wanted = patroni_yml::with_password(known, &passwords.replication);
+    let stale = reloaded || wanted.expose_secret() != known;
+    (stale && !members::leads(facts))
+        .then(|| Effect::RefreshPassfile(passwords.replication.clone()))
 }
 
 /// What the leader has to know before it tells clients of TLS, where that changed.

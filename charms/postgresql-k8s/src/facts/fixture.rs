@@ -38,7 +38,14 @@ fn settings() -> Settings {
 
 /// A container whose Pebble answers and in which nothing was done yet.
 pub(crate) fn empty_container() -> Container {
-    Container { pgdata: false, config: None, plan: Plan::default(), running: false, health: None }
+    Container {
+        pgdata: false,
+        config: None,
+        passfile: None,
+        plan: Plan::default(),
+        running: false,
+        health: None,
+    }
 }
 
 /// `pg/0`, leader, passwords made, container up, nothing started.
@@ -82,6 +89,7 @@ fn running(facts: &Facts) -> Container {
     Container {
         pgdata: true,
         config: Some(config),
+        passfile: None,
         plan: layer::layer(&facts.topology, &facts.unit),
         running: true,
         health: health(State::Running),

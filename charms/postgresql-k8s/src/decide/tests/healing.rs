@@ -97,6 +97,22 @@ fn converge_may_somebody_lead_yes_decides_nothing() {
 }
 
 #[test]
+fn a_standby_learns_a_new_password_and_a_primary_needs_not() {
+    let knows = |text: &str, mut facts: Facts| {
+        facts.container.as_mut().unwrap().passfile = Some(text.to_owned().into());
+        list(&decide(&Event::UpdateStatus, &facts)).contains(&"refresh passfile".to_owned())
+    };
+    let standby = || {
+        let mut facts = pair(false);
+        facts.cluster.as_mut().unwrap().members[0].role = Role::SyncStandby;
+        facts
+    };
+    assert!(knows("h:5432:*:replication:old", standby()));
+    assert!(!knows("h:5432:*:replication:replication-secret\n", standby()));
+    assert!(!knows("h:5432:*:replication:old", pair(false)));
+}
+
+#[test]
 fn a_volume_that_is_nearly_full_blocks_until_it_is_not() {
     let status = |nearly_full| {
         decide(&Event::UpdateStatus, &Facts { nearly_full, ..steady() }).status.unwrap()

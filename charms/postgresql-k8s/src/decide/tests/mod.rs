@@ -30,6 +30,7 @@ fn words(effect: &Effect) -> String {
         Effect::RemoveTls => "remove tls".to_owned(),
         Effect::ShareTls { id, ca, .. } => format!("share tls {id}: {}", ca.is_some()),
         Effect::PushConfig(_) => "push config".to_owned(),
+        Effect::RefreshPassfile(_) => "refresh passfile".to_owned(),
         Effect::Reload => "reload".to_owned(),
         Effect::StartWorkload(_) => "start workload".to_owned(),
         Effect::AwaitMember => "await member".to_owned(),

@@ -391,6 +391,18 @@ fn actions_answer_or_say_why_not() {
 }
 
 #[test]
+fn odd_passwords_are_refused_and_an_empty_one_is_none() {
+    let set = |password: &str| action("set-password", &json!({"password": password}), steady());
+    let refused = "fail: Failed changing the password: \
+                   it may have at most 1024 bytes and no control characters.";
+    assert_eq!(set(&"x".repeat(2_000_000)), [refused]);
+    assert_eq!(set("a\nb"), [refused]);
+    assert_eq!(set("a'b\\c:d \"é").first().unwrap(), "set password of operator");
+    // Upstream would leave the user without a password; here it gets one that is made.
+    assert_eq!(set("").first().unwrap(), "set password of operator");
+}
+
+#[test]
 fn an_equal_password_changes_nothing() {
     let same = json!({"username": "rewind", "password": "rewind-secret"});
     assert_eq!(
