@@ -121,6 +121,8 @@ pub enum Effect {
     },
     /// Waits until this member follows, within a bound, and tells the other units.
     TellTimeline(RelationId),
+    /// Gives the objects that Patroni made to the owner of the pods, so that they go with it.
+    AdoptObjects,
     /// Takes the primary's label from every other pod of the cluster.
     TakePrimaryLabel,
     /// Tells the clients that connections to another primary are of no use any more.

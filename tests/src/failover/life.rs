@@ -113,11 +113,11 @@ impl Cluster {
                 Ok(())
             })?;
         }
+        self.logs_are_clean(&secrets)?;
         for pod in (0..UNITS).map(Self::pod).filter(|pod| *pod != primary) {
             self.engine.call(&["run", &Self::unit(&pod)?, "restart"])?;
         }
         self.await_well(HEAL_BOUND)?;
-        self.logs_are_clean(&secrets)?;
         Ok(outcome)
     }
 

@@ -79,6 +79,7 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
             return Ok(restarts::restart_members(hook, password).await);
         }
         Effect::TellPendingRestart(id) => restarts::tell_pending(hook, id).await?,
+        Effect::AdoptObjects => objects::adopt(hook).await,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(hook).await),
         Effect::Restart { password } => return cluster::restart(hook, password).await,
         Effect::ActionResult(key, value) => hook.action_result(key, value),

@@ -113,6 +113,35 @@ pub(super) async fn take_primary_label(hook: &mut Hook) -> Applied {
     Applied::Done
 }
 
+/// Gives Patroni's objects to the owner of the own pod, the application's stateful set: nobody
+/// else would remove them with the application.
+pub(super) async fn adopt(hook: &mut Hook) {
+    let adoption = async {
+        let Ok(client) = kubernetes() else { return Ok(()) };
+        let pod = client.get(Resource::Pods, &hook.unit().pod()).await?;
+        let Some(owners) = pod.map(|pod| pod["metadata"]["ownerReferences"].clone()) else {
+            return Ok(());
+        };
+        let scope = topology(hook).scope();
+        let labels = [("application", "patroni"), ("cluster-name", scope.as_str())];
+        let selector = kubernetes::label_selector(&labels);
+        for kind in [Resource::Endpoints, Resource::Services] {
+            for object in client.list(kind, &selector).await? {
+                let metadata = &object["metadata"];
+                let name = metadata["name"].as_str().filter(|name| name.starts_with(&scope));
+                if let (Some(name), true) = (name, metadata["ownerReferences"].is_null()) {
+                    let owned = json!({"metadata": {"ownerReferences": owners}});
+                    client.patch_merge(kind, name, &owned).await?;
+                }
+            }
+        }
+        Ok::<(), Error>(())
+    };
+    if let Err(error) = adoption.await {
+        hook.log(Level::Warning, error.to_string());
+    }
+}
+
 /// Removes what an earlier deployment of the same name left: its leader would be waited
 /// for and its system identifier would be believed.
 pub(super) async fn remove_leftovers(hook: &mut Hook) -> Applied {

@@ -135,7 +135,9 @@ pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
 pub(super) fn role_changed(facts: &Facts) -> Vec<Effect> {
     match facts.peer.as_ref().filter(|peer| peer.initialised()) {
         None => Vec::new(),
-        Some(_) if leads(facts) => vec![Effect::TakePrimaryLabel, Effect::TellClients],
+        Some(_) if leads(facts) => {
+            vec![Effect::TakePrimaryLabel, Effect::TellClients, Effect::AdoptObjects]
+        }
         Some(peer) => vec![Effect::TellTimeline(peer.id)],
     }
 }

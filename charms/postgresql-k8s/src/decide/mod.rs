@@ -59,6 +59,8 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
             converge(facts).effects(members::role_changed(facts))
         }
         Event::StorageDetaching { .. } => members::hand_over(facts),
+        // A forced removal runs no such hook: the objects are the owner's long before.
+        Event::Stop => Decision::new().effect(Effect::AdoptObjects),
         Event::SecretRemove { id, revision, .. } => {
             Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
         }

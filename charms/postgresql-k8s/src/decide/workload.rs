@@ -153,6 +153,7 @@ fn set_up(facts: &Facts, passwords: &Passwords) -> Vec<Effect> {
             ca: tls::steps(facts).ca,
         },
     ];
+    effects.push(Effect::AdoptObjects);
     effects.extend(facts.peer.as_ref().map(|peer| Effect::SetBag(peer.id, Own::App, mark)));
     effects
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{check_without, decide, list};
 use crate::facts::Facts;
-use crate::facts::fixture::{joined, member, steady};
+use crate::facts::fixture::{joined, member, new_leader, steady};
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
 fn cluster_of(members: Vec<Member>) -> Facts {
@@ -110,6 +110,13 @@ fn a_standby_learns_a_new_password_and_a_primary_needs_not() {
     assert!(knows("h:5432:*:replication:old", standby()));
     assert!(!knows("h:5432:*:replication:replication-secret\n", standby()));
     assert!(!knows("h:5432:*:replication:old", pair(false)));
+}
+
+#[test]
+fn patronis_objects_are_owned_from_the_first_start_to_the_last_stop() {
+    let adopt = "adopt objects".to_owned();
+    assert!(list(&decide(&Event::Stop, &steady())).contains(&adopt));
+    assert!(list(&decide(&super::pebble_ready(), &new_leader())).contains(&adopt));
 }
 
 #[test]

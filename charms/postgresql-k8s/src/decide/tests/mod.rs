@@ -52,6 +52,7 @@ fn words(effect: &Effect) -> String {
         Effect::TellPendingRestart(_) => "tell pending restart".to_owned(),
         Effect::HandOver { .. } => "hand over".to_owned(),
         Effect::TellTimeline(_) => "tell timeline".to_owned(),
+        Effect::AdoptObjects => "adopt objects".to_owned(),
         Effect::TakePrimaryLabel => "take primary label".to_owned(),
         Effect::Restart { .. } => "restart".to_owned(),
         Effect::ActionResult(key, value) => format!("result {key}={value}"),

@@ -242,7 +242,11 @@ fn role_changed() -> Event {
 #[test]
 fn role_changed_is_primary_yes_takes_the_label_and_shows_the_role() {
     let decision = decide(&role_changed(), &with_standby());
-    assert!(list(&decision).ends_with(&["take primary label".into(), "tell clients".into()]));
+    assert!(list(&decision).ends_with(&[
+        "take primary label".into(),
+        "tell clients".into(),
+        "adopt objects".into()
+    ]));
     assert_eq!(decision.status, Some(Status::Active("Primary".to_owned())));
 }
 
