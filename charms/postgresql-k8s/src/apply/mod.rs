@@ -14,7 +14,7 @@ pub(crate) use objects::refused;
 #[cfg(test)]
 pub(crate) use workload::after_push;
 
-use charm::{Applied, Hook, Level, Own, Port, SecretOwner};
+use charm::{Applied, Hook, Level, Port, SecretOwner};
 use patroni::Rest;
 
 use crate::Error;
@@ -43,10 +43,7 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         Effect::RequestCertificate(id) => return tls::request(hook, id).await,
         Effect::PushTls(files) => return tls::push(hook, &files).await,
         Effect::RemoveTls => return tls::remove(hook).await,
-        Effect::ShareTls { id, ca, in_secret } => {
-            let bag = tls::shared(hook, id, ca.as_deref(), in_secret)?;
-            hook.set_bag(id, Own::App, bag)?;
-        }
+        Effect::ShareTls { id, ca, in_secret } => tls::share(hook, id, ca, in_secret)?,
         Effect::PushConfig(text) => return workload::push_config(hook, &text).await,
         Effect::Reload => return workload::reload(hook).await,
         Effect::RefreshPassfile(password) => {
@@ -89,13 +86,14 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         }
         Effect::ActionFail(message) => hook.action_fail(&message)?,
         Effect::Announce => return announce(hook).await,
-        Effect::ShowStatus { planned } => {
-            let cluster = Rest::new("127.0.0.1", PATRONI_PORT).cluster().await.ok();
-            let pod = hook.unit().pod();
-            return Ok(Applied::Status(started_status(&pod, cluster.as_ref(), planned)));
-        }
+        Effect::ShowStatus { planned } => return Ok(show_status(hook, planned).await),
     }
     Ok(Applied::Done)
+}
+
+async fn show_status(hook: &Hook, planned: u32) -> Applied {
+    let cluster = Rest::new("127.0.0.1", PATRONI_PORT).cluster().await.ok();
+    Applied::Status(started_status(&hook.unit().pod(), cluster.as_ref(), planned))
 }
 
 /// Ports and version are for people: a Juju that knows them not stops nothing.

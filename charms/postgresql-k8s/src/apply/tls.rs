@@ -83,6 +83,18 @@ pub(super) async fn remove(hook: &Hook) -> Result<Applied, Error> {
     after_push(removal.await)
 }
 
+/// Tells a client that was served before.
+pub(super) fn share(
+    hook: &mut Hook,
+    id: RelationId,
+    ca: Option<String>,
+    in_secret: bool,
+) -> Result<(), Error> {
+    let bag = shared(hook, id, ca.as_deref(), in_secret)?;
+    hook.set_bag(id, Own::App, Changes::from(bag))?;
+    Ok(())
+}
+
 /// What a client's databag says about TLS.
 pub(super) fn shared(
     hook: &mut Hook,
