@@ -152,7 +152,11 @@ fn granted(offered: &Bag) -> Option<Bag> {
 /// Whether less than a tenth of a volume is free. It is mounted here at the same path as in the
 /// workload; one that cannot be looked at is no reason to stop.
 fn nearly_full(path: &str) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|volume| volume.f_bavail < volume.f_blocks / 10)
+    rustix::fs::statvfs(path).is_ok_and(|volume| {
+        // As df counts: what nobody but root may use, or a quota withholds, belongs to neither.
+        let used = volume.f_blocks.saturating_sub(volume.f_bfree);
+        volume.f_bavail < (used + volume.f_bavail) / 10
+    })
 }
 
 fn machine() -> Resources {
