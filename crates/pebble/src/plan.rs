@@ -227,7 +227,11 @@ impl Layer {
     /// # Errors
     /// A sentence on what is wrong, when the text is no layer.
     pub fn parse(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| error.to_string())
+        // JSON is YAML too, and quicker to read.
+        match serde_json::from_str(text) {
+            Ok(layer) => Ok(layer),
+            Err(_) => serde_saphyr::from_str(text).map_err(|error| error.to_string()),
+        }
     }
 
     /// Adds a service.

@@ -65,13 +65,14 @@ pub struct Constraints {
 impl Application {
     /// The value of each option: set, default, or `None`.
     pub fn effective_config(&self) -> BTreeMap<String, Option<Value>> {
-        let value = |name: &String, default: &Option<Value>| {
-            self.config.get(name).cloned().or_else(|| default.clone())
-        };
-        self.charm
-            .config
-            .iter()
-            .map(|(name, option)| (name.clone(), value(name, &option.default)))
+        self.options().into_iter().map(|(name, value)| (name.clone(), value.cloned())).collect()
+    }
+
+    /// As [`Self::effective_config`], without copies.
+    pub(crate) fn options(&self) -> BTreeMap<&String, Option<&Value>> {
+        let options = self.charm.config.iter();
+        options
+            .map(|(name, option)| (name, self.config.get(name).or(option.default.as_ref())))
             .collect()
     }
 }

@@ -187,14 +187,16 @@ impl Model {
     fn fingerprint(&self, unit: &UnitName) -> u64 {
         let app = self.apps.get(unit.app());
         let address = self.units.get(unit).and_then(|unit| unit.address.as_deref());
-        let text = serde_json::json!([
-            app.map(crate::Application::effective_config),
+        let parts = (
+            app.map(crate::Application::options),
             app.map(|app| app.trust),
             app.and_then(|app| app.address.as_deref()),
             address,
-        ])
-        .to_string();
-        hash(&text)
+        );
+        let mut hash = Fnv::default();
+        // Writing into a number cannot fail.
+        drop(serde_json::to_writer(&mut hash, &parts));
+        hash.0
     }
 
     /// Steps that need no hook: leaving peer relations, dropping what no longer applies.
@@ -239,9 +241,37 @@ impl Model {
 
 /// FNV-1a.
 pub(crate) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    let mut hash = Fnv::default();
+    hash.add(text.as_bytes());
+    hash.0
+}
+
+/// FNV-1a of what is written into it.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+impl std::io::Write for Fnv {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.add(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn next_workload(live: &Live) -> Option<Hook> {

@@ -83,6 +83,11 @@ pub enum Trouble {
 }
 
 impl Unit {
+    /// Whether a hook has failed and waits for its next attempt.
+    pub fn has_failed(&self) -> bool {
+        self.machine.failed.is_some()
+    }
+
     /// The workload status that people see: `error` while a hook has failed or the pod does not
     /// start.
     pub fn status(&self) -> Status {

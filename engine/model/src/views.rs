@@ -35,6 +35,11 @@ impl Model {
         self.units.values().filter(move |unit| unit.name.app() == app)
     }
 
+    /// The units of every application, by name.
+    pub fn all_units(&self) -> impl Iterator<Item = &Unit> {
+        self.units.values()
+    }
+
     /// One unit.
     pub fn unit(&self, unit: &UnitName) -> Option<&Unit> {
         self.units.get(unit)
