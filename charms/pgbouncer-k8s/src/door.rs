@@ -30,6 +30,11 @@ pub trait Door {
     /// Random bytes, which nobody can guess.
     fn random(&self) -> [u8; 32];
 
+    /// How many rounds a verifier takes.
+    fn iterations(&self) -> u32 {
+        postgres::scram::ITERATIONS
+    }
+
     /// How many processors the unit may use.
     fn processors(&self) -> usize;
 

@@ -212,6 +212,8 @@ pub(crate) struct Workload {
     pub(crate) active: BTreeSet<String>,
     /// The files that the charm writes, as they are, by path.
     pub(crate) files: BTreeMap<String, Password>,
+    /// User lists that a hook left behind which died before it could tell their name.
+    pub(crate) strangers: Vec<String>,
     /// PgBouncer's version, where its program told it.
     pub(crate) version: Option<Version>,
     /// The version that Juju was told last.

@@ -1,6 +1,7 @@
 //! Passwords and salts, derived from one seed that the operating system gave.
 
 use charm::SecretString;
+use postgres::scram;
 use rand::SeedableRng;
 use rand::rand_core::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -13,7 +14,10 @@ pub(crate) struct Password(SecretString);
 
 /// Randomness for one hook. It has no `Debug`: every password follows from it.
 #[derive(Clone)]
-pub(crate) struct Seed([u8; 32]);
+pub(crate) struct Seed {
+    bytes: [u8; 32],
+    iterations: u32,
+}
 
 /// Letters and digits: nothing that a URI, a userlist or a shell could misread.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -24,7 +28,17 @@ const LENGTH: usize = 24;
 impl Seed {
     /// The seed made of these bytes.
     pub(crate) fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self { bytes, iterations: scram::ITERATIONS }
+    }
+
+    /// The same seed, whose verifiers take so many rounds.
+    pub(crate) fn with_iterations(self, iterations: u32) -> Self {
+        Self { iterations, ..self }
+    }
+
+    /// The verifier of `user`'s password.
+    pub(crate) fn verifier(&self, user: &str, password: &str) -> scram::Verifier {
+        scram::verifier(password, &self.salt(user), self.iterations)
     }
 
     /// The password for `purpose`: the same seed and purpose give the same password.
@@ -54,7 +68,7 @@ impl Seed {
     }
 
     fn random(&self, purpose: &str) -> ChaCha20Rng {
-        let key = Sha256::new().chain_update(self.0).chain_update(purpose).finalize();
+        let key = Sha256::new().chain_update(self.bytes).chain_update(purpose).finalize();
         ChaCha20Rng::from_seed(key.into())
     }
 }

@@ -48,9 +48,17 @@ pub(crate) fn ini(index: u32) -> String {
     format!("{}/pgbouncer.ini", folder(index))
 }
 
+/// The folder in memory.
+pub(crate) const MEMORY: &str = "/dev/shm";
+
 /// The user list, in memory; its name changes with each start of the pod.
 pub(crate) fn auth_file(app: &AppName, nonce: &str) -> String {
-    format!("/dev/shm/{app}_{nonce}")
+    format!("{MEMORY}/{}", auth_file_name(app, nonce))
+}
+
+/// The last part of its path.
+pub(crate) fn auth_file_name(app: &AppName, nonce: &str) -> String {
+    format!("{app}_{nonce}")
 }
 
 /// The exporter's password file, in memory.

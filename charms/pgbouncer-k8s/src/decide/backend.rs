@@ -90,9 +90,7 @@ fn new_secret(facts: &FullFacts, auth_user: &str) -> SecretContent {
     let mut list = Userlist::default();
     list.add(auth_user, facts.seed.password(auth_user).secret());
     for (user, password) in [(place::stats_user(app), &stats), (place::admin_user(app), &admin)] {
-        let salt = facts.seed.salt(&user);
-        let verifier =
-            postgres::scram::verifier(password.expose_secret(), &salt, postgres::scram::ITERATIONS);
+        let verifier = facts.seed.verifier(&user, password.expose_secret());
         list.add(user, verifier.expose().into());
     }
     old.with(secret_keys::AUTH_FILE, list.render())

@@ -94,12 +94,12 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     let (true, Some(shared)) = (next.running, &next.shared) else { return Vec::new() };
     let wanted = Wanted::of(facts, next, options, shared);
     let mut effects = wanted.files(workload);
-    effects.extend(wanted.take_over(facts, workload, options));
+    let effective = wanted.effective(options);
+    effects.extend(wanted.take_over(facts, workload, &effective));
     effects.extend(wanted.services(facts, workload, options));
     if let Some(version) = workload.version.filter(|version| workload.told != Some(*version)) {
         effects.push(Effect::TellVersion(version));
     }
-    let effective = wanted.effective(options);
     if effective != facts.effective {
         effects.push(Effect::Remember(effective));
     }
@@ -108,8 +108,8 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
 
 /// The container as it shall be.
 struct Wanted {
-    /// Configurations by process.
-    inis: Vec<Ini>,
+    /// Configurations by process, and their texts.
+    inis: Vec<(Ini, String)>,
     /// The user list: where, and what is in it.
     auth_file: Option<(String, Password)>,
     /// What the exporter's password file holds; it runs only if there is one.
@@ -147,12 +147,16 @@ impl Wanted {
         };
         let inis = (0..facts.common.processes.get())
             .filter_map(|index| instance(shared, &local, index).ok())
+            .map(|ini| {
+                let text = ini.to_string();
+                (ini, text)
+            })
             .collect();
         let ca = ca.map(Password::from);
         Self { inis, auth_file, passfile, leftover, ca }
     }
 
-    fn indexed(&self) -> impl Iterator<Item = (u32, &Ini)> {
+    fn indexed(&self) -> impl Iterator<Item = (u32, &(Ini, String))> {
         (0u32..).zip(&self.inis)
     }
 
@@ -174,27 +178,28 @@ impl Wanted {
                 owner: None,
             })));
         }
-        for (index, ini) in self.indexed() {
-            let (path, text) = (place::ini(index), ini.to_string());
+        for (index, (_, text)) in self.indexed() {
+            let path = place::ini(index);
             let current = now(&path);
             if current.is_none() {
                 effects.extend(folders(index));
             }
             if current != Some(text.as_str()) {
-                effects.push(push(path, text));
+                effects.push(push(path, text.as_str()));
             }
         }
         let leftover = self.leftover.iter().filter(|path| now(path).is_some());
-        effects.extend(leftover.map(|path| Effect::RemoveFile(path.clone())));
+        let known = self.auth_file.as_ref().map(|(path, _)| path);
+        let strangers = workload.strangers.iter().filter(|path| Some(*path) != known);
+        effects.extend(leftover.chain(strangers).map(|path| Effect::RemoveFile(path.clone())));
         effects
     }
 
     /// Makes running processes take over what changed: SIGHUP, or a restart one by one.
-    fn take_over(&self, facts: &FullFacts, workload: &Workload, options: &Options) -> Vec<Effect> {
-        let wanted = self.effective(options);
+    fn take_over(&self, facts: &FullFacts, workload: &Workload, wanted: &Effective) -> Vec<Effect> {
         let mut restarts = Vec::new();
         let mut reloads = Vec::new();
-        for (index, ini) in self.indexed() {
+        for (index, (ini, _)) in self.indexed() {
             let service = place::service(index);
             if !workload.active.contains(&service) {
                 continue;
@@ -244,7 +249,7 @@ impl Wanted {
     }
 
     fn effective(&self, options: &Options) -> Effective {
-        let mut text: String = self.inis.iter().map(Ini::to_string).collect();
+        let mut text: String = self.inis.iter().map(|(_, text)| text.as_str()).collect();
         text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
         text.push_str(self.ca.as_ref().map_or("", Password::expose));
         Effective { ini: digest(&text), port: options.listen_port.to_string() }

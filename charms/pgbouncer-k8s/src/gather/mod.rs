@@ -152,7 +152,7 @@ async fn full(
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
     Ok(Facts::Full(Box::new(FullFacts {
         common,
-        seed: Seed::new(charm.door.random()),
+        seed: Seed::new(charm.door.random()).with_iterations(charm.door.iterations()),
         others: others(hook, event, id)?,
         peers,
         secret,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use charm::{Event, Hook, Level, SecretString};
+use charm::{AppName, Event, Hook, Level, SecretString};
 use pebble::ExecOptions;
 use pgbouncer::Version;
 use postgres::{ConnectOptions, ServerFacts};
@@ -71,14 +71,25 @@ async fn read(
     paths.push(place::LOGROTATE_RULES.to_owned());
     paths.push(place::passfile(app));
     paths.push(place::SERVER_CA.to_owned());
-    paths.extend(nonce.map(|nonce| place::auth_file(app, nonce)));
+    let list = nonce.map(|nonce| place::auth_file(app, nonce));
     let mut files = BTreeMap::new();
-    for path in paths {
+    for path in paths.into_iter().chain(list.clone()) {
         if let Some(text) = pebble.pull_text(&path).await? {
             files.insert(path, SecretString::from(text).into());
         }
     }
-    Ok(Workload { plan, active, files, version: None, told: None })
+    let known = list.is_some_and(|path| files.contains_key(&path));
+    let strangers = if known { Vec::new() } else { lists(pebble, app).await? };
+    Ok(Workload { plan, active, files, strangers, version: None, told: None })
+}
+
+/// The user lists in memory, whatever their names.
+async fn lists(pebble: &pebble::Client, app: &AppName) -> Result<Vec<String>, pebble::Error> {
+    match pebble.list_files(place::MEMORY, &place::auth_file_name(app, "*")).await {
+        Ok(found) => Ok(found.into_iter().map(|file| file.path).collect()),
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// What PgBouncer's program says of itself. Without it the image's version is assumed.
