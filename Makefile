@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: sim help up down build pack setup test unit e2e faults check bench bench-failover bench-reloads bench-growth images clean
+.PHONY: sim mutants sim-exhaust help up down build pack setup test unit e2e faults check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -58,8 +58,15 @@ check: ## Format, lints, tidiness and dependency policy
 sim: ## A minute of simulated histories: operators and faults against the real charms
 	@cargo run --quiet --locked --profile sim -p sim -- --seconds 60
 
+mutants: ## Plant faults in the charm and the framework, and count those that the simulator catches
+	@cargo run --quiet --locked --profile sim -p sim -- --mutants
+
+sim-exhaust: ## Scripted scenarios, each hook killed before and after each single effect
+	@cargo run --quiet --locked --profile sim -p sim -- --exhaust
+
 bench: build ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench
+	@cargo run --quiet --locked --profile sim -p sim -- --from 1 --histories 60 | tail -n 1
 
 bench-failover: build ## Print how long nobody can write while the primary changes
 	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)

@@ -1,9 +1,11 @@
 //! The applications of a world: which charm each runs, and the two that are simulated.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::tools::{Bag, Context as _, Party, SecretMetadata};
-use model::{ActionsYaml, CharmMeta, ConfigYaml, HookRun, MetadataYaml};
+use model::{ActionsYaml, CharmMeta, ConfigYaml, HookRun, MetadataYaml, SecretContent};
 use names::{AppName, RelationId};
 use postgres::scram;
 
@@ -40,8 +42,15 @@ impl Kind {
         }
     }
 
-    /// What its charm declares.
+    /// What its charm declares; read once, because reading costs more than many hooks.
     pub(crate) fn charm(self) -> Result<CharmMeta, String> {
+        static READ: LazyLock<[Result<CharmMeta, String>; 4]> = LazyLock::new(|| {
+            [Kind::Pooler, Kind::Client, Kind::Server, Kind::OldClient].map(Kind::read)
+        });
+        READ[self as usize].clone()
+    }
+
+    fn read(self) -> Result<CharmMeta, String> {
         let (metadata, config, actions) = match self {
             Self::Pooler => (
                 include_str!("../../charms/pgbouncer-k8s/metadata.yaml"),
@@ -81,7 +90,7 @@ pub(crate) fn server_user(id: RelationId) -> String {
     format!("relation_id_{id}")
 }
 
-/// The server's charm: each relation gets a superuser, as the pooler asks for one.
+/// The server's charm: each relation gets a user, a superuser where it asks for one.
 pub(crate) fn server(state: &mut State, run: &HookRun) -> Result<(), String> {
     let app = run.unit.app().clone();
     let broken = match &run.hook {
@@ -127,14 +136,14 @@ fn server_hook(
         let remote = tools.relation_remote_app(id).map_err(words)?;
         let request = tools.relation_get(id, &Party::App(remote)).map_err(words)?;
         let own = tools.relation_get(id, &Party::App(app.clone())).map_err(words)?;
-        let Some(database) = request.get("database").filter(|_| !own.contains_key("secret-user"))
-        else {
-            continue;
-        };
+        // Whoever reads no secrets would get its password in the open.
+        let asks = request.contains_key("requested-secrets") && !own.contains_key("secret-user");
+        let Some(database) = request.get("database").filter(|_| asks) else { continue };
+        let roles = request.get("extra-user-roles").map(|roles| roles.to_lowercase());
+        let superuser = roles.is_some_and(|roles| roles.contains("superuser"));
         let user = server_user(id);
         let verifier = scram::verifier(&password, &[7; 16], 1).expose().to_owned();
-        let role =
-            Role { login: true, superuser: true, verifier: Some(verifier), ..Role::default() };
+        let role = Role { login: true, superuser, verifier: Some(verifier), ..Role::default() };
         cluster.roles.insert(user.clone(), role);
         let made = cluster.databases.entry(database.clone()).or_insert_with(|| {
             let mut made = Database::default();
@@ -229,10 +238,14 @@ pub(crate) fn old_database(app: &AppName) -> String {
 pub(crate) fn read_secret(state: &State, text: &str) -> Option<Bag> {
     let id = text.parse().ok()?;
     let secret = state.model.secret(&id)?;
-    let revision = secret.revisions.get(&secret.latest)?;
+    decoded(&secret.revisions.get(&secret.latest)?.content)
+}
+
+/// The values of a secret in the clear.
+pub(crate) fn decoded(content: &SecretContent) -> Option<Bag> {
     let decode = |(key, value): (&String, &String)| {
         let value = String::from_utf8(STANDARD.decode(value).ok()?).ok()?;
         Some((key.clone(), value))
     };
-    revision.content.reveal().iter().map(decode).collect()
+    content.reveal().iter().map(decode).collect()
 }

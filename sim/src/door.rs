@@ -41,6 +41,10 @@ impl Door for Simulated {
         self.world.change(|state| state.entropy.bytes())
     }
 
+    fn iterations(&self) -> u32 {
+        1
+    }
+
     fn processors(&self) -> usize {
         PROCESSORS
     }

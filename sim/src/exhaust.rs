@@ -71,6 +71,11 @@ impl Scenario {
         Some(run)
     }
 
+    /// Plays it once, without faults; what is wrong.
+    pub(crate) fn once(&self) -> Vec<String> {
+        self.play(None).map(|run| run.played.wrong).unwrap_or_default()
+    }
+
     /// Plays it once for each effect of each hook and each fault; only `every` such way.
     pub fn exhaust(&self, faults: &[Fault], every: u64) -> Exhausted {
         let mut all = Exhausted::default();

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::mutants;
 use crate::pebble_api::Answer;
 use crate::pod::{Container, File};
 
@@ -108,14 +109,35 @@ fn write(container: &mut Container, request: &Value, content: &[u8], full: bool)
     }
     let mode = request["permissions"].as_str().unwrap_or("644");
     let mode = u32::from_str_radix(mode, 8).unwrap_or_default();
-    container.files.insert(path.to_owned(), File { content: content.to_vec(), mode });
+    let (content, mode) =
+        mutants::file(path, content, mode).unwrap_or_else(|| (content.to_vec(), mode));
+    container.files.insert(path.to_owned(), File { content, mode });
     outcome(path, None)
+}
+
+/// The files of a folder whose names begin as the pattern does before its star.
+fn list(container: &Container, folder: &str, pattern: &str) -> Value {
+    let begin = pattern.split('*').next().unwrap_or_default();
+    let inside = |path: &String| {
+        let name = path.strip_prefix(folder)?.strip_prefix('/')?;
+        (name.starts_with(begin) && !name.contains('/')).then(|| name.to_owned())
+    };
+    let files = container.files.iter().filter_map(|(path, file)| Some((path, inside(path)?, file)));
+    files
+        .map(|(path, name, file)| {
+            let permissions = format!("{:03o}", file.mode);
+            json!({"path": path, "name": name, "type": "file", "permissions": permissions})
+        })
+        .collect()
 }
 
 /// Reads a file or looks at a path.
 pub(crate) fn read(container: &Container, query: &str) -> Answer {
     let path = parameter(query, "path");
     let missing = || ("not-found", format!("stat {path}: no such file or directory"));
+    if parameter(query, "action") == "list" && parameter(query, "itself") != "true" {
+        return Answer::Sync(list(container, &path, &parameter(query, "pattern")));
+    }
     if parameter(query, "action") == "list" {
         let file = container.files.get(&path);
         let folder = container.folders.contains(&path);

@@ -37,6 +37,7 @@ pub enum Fault {
     LeaderLost,
     LeaderTurns,
     EmptyBag,
+    SecretLate,
     PodChurn,
     ContainerRestart,
     AgentAway,
@@ -50,7 +51,7 @@ use Fault::*;
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -69,6 +70,7 @@ impl Fault {
         LeaderLost,
         LeaderTurns,
         EmptyBag,
+        SecretLate,
         PodChurn,
         ContainerRestart,
         AgentAway,
@@ -79,7 +81,7 @@ impl Fault {
     ];
 
     /// The faults that strike one effect of a hook.
-    pub const OF_EFFECTS: [Self; 18] = [
+    pub const OF_EFFECTS: [Self; 19] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -97,6 +99,7 @@ impl Fault {
         KubeAway,
         LeaderLost,
         EmptyBag,
+        SecretLate,
         HookTwice,
     ];
 
@@ -121,6 +124,9 @@ impl Fault {
             LeaderLost => ("leader-lost", "another unit is elected in the middle of a hook"),
             LeaderTurns => ("leader-turns", "another unit is elected between two hooks"),
             EmptyBag => ("empty-bag", "a remote bag is still empty at its first event"),
+            SecretLate => {
+                ("secret-late", "secrets of others are not visible for the rest of a hook")
+            }
             PodChurn => ("pod-churn", "a pod is replaced"),
             ContainerRestart => ("container-restart", "the workload container starts anew"),
             AgentAway => ("agent-away", "a unit's agent is away until its lease has ended"),
@@ -142,14 +148,14 @@ impl Fault {
             PebbleAway | PebbleFails | PebbleSlow | DiskFull => Some(Side::Pebble),
             SqlAway | SqlFails | SqlCut | SqlSlow => Some(Side::Sql),
             Kube403 | Kube409 | Kube410 | Kube500 | KubeAway => Some(Side::Kubernetes),
-            LeaderLost | EmptyBag => Some(Side::Juju),
+            LeaderLost | EmptyBag | SecretLate => Some(Side::Juju),
             _ => None,
         }
     }
 
     /// Whether it lasts until the hook ends.
     fn lasts(self) -> bool {
-        matches!(self, PebbleAway | SqlAway | KubeAway | EmptyBag)
+        matches!(self, PebbleAway | SqlAway | KubeAway | EmptyBag | SecretLate)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::World;
 use crate::apps::{self, Kind};
 use crate::door::Simulated;
 use crate::gate::{Fault, Killed, Mischief};
+use crate::mutants::{self, Planted};
 use crate::tools::InProcess;
 
 /// How a hook ended.
@@ -68,15 +69,25 @@ fn dispatch<C: Charm>(world: &Arc<World>, mut charm: C, vars: &Vars) -> Result<(
 
 /// Runs the charm's code for a hook.
 fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
-    let (vars, charm) = world.look(|state| {
+    let (mut vars, charm) = world.look(|state| {
         let app = state.model.application(run.unit.app());
         (state.model.environment(run), app.map(|app| app.charm.name.clone()))
     });
     let app = run.unit.app().clone();
+    if mutants::ignores(app.as_str(), &run.hook.name()) {
+        return Ok(());
+    }
+    if let Some(name) = mutants::unset(app.as_str()) {
+        vars.remove(name);
+    }
     match Kind::of(charm.as_deref().unwrap_or_default()) {
         Kind::Pooler => {
             let door = Simulated { world: world.clone(), app };
-            dispatch(world, pgbouncer_k8s::PgBouncer::new(Box::new(door)), &vars)
+            let charm = pgbouncer_k8s::PgBouncer::new(Box::new(door));
+            if mutants::is_planted() {
+                return dispatch(world, Planted(charm), &vars);
+            }
+            dispatch(world, charm, &vars)
         }
         Kind::Client => dispatch(world, data_integrator::DataIntegrator, &vars),
         Kind::Server => world.change(|state| apps::server(state, run)),

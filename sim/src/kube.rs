@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::World;
 use crate::gate::{Fault, Side};
+use crate::mutants;
 use crate::world::MODEL;
 
 /// The only node.
@@ -153,6 +154,12 @@ impl Way {
             let app = state.model.application(&self.app);
             (state.kube.clone(), app.is_some_and(|app| app.trust))
         });
+        if mutants::drops(request.method().as_str()) {
+            self.world.effect_done();
+            let body = request.into_body().collect().await;
+            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            return Ok(Response { status: StatusCode::OK, headers: Default::default(), body });
+        }
         let (namespace, app) = (MODEL.to_owned(), self.app.to_string());
         let rights = Rights(Identity { namespace, app, trusted });
         let writes = request.method() != http1::Method::GET;

@@ -7,6 +7,7 @@
 pub mod exhaust;
 pub mod gate;
 pub mod history;
+pub mod mutants;
 pub mod rng;
 pub mod shrink;
 

@@ -9,6 +9,7 @@ use clap::Parser;
 use sim::exhaust::scenarios;
 use sim::gate::Fault;
 use sim::history::{Faults, Played, draw, play};
+use sim::mutants::Outcome;
 use sim::shrink::shrink;
 
 /// Plays histories of operators and faults against the real charms, in one process.
@@ -20,6 +21,12 @@ struct Args {
     /// Play the scripted scenarios, each hook killed before and after each effect.
     #[arg(long)]
     exhaust: bool,
+    /// Plant faults in the charm and the framework, and count those that are caught.
+    #[arg(long)]
+    mutants: bool,
+    /// Plant only faults with these words in their names.
+    #[arg(long, default_value = "")]
+    named: String,
     /// For how long to run, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -159,6 +166,45 @@ fn exhausted() -> bool {
     well
 }
 
+/// The seeds that a planted fault has to survive.
+const SEEDS: std::ops::Range<u64> = 0..8;
+
+/// The share of planted faults that has to be caught, in percent.
+const SHARE: usize = 95;
+
+/// Plants one fault after another.
+fn mutants(named: &str) -> bool {
+    let began = Instant::now();
+    let mut all = sim::mutants::all();
+    all.retain(|mutant| mutant.name.contains(named));
+    let mut missed = Vec::new();
+    if let Some(why) = sim::mutants::unplanted(SEEDS) {
+        say(&format!("cannot judge planted faults: without one there is: {why}"));
+        return false;
+    }
+    // A hook that panics because of a planted fault is caught, and no news.
+    std::panic::set_hook(Box::new(|_| {}));
+    for mutant in &all {
+        match sim::mutants::run(mutant, SEEDS) {
+            Outcome::Caught(histories, why) => {
+                say(&format!("caught after {histories:>4}  {}: {why}", mutant.name));
+            }
+            Outcome::Missed => {
+                say(&format!("MISSED             {}", mutant.name));
+                missed.push(&mutant.name);
+            }
+        }
+    }
+    let caught = all.len() - missed.len();
+    let share = caught * 100 / all.len().max(1);
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!("{caught} of {} planted faults caught, {share} %, {seconds:.1} s", all.len()));
+    for name in missed {
+        say(&format!("missed: {name}"));
+    }
+    share >= SHARE
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     // A hook that is killed unwinds; that is no news.
@@ -166,6 +212,7 @@ fn main() -> ExitCode {
         Ok(faults) => match args.seed {
             Some(seed) => replay(seed, &faults, args.whole),
             None if args.exhaust => exhausted(),
+            None if args.mutants => mutants(&args.named),
             None => run(&args, &faults),
         },
         Err(error) => {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::World;
 use crate::files::{self, unescape};
 use crate::gate::{Fault, Side};
+use crate::mutants;
 use crate::pod::Container;
 use crate::sql::NEVER;
 
@@ -82,6 +83,7 @@ impl Socket {
         let answer = self.world.change(|state| {
             let container = state.pods.get_mut(&self.unit)?.container.as_mut()?;
             let answer = match path.as_str() {
+                _ if writes && mutants::swallows(what) => swallowed(&path, &body),
                 "/v1/files" if writes => files::change(container, kind, &body, full),
                 "/v1/files" => files::read(container, &query),
                 _ if writes => act(container, &path, &body),
@@ -98,6 +100,15 @@ impl Socket {
             tokio::time::sleep(NEVER).await;
         }
         answer.ok_or_else(refused)
+    }
+}
+
+/// The answer to a request that a planted fault swallows.
+fn swallowed(path: &str, body: &[u8]) -> Answer {
+    match path {
+        "/v1/files" => Answer::Sync(json!([{"path": files::file_name(body).unwrap_or_default()}])),
+        "/v1/services" => Answer::Change(Ok(())),
+        _ => Answer::Sync(json!(true)),
     }
 }
 
@@ -154,9 +165,8 @@ fn look(container: &Container, path: &str) -> Answer {
         "/v1/system-info" => {
             Answer::Sync(json!({"version": "v1.32.1", "boot-id": container.boot.to_string()}))
         }
-        "/v1/plan" => Answer::Sync(json!(json!(container.plan()).to_string())),
+        "/v1/plan" => Answer::Sync(json!(container.plan_text())),
         "/v1/services" => {
-            let plan = container.plan();
             let service = |(name, service): (&String, &pebble::Service)| {
                 let current = if container.is_active(name) { "active" } else { "inactive" };
                 json!({
@@ -165,7 +175,7 @@ fn look(container: &Container, path: &str) -> Answer {
                     "current": current,
                 })
             };
-            Answer::Sync(plan.services.iter().map(service).collect())
+            Answer::Sync(container.plan().services.iter().map(service).collect())
         }
         _ => match path.strip_prefix("/v1/changes/") {
             Some(rest) => change(container, rest.trim_end_matches("/wait")),
@@ -211,8 +221,8 @@ fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer {
         }
         ("/v1/services", "replan") => Answer::Change(container.replan()),
         ("/v1/services", action) => {
-            let plan = container.plan();
-            if let Some(name) = names.iter().find(|name| !plan.services.contains_key(*name)) {
+            let known = &container.plan().services;
+            if let Some(name) = names.iter().find(|name| !known.contains_key(*name)) {
                 return bad(format!("service \"{name}\" does not exist"));
             }
             if action == "stop" {

@@ -1,6 +1,6 @@
 //! A PgBouncer process: what it read, and whom it lets in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pgbouncer::{Database, Entry, Ini, Userlist};
 use postgres::scram;
@@ -34,8 +34,21 @@ fn read(path: &str, files: &BTreeMap<String, File>) -> Result<(Ini, Option<Strin
 }
 
 impl Process {
-    /// Starts with a configuration.
-    pub(crate) fn start(path: &str, files: &BTreeMap<String, File>) -> Result<Self, String> {
+    /// Starts with a configuration, if the folder of its log is there.
+    pub(crate) fn start(
+        path: &str,
+        files: &BTreeMap<String, File>,
+        folders: &BTreeSet<String>,
+    ) -> Result<Self, String> {
+        let process = Self::load(path, files)?;
+        let log = process.ini.settings.get("logfile").and_then(|log| log.rsplit_once('/'));
+        match log.filter(|(folder, _)| !folders.contains(*folder)) {
+            Some((folder, _)) => Err(format!("{folder}: no such directory")),
+            None => Ok(process),
+        }
+    }
+
+    fn load(path: &str, files: &BTreeMap<String, File>) -> Result<Self, String> {
         let (ini, users) = read(path, files)?;
         let fixed = FIXED.map(|key| (key, ini.settings.get(key).map(str::to_owned)));
         Ok(Self { path: path.to_owned(), ini, fixed: fixed.into(), users })
@@ -62,11 +75,18 @@ impl Process {
 
     /// Whether its configuration is what its files say.
     pub(crate) fn is_current(&self, files: &BTreeMap<String, File>) -> bool {
-        let fresh = Self::start(&self.path, files);
+        let fresh = Self::load(&self.path, files);
         fresh.is_ok_and(|fresh| fresh == *self)
     }
 
-    fn entry(&self, name: &str) -> Option<&Database> {
+    /// What the user list holds for a user.
+    pub(crate) fn listed(&self, user: &str) -> Option<String> {
+        let secret = Userlist::find(self.users.as_deref()?, user)?;
+        Some(secret.expose_secret().to_owned())
+    }
+
+    /// The entry for a database.
+    pub(crate) fn entry(&self, name: &str) -> Option<&Database> {
         let named = |database: &&Database| match &database.entry {
             Entry::Named(own) => own.as_str() == name,
             Entry::Fallback => false,

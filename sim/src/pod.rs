@@ -31,6 +31,10 @@ pub(crate) struct Container {
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) folders: BTreeSet<String>,
     pub(crate) layers: Vec<(String, Layer)>,
+    /// All layers laid over each other.
+    plan: Plan,
+    /// The layers and the plan as Pebble shows them.
+    shown: (String, String),
     pub(crate) services: BTreeMap<String, Running>,
     /// The plan's entry of each service when it was started.
     started: BTreeMap<String, pebble::Service>,
@@ -56,13 +60,29 @@ impl Container {
     }
 
     /// All layers laid over each other.
-    pub(crate) fn plan(&self) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The plan as Pebble prints it.
+    pub(crate) fn plan_text(&self) -> &str {
+        if self.layers.is_empty() { "{}" } else { &self.shown.1 }
+    }
+
+    /// Every layer as it was given.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown.0
+    }
+
+    fn lay(&mut self) {
+        self.plan = Plan::default();
         for (_, layer) in &self.layers {
-            plan.services.extend(layer.services.clone());
-            plan.checks.extend(layer.checks.clone());
+            self.plan.services.extend(layer.services.clone());
+            self.plan.checks.extend(layer.checks.clone());
         }
-        plan
+        let layers: Vec<&Layer> = self.layers.iter().map(|(_, layer)| layer).collect();
+        self.shown =
+            (serde_json::json!(layers).to_string(), serde_json::json!(self.plan).to_string());
     }
 
     /// Adds a layer, or extends the one of this label.
@@ -73,17 +93,15 @@ impl Container {
         combine: bool,
     ) -> Result<(), String> {
         match self.layers.iter_mut().find(|(known, _)| known == label) {
-            Some(_) if !combine => Err(format!("layer \"{label}\" already exists")),
+            Some(_) if !combine => return Err(format!("layer \"{label}\" already exists")),
             Some((_, known)) => {
                 known.services.extend(layer.services);
                 known.checks.extend(layer.checks);
-                Ok(())
             }
-            None => {
-                self.layers.push((label.to_owned(), layer));
-                Ok(())
-            }
+            None => self.layers.push((label.to_owned(), layer)),
         }
+        self.lay();
+        Ok(())
     }
 
     /// Whether a service runs.
@@ -101,7 +119,7 @@ impl Container {
 
     /// Starts what is enabled and does not run, restarts what changed.
     pub(crate) fn replan(&mut self) -> Result<(), String> {
-        let plan = self.plan();
+        let plan = &self.plan;
         let due: Vec<String> = plan
             .services
             .iter()
@@ -119,16 +137,15 @@ impl Container {
 
     /// Starts services anew; the first failure is told after all were tried.
     pub(crate) fn start(&mut self, names: &[String]) -> Result<(), String> {
-        let plan = self.plan();
         let mut failure = Ok(());
         for name in names {
-            let Some(service) = plan.services.get(name) else {
+            let Some(service) = self.plan.services.get(name) else {
                 failure = Err(format!("service \"{name}\" does not exist"));
                 continue;
             };
             let command = service.command.as_deref().unwrap_or_default();
             let running = match command.strip_prefix("/usr/sbin/pgbouncer ") {
-                Some(path) => match Process::start(path, &self.files) {
+                Some(path) => match Process::start(path, &self.files, &self.folders) {
                     Ok(process) => Running::Pooler(Box::new(process)),
                     Err(why) => {
                         self.refused.push(why.clone());

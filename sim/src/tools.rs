@@ -9,6 +9,7 @@ use names::UnitName;
 
 use crate::World;
 use crate::gate::{Fault, Side};
+use crate::mutants::{self, Changed};
 use crate::pebble_api::Socket;
 
 /// Tools that only read, or only tell people something.
@@ -44,15 +45,27 @@ impl Tools for InProcess {
     ) -> Result<String, ToolError> {
         let what = || format!("{tool} {}", args.join(" "));
         let fault = self.world.effect(Side::Juju, what);
-        let call = Call {
-            tool: tool.to_owned(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            stdin: stdin.map(|text| text.as_bytes().to_vec()),
+        let app = self.unit.app().as_str();
+        let (args, stdin) = match mutants::call(app, tool, args, stdin) {
+            Some(Changed::Answered(text)) => {
+                self.world.effect_done();
+                return Ok(text);
+            }
+            Some(Changed::Made(args, stdin)) => (args, stdin),
+            None => (
+                args.iter().map(|arg| (*arg).to_owned()).collect(),
+                self.once(tool, args, stdin).or(stdin.map(str::to_owned)),
+            ),
         };
+        if fault == Some(Fault::SecretLate) && self.is_of_another(tool, &args) {
+            let (tool, message) = (tool.to_owned(), "secret not found".to_owned());
+            return Err(ToolError::Refused { tool, code: 1, message });
+        }
+        let call = Call { tool: tool.to_owned(), args, stdin: stdin.map(String::into_bytes) };
         let output = self.world.change(|state| {
             // Juju has no other way to hand results over than an argument list.
             if tool != "action-set" {
-                state.gate.shown.push(args.join(" "));
+                state.gate.shown.push(call.args.join(" "));
             }
             let mut session = state.session.take()?;
             let now = state.now();
@@ -72,7 +85,9 @@ impl Tools for InProcess {
         let output = output.ok_or_else(|| refused(1, "no hook runs".to_owned()))?;
         if output.code == 0 {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, args);
+            let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
+            let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, &args);
+            let text = mutants::read(app, &self.hook(), tool, &text).unwrap_or(text);
             return Ok(if first { "{}".to_owned() } else { text });
         }
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -87,6 +102,46 @@ impl Tools for InProcess {
 }
 
 impl InProcess {
+    /// The name of the hook that runs.
+    fn hook(&self) -> String {
+        let name = |state: &crate::world::State| Some(state.session.as_ref()?.run().hook.name());
+        if mutants::is_planted() {
+            self.world.look(name).unwrap_or_default()
+        } else {
+            String::new()
+        }
+    }
+
+    /// Whether the call reads a secret that another application owns.
+    fn is_of_another(&self, tool: &str, args: &[String]) -> bool {
+        let own = |state: &crate::world::State| {
+            let id = args.iter().find_map(|arg| arg.parse().ok())?;
+            Some(match &state.model.secret(&id)?.owner {
+                model::Owner::App(app) => app == self.unit.app(),
+                model::Owner::Unit(unit) => *unit == self.unit,
+                model::Owner::Model => false,
+            })
+        };
+        tool == "secret-get" && self.world.look(own) == Some(false)
+    }
+
+    /// What a bag is written with where a planted fault lets a key be written once only.
+    fn once(&self, tool: &str, args: &[&str], stdin: Option<&str>) -> Option<String> {
+        let key = mutants::only_once().filter(|_| tool == "relation-set")?;
+        let app = args.contains(&"--app");
+        let id = args.get(1)?.parse().ok()?;
+        let there = self.world.look(|state| {
+            let relation = state.model.relation(id)?;
+            let bag = if app {
+                relation.app_bags.get(self.unit.app())
+            } else {
+                relation.unit_bags.get(&self.unit)
+            };
+            Some(bag?.values.contains_key(key))
+        });
+        if there == Some(true) { mutants::once(stdin?) } else { None }
+    }
+
     /// Whether the call reads the bag of a remote application before the first `changed` of
     /// its relation, when Juju may not have it yet.
     fn is_unseen_remote(&self, tool: &str, args: &[&str]) -> bool {

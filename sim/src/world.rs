@@ -128,8 +128,7 @@ impl State {
 
     /// Every unit there is.
     pub(crate) fn units(&self) -> Vec<UnitName> {
-        let apps = self.model.applications();
-        apps.flat_map(|app| self.model.units(&app.name)).map(|unit| unit.name.clone()).collect()
+        self.model.all_units().map(|unit| unit.name.clone()).collect()
     }
 
     /// The application whose PostgreSQL answers at this name.
@@ -191,21 +190,18 @@ impl State {
 
     /// Gives every unit without a pod one, and forgets units that are gone.
     pub(crate) fn tend(&mut self) {
-        for unit in self.units() {
-            if self.model.unit(&unit).is_some_and(|unit| unit.address.is_none()) {
-                self.start_pod(&unit);
-            }
+        let bare = self.model.all_units().filter(|unit| unit.address.is_none());
+        let bare: Vec<UnitName> = bare.map(|unit| unit.name.clone()).collect();
+        for unit in bare {
+            self.start_pod(&unit);
         }
     }
 
     /// Tells every charm whether the check of its backend changed.
     pub(crate) fn watch_backends(&mut self) {
-        let units: Vec<UnitName> = self.pods.keys().cloned().collect();
-        for unit in units {
-            let Some(container) = self.pods.get(&unit).and_then(|pod| pod.container.as_ref())
-            else {
-                continue;
-            };
+        let mut changed = Vec::new();
+        for (unit, pod) in &self.pods {
+            let Some(container) = &pod.container else { continue };
             let host = container.layers.iter().rev().find_map(|(_, layer)| {
                 let check = layer.checks.get("backend")?;
                 let enabled = check.startup != Some(pebble::Startup::Disabled);
@@ -215,9 +211,11 @@ impl State {
                 let cluster = self.server_behind(&host).and_then(|app| self.clusters.get(&app));
                 !cluster.is_some_and(|cluster| cluster.up)
             });
-            if failed == container.backend_failed {
-                continue;
+            if failed != container.backend_failed {
+                changed.push((unit.clone(), failed));
             }
+        }
+        for (unit, failed) in changed {
             if let Some(container) = self.pods.get_mut(&unit).and_then(|pod| pod.container.as_mut())
             {
                 container.backend_failed = failed;
@@ -236,7 +234,9 @@ impl State {
 
     /// Lets every failed hook run again now.
     pub(crate) fn retry_failed(&mut self) {
-        for unit in self.units() {
+        let failed = self.model.all_units().filter(|unit| unit.has_failed());
+        let failed: Vec<UnitName> = failed.map(|unit| unit.name.clone()).collect();
+        for unit in failed {
             drop(self.model.resolve(&unit, true));
         }
     }

@@ -1,8 +1,14 @@
 //! Histories of fixed seeds; `make sim` plays new ones.
 
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
 use sim::exhaust::scenarios;
 use sim::gate::Fault;
 use sim::history::{Faults, draw, play};
+use sim::mutants;
+
+/// How long fresh seeds are played.
+const FRESH: Duration = Duration::from_secs(20);
 
 #[track_caller]
 fn check(seeds: std::ops::Range<u64>) {
@@ -20,6 +26,39 @@ fn the_first_seeds_end_well() {
 #[test]
 fn more_seeds_end_well() {
     check(1000..1020);
+}
+
+/// The names of failures are those of their seeds: `sim --seed N` replays one.
+#[test]
+fn fresh_seeds_end_well() {
+    let since = UNIX_EPOCH.elapsed().expect("a clock after 1970");
+    let first = since.as_secs().wrapping_mul(1_000_000);
+    let began = Instant::now();
+    for seed in first.. {
+        check(seed..seed + 1);
+        if began.elapsed() > FRESH {
+            break;
+        }
+    }
+}
+
+#[test]
+fn planted_faults_are_caught() {
+    let all = mutants::all();
+    assert!(all.len() >= 100, "{}", all.len());
+    let known = [
+        "effect RemoveClient is dropped",
+        "effect Uris is dropped",
+        "relation-set --app does nothing",
+        "key endpoints is not written",
+        "the files lack auth_query",
+        "SQL: CREATE FUNCTION is left out",
+    ];
+    for name in known {
+        let mutant = all.iter().find(|mutant| mutant.name == name).expect(name);
+        let outcome = mutants::run(mutant, 0..4);
+        assert!(matches!(outcome, mutants::Outcome::Caught(..)), "{name} is missed");
+    }
 }
 
 #[test]

@@ -1,81 +1,122 @@
 //! What holds after every single hook.
 
-use std::collections::BTreeSet;
+use aho_corasick::AhoCorasick;
+use model::{Relation, SecretContent};
+use names::{SecretId, UnitName};
 
-use crate::apps::read_secret;
+use crate::apps::decoded;
+use crate::pod::Pod;
 use crate::world::State;
 
 /// The longest state that a unit may keep in the controller, in bytes.
 const STATE_BYTES_MAX: usize = 64 << 10;
 
-/// What is wrong now, however many faults there were.
-pub(crate) fn always(state: &State) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for (unit, pod) in &state.pods {
-        for refused in pod.container.iter().flat_map(|container| &container.refused) {
-            wrong.push(format!("{unit}: PgBouncer got a configuration that it refuses: {refused}"));
-        }
-    }
-    for unit in state.units() {
-        let Some(unit) = state.model.unit(&unit) else { continue };
-        let size: usize = unit.state.iter().map(|(key, value)| key.len() + value.len()).sum();
-        if size > STATE_BYTES_MAX {
-            wrong.push(format!("{}: its state has grown to {size} bytes", unit.name));
-        }
-    }
-    wrong.extend(in_the_open(state));
-    wrong
+/// The passwords that are known so far, and the revisions of secrets that gave them.
+#[derive(Default)]
+pub(crate) struct Watch {
+    revisions: Vec<(SecretId, u32)>,
+    passwords: Option<AhoCorasick>,
 }
 
-/// The passwords in all secrets.
-fn passwords(state: &State) -> BTreeSet<String> {
-    let secrets =
-        state.model.secrets().filter_map(|secret| read_secret(state, &secret.id.to_string()));
-    let fields = secrets.flat_map(|content| content.into_iter());
-    let fields = fields.filter(|(key, _)| key.contains("password"));
-    fields.map(|(_, value)| value).filter(|value| value.len() > 8).collect()
+impl Watch {
+    /// Learns what secrets hold now; whether that differs from what it knew.
+    fn learn(&mut self, state: &State) -> bool {
+        let now = || state.model.secrets().map(|secret| (&secret.id, secret.latest));
+        if now().eq(self.revisions.iter().map(|(id, latest)| (id, *latest))) {
+            return false;
+        }
+        self.revisions = now().map(|(id, latest)| (id.clone(), latest)).collect();
+        let contents = state.model.secrets().filter_map(|secret| {
+            secret.revisions.get(&secret.latest).map(|revision| &revision.content)
+        });
+        self.passwords = AhoCorasick::new(contents.flat_map(passwords)).ok();
+        true
+    }
+
+    fn finds(&self, text: &str) -> bool {
+        self.passwords.as_ref().is_some_and(|passwords| passwords.is_match(text))
+    }
 }
 
-/// Places where everybody can look, and in which a password stands.
-fn in_the_open(state: &State) -> Vec<String> {
-    let passwords = passwords(state);
+/// The passwords in a secret.
+fn passwords(content: &SecretContent) -> Vec<String> {
+    let fields = decoded(content).unwrap_or_default().into_iter();
+    let fields = fields.filter(|(key, value)| key.contains("password") && value.len() > 8);
+    fields.map(|(_, value)| value).collect()
+}
+
+/// What is wrong after a hook of this unit, however many faults there were.
+///
+/// A hook writes into its own unit's bags, state, status and container only, so those are
+/// looked at; after a new password, and for no unit, everything is.
+pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -> Vec<String> {
+    let ran = if watch.learn(state) { None } else { ran };
     let mut wrong = Vec::new();
-    let mut look = |place: String, text: &str| {
-        if passwords.iter().any(|password| text.contains(password.as_str())) {
-            wrong.push(format!("a password stands in {place}"));
-        }
-    };
+    for (unit, pod) in state.pods.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit)) {
+        in_container(watch, unit, pod, &mut wrong);
+    }
     for relation in state.model.relations() {
-        // The old interface hands passwords over in bags: that is its contract.
-        if relation.ends.iter().any(|end| end.interface == "pgsql") {
-            continue;
-        }
-        let bags = relation.app_bags.iter().map(|(app, bag)| (app.to_string(), bag));
-        let units = relation.unit_bags.iter().map(|(unit, bag)| (unit.to_string(), bag));
-        for (owner, bag) in bags.chain(units) {
-            for (key, value) in &bag.values {
-                look(format!("{key} of {owner} in relation {}", relation.id), value);
-            }
-        }
+        in_relation(watch, relation, ran, &mut wrong);
     }
-    for unit in state.units() {
-        let Some(unit) = state.model.unit(&unit) else { continue };
-        for (key, value) in &unit.state {
-            look(format!("the state {key} of {}", unit.name), value);
-        }
-        look(format!("the status of {}", unit.name), &unit.workload.message);
+    match ran {
+        Some(unit) => in_unit(state, watch, unit, &mut wrong),
+        None => state.units().iter().for_each(|unit| in_unit(state, watch, unit, &mut wrong)),
     }
-    for line in &state.gate.shown {
-        look("an argument list".to_owned(), line);
-    }
-    for (unit, pod) in &state.pods {
-        let Some(container) = &pod.container else { continue };
-        for (_, layer) in &container.layers {
-            look(format!("the plan of {unit}"), &serde_json::json!(layer).to_string());
-        }
-        for (path, file) in container.files.iter().filter(|(_, file)| file.mode & 0o077 != 0) {
-            look(format!("{path} of {unit}"), &String::from_utf8_lossy(&file.content));
-        }
+    if state.gate.shown.iter().any(|line| watch.finds(line)) {
+        wrong.push("a password stands in an argument list".to_owned());
     }
     wrong
+}
+
+fn in_container(watch: &Watch, unit: &UnitName, pod: &Pod, wrong: &mut Vec<String>) {
+    let Some(container) = &pod.container else { return };
+    for refused in &container.refused {
+        wrong.push(format!("{unit}: PgBouncer got a configuration that it refuses: {refused}"));
+    }
+    if watch.finds(container.shown()) {
+        wrong.push(format!("a password stands in the plan of {unit}"));
+    }
+    for (path, file) in container.files.iter().filter(|(_, file)| file.mode & 0o077 != 0) {
+        if watch.finds(&String::from_utf8_lossy(&file.content)) {
+            wrong.push(format!("a password stands in {path} of {unit}"));
+        }
+    }
+}
+
+fn in_relation(
+    watch: &Watch,
+    relation: &Relation,
+    ran: Option<&UnitName>,
+    wrong: &mut Vec<String>,
+) {
+    // The old interface hands passwords over in bags: that is its contract.
+    if relation.ends.iter().any(|end| end.interface == "pgsql") {
+        return;
+    }
+    if ran.is_some_and(|ran| relation.end(ran.app()).is_none()) {
+        return;
+    }
+    let apps = relation.app_bags.iter().filter(|(app, _)| ran.is_none_or(|ran| ran.app() == *app));
+    let units = relation.unit_bags.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit));
+    let apps = apps.map(|(app, bag)| (app.as_str().to_owned(), bag));
+    for (owner, bag) in apps.chain(units.map(|(unit, bag)| (unit.to_string(), bag))) {
+        for (key, _) in bag.values.iter().filter(|(_, value)| watch.finds(value)) {
+            let id = relation.id;
+            wrong.push(format!("a password stands in {key} of {owner} in relation {id}"));
+        }
+    }
+}
+
+fn in_unit(state: &State, watch: &Watch, unit: &UnitName, wrong: &mut Vec<String>) {
+    let Some(unit) = state.model.unit(unit) else { return };
+    let size: usize = unit.state.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if size > STATE_BYTES_MAX {
+        wrong.push(format!("{}: its state has grown to {size} bytes", unit.name));
+    }
+    for (key, _) in unit.state.iter().filter(|(_, value)| watch.finds(value)) {
+        wrong.push(format!("a password stands in the state {key} of {}", unit.name));
+    }
+    if watch.finds(&unit.workload.message) {
+        wrong.push(format!("a password stands in the status of {}", unit.name));
+    }
 }

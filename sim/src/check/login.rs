@@ -14,10 +14,14 @@ struct Credentials {
     user: String,
     password: String,
     database: String,
-    /// Where it connects.
+    /// Where it connects, to read and write and to read only.
     endpoints: String,
+    /// What is wrong with the rest of what it was given.
+    lacks: Vec<&'static str>,
     /// Whether its roles open other databases to it.
     privileged: bool,
+    /// Whether it may ask for databases that the pooler does not know.
+    wide: bool,
 }
 
 /// A request that no pooler grants.
@@ -35,26 +39,51 @@ fn modern(state: &State, id: RelationId, app: &AppName, client: &Client) -> Opti
         return None;
     }
     let content = read_secret(state, reference)?;
+    let (user, password) = (content.get("username")?, content.get("password")?);
+    let (database, endpoints) = (bag.get("database")?, bag.get("endpoints")?);
+    let uri = format!("postgresql://{user}:{password}@{endpoints}/{database}");
+    let readers = bag.get("read-only-endpoints").map(String::as_str).unwrap_or_default();
+    let mut lacks = Vec::new();
+    lacks.extend((content.get("uris") != Some(&uri)).then_some("a connection string that works"));
+    lacks.extend(readers.is_empty().then_some("endpoints for reading only"));
+    lacks.extend((!bag.contains_key("version")).then_some("the server's version"));
     Some(Credentials {
         app: app.clone(),
-        user: content.get("username")?.clone(),
-        password: content.get("password")?.clone(),
-        database: bag.get("database")?.clone(),
-        endpoints: bag.get("endpoints")?.clone(),
+        user: user.clone(),
+        password: password.clone(),
+        database: database.clone(),
+        endpoints: [endpoints.as_str(), readers].join(",").trim_end_matches(',').to_owned(),
+        lacks,
         privileged: !["", "createdb"].contains(&client.roles.as_str()),
+        wide: client.is_privileged(),
     })
 }
 
 /// What a client of the old interface finds in the bag.
-fn old(state: &State, id: RelationId, app: &AppName) -> Option<Credentials> {
+fn old(state: &State, id: RelationId, app: &AppName, client: &Client) -> Option<Credentials> {
     let bag = &state.model.relation(id)?.app_bags.get(&pooler()?)?.values;
+    let field = |key: &str| bag.get(key).map(String::as_str).unwrap_or_default();
+    let connects = |key: &str| {
+        let words = ["user", "password", "host", "port"].map(|key| format!("{key}={}", field(key)));
+        words.iter().all(|word| field(key).contains(word))
+    };
+    let unit = format!("{app}/0");
+    let mut lacks = Vec::new();
+    lacks.extend((!connects("master")).then_some("a connection string that works"));
+    lacks.extend((!connects("standbys")).then_some("a connection string for reading that works"));
+    lacks.extend((!field("allowed-units").contains(&unit)).then_some("leave for its unit"));
+    lacks.extend(field("allowed-subnets").is_empty().then_some("leave for its subnet"));
+    lacks.extend((field("state") != "master").then_some("the state"));
+    lacks.extend(field("version").is_empty().then_some("the server's version"));
     Some(Credentials {
         app: app.clone(),
         user: bag.get("user")?.clone(),
         password: bag.get("password")?.clone(),
         database: bag.get("database")?.clone(),
         endpoints: format!("{}:{}", bag.get("host")?, bag.get("port")?),
-        privileged: false,
+        lacks,
+        privileged: client.is_privileged(),
+        wide: client.is_privileged(),
     })
 }
 
@@ -68,10 +97,11 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     let mut all = Vec::new();
     for (index, client) in clients.iter().enumerate() {
         let name = client.app(index);
-        let endpoint = if client.old { "db" } else { "database" };
-        let found = relations(state, endpoint).into_iter().find(|(_, app)| app.as_str() == name);
+        let found =
+            relations(state, client.endpoint()).into_iter().find(|(_, app)| app.as_str() == name);
         let Some((id, app)) = found else { continue };
-        let known = if client.old { old(state, id, &app) } else { modern(state, id, &app, client) };
+        let known =
+            if client.old { old(state, id, &app, client) } else { modern(state, id, &app, client) };
         match known {
             Some(_) if !client.old && impossible(client) => {
                 wrong.push(format!("{app} got what it may not have: {}", client.database));
@@ -114,7 +144,11 @@ fn serves(state: &State, known: &Credentials) -> Vec<String> {
             let Credentials { app, database, .. } = known;
             wrong.push(format!("{app} cannot use {database} at {service} of {unit}: {why}"));
         }
+        if known.wide && process.entry("elsewhere").is_none() {
+            wrong.push(format!("{service} of {unit} has no wildcard, but {} needs it", known.app));
+        }
     }
+    wrong.extend(known.lacks.iter().map(|what| format!("{} lacks {what}", known.app)));
     for endpoint in known.endpoints.split(',') {
         let (host, port) = endpoint.rsplit_once(':').unwrap_or_default();
         if !super::serves(state, host, port.parse().unwrap_or_default()) {

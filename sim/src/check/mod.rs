@@ -1,6 +1,7 @@
 //! Checkers: they look at the world from outside and know nothing of the charms' code.
 
 mod always;
+mod container;
 mod login;
 mod residue;
 mod truth;
@@ -14,7 +15,7 @@ use crate::history::{Client, POOLER};
 use crate::pgbouncer_process::Process;
 use crate::world::{MODEL, State};
 
-pub(crate) use always::always;
+pub(crate) use always::{Watch, always};
 pub(crate) use view::view;
 
 /// What is wrong with a world in which everything has come to rest.
@@ -22,7 +23,25 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
     let mut wrong = login::check(state, clients);
     wrong.extend(residue::check(state));
     wrong.extend(truth::check(state, clients));
+    wrong.extend(container::check(state));
     wrong
+}
+
+/// What is wrong with a world without faults before update-status has run.
+pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
+    // No event tells when a load balancer has its address.
+    if option(state, "expose-external") == "loadbalancer" {
+        return Vec::new();
+    }
+    at_peace(state, clients)
+}
+
+/// An option of the pooler as text.
+fn option(state: &State, key: &str) -> String {
+    let app = pooler().and_then(|app| state.model.application(&app));
+    let value = app.and_then(|app| app.effective_config().remove(key).flatten());
+    let value = value.unwrap_or_default();
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The pooler's application.
@@ -53,14 +72,19 @@ fn relations(state: &State, endpoint: &str) -> Vec<(RelationId, AppName)> {
     .collect()
 }
 
+/// The live relations of clients of the old interface.
+fn old_relations(state: &State) -> Vec<(RelationId, AppName)> {
+    let mut all = relations(state, "db");
+    all.extend(relations(state, "db-admin"));
+    all
+}
+
 /// Whether an invalid value stands in the pooler's options.
 fn misconfigured(state: &State) -> bool {
-    let Some(app) = pooler().and_then(|app| state.model.application(&app)) else { return true };
-    let config = app.effective_config();
-    let text = |key: &str| {
-        let value = config.get(key).cloned().flatten().unwrap_or_default();
-        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-    };
+    if pooler().is_none_or(|app| state.model.application(&app).is_none()) {
+        return true;
+    }
+    let text = |key: &str| option(state, key);
     let number = |key: &str| text(key).parse::<i64>().unwrap_or(-1);
     let annotations: Option<std::collections::BTreeMap<String, String>> =
         serde_json::from_str(&text("loadbalancer-extra-annotations")).ok();
@@ -71,6 +95,7 @@ fn misconfigured(state: &State) -> bool {
         || !["false", "nodeport", "loadbalancer"].contains(&text("expose-external").as_str())
         || annotations.is_none()
         || !["", "query_wait_timeout=60"].contains(&text("pgbouncer-settings").as_str())
+        || !["", "waltz=4; tango=3"].contains(&text("database-pool-sizes").as_str())
 }
 
 /// Whether something behind a host and port of the cluster accepts connections.

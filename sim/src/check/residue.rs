@@ -7,7 +7,7 @@ use names::RelationId;
 use crate::apps::{read_secret, server_user};
 use crate::world::{MODEL, State};
 
-use super::{misconfigured, pooler, processes, relations};
+use super::{misconfigured, old_relations, pooler, processes, relations};
 
 /// The users who look passwords up.
 fn lookups(state: &State) -> Vec<String> {
@@ -19,7 +19,7 @@ fn lookups(state: &State) -> Vec<String> {
 pub(super) fn known(state: &State) -> BTreeSet<String> {
     let Some(pooler) = pooler() else { return BTreeSet::new() };
     let modern = relations(state, "database");
-    let old = relations(state, "db");
+    let old = old_relations(state);
     let backend = relations(state, "backend-database");
     let clients = modern.iter().map(|(id, _)| server_user(*id));
     let underscored = pooler.as_str().replace('-', "_");
@@ -77,7 +77,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
 
 /// The databases in which a lookup may be.
 pub(super) fn used_databases(state: &State) -> BTreeSet<String> {
-    let (modern, old) = (relations(state, "database"), relations(state, "db"));
+    let (modern, old) = (relations(state, "database"), old_relations(state));
     let bags = modern.iter().chain(&old).filter_map(|(id, _)| {
         let relation = state.model.relation(*id)?;
         relation.app_bags.get(&pooler()?)?.values.get("database").cloned()

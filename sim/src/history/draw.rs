@@ -17,12 +17,13 @@ impl Default for Faults {
 }
 
 /// Options with valid, edge and invalid values.
-const OPTIONS: [(&str, &[&str]); 7] = [
+const OPTIONS: [(&str, &[&str]); 8] = [
     ("listen_port", &["6432", "6433", "1", "65535", "0", "-1", "70000"]),
     ("pool_mode", &["session", "transaction", "statement", "nonsense", ""]),
     ("max_db_connections", &["100", "0", "1", "7", "-1"]),
     ("max_prepared_statements", &["100", "0", "1000", "-1", "1001"]),
     ("expose-external", &["false", "nodeport", "loadbalancer", "maybe"]),
+    ("database-pool-sizes", &["", "waltz=4; tango=3", "waltz=0", "waltz", "waltz=1; waltz=2"]),
     ("loadbalancer-extra-annotations", &["{}", "{\"a.b/c\": \"d\"}", "[", "{\"a\": 1}"]),
     (
         "pgbouncer-settings",
@@ -32,8 +33,17 @@ const OPTIONS: [(&str, &[&str]); 7] = [
 
 const ROLES: [&str; 9] = ["", "", "", "", "", "createdb", "admin", "superuser", "nosuchrole"];
 
-const DATABASES: [&str; 7] =
-    ["waltz", "tango", "samba", "test-database", "Polka", "postgres", "pgbouncer"];
+/// The last two are impossible.
+const DATABASES: [&str; 8] = [
+    "waltz",
+    "tango",
+    "samba",
+    "test-database",
+    "Polka",
+    "a_name_that_leaves_no_room_for_what_is_put_behind_it_in_the_ini",
+    "postgres",
+    "pgbouncer",
+];
 
 /// Faults that come between two hooks.
 const BETWEEN: [Fault; 6] = [
@@ -50,7 +60,7 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
     let mut rng = Rng::new(seed);
     let units = 1 + [0, 0, 1, 1, 2, 2, 4][rng.below(7)];
     let crowd = if rng.chance(50) { 20 } else { 5 };
-    let kinds = 1 + rng.below(5);
+    let kinds = 1 + rng.below(6);
     let clients: Vec<Client> = (0..rng.below(crowd + 1)).map(|_| client(&mut rng, kinds)).collect();
     // Some of the faults, at a rate of their own: some histories hardly know any.
     let mut on: Vec<Fault> = faults.0.iter().copied().collect();
@@ -81,7 +91,7 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
 fn client(rng: &mut Rng, kinds: usize) -> Client {
     let bad = rng.chance(60);
     let database =
-        if bad { rng.pick(&DATABASES[5..]) } else { rng.pick(&DATABASES[..kinds.min(5)]) };
+        if bad { rng.pick(&DATABASES[6..]) } else { rng.pick(&DATABASES[..kinds.min(6)]) };
     Client {
         old: rng.chance(250),
         database: database.copied().unwrap_or_default().to_owned(),

@@ -28,6 +28,23 @@ pub struct Client {
 }
 
 impl Client {
+    /// The endpoint of the pooler that it uses.
+    pub(crate) fn endpoint(&self) -> &'static str {
+        match (self.old, self.roles.as_str()) {
+            (false, _) => "database",
+            (true, "superuser") => "db-admin",
+            (true, _) => "db",
+        }
+    }
+
+    /// Whether it may use databases that the pooler has not heard of.
+    pub(crate) fn is_privileged(&self) -> bool {
+        match self.old {
+            true => self.endpoint() == "db-admin",
+            false => ["admin", "superuser", "createdb"].contains(&self.roles.as_str()),
+        }
+    }
+
     /// The name of its application.
     pub(crate) fn app(&self, index: usize) -> String {
         // Juju takes a number at the end for that of a unit.

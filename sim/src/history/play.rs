@@ -12,10 +12,14 @@ use crate::apps::{Kind, ROTATE};
 use crate::gate::{Fault, Mischief};
 use crate::hook::{self, Ran};
 use crate::sql::Cluster;
+use crate::world::State;
 use crate::{World, check, kube};
 
 /// Rounds of update-status after the faults have stopped.
 const ROUNDS: u32 = 4;
+
+/// The most that is said to be wrong in one history.
+const WRONG_MAX: usize = 40;
 
 /// What playing a history gave.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +50,7 @@ pub(crate) struct Run {
     tracing: bool,
     /// A fault for the hook of this number.
     pub(crate) strike: Option<(u64, Mischief)>,
+    watch: check::Watch,
     pub(crate) played: Played,
 }
 
@@ -71,6 +76,7 @@ fn compare(history: &History, played: &mut Played, tracing: bool) {
         clean.tell(|| format!("operator: {op:?}"));
         clean.operate(op);
     }
+    clean.promptly();
     clean.end();
     clean.played.trace.insert(0, "the same without faults".to_owned());
     if tracing {
@@ -96,6 +102,21 @@ fn app(name: &str) -> Option<AppName> {
     name.parse().ok()
 }
 
+/// Whether a unit has a hook to run or a pod to replace; one that is gone goes.
+fn is_due(state: &mut State, unit: &UnitName) -> bool {
+    let now = state.now();
+    match state.model.next(unit, now) {
+        Next::Hook(_) => true,
+        Next::Gone => {
+            state.stop_pod(unit);
+            state.model.unit_gone(unit);
+            state.model.lease_tick(now);
+            false
+        }
+        Next::Idle { .. } => state.may_replace(unit),
+    }
+}
+
 impl Run {
     /// Deploys everything; nothing is related yet.
     pub(crate) fn begin(history: &History, tracing: bool) -> Option<Self> {
@@ -106,6 +127,7 @@ impl Run {
             slow: history.slow,
             tracing,
             strike: None,
+            watch: check::Watch::default(),
             played: Played::default(),
         };
         if tracing {
@@ -181,8 +203,8 @@ impl Run {
     pub(crate) fn operate(&mut self, op: &Op) -> bool {
         let name = |index: usize| self.clients.get(index).map(|client| client.app(index));
         let endpoint = |index: usize| {
-            let old = self.clients.get(index).is_some_and(|client| client.old);
-            format!("{POOLER}:{}", if old { "db" } else { "database" })
+            let client = self.clients.get(index);
+            format!("{POOLER}:{}", client.map_or("database", Client::endpoint))
         };
         let Some(pooler) = app(POOLER) else { return false };
         self.world.change(|state| {
@@ -233,22 +255,15 @@ impl Run {
     /// The units that have a hook due, with it.
     fn due(&mut self) -> Vec<UnitName> {
         self.world.change(|state| {
-            let now = state.now();
-            let mut due = Vec::new();
-            for unit in state.units() {
-                match state.model.next(&unit, now) {
-                    Next::Hook(_) => due.push(unit),
-                    Next::Gone => {
-                        state.stop_pod(&unit);
-                        state.model.unit_gone(&unit);
-                        state.model.lease_tick(now);
-                    }
-                    Next::Idle { .. } if state.may_replace(&unit) => due.push(unit),
-                    Next::Idle { .. } => {}
-                }
-            }
-            due
+            let mut units = state.units();
+            units.retain(|unit| is_due(state, unit));
+            units
         })
+    }
+
+    /// The first of them.
+    fn first_due(&mut self) -> Option<UnitName> {
+        self.world.change(|state| state.units().into_iter().find(|unit| is_due(state, unit)))
     }
 
     /// Runs one hook of one unit, where one is due.
@@ -278,11 +293,11 @@ impl Run {
         let number = self.played.hooks;
         let planned = self.strike.filter(|(hook, _)| *hook == number).map(|(_, planned)| planned);
         let ran = hook::run(&self.world, run, mischief.or(planned));
-        self.note(&ran);
+        self.note(&ran, unit);
         Some(ran)
     }
 
-    fn note(&mut self, ran: &Ran) {
+    fn note(&mut self, ran: &Ran, unit: &UnitName) {
         self.played.hooks += 1;
         self.played.effects.push(ran.effects);
         self.played.names.push(ran.name.clone());
@@ -301,10 +316,14 @@ impl Run {
             let lines = ran.lines.iter().map(|line| format!("      {line}"));
             self.played.trace.extend(lines);
         }
-        let units = self.world.look(|state| state.units().len());
-        let wrong = self.world.look(check::always);
+        let wrong = self.world.look(|state| check::always(state, &mut self.watch, Some(unit)));
+        self.blame(wrong);
+    }
+
+    /// Notes what is wrong, each once.
+    fn blame(&mut self, wrong: Vec<String>) {
         for text in wrong {
-            if !self.played.wrong.contains(&text) && self.played.wrong.len() < 20 + units {
+            if !self.played.wrong.contains(&text) && self.played.wrong.len() < WRONG_MAX {
                 self.tell(|| format!("    WRONG: {text}"));
                 self.played.wrong.push(text);
             }
@@ -319,9 +338,8 @@ impl Run {
                 state.tend();
                 state.retry_failed();
             });
-            let due = self.due();
-            let Some(unit) = due.first() else { return true };
-            self.run_one(unit, None);
+            let Some(unit) = self.first_due() else { return true };
+            self.run_one(&unit, None);
         }
         false
     }
@@ -338,13 +356,21 @@ impl Run {
         let bound = 100 + 80 * self.world.look(|state| state.units().len());
         for _ in 0..bound {
             self.world.change(|state| state.retry_failed());
-            let due = self.due();
-            let Some(unit) = due.first() else { break };
-            if let Some(ran) = self.run_one(unit, None) {
+            let Some(unit) = self.first_due() else { break };
+            if let Some(ran) = self.run_one(&unit, None) {
                 written.extend(ran.writes.iter().map(|line| format!("{}: {line}", ran.name)));
             }
         }
         written
+    }
+
+    /// Without faults nothing waits for update-status.
+    fn promptly(&mut self) {
+        self.settle();
+        let clients = self.clients.clone();
+        let found = self.world.look(|state| check::promptly(state, &clients));
+        let found = found.into_iter().map(|text| format!("before update-status: {text}"));
+        self.played.wrong.extend(found);
     }
 
     /// Peace: everything comes back, everything converges, and then nothing is written.
@@ -373,6 +399,8 @@ impl Run {
             let lines = written.join("\n    ");
             self.played.wrong.push(format!("written although nothing changed:\n    {lines}"));
         }
+        let wrong = self.world.look(|state| check::always(state, &mut self.watch, None));
+        self.blame(wrong);
         let clients = self.clients.clone();
         let found = self.world.look(|state| check::at_peace(state, &clients));
         self.played.wrong.extend(found);

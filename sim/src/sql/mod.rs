@@ -13,7 +13,8 @@ use postgres::{Boxed, ConnectOptions, Failure, Row, Server, Session, scram};
 use secrecy::ExposeSecret;
 
 use crate::World;
-use crate::gate::{Fault, Side};
+use crate::gate::{Fault, Gate, Side};
+use crate::mutants;
 
 /// A role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -212,10 +213,10 @@ impl Server for Servers {
 
 impl Connection {
     /// Passes the gate, then runs; the answer may be lost although it ran.
-    fn run<T>(
+    fn pass<T>(
         &self,
         text: &str,
-        run: impl FnOnce(&mut Cluster) -> Result<T, Failure>,
+        run: impl FnOnce(&mut Cluster, &mut Gate) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let what = || statement::shown(text);
         let fault = self.world.effect(Side::Sql, what);
@@ -237,19 +238,7 @@ impl Connection {
             if !role.superuser {
                 return Err(Failure::new(Some("42501"), "permission denied"));
             }
-            let before = cluster.clone();
-            match run(cluster) {
-                Ok(answer) => {
-                    if *cluster != before {
-                        state.gate.wrote(what);
-                    }
-                    Ok(answer)
-                }
-                Err(error) => {
-                    *cluster = before;
-                    Err(error)
-                }
-            }
+            run(cluster, &mut state.gate)
         });
         self.world.effect_done();
         match fault {
@@ -266,13 +255,26 @@ impl Session for Connection {
         parameters: &'a [&'a str],
     ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
         Box::pin(async move {
-            self.run(text, |cluster| query::answer(cluster, &self.database, text, parameters))
+            self.pass(text, |cluster, _| query::answer(cluster, &self.database, text, parameters))
         })
     }
 
     fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>> {
         Box::pin(async move {
-            self.run(text, |cluster| statement::run_all(cluster, &self.database, text))
+            self.pass(text, |cluster, gate| {
+                let changed = mutants::statement(text);
+                let text = changed.as_deref().unwrap_or(text);
+                let before = cluster.clone();
+                match statement::run_all(cluster, &self.database, text) {
+                    Ok(()) if *cluster == before => {}
+                    Ok(()) => gate.wrote(|| statement::shown(text)),
+                    Err(error) => {
+                        *cluster = before;
+                        return Err(error);
+                    }
+                }
+                Ok(())
+            })
         })
     }
 }

@@ -1,0 +1,119 @@
+//! What runs in a container has what it needs, and does what the options say.
+
+use std::collections::BTreeSet;
+
+use pebble::Startup;
+use postgres::scram;
+
+use super::{misconfigured, option, processes, relations};
+use crate::pgbouncer_process::Process;
+use crate::pod::Container;
+use crate::world::State;
+
+/// The rules by which logs are rotated.
+const ROTATION: &str = "/etc/logrotate.d/pgbouncer";
+
+/// The folder in memory where secrets are.
+const MEMORY: &str = "/dev/shm/";
+
+pub(super) fn check(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    // An invalid option freezes each unit where it stands.
+    if misconfigured(state) {
+        return wrong;
+    }
+    for (unit, pod) in &state.pods {
+        let Some(container) = &pod.container else { continue };
+        for text in services(container).into_iter().chain(secrets(container)) {
+            wrong.push(format!("{unit}: {text}"));
+        }
+    }
+    wrong.extend(settings(state));
+    wrong
+}
+
+fn services(container: &Container) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, service) in &container.plan().services {
+        let enabled = service.startup == Some(Startup::Enabled);
+        if container.is_active(name) && !enabled {
+            wrong.push(format!("{name} runs although it is disabled"));
+        }
+        let passfile = service.environment.get("PGPASSFILE").filter(|_| enabled);
+        if passfile.is_some_and(|path| !opens(container, path)) {
+            wrong.push(format!("{name} has no password that works"));
+        }
+    }
+    if container.poolers().next().is_some() && !container.files.contains_key(ROTATION) {
+        wrong.push("nothing says how logs are rotated".to_owned());
+    }
+    wrong
+}
+
+/// Whether the password file at this path opens every process that runs.
+fn opens(container: &Container, path: &str) -> bool {
+    let Some(file) = container.files.get(path) else { return false };
+    let text = String::from_utf8_lossy(&file.content);
+    let mut fields = text.trim().split(':').skip(3);
+    let (Some(user), Some(password)) = (fields.next(), fields.next()) else { return false };
+    container.poolers().all(|(_, process)| {
+        let allowed = process.setting("stats_users").is_some_and(|users| users == user);
+        let verifier = process.listed(user);
+        allowed && verifier.is_some_and(|verifier| scram::matches(&verifier, password))
+    })
+}
+
+/// Lists of users that no process reads.
+fn secrets(container: &Container) -> Vec<String> {
+    let read: BTreeSet<&str> =
+        container.poolers().filter_map(|(_, process)| process.setting("auth_file")).collect();
+    let lists = container.files.iter().filter(|(path, file)| {
+        path.starts_with(MEMORY) && file.content.starts_with(b"\"") && !read.contains(path.as_str())
+    });
+    lists.map(|(path, _)| format!("nobody reads the user list {path}")).collect()
+}
+
+/// What the options say is in force, and what no pooler should be without.
+fn settings(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let backend = !relations(state, "backend-database").is_empty();
+    let text = |key: &str| option(state, key);
+    let mut ids = BTreeSet::new();
+    for (unit, service, process) in processes(state) {
+        let here = format!("{service} of {unit}");
+        let mut expect = |key: &str, holds: &dyn Fn(&str) -> bool| {
+            let value = process.setting(key).unwrap_or_default();
+            if !holds(value) {
+                wrong.push(format!("{here} has {key} {value:?}"));
+            }
+        };
+        for key in ["listen_port", "pool_mode", "max_prepared_statements"] {
+            expect(key, &|value| value == text(key));
+        }
+        expect("server_reset_query", &|value| value == "DISCARD ALL");
+        expect("auth_type", &|value| value == "scram-sha-256");
+        expect("so_reuseport", &|value| value == "1");
+        expect("ignore_startup_parameters", &|value| value.contains("extra_float_digits"));
+        expect("max_db_connections", &|value| value.parse::<u32>().is_ok());
+        let known = |user: &str| backend || process.listed(user).is_none();
+        expect("stats_users", &|user| !user.is_empty() && known(user));
+        if backend {
+            expect("admin_users", &|user| process.listed(user).is_some());
+        }
+        if !ids.insert(process.setting("peer_id").unwrap_or_default().to_owned()) {
+            wrong.push(format!("{here} has the peer_id of another"));
+        }
+        wrong.extend(peers(state, process).map(|text| format!("{here} {text}")));
+    }
+    wrong
+}
+
+/// Requests to cancel find their process: every one knows all of its own unit.
+fn peers(state: &State, process: &Process) -> Option<String> {
+    let known: BTreeSet<String> =
+        process.ini.peers.iter().map(|peer| peer.id.to_string()).collect();
+    let all = processes(state);
+    let missing = all.iter().filter_map(|(_, _, other)| other.setting("peer_id"));
+    let missing: Vec<&str> = missing.filter(|id| !known.contains(*id)).collect();
+    (!missing.is_empty()).then(|| format!("does not know the peers {missing:?}"))
+}

@@ -1,0 +1,279 @@
+//! The faults that are planted, by name.
+
+use super::{Mutant, Plant};
+
+/// Kinds of the charm's effects; a word behind the kind narrows it.
+const DROPPED: [&str; 24] = [
+    "Bag App",
+    "Bag Unit",
+    "PeerSecret",
+    "Initialise",
+    "RemoveAuth",
+    "MakeDir",
+    "Push",
+    "Push .ini",
+    "Push logrotate",
+    "Push .pgpass",
+    "Push /dev/shm/pgbouncer-k8s_",
+    "RemoveFile",
+    "Replan",
+    "Reload",
+    "Restart",
+    "StopService",
+    "Remember",
+    "RememberBarrier",
+    "ApplyService",
+    "Grant",
+    "Uris",
+    "LegacyGrant",
+    "RemoveClient",
+    "ForgetClient",
+];
+
+/// Effects that come too early or too late. What leaves at a hook's end in any order, such as
+/// bags and states, is not among them.
+const EARLY: [&str; 4] = ["Reload", "Restart", "Replan", "RemoveClient"];
+const LATE: [&str; 6] =
+    ["Push", "MakeDir", "PeerSecret", "Initialise", "RemoveClient", "RemoveAuth"];
+
+/// Effects after whose failure the charm should stop.
+const STOPS: [&str; 6] =
+    ["Initialise", "RemoveAuth", "Grant", "LegacyGrant", "RemoveClient", "ApplyService"];
+
+/// Hooks in which the charm does nothing.
+const IGNORED: [&str; 18] = [
+    "start",
+    "config-changed",
+    "update-status",
+    "leader-elected",
+    "upgrade-charm",
+    "secret-changed",
+    "secret-remove",
+    "pgbouncer-pebble-ready",
+    "pgbouncer-pebble-check-failed",
+    "pgbouncer-pebble-check-recovered",
+    "pgb-peers-relation-changed",
+    "pgb-peers-relation-departed",
+    "backend-database-relation-changed",
+    "backend-database-relation-departed",
+    "backend-database-relation-broken",
+    "database-relation-changed",
+    "database-relation-broken",
+    "db-relation-broken",
+];
+
+/// Hook tools that do nothing, with words of the call.
+const TOOLS: [(&str, &str); 8] = [
+    ("relation-set", "--app"),
+    ("relation-set", ""),
+    ("secret-set", ""),
+    ("secret-grant", ""),
+    ("secret-remove", ""),
+    ("state-set", ""),
+    ("state-delete", ""),
+    ("status-set", ""),
+];
+
+/// Wrong answers of hook tools.
+const ANSWERS: [(&str, &str, &str); 11] = [
+    ("is-leader", "", "true"),
+    ("is-leader", "", "false"),
+    ("config-get", "", "{}"),
+    ("state-get", "", "{}"),
+    ("secret-info-get", "", "{}"),
+    ("relation-ids", "pgb-peers", "[]"),
+    ("relation-ids", "backend-database", "[]"),
+    ("relation-ids", "database", "[]"),
+    ("relation-ids", "db", "[]"),
+    ("relation-list", "", "[]"),
+    ("relation-get", "postgresql-k8s", "{}"),
+];
+
+/// Keys of databags.
+const KEYS: [&str; 22] = [
+    "database",
+    "endpoints",
+    "read-only-endpoints",
+    "version",
+    "secret-user",
+    "requested-secrets",
+    "extra-user-roles",
+    "user",
+    "password",
+    "host",
+    "port",
+    "master",
+    "standbys",
+    "allowed-units",
+    "allowed-subnets",
+    "state",
+    "cfg_file",
+    "pgb_dbs_config",
+    "pgb_dbs",
+    "leader_hostname",
+    "userlist_nonce",
+    "data",
+];
+
+/// Keys that change while a relation lives.
+const ONCE: [&str; 7] =
+    ["endpoints", "port", "master", "cfg_file", "pgb_dbs_config", "pgb_dbs", "leader_hostname"];
+
+/// Requests to Pebble, by words of what is asked.
+const PEBBLE: [&str; 9] = [
+    "pgbouncer.ini",
+    "/dev/shm/pgbouncer-k8s_",
+    "logrotate",
+    "pgpass",
+    "/v1/layers",
+    "replan",
+    "/v1/signals",
+    "restart",
+    "remove",
+];
+
+/// Lines of files.
+const LINES: [&str; 16] = [
+    "* = ",
+    "auth_query",
+    "auth_file",
+    "auth_dbname",
+    "listen_port",
+    "pool_mode",
+    "max_db_connections",
+    "max_prepared_statements",
+    "peer_id",
+    "server_reset_query",
+    "so_reuseport",
+    "unix_socket_dir",
+    "auth_type",
+    "admin_users",
+    "stats_users",
+    "ignore_startup_parameters",
+];
+
+/// Statements; `$` stands for a name.
+const STATEMENTS: [&str; 22] = [
+    "CREATE ROLE",
+    "ALTER ROLE",
+    "ALTER ROLE $ NOLOGIN",
+    "COMMENT ON ROLE",
+    "GRANT $",
+    "GRANT CONNECT ON DATABASE",
+    "GRANT ALL PRIVILEGES ON DATABASE",
+    "GRANT USAGE",
+    "GRANT USAGE ON SCHEMA",
+    "GRANT EXECUTE ON FUNCTION",
+    "CREATE DATABASE",
+    "CREATE SCHEMA",
+    "CREATE FUNCTION",
+    "REVOKE ALL PRIVILEGES ON DATABASE",
+    "REVOKE ALL ON FUNCTION",
+    "REVOKE CONNECT ON DATABASE",
+    "ALTER SCHEMA",
+    "DROP OWNED BY",
+    "REASSIGN OWNED BY",
+    "DROP FUNCTION",
+    "DROP SCHEMA",
+    "DROP ROLE",
+];
+
+/// Texts of statements that lose or change their meaning.
+const SWAPS: [(&str, &str, &str); 7] = [
+    ("the lookup shows superusers", " AND NOT a.rolsuper", ""),
+    ("the lookup hides superusers who ask for it", " OR a.rolname IN (", " AND a.rolname IN ("),
+    ("every user is a superuser", "LOGIN NOSUPERUSER", "LOGIN SUPERUSER"),
+    ("no user is a superuser", "LOGIN SUPERUSER", "LOGIN NOSUPERUSER"),
+    ("every user may make databases", "NOCREATEDB", "CREATEDB"),
+    ("users cannot log in", " LOGIN ", " NOLOGIN "),
+    ("the lookup may be called by everybody", "FROM PUBLIC, ", "FROM "),
+];
+
+/// Keys of secrets.
+const SECRETS: [&str; 7] = [
+    "auth-file",
+    "monitoring-password",
+    "admin-password",
+    "legacy-",
+    "username",
+    "password",
+    "uris",
+];
+
+/// Public issues of the charms in Python, as far as one cause gives them again.
+const ISSUES: [(&str, Plant); 6] = [
+    ("750, a name for reading only that is too long", Plant::LongNames),
+    (
+        "825, a unit is never told that it is the one that leaves",
+        Plant::Unset("JUJU_DEPARTING_UNIT"),
+    ),
+    (
+        "a wildcard vanishes when another client asks",
+        Plant::Blind("database-relation-changed", "extra-user-roles"),
+    ),
+    (
+        "a wildcard vanishes with a client",
+        Plant::Blind("database-relation-broken", "extra-user-roles"),
+    ),
+    ("an old revision of a secret is read", Plant::Without("secret-get", "--refresh")),
+    ("the application's bag is mistaken for the unit's", Plant::Without("relation-set", "--app")),
+];
+
+/// Every planted fault.
+pub fn all() -> Vec<Mutant> {
+    let mut all = Vec::new();
+    let mut add = |name: String, plant| all.push(Mutant { name, plant });
+    for kind in DROPPED {
+        add(format!("effect {kind} is dropped"), Plant::Drop(kind));
+    }
+    for kind in EARLY {
+        add(format!("effect {kind} comes first"), Plant::First(kind));
+    }
+    for kind in LATE {
+        add(format!("effect {kind} comes last"), Plant::Last(kind));
+    }
+    for kind in STOPS {
+        add(format!("the failure of {kind} is overlooked"), Plant::GoOn(kind));
+    }
+    add("the charm never gathers again".to_owned(), Plant::NeverAgain);
+    add("the status is always active".to_owned(), Plant::AlwaysActive);
+    for hook in IGNORED {
+        add(format!("hook {hook} is ignored"), Plant::Ignore(hook));
+    }
+    for (tool, word) in TOOLS {
+        add(format!("{tool} {word} does nothing"), Plant::Tool(tool, word));
+    }
+    for (tool, word, answer) in ANSWERS {
+        add(format!("{tool} {word} answers {answer}"), Plant::Answer(tool, word, answer));
+    }
+    for key in KEYS {
+        add(format!("key {key} is not written"), Plant::Key(key));
+    }
+    for key in ONCE {
+        add(format!("key {key} is written once"), Plant::KeyOnce(key));
+    }
+    add("no key is removed".to_owned(), Plant::KeepsKeys);
+    for words in PEBBLE {
+        add(format!("Pebble: {words} does nothing"), Plant::Pebble(words));
+    }
+    add("every file is open".to_owned(), Plant::OpenFiles);
+    for line in LINES {
+        add(format!("the files lack {line}"), Plant::Line(line));
+    }
+    for words in STATEMENTS {
+        add(format!("SQL: {words} is left out"), Plant::Sql(words));
+    }
+    for (name, from, to) in SWAPS {
+        add(format!("SQL: {name}"), Plant::Swap(from, to));
+    }
+    for method in ["PATCH", "DELETE"] {
+        add(format!("Kubernetes: {method} does nothing"), Plant::Kubernetes(method));
+    }
+    for key in SECRETS {
+        add(format!("secrets lack {key}"), Plant::SecretKey(key));
+    }
+    for (name, plant) in ISSUES {
+        add(format!("issue: {name}"), plant);
+    }
+    all
+}
