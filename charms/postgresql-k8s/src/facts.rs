@@ -34,7 +34,7 @@ pub struct Facts {
     pub container: Option<Container>,
     /// Whether Patroni can see the own pod; none when the Kubernetes API does not say.
     pub labelled: Option<bool>,
-    /// Whether less than a tenth of the volume is free.
+    /// Whether the volume is nearly full.
     pub nearly_full: bool,
     /// What is known about the own certificate.
     pub tls: Tls,

@@ -149,13 +149,14 @@ fn granted(offered: &Bag) -> Option<Bag> {
     databag::json(offered, "data").ok()?
 }
 
-/// Whether less than a tenth of a volume is free. It is mounted here at the same path as in the
-/// workload; one that cannot be looked at is no reason to stop.
+/// Whether a volume is nearly full. It is mounted here at the same path as in the workload; one
+/// that cannot be looked at is no reason to stop.
 fn nearly_full(path: &str) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|volume| {
         // As df counts: what nobody but root may use, or a quota withholds, belongs to neither.
-        let used = volume.f_blocks.saturating_sub(volume.f_bfree);
-        volume.f_bavail < (used + volume.f_bavail) / 10
+        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+        let used = bytes(volume.f_blocks.saturating_sub(volume.f_bfree));
+        resources::nearly_full(used, bytes(volume.f_bavail))
     })
 }
 

@@ -1,4 +1,4 @@
-//! The processors and the memory that PostgreSQL may use.
+//! The processors, the memory and the room on its volume that PostgreSQL has.
 
 use serde_json::Value;
 
@@ -57,10 +57,28 @@ pub(crate) fn memory_total(meminfo: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
+/// Free space with which no volume is nearly full, bytes.
+const ROOM: u64 = 4 << 30;
+
+/// Whether less than a tenth of a volume is free; `used` and `free` are bytes. A large disk that
+/// the volume shares with others may have less than a tenth and still much room.
+pub(crate) fn nearly_full(used: u64, free: u64) -> bool {
+    free < ROOM && free < used.saturating_add(free) / 10
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_volume_is_nearly_full_with_little_room_of_any_size() {
+        assert!(nearly_full(950 << 20, 50 << 20));
+        assert!(!nearly_full(850 << 20, 150 << 20));
+        assert!(!nearly_full(900 << 30, 5 << 30));
+        assert!(nearly_full(900 << 30, 3 << 30));
+        assert!(!nearly_full(0, 0));
+    }
 
     #[track_caller]
     fn check(text: &str, expected: Option<u64>) {
