@@ -90,7 +90,7 @@ fn answer(context: &mut dyn Context, spec: &Spec, call: &Call) -> Printed {
     let parsed = flags::parse(&call.args, spec.flags);
     let parsed = parsed.map_err(|error| ToolError::Usage(error.to_string()))?;
     if parsed.help {
-        return Ok(spec.help().into_bytes());
+        return Ok(spec.help(context.hook_storage().as_deref()).into_bytes());
     }
     if parsed.text("output").is_some() {
         return usage("cannot write --output here: the hook tool's own process does it");

@@ -240,8 +240,9 @@ pub fn find(tool: &str) -> Option<&'static Spec> {
 }
 
 impl Spec {
-    /// What `--help` prints.
-    pub fn help(&self) -> String {
+    /// What `--help` prints; `storage` is the hook's own. Version 2 of the Python library `ops`
+    /// reads the instance of a storage hook from these words and from nowhere else.
+    pub fn help(&self, storage: Option<&str>) -> String {
         let options = if self.flags.is_empty() { "" } else { " [options]" };
         let space = if self.usage.is_empty() { "" } else { " " };
         let mut help = format!("Usage: {}{options}{space}{}\n\n", self.name, self.usage);
@@ -254,7 +255,11 @@ impl Spec {
             if !flag.long.is_empty() {
                 names.push(format!("--{}", flag.long));
             }
-            help.push_str(&format!("{}\n    {}\n", names.join(", "), flag.help));
+            let default = match storage {
+                Some(id) if flag.short == Some('s') => format!("  (= {id})"),
+                _ => String::new(),
+            };
+            help.push_str(&format!("{}{default}\n    {}\n", names.join(", "), flag.help));
         }
         help
     }
@@ -287,7 +292,7 @@ mod tests {
 
     #[test]
     fn help_names_every_flag() {
-        let help = find("config-get").unwrap().help();
+        let help = find("config-get").unwrap().help(None);
         assert!(help.starts_with("Usage: config-get [options] [<key>]\n\nSummary:\n"));
         assert!(help.contains("-a, --all\n    Print options"));
     }

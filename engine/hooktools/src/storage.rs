@@ -74,6 +74,17 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_the_hooks_own_instance() {
+        let want = "Usage: storage-get [options] [<kind|location>]\n\n\
+            Summary:\nprint a storage instance\n\n\
+            Options:\n\
+            --format\n    How to print: json, yaml or, mostly, smart\n\
+            -o, --output\n    A file to write to instead of standard output\n\
+            -s  (= pgdata/0)\n    The instance's id\n";
+        check_in_storage(&["storage-get", "--help"], 0, want, "");
+    }
+
+    #[test]
     fn instances_are_asked_for() {
         check_effect(&["storage-add", "data"], &["storage-add data 1"]);
         check_effect(&["storage-add", "a=2", "b"], &["storage-add a 2", "storage-add b 1"]);
