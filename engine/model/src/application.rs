@@ -51,6 +51,9 @@ pub struct Application {
     /// The most that each workload container may use.
     #[serde(default)]
     pub constraints: Constraints,
+    /// The latest refresh does not wait for units whose hook has failed.
+    #[serde(default)]
+    pub refresh_forced: bool,
 }
 
 /// What the operator limits each workload container of an application to.

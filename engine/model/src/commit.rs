@@ -10,6 +10,9 @@ use crate::{AgentStatus, Hook, Life, Model};
 /// The first pause after a failed hook, in seconds; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: i64 = 5;
 
+/// Seconds until a `pebble-ready` that failed is offered again, however often it has failed.
+const WORKLOAD_PAUSE: i64 = 5;
+
 /// The longest pause between two attempts, in seconds.
 const LONGEST_PAUSE: i64 = 300;
 
@@ -110,6 +113,7 @@ impl Model {
             Hook::PebbleReady { container } => {
                 if let Some(boot) = live.boots.get_mut(container) {
                     boot.told = token;
+                    boot.again = None;
                 }
             }
             _ if live.workload.front() == Some(hook) => {
@@ -166,8 +170,14 @@ impl Model {
         let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + 1;
         let since = before.map_or(now, |failed| failed.since);
         let doublings = (attempts - 1).min(16);
-        let pause = (FIRST_PAUSE << doublings).min(LONGEST_PAUSE);
+        let pause = match hook.is_workload() {
+            true => WORKLOAD_PAUSE,
+            false => (FIRST_PAUSE << doublings).min(LONGEST_PAUSE),
+        };
         let retry_at = now.checked_add(SignedDuration::from_secs(pause)).unwrap_or(now);
+        if let Some(live) = self.live.get_mut(unit) {
+            live.fail_workload(&hook, retry_at);
+        }
         state.machine.failed = Some(Failed { hook, attempts, retry_at, since });
         self.set_agent(unit, now, AgentStatus::Error, message);
     }

@@ -175,6 +175,22 @@ impl Hook {
         }
     }
 
+    /// Whether something in a workload container caused it. Such a hook that failed holds nothing
+    /// else back.
+    pub fn is_workload(&self) -> bool {
+        matches!(self, Self::PebbleReady { .. }) || self.is_notice()
+    }
+
+    /// Whether a Pebble notice caused it.
+    pub(crate) fn is_notice(&self) -> bool {
+        matches!(
+            self,
+            Self::PebbleCustomNotice { .. }
+                | Self::PebbleCheckFailed { .. }
+                | Self::PebbleCheckRecovered { .. }
+        )
+    }
+
     /// Whether it is an action or `juju-exec`, which leave the unit's own state alone.
     pub fn is_operation(&self) -> bool {
         matches!(self, Self::Action { .. } | Self::Exec { .. })
@@ -209,6 +225,9 @@ pub enum Next {
         /// When to ask again.
         until: Option<jiff::Timestamp>,
     },
+    /// The hook of a notice failed, and the agent ended with it: after a pause call
+    /// [`crate::Model::agent_started`] and report the containers' notices from the first on.
+    Restart,
     /// The unit has run its last hook: delete its pod, then call [`crate::Model::unit_gone`].
     Gone,
 }

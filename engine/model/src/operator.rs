@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use crate::begin::status;
 use crate::unit::Machine;
 use crate::{
-    Action, ActionStatus, AgentState, AgentStatus, Application, CharmMeta, Life, LogLine, Model,
-    ModelError, Unit,
+    Action, ActionStatus, AgentState, AgentStatus, Application, CharmMeta, Hook, Life, LogLine,
+    Model, ModelError, Unit,
 };
 
 /// What to deploy.
@@ -61,6 +61,7 @@ impl Model {
             address: None,
             since: now,
             constraints: crate::Constraints::default(),
+            refresh_forced: false,
         };
         self.apps.insert(d.app.clone(), application);
         self.create_peers(&d.app);
@@ -136,6 +137,13 @@ impl Model {
         }
         self.controller_log(now, format!("refreshing {app}"));
         Ok(())
+    }
+
+    /// Says whether the latest refresh also takes units whose hook has failed.
+    pub fn force_refresh(&mut self, app: &AppName, forced: bool) {
+        if let Some(app) = self.alive_app(app) {
+            app.refresh_forced = forced;
+        }
     }
 
     /// Sets the number of units: new ones get the lowest free numbers, the highest ones go.
@@ -237,6 +245,12 @@ impl Model {
             )));
         }
         failed.retry_at = Timestamp::UNIX_EPOCH;
+        if let (Hook::PebbleReady { container }, Some(live)) =
+            (&failed.hook, self.live.get_mut(unit))
+            && let Some(boot) = live.boots.get_mut(container)
+        {
+            boot.again = None;
+        }
         if !retry {
             let (hook, at) = (failed.hook.clone(), failed.since);
             let token = self.token(unit, &hook);

@@ -26,6 +26,9 @@ impl Model {
         if !live.up || live.running.is_some() || state.address.is_none() {
             return Next::Idle { until: None };
         }
+        if live.ended {
+            return Next::Restart;
+        }
         let Some(hook) = self.decide(unit, now) else {
             return Next::Idle { until: self.wake(unit) };
         };
@@ -39,6 +42,7 @@ impl Model {
         self.units.iter().all(|(name, unit)| {
             self.live_of(name).running.is_none()
                 && unit.machine.failed.is_none()
+                && self.live_of(name).workload_due().is_none()
                 && unit.life == Life::Alive
                 && self.decide(name, now).is_none()
         })
@@ -53,7 +57,7 @@ impl Model {
         let state = self.units.get(unit)?;
         let machine = &state.machine;
         let live = self.live_of(unit);
-        if let Some(failed) = &machine.failed {
+        if let Some(failed) = machine.holding() {
             let asked = failed.retry_at == Timestamp::UNIX_EPOCH;
             let due = asked || (self.retry_hooks && failed.retry_at <= now);
             let retry = || due.then(|| failed.hook.clone());
@@ -80,7 +84,7 @@ impl Model {
         self.next_created(state)
             .or_else(|| self.next_leadership(state))
             .or_else(|| self.next_storage(state))
-            .or_else(|| next_workload(live))
+            .or_else(|| live.next_workload(now))
             .or_else(|| self.next_secret(state, now))
             .or_else(|| self.next_operation(state))
             .or_else(|| self.next_config(state))
@@ -150,13 +154,14 @@ impl Model {
     /// When an idle unit may have something to do although nothing changes.
     fn wake(&self, unit: &UnitName) -> Option<Timestamp> {
         let unit = self.units.get(unit)?;
-        if let Some(failed) = &unit.machine.failed {
+        if let Some(failed) = unit.machine.holding() {
             return Some(failed.retry_at).filter(|_| self.retry_hooks);
         }
         if unit.life == Life::Dying || self.live_of(&unit.name).stopping {
             return None;
         }
-        [self.update_status_due(unit), self.secret_due(unit)].into_iter().flatten().min()
+        let workload = self.live_of(&unit.name).workload_due();
+        [self.update_status_due(unit), self.secret_due(unit), workload].into_iter().flatten().min()
     }
 
     /// The version of what causes the hook now; recorded when the hook commits.
@@ -272,10 +277,4 @@ impl std::io::Write for Fnv {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-fn next_workload(live: &Live) -> Option<Hook> {
-    let ready = live.boots.iter().find(|(_, boot)| boot.number > boot.told);
-    let ready = ready.map(|(container, _)| Hook::PebbleReady { container: container.clone() });
-    ready.or_else(|| live.workload.front().cloned())
 }

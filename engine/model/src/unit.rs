@@ -144,6 +144,13 @@ pub(crate) struct Machine {
     pub(crate) attached: BTreeSet<String>,
 }
 
+impl Machine {
+    /// The failed hook that holds the unit; one of a workload holds nothing.
+    pub(crate) fn holding(&self) -> Option<&Failed> {
+        self.failed.as_ref().filter(|failed| !failed.hook.is_workload())
+    }
+}
+
 /// A hook that failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Failed {
@@ -174,6 +181,8 @@ pub(crate) struct Live {
     pub(crate) up: bool,
     /// The agent has just started and owes a `start`.
     pub(crate) restarted: bool,
+    /// The hook of a notice failed; the agent must start again.
+    pub(crate) ended: bool,
     /// The pod is about to go; `stop` is owed.
     pub(crate) stopping: bool,
     pub(crate) running: Option<HookRun>,
@@ -184,6 +193,31 @@ pub(crate) struct Live {
     pub(crate) commands: VecDeque<(u64, String)>,
 }
 
+impl Live {
+    /// A failed `pebble-ready` is offered again at a time; a failed notice ends the agent.
+    pub(crate) fn fail_workload(&mut self, hook: &Hook, again: Timestamp) {
+        if let Hook::PebbleReady { container } = hook
+            && let Some(boot) = self.boots.get_mut(container)
+        {
+            boot.again = Some(again);
+        }
+        self.ended |= hook.is_notice();
+    }
+
+    /// The next workload hook: containers that answer, then notices in order of arrival.
+    pub(crate) fn next_workload(&self, now: Timestamp) -> Option<Hook> {
+        let due = |boot: &Boot| boot.number > boot.told && boot.again.is_none_or(|at| at <= now);
+        let ready = self.boots.iter().find(|(_, boot)| due(boot));
+        let ready = ready.map(|(container, _)| Hook::PebbleReady { container: container.clone() });
+        ready.or_else(|| self.workload.front().cloned())
+    }
+
+    /// When a `pebble-ready` that failed is offered again.
+    pub(crate) fn workload_due(&self) -> Option<Timestamp> {
+        self.boots.values().filter_map(|boot| boot.again).min()
+    }
+}
+
 /// The boot of one workload container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Boot {
@@ -192,4 +226,6 @@ pub(crate) struct Boot {
     pub(crate) number: u64,
     /// The number that `pebble-ready` last ran for.
     pub(crate) told: u64,
+    /// When a `pebble-ready` that failed is offered again.
+    pub(crate) again: Option<Timestamp>,
 }

@@ -51,6 +51,14 @@ impl Model {
         self.units.get(unit).is_some_and(|u| Some(u.charm_revision) != revision)
     }
 
+    /// Whether the unit keeps its older charm until its failed hook is resolved, or until a refresh
+    /// is forced.
+    pub fn is_held(&self, unit: &UnitName) -> bool {
+        let forced = self.apps.get(unit.app()).is_some_and(|app| app.refresh_forced);
+        let failed = self.units.get(unit).is_some_and(|unit| unit.machine.holding().is_some());
+        self.is_outdated(unit) && failed && !forced
+    }
+
     /// Whether the unit owes no `stop` hook before its pod may go.
     pub fn has_stopped(&self, unit: &UnitName) -> bool {
         self.units.get(unit).is_none_or(|unit| !unit.machine.started || unit.machine.stopped)

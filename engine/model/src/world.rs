@@ -40,6 +40,7 @@ impl Model {
         if boot.id != boot_id {
             boot_id.clone_into(&mut boot.id);
             boot.number += 1;
+            boot.again = None;
         }
     }
 
@@ -119,6 +120,8 @@ impl Model {
         };
         let alive = state.life == Life::Alive;
         let machine = &mut state.machine;
+        // What the workload wants is found anew.
+        machine.failed = machine.failed.take().filter(|failed| !failed.hook.is_workload());
         state.agent.status = match state.agent.status {
             _ if machine.failed.is_some() => AgentStatus::Error,
             AgentStatus::Allocating => AgentStatus::Allocating,

@@ -221,6 +221,26 @@ fn a_refresh_keeps_what_fits_and_never_breaks_a_relation() {
 }
 
 #[test]
+fn a_refresh_waits_for_a_failed_hook_unless_it_is_forced() {
+    let mut world = World::with(&[("pg", 1)]);
+    world.model.set_config(world.now, &app("pg"), map(&[("size", "5")])).unwrap();
+    world.run(|_, _| 1);
+    let refresh = |world: &mut World, forced| {
+        let charm = charm(driver::PG);
+        world.model.refresh(world.now, &app("pg"), charm, "new".to_owned()).unwrap();
+        world.model.force_refresh(&app("pg"), forced);
+        world.model.is_held(&unit("pg/0"))
+    };
+    assert!(refresh(&mut world, false));
+    assert!(!refresh(&mut world, true));
+    assert!(refresh(&mut world, false));
+    world.model.resolve(&unit("pg/0"), true).unwrap();
+    world.settle();
+    assert!(!world.model.is_held(&unit("pg/0")), "the hook has run");
+    assert!(world.model.is_outdated(&unit("pg/0")));
+}
+
+#[test]
 fn a_name_is_taken_once() {
     let mut world = World::with(&[("pgb", 1)]);
     let deploy = model::Deploy {

@@ -272,6 +272,55 @@ fn notices_and_checks_come_in_order_of_arrival_and_once() {
 }
 
 #[test]
+fn a_failed_pebble_ready_is_offered_every_five_seconds_and_holds_nothing() {
+    let mut world = World::with(&[("pgb", 1)]);
+    let settings = map(&[("automatically-retry-hooks", "false")]);
+    world.model.set_model_config(world.now, settings).unwrap();
+    world.model.container_booted(&unit("pgb/0"), &"pgbouncer".parse().unwrap(), "other");
+    check(&world.run(|_, _| 1), "pgb/0 pgbouncer-pebble-ready !");
+    for _ in 0..4 {
+        assert_eq!(world.model.unit(&unit("pgb/0")).unwrap().status().status, "error");
+        world.pass(4);
+        check(&world.settle(), "");
+        world.pass(1);
+        check(&world.run(|_, _| 1), "pgb/0 pgbouncer-pebble-ready !");
+    }
+    world.model.set_config(world.now, &app("pgb"), map(&[("size", "11")])).unwrap();
+    check(&world.settle(), "pgb/0 config-changed");
+    assert_ne!(world.model.unit(&unit("pgb/0")).unwrap().status().status, "error");
+    world.pass(5);
+    check(&world.settle(), "pgb/0 pgbouncer-pebble-ready");
+    world.pass(5);
+    check(&world.settle(), "");
+}
+
+#[test]
+fn a_failed_notice_ends_the_agent_which_reads_all_notices_again() {
+    let mut world = World::with(&[("pgb", 1)]);
+    let (pgb, container) = (unit("pgb/0"), "pgbouncer".parse().unwrap());
+    let notices = |world: &mut World| {
+        for id in ["1", "2"] {
+            world.model.container_notice(&pgb, &container, id, "custom", id);
+        }
+    };
+    notices(&mut world);
+    let Next::Hook(run) = world.model.next(&pgb, world.now) else { panic!("no hook") };
+    let session = world.model.begin(&run, world.now);
+    world.model.finish(run, session, model::HookOutcome::Exited(1), world.now).unwrap();
+    assert_eq!(world.model.unit(&pgb).unwrap().status().status, "error");
+    assert_eq!(world.model.next(&pgb, world.now), Next::Restart);
+    world.restart(&pgb);
+    notices(&mut world);
+    check(
+        &world.settle(),
+        "pgb/0 start
+         pgb/0 pgbouncer-pebble-ready
+         pgb/0 pgbouncer-pebble-custom-notice
+         pgb/0 pgbouncer-pebble-custom-notice",
+    );
+}
+
+#[test]
 fn update_status_is_due_after_the_interval_only() {
     let mut world = World::with(&[("pgb", 1)]);
     world.pass(299);

@@ -84,6 +84,7 @@ fn hook(world: &mut World, promises: &mut Promises, unit: &UnitName, what: u8, e
             promises.joined.retain(|(known, _), _| known != unit);
             return;
         }
+        Next::Restart => return world.restart(unit),
         Next::Idle { .. } => return,
     };
     world.model.environment(&run);

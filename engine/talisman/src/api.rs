@@ -104,6 +104,8 @@ pub(crate) struct Refresh {
     pub(crate) charm: PathBuf,
     /// Files by resource, absolute; others stay.
     pub(crate) resources: BTreeMap<String, PathBuf>,
+    /// Units whose hook has failed take it too.
+    pub(crate) forced: bool,
 }
 
 /// An answer.

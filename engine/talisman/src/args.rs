@@ -59,6 +59,12 @@ pub(crate) enum Command {
         /// `<resource>=<file>`; resources that are not named stay as they are.
         #[arg(long, value_parser = key_value)]
         resource: Vec<(String, String)>,
+        /// Does not wait for units whose hook has failed.
+        #[arg(long)]
+        force_units: bool,
+        /// Accepted for Juju's sake: a charm's container has one base.
+        #[arg(long)]
+        force_base: bool,
         #[command(flatten)]
         store: Store,
     },
@@ -207,6 +213,9 @@ pub(crate) struct Deploy {
     /// Give the charm access to the Kubernetes API.
     #[arg(long)]
     pub(crate) trust: bool,
+    /// A file that changes the bundle; the later one wins.
+    #[arg(long)]
+    pub(crate) overlay: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) store: Store,
 }

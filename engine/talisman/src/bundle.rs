@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::overlay::Overlay;
+
 /// Why a bundle cannot be deployed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BundleError {
@@ -14,6 +16,9 @@ pub(crate) enum BundleError {
     /// The file is not a bundle.
     #[error("cannot use the bundle {path}: {reason}", path = path.display())]
     Malformed { path: PathBuf, reason: String },
+    /// An overlay adds an application without saying which charm.
+    #[error("cannot use the overlay {path}: the bundle has no application {name:?}, and the overlay names no charm for it", path = path.display())]
+    NoCharm { path: PathBuf, name: String },
     /// A relation names an application that the bundle lacks.
     #[error("cannot use the bundle {path}: the relation {relation} names {name:?}; the bundle has {known}", path = path.display())]
     UnknownApplication { path: PathBuf, relation: String, name: String, known: String },
@@ -60,9 +65,55 @@ pub(crate) struct BundleApplication {
     pub(crate) constraints: String,
 }
 
+impl BundleApplication {
+    /// One unit of a charm.
+    pub(crate) fn new(charm: String) -> Self {
+        Self {
+            charm,
+            options: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            scale: None,
+            trust: false,
+            constraints: String::new(),
+        }
+    }
+}
+
 impl Bundle {
     /// Reads a bundle; paths in it come back absolute.
     pub(crate) fn read(path: &Path) -> Result<Self, BundleError> {
+        Self::read_with(path, &[])
+    }
+
+    /// Reads a bundle and changes it as overlays say, one after another.
+    pub(crate) fn read_with(path: &Path, overlays: &[PathBuf]) -> Result<Self, BundleError> {
+        let mut bundle = Self::read_alone(path)?;
+        for overlay in overlays {
+            bundle.change(overlay)?;
+        }
+        bundle.check_relations(path)?;
+        Ok(bundle)
+    }
+
+    fn change(&mut self, path: &Path) -> Result<(), BundleError> {
+        let overlay = Overlay::read(path)?;
+        for (name, change) in overlay.applications {
+            let before = self.applications.remove(&name);
+            let Some(change) = change else {
+                let is_its = |side: &String| side.split(':').next() == Some(name.as_str());
+                self.relations.retain(|(left, right)| !is_its(left) && !is_its(right));
+                continue;
+            };
+            let no_charm =
+                || BundleError::NoCharm { path: path.to_owned(), name: name.to_string() };
+            let application = change.apply(before).ok_or_else(no_charm)?;
+            self.applications.insert(name, application);
+        }
+        self.relations.extend(overlay.relations);
+        Ok(())
+    }
+
+    fn read_alone(path: &Path) -> Result<Self, BundleError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
         let mut bundle: Self = serde_saphyr::from_str(&text).map_err(|error| {
@@ -72,7 +123,6 @@ impl Bundle {
             let reason = format!("it is of kind {kind:?}; write `bundle: kubernetes`");
             return Err(BundleError::Malformed { path: path.to_owned(), reason });
         }
-        bundle.check_relations(path)?;
         let folder = std::path::absolute(path)
             .map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
         let folder = folder.parent().unwrap_or(Path::new("/")).to_owned();
@@ -110,7 +160,8 @@ impl Bundle {
     }
 }
 
-fn absolute(folder: &Path, file: &str) -> String {
+/// A path of a file in a folder.
+pub(crate) fn absolute(folder: &Path, file: &str) -> String {
     let path = folder.join(file);
     path.components()
         .filter(|part| *part != std::path::Component::CurDir)
@@ -141,6 +192,45 @@ mod tests {
             "names \"b\"; the bundle has a",
         );
         check("bundle: machine\napplications: {}", "of kind \"machine\"");
+    }
+
+    #[track_caller]
+    fn overlay(text: &str) -> Result<Bundle, BundleError> {
+        let folder = tempfile::tempdir().unwrap();
+        let (bundle, over) = (folder.path().join("b.yaml"), folder.path().join("o/o.yaml"));
+        std::fs::create_dir(folder.path().join("o")).unwrap();
+        let base = "applications:
+  a: {charm: ./a, options: {x: 1, y: 2}, trust: true}
+  b: {charm: ./b}
+relations: [[a:db, b:db]]";
+        std::fs::write(&bundle, base).unwrap();
+        std::fs::write(&over, text).unwrap();
+        Bundle::read_with(&bundle, &[over])
+    }
+
+    #[test]
+    fn an_overlay_changes_adds_and_removes() {
+        let bundle = overlay(
+            "applications: {a: {options: {y: 3}, num_units: 2}, b: , c: {charm: ./c}}
+relations: [[a, c]]",
+        )
+        .unwrap();
+        let known: Vec<_> = bundle.applications.keys().map(|app| app.as_str()).collect();
+        assert_eq!(known, ["a", "c"]);
+        let a = &bundle.applications[&"a".parse().unwrap()];
+        assert_eq!((&a.options["x"], &a.options["y"]), (&1.into(), &3.into()));
+        assert_eq!((a.scale, a.trust), (Some(2), true));
+        let c = &bundle.applications[&"c".parse().unwrap()];
+        assert!(c.charm.ends_with("/o/c"), "{}", c.charm);
+        assert_eq!(bundle.relations, [("a".to_owned(), "c".to_owned())]);
+    }
+
+    #[test]
+    fn an_overlay_with_an_unknown_application_or_word_is_refused() {
+        let error = |text| overlay(text).unwrap_err().to_string();
+        assert!(error("applications: {d: {scale: 1}}").contains("no charm"));
+        assert!(error("applications: {a: {scael: 1}}").contains("scael"));
+        assert!(error("relations: [[a, d]]").contains("names \"d\""));
     }
 
     #[test]

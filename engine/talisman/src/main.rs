@@ -11,6 +11,7 @@ mod constraints;
 mod daemon;
 mod images;
 mod models;
+mod overlay;
 mod pack;
 mod pack_python;
 mod paths;

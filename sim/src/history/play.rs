@@ -113,6 +113,10 @@ fn is_due(state: &mut State, unit: &UnitName) -> bool {
             state.model.lease_tick(now);
             false
         }
+        Next::Restart => {
+            super::strike::restart(state, unit);
+            false
+        }
         Next::Idle { .. } => state.may_replace(unit),
     }
 }

@@ -41,9 +41,18 @@ fn away(state: &mut State, unit: &UnitName) {
     state.pass(SignedDuration::from_secs(61));
     let now = state.now();
     state.model.lease_tick(now);
+    restart(state, unit);
+}
+
+/// The agent starts again in its pod, and finds in its container what it knew before.
+pub(super) fn restart(state: &mut State, unit: &UnitName) {
     state.model.agent_started(unit, false);
     let boot = state.pods.get(unit).and_then(|pod| pod.container.as_ref()).map(|c| c.boot);
     if let (Some(boot), Ok(container)) = (boot, "pgbouncer".parse()) {
         state.model.container_booted(unit, &container, &boot.to_string());
+        if let Some(container) = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut()) {
+            container.backend_failed = false;
+        }
+        state.watch_backends();
     }
 }

@@ -160,6 +160,16 @@ impl World {
         let address = format!("10.1.{}.{}", unit.app().as_str().len(), unit.number());
         self.model.unit_address(unit, Some(address));
         self.model.agent_started(unit, true);
+        self.announce(unit, boot);
+    }
+
+    /// The unit's agent starts again in its pod.
+    pub fn restart(&mut self, unit: &UnitName) {
+        self.model.agent_started(unit, false);
+        self.announce(unit, "boot");
+    }
+
+    fn announce(&mut self, unit: &UnitName, boot: &str) {
         let app = self.model.application(unit.app()).unwrap();
         for container in app.charm.containers.keys().cloned().collect::<Vec<_>>() {
             self.model.container_booted(unit, &container, boot);
@@ -204,6 +214,7 @@ impl World {
                         self.transcript.push(format!("{unit} gone"));
                         self.pods();
                     }
+                    Next::Restart => self.restart(&unit),
                     Next::Idle { .. } => {}
                 }
             }

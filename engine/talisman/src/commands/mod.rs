@@ -48,9 +48,10 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
         Command::Juju(verb) => juju::perform(&controller, &client, verb).await,
         Command::Daemon => crate::daemon::run(paths).await,
         Command::Deploy(args) => deploy(&paths, &client, args).await,
-        Command::Refresh { app, path, resource, store } => {
+        Command::Refresh { app, path, resource, force_units, store, .. } => {
             store.tell_without_effect(&[]);
-            refresh(&paths, &client, app, &path, resource).await
+            let forced = force_units || store.force;
+            refresh(&paths, &client, app, &path, resource, forced).await
         }
         Command::Images { definitions } => up::images(&paths, &definitions).await,
         Command::Pack { folder, dispatch, requirements, out } => {
@@ -145,7 +146,7 @@ impl std::error::Error for Exit {}
 async fn deploy(paths: &Paths, client: &Client, args: Deploy) -> Result<()> {
     let is_bundle = args.charm.extension().is_some_and(|end| end == "yaml" || end == "yml");
     if is_bundle {
-        return deploy_bundle(paths, client, &Bundle::read(&args.charm)?).await;
+        return deploy_bundle(paths, client, &Bundle::read_with(&args.charm, &args.overlay)?).await;
     }
     let (constraints, idle) = crate::constraints::parse(&args.store.constraints)?;
     args.store.tell_without_effect(&idle);
@@ -188,10 +189,18 @@ async fn refresh(
     app: names::AppName,
     path: &Path,
     typed: Vec<(String, String)>,
+    forced: bool,
 ) -> Result<()> {
     let resources = resources(paths, path, typed).await?;
     let charm = std::path::absolute(path)?;
-    client.ask(&Request::Refresh(api::Refresh { app, charm, resources })).await.map(drop)
+    let request = api::Refresh { app, charm, resources, forced };
+    let held = client.ask(&Request::Refresh(request)).await?;
+    for unit in held.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        tell(&format!(
+            "{unit} keeps its charm while its hook has failed; resolve it, or refresh with --force-units"
+        ));
+    }
+    Ok(())
 }
 
 /// Deploys what a bundle names and the model lacks.

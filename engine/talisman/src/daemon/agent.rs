@@ -201,6 +201,7 @@ async fn work(engine: &Arc<Engine>, agent: &Agent, mut broken: watch::Receiver<b
             None => return End::Ever,
             Some(Next::Hook(run)) => hooks::run(engine, agent, run).await,
             Some(Next::Gone) => return End::Removed,
+            Some(Next::Restart) => return begin_anew(engine).await,
             Some(Next::Idle { .. }) if replace::is_due(engine, &agent.unit) => {
                 return End::Replaced;
             }
@@ -213,6 +214,14 @@ async fn work(engine: &Arc<Engine>, agent: &Agent, mut broken: watch::Receiver<b
                 }
             }
         }
+    }
+}
+
+/// The end of an agent that starts again in its pod, after a pause.
+async fn begin_anew(engine: &Engine) -> End {
+    tokio::select! {
+        () = tokio::time::sleep(START_RETRY) => End::Pod,
+        () = engine.stopped() => End::Ever,
     }
 }
 

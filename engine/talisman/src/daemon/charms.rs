@@ -73,7 +73,7 @@ pub(crate) fn deploy(engine: &Arc<Engine>, deploy: Deploy) -> Result<Value, Verb
 
 /// Gives an application another charm; its pods are replaced one after another.
 pub(crate) fn refresh(engine: &Arc<Engine>, refresh: Refresh) -> Result<Value, VerbError> {
-    let Refresh { app, charm, resources } = refresh;
+    let Refresh { app, charm, resources, forced } = refresh;
     let meta = charm_file::read(&charm)?;
     let state = &engine.paths.state;
     let (known, revision) = engine.look(|inner| {
@@ -89,10 +89,14 @@ pub(crate) fn refresh(engine: &Arc<Engine>, refresh: Refresh) -> Result<Value, V
     let charm_ref = format!("local:{}", charm.display());
     engine.change(|inner| {
         inner.kept.model.refresh(now, &app, meta, charm_ref)?;
+        inner.kept.model.force_refresh(&app, forced);
         let revision = inner.kept.model.application(&app).map_or(0, |app| app.charm_revision);
         settle(staged, &CharmFolders::new(state, &app, revision))?;
         inner.kept.images.insert(app.clone(), images);
-        Ok::<_, VerbError>(Value::Null)
+        let model = &inner.kept.model;
+        let held = model.units(&app).filter(|unit| model.is_held(&unit.name));
+        let held: Vec<_> = held.map(|unit| unit.name.to_string()).collect();
+        Ok::<_, VerbError>(json!(held))
     })?
 }
 

@@ -62,7 +62,8 @@ pub(crate) fn roll(engine: &Engine) {
             let waits = comes || newer.clone().any(|unit| !is_ready(engine, model, unit));
             let partition = partition(engine, model.name().as_str(), app);
             let busy = units.iter().any(|unit| inner.replacing.contains(unit));
-            (!waits && !busy && outdated.number() >= partition).then_some(outdated)
+            let held = model.is_held(&outdated);
+            (!waits && !busy && !held && outdated.number() >= partition).then_some(outdated)
         };
         apps.iter().filter_map(candidate).collect()
     });
