@@ -1,6 +1,6 @@
 //! Applications.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::{AppName, UnitName};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Application {
     /// The latest refresh does not wait for units whose hook has failed.
     #[serde(default)]
     pub refresh_forced: bool,
+    /// Resources that came with a deploy or a refresh; nobody has said where this is absent.
+    #[serde(default)]
+    pub resources: Option<BTreeSet<String>>,
 }
 
 /// What the operator limits each workload container of an application to.

@@ -206,6 +206,10 @@ impl ToolCall<'_> {
         let Some(resource) = app.and_then(|app| app.charm.resources.get(name)) else {
             return Err(refused(format!("could not download resource: {name:?} not found")));
         };
+        let given = app.and_then(|app| app.resources.as_ref());
+        if given.is_some_and(|given| !given.contains(name)) {
+            return Err(refused(format!("could not download resource: nobody has given {name:?}")));
+        }
         let file = match (&resource.filename, resource.kind.as_str()) {
             (Some(file), _) => file.clone(),
             (None, "oci-image") => "content.yaml".to_owned(),

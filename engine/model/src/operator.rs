@@ -62,6 +62,7 @@ impl Model {
             since: now,
             constraints: crate::Constraints::default(),
             refresh_forced: false,
+            resources: None,
         };
         self.apps.insert(d.app.clone(), application);
         self.create_peers(&d.app);
@@ -137,6 +138,15 @@ impl Model {
         }
         self.controller_log(now, format!("refreshing {app}"));
         Ok(())
+    }
+
+    /// Says which resources came; those from before stay.
+    pub fn resources_given(&mut self, app: &AppName, names: impl IntoIterator<Item = String>) {
+        let Some(app) = self.alive_app(app) else { return };
+        // Of an application from an older store nobody knows what came first.
+        if app.charm_revision == 0 || app.resources.is_some() {
+            app.resources.get_or_insert_default().extend(names);
+        }
     }
 
     /// Says whether the latest refresh also takes units whose hook has failed.

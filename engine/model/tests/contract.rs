@@ -290,6 +290,15 @@ fn the_empty_value_is_legal_in_the_charms_state_and_deletes_in_a_bag() {
 }
 
 #[test]
+fn a_resource_that_nobody_gave_is_refused() {
+    let mut world = World::with(&[("pg", 1)]);
+    world.model.resources_given(&app("pg"), []);
+    world.on("pg/0", |tools| assert!(tools.resource_get("image").is_err()));
+    world.model.resources_given(&app("pg"), ["image".to_owned()]);
+    world.on("pg/0", |tools| assert!(tools.resource_get("image").is_ok()));
+}
+
+#[test]
 fn state_keys_and_values_have_their_limits() {
     let mut world = World::with(&[("pg", 1)]);
     let change =

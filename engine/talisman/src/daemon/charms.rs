@@ -66,6 +66,7 @@ pub(crate) fn deploy(engine: &Arc<Engine>, deploy: Deploy) -> Result<Value, Verb
         inner.kept.images.insert(app.clone(), images);
         inner.kept.tokens.insert(app.clone(), token());
         inner.kept.model.set_constraints(&app, constraints)?;
+        inner.kept.model.resources_given(&app, deploy.resources.into_keys());
         inner.kept.model.scale(now, &app, units)?;
         Ok(json!(app))
     })?
@@ -90,6 +91,7 @@ pub(crate) fn refresh(engine: &Arc<Engine>, refresh: Refresh) -> Result<Value, V
     engine.change(|inner| {
         inner.kept.model.refresh(now, &app, meta, charm_ref)?;
         inner.kept.model.force_refresh(&app, forced);
+        inner.kept.model.resources_given(&app, resources.into_keys());
         let revision = inner.kept.model.application(&app).map_or(0, |app| app.charm_revision);
         settle(staged, &CharmFolders::new(state, &app, revision))?;
         inner.kept.images.insert(app.clone(), images);
