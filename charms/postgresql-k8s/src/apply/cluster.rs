@@ -21,6 +21,7 @@ const MEMBER_BOUND: Duration = Duration::from_secs(15);
 const STREAM_BOUND: Duration = Duration::from_secs(10);
 const PRIMARY_BOUND: Duration = Duration::from_secs(10);
 const HAND_OVER_BOUND: Duration = Duration::from_secs(60);
+const SYNC_BOUND: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Asks a member for its health until it has started, within `bound`.
@@ -224,11 +225,25 @@ pub(super) async fn switchover(
     password: SecretString,
 ) -> Result<Applied, Error> {
     let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
-    if let Err(error) = rest.switchover(leader, candidate).await {
+    // A standby that has just joined is in sync before Patroni lets it lead.
+    let end = Instant::now() + SYNC_BOUND;
+    let result = loop {
+        match rest.switchover(leader, candidate).await {
+            Err(error) if awaits_sync(&error) && Instant::now() < end => sleep(POLL).await,
+            result => break result,
+        }
+    };
+    if let Err(error) = result {
         hook.log(Level::Error, error.to_string());
         hook.action_fail(switchover_failure(&error))?;
     }
     Ok(Applied::Done)
+}
+
+/// Whether Patroni refused because nobody, or not the one that was named, is in sync yet.
+fn awaits_sync(error: &patroni::Error) -> bool {
+    matches!(error, patroni::Error::Refused { status, body, .. }
+        if status.as_u16() == 412 && body.contains("sync_standby"))
 }
 
 /// Lets this member lead whatever it lacks.
