@@ -31,7 +31,22 @@ impl Cluster {
             self.log_in(&pod, &host, &verified)?;
             self.log_in(&pod, "postgresql-k8s-primary", &verified)?;
         }
+        self.await_encrypted_pooler()?;
         Ok(outcome)
+    }
+
+    /// Waits until the primary sees connections of the pooler, and none of them without TLS.
+    fn await_encrypted_pooler(&self) -> Result<()> {
+        let address = Self::address_in(&self.instance, "pgbouncer-k8s-0")?;
+        let query = format!(
+            "SELECT count(*) FILTER (WHERE ssl) > 0 AND bool_and(ssl) FROM pg_stat_ssl \
+             JOIN pg_stat_activity USING (pid) WHERE client_addr = $${address}$$"
+        );
+        eventually("an encrypted pooler", || {
+            let found = self.query(&self.primary()?, &query)?;
+            ensure!(found.trim() == "t", "the primary sees {found}");
+            Ok(())
+        })
     }
 
     /// Has another authority issue every certificate anew.
