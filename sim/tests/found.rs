@@ -1,6 +1,6 @@
 //! What the simulator has found, each as the shortest history that shows it.
 
-use sim::history::Op::{Backend, Config, NoBackend, Part, Relate, Scale};
+use sim::history::Op::{Backend, Config, NoBackend, Part, Refresh, Relate, Scale};
 use sim::history::{Client, History, Op, Step, play};
 
 fn client(old: bool, database: &str) -> Client {
@@ -41,4 +41,12 @@ fn poolers_that_were_scaled_to_zero_come_back() {
 fn the_user_list_goes_with_the_server_even_if_an_option_is_bad() {
     let bad = Config("pgbouncer-settings", "auth_type=any");
     check(Vec::new(), &[bad, Backend, Scale(0), Scale(2), NoBackend]);
+}
+
+/// Seed 1795263316000534: an option that was mended started nothing before update-status.
+#[test]
+fn a_container_that_came_while_an_option_was_bad_starts_when_it_is_mended() {
+    let bad = Config("database-pool-sizes", "waltz");
+    let mended = Config("database-pool-sizes", "");
+    check(vec![client(false, "waltz")], &[Backend, bad, Refresh, mended]);
 }

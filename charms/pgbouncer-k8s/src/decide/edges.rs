@@ -226,7 +226,7 @@ fn update_status_not_running_is_waiting() {
     facts.common.leader = false;
     facts.service = Service::Unread;
     facts.workload = Some(Default::default());
-    check_status(&Event::ConfigChanged, facts, Status::waiting(NOT_RUNNING));
+    check_status(&Event::UpgradeCharm, facts, Status::waiting(NOT_RUNNING));
 }
 
 #[test]

@@ -19,7 +19,8 @@ use super::{Next, Step, capacity};
 /// PgBouncer's services are in the plan, or this event is one that puts them there.
 pub(crate) fn running(event: &Event, facts: &FullFacts) -> bool {
     let Some(workload) = &facts.workload else { return false };
-    let starts = matches!(event, Event::PebbleReady { .. } | Event::UpdateStatus);
+    let starts =
+        matches!(event, Event::PebbleReady { .. } | Event::ConfigChanged | Event::UpdateStatus);
     (starts && facts.common.options.is_ok())
         || workload.plan.services.contains_key(&place::service(0))
 }
