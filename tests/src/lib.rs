@@ -1,5 +1,6 @@
 //! A driver for end-to-end scenarios: one engine of its own per test.
 
+pub mod disk;
 pub mod failover;
 pub mod pooled;
 

@@ -2,34 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use end_to_end::disk::SmallDisk;
 use end_to_end::{Talisman, root};
 use serde_json::Value;
 
 const INSTANCE: &str = "e2econ";
-
-/// A small file system in the place of the instance's folder, so that it can be filled.
-struct SmallDisk(String);
-
-impl SmallDisk {
-    fn mount() -> Result<Self> {
-        let folder = format!("/var/lib/talisman/{INSTANCE}");
-        std::fs::create_dir_all(&folder)?;
-        let mount = ["-t", "tmpfs", "-o", "size=64m", "tmpfs", &folder];
-        if !Command::new("mount").args(mount).status()?.success() {
-            bail!("cannot mount a small disk");
-        }
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").args(["--lazy", &self.0]).status().ok();
-    }
-}
 
 fn unit(status: &Value, number: u32) -> Value {
     status["applications"]["probe"]["units"][format!("probe/{number}")].clone()
@@ -160,7 +139,7 @@ fn a_full_volume(engine: &Talisman) -> Result<()> {
 
 /// A pod that does not start says why in the status, and starts once it can.
 fn a_pod_that_does_not_start(engine: &Talisman, disk: &SmallDisk) -> Result<()> {
-    let in_the_way = format!("{}/volumes/probe-1", disk.0);
+    let in_the_way = format!("{}/volumes/probe-1", disk.folder());
     std::fs::write(&in_the_way, "no folder")?;
     engine.call(&["add-unit", "probe"])?;
     engine.wait("the reason in the status", 60, |status| {
@@ -176,7 +155,7 @@ fn a_pod_that_does_not_start(engine: &Talisman, disk: &SmallDisk) -> Result<()> 
 #[test]
 fn the_contract_holds_for_a_real_process() -> Result<()> {
     let engine = Talisman::new(INSTANCE);
-    let disk = SmallDisk::mount()?;
+    let disk = SmallDisk::mount(INSTANCE, 64)?;
     engine.call(&["up"])?;
     deploy(&engine)?;
     the_process(&engine)?;

@@ -4,6 +4,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
+use end_to_end::disk::SmallDisk;
 use end_to_end::{Talisman, program, root};
 
 /// How many effects lie between two that the suite tries; `TALISMAN_EVERY_EFFECT=1` tries all.
@@ -114,35 +115,14 @@ fn the_engine_may_die_at_any_of_its_effects() -> Result<()> {
     bail!("the scenario has more than {EFFECTS_MAX} effects")
 }
 
-/// A small file system in the place of an instance's folder.
-struct SmallDisk(String);
-
-impl SmallDisk {
-    fn mount(instance: &str) -> Result<Self> {
-        let folder = format!("/var/lib/talisman/{instance}");
-        std::fs::create_dir_all(&folder)?;
-        let mount = ["-t", "tmpfs", "-o", "size=24m", "tmpfs", &folder];
-        if !Command::new("mount").args(mount).status()?.success() {
-            bail!("cannot mount a small disk");
-        }
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").args(["--lazy", &self.0]).status().ok();
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_changes_and_keeps_none() -> Result<()> {
     let engine = Talisman::new("e2efull");
-    let disk = SmallDisk::mount("e2efull")?;
+    let disk = SmallDisk::mount("e2efull", 24)?;
     engine.call(&["up"])?;
     engine.call(&["deploy", &hello()])?;
     engine.wait_active(60)?;
-    let filler = format!("{}/filler", disk.0);
+    let filler = format!("{}/filler", disk.folder());
     Command::new("dd")
         .args(["if=/dev/zero", &format!("of={filler}"), "bs=64k"])
         .stderr(Stdio::null())
