@@ -9,54 +9,61 @@ use charm::{
     databag,
 };
 use interfaces::postgresql_client::{self, Request};
-use patroni::Rest;
 use serde_json::Value;
 
 use crate::Error;
 use crate::decide;
+use crate::door::Door;
 use crate::facts::{Client, Container, Facts, Peer};
 use crate::layer;
 use crate::options::Settings;
 use crate::passwords::Seed;
 use crate::patroni_yml;
-use crate::resources::{self, Resources};
-use crate::topology::{PATRONI_PORT, Topology};
+use crate::resources::Volume;
+use crate::topology::Topology;
 
 /// The own member, on the pod's own loopback address: no name has to be resolved.
-const LOCAL: &str = "127.0.0.1";
+pub(crate) const LOCAL: &str = "127.0.0.1";
 /// How long Pebble may take to answer before the container counts as away.
 const PEBBLE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the facts for `event`.
-pub(crate) async fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, Error> {
+pub(crate) async fn gather(
+    door: &dyn Door,
+    hook: &mut Hook,
+    event: &Event,
+) -> Result<Facts, Error> {
     let topology = topology(hook);
     let mut facts = Facts::bare(topology, hook.unit().clone());
     if !decide::needs_facts(event) {
         return Ok(facts);
     }
     facts.leader = hook.is_leader()?;
-    facts.seed = seed()?;
+    facts.seed = Seed(door.random().map_err(Error::Random)?);
     facts.peer = peer(hook)?;
     facts.passwords = passwords(hook, &facts)?;
     if let Event::Action { .. } = event {
         facts.parameters = hook.action_params()?;
     }
     facts.planned = planned(hook, &facts, event)?;
-    facts.container = container(hook).await?;
-    facts.nearly_full = facts.container.is_some() && nearly_full(patroni_yml::STORAGE);
+    facts.container = container(door, hook).await?;
+    // It is mounted here at the same path as in the workload; one that cannot be looked at is
+    // no reason to stop.
+    let volume = facts.container.as_ref().and_then(|_| door.volume(patroni_yml::STORAGE));
+    facts.nearly_full = volume.is_some_and(Volume::is_nearly_full);
     facts.tls = tls::tls(hook, &facts, event).await?;
     let pod = match &facts.container {
-        Some(_) => own_pod(&facts).await,
+        Some(_) => own_pod(door, &facts).await,
         None => None,
     };
     facts.labelled = pod.as_ref().map(|pod| is_labelled(pod, &facts.topology.scope()));
-    let machine = machine().limited(pod.as_ref(), layer::NAME);
+    let machine = door.machine().limited(pod.as_ref(), layer::NAME);
     facts.settings = Settings::parse(&hook.config()?, machine);
     if facts.initialised() {
-        facts.cluster = cluster(&facts).await;
+        facts.cluster = cluster(door, &facts).await;
     }
     if facts.leader {
-        facts.dynamic = dynamic(&facts).await;
+        facts.dynamic = dynamic(door, &facts).await;
         // Nobody is served before the cluster is set up.
         facts.clients = if facts.initialised() { clients(hook, event)? } else { Vec::new() };
     }
@@ -72,19 +79,6 @@ pub(crate) fn topology(hook: &Hook) -> Topology {
 pub(crate) fn workload(hook: &Hook) -> Option<pebble::Client> {
     let name: ContainerName = layer::NAME.parse().ok()?;
     Some(hook.pebble(&name).with_timeout(PEBBLE_TIMEOUT))
-}
-
-/// The Kubernetes API, as the pod's service account.
-pub(crate) fn kubernetes() -> Result<kubernetes::Client, kubernetes::InClusterError> {
-    let variable = |name: &str| std::env::var(name).ok();
-    kubernetes::Client::in_cluster(std::path::Path::new("/"), variable)
-}
-
-fn seed() -> Result<Seed, Error> {
-    use rand::TryRng as _;
-    let mut seed = [0; 32];
-    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(Error::Random)?;
-    Ok(Seed(seed))
 }
 
 fn peer(hook: &mut Hook) -> Result<Option<Peer>, Error> {
@@ -111,7 +105,7 @@ fn planned(hook: &mut Hook, facts: &Facts, event: &Event) -> Result<u32, Error> 
     Ok(u32::try_from(units).unwrap_or(u32::MAX))
 }
 
-async fn container(hook: &Hook) -> Result<Option<Container>, Error> {
+async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Error> {
     let Some(pebble) = workload(hook) else { return Ok(None) };
     let plan = match pebble.plan().await {
         Ok(plan) => plan,
@@ -120,7 +114,7 @@ async fn container(hook: &Hook) -> Result<Option<Container>, Error> {
     };
     let running = plan.services.contains_key(layer::NAME)
         && pebble.services(&[layer::NAME]).await?.iter().any(pebble::ServiceInfo::is_active);
-    let health = if running { Rest::new(LOCAL, PATRONI_PORT).health().await.ok() } else { None };
+    let health = if running { door.patroni(LOCAL).health().await.ok() } else { None };
     Ok(Some(Container {
         pgdata: pebble.stat(patroni_yml::PGDATA).await?.is_some(),
         config: pebble.pull_text(patroni_yml::PATH).await?.map(SecretString::from),
@@ -133,8 +127,8 @@ async fn container(hook: &Hook) -> Result<Option<Container>, Error> {
 
 /// The own pod; none when the API does not answer or refuses, which an effect that needs
 /// the API will say.
-async fn own_pod(facts: &Facts) -> Option<Value> {
-    let client = kubernetes().ok()?;
+async fn own_pod(door: &dyn Door, facts: &Facts) -> Option<Value> {
+    let client = door.kubernetes().ok()?;
     client.get(kubernetes::Resource::Pods, &facts.unit.pod()).await.ok()?
 }
 
@@ -149,37 +143,20 @@ fn granted(offered: &Bag) -> Option<Bag> {
     databag::json(offered, "data").ok()?
 }
 
-/// Whether a volume is nearly full. It is mounted here at the same path as in the workload; one
-/// that cannot be looked at is no reason to stop.
-fn nearly_full(path: &str) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|volume| {
-        // As df counts: what nobody but root may use, or a quota withholds, belongs to neither.
-        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
-        let used = bytes(volume.f_blocks.saturating_sub(volume.f_bfree));
-        resources::nearly_full(used, bytes(volume.f_bavail))
-    })
-}
-
-fn machine() -> Resources {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    Resources { cores, memory: resources::memory_total(&meminfo).unwrap_or(1 << 30) }
-}
-
 /// The cluster as the own member sees it, or as any other does.
-async fn cluster(facts: &Facts) -> Option<patroni::Cluster> {
+async fn cluster(door: &dyn Door, facts: &Facts) -> Option<patroni::Cluster> {
     if facts.container.as_ref().is_some_and(Container::started)
-        && let Ok(cluster) = Rest::new(LOCAL, PATRONI_PORT).cluster().await
+        && let Ok(cluster) = door.patroni(LOCAL).cluster().await
     {
         return Some(cluster);
     }
     let own = facts.host();
     let others = facts.peer.iter().flat_map(Peer::endpoints).filter(|host| *host != own);
-    let others = others.map(|host| Rest::new(facts.topology.qualified(&host), PATRONI_PORT));
+    let others = others.map(|host| door.patroni(&facts.topology.qualified(&host)));
     patroni::any_cluster(others).await
 }
 
-async fn dynamic(facts: &Facts) -> Option<Value> {
+async fn dynamic(door: &dyn Door, facts: &Facts) -> Option<Value> {
     if !facts.initialised() {
         return None;
     }
@@ -187,7 +164,7 @@ async fn dynamic(facts: &Facts) -> Option<Value> {
         Some(container) if container.started() => LOCAL.to_owned(),
         _ => facts.topology.primary_host(),
     };
-    Rest::new(host, PATRONI_PORT).config().await.ok()
+    door.patroni(&host).config().await.ok()
 }
 
 fn clients(hook: &mut Hook, event: &Event) -> Result<Vec<Client>, Error> {

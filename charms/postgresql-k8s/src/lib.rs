@@ -1,10 +1,12 @@
 //! The postgresql-k8s charm: PostgreSQL under Patroni, one unit per pod.
 //!
 //! [`facts`] are gathered once per event, [`decide`] turns them into [`effect`]s without any
-//! I/O, and `apply` makes the effects true one by one.
+//! I/O, and `apply` makes the effects true one by one. What the charm reaches besides Juju and
+//! Pebble, it reaches through its [`Door`].
 
 mod apply;
 mod decide;
+mod door;
 mod effect;
 mod facts;
 mod gather;
@@ -17,14 +19,30 @@ mod sync;
 mod tls;
 mod topology;
 
+pub use door::{Boxed, Door};
 pub use effect::Effect;
 pub use facts::Facts;
+pub use resources::{Resources, Volume};
 
 use charm::{Applied, Charm, Decision, Event, Hook};
 
 /// The charm.
-#[derive(Default)]
-pub struct Postgresql;
+pub struct Postgresql {
+    door: Box<dyn Door>,
+}
+
+impl Default for Postgresql {
+    fn default() -> Self {
+        Self::new(Box::new(door::Open))
+    }
+}
+
+impl Postgresql {
+    /// The charm behind this door; [`Default`] opens it to the real world.
+    pub fn new(door: Box<dyn Door>) -> Self {
+        Self { door }
+    }
+}
 
 /// What makes a hook fail; Juju then retries it.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +67,7 @@ impl Charm for Postgresql {
     type Error = Error;
 
     async fn gather(&mut self, hook: &mut Hook, event: &Event) -> Result<Facts, Error> {
-        gather::gather(hook, event).await
+        gather::gather(self.door.as_ref(), hook, event).await
     }
 
     fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
@@ -57,6 +75,6 @@ impl Charm for Postgresql {
     }
 
     async fn apply(&mut self, hook: &mut Hook, effect: Effect) -> Result<Applied, Error> {
-        apply::apply(hook, effect).await
+        apply::apply(self.door.as_ref(), hook, effect).await
     }
 }

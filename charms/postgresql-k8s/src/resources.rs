@@ -60,10 +60,21 @@ pub(crate) fn memory_total(meminfo: &str) -> Option<u64> {
 /// Free space with which no volume is nearly full, bytes.
 const ROOM: u64 = 4 << 30;
 
-/// Whether less than a tenth of a volume is free; `used` and `free` are bytes. A large disk that
-/// the volume shares with others may have less than a tenth and still much room.
-pub(crate) fn nearly_full(used: u64, free: u64) -> bool {
-    free < ROOM && free < used.saturating_add(free) / 10
+/// The room on a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume {
+    /// What is taken, bytes.
+    pub used: u64,
+    /// What is left, bytes.
+    pub free: u64,
+}
+
+impl Volume {
+    /// Whether less than a tenth is free. A large disk that the volume shares with others may
+    /// have less than a tenth and still much room.
+    pub(crate) fn is_nearly_full(self) -> bool {
+        self.free < ROOM && self.free < self.used.saturating_add(self.free) / 10
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +84,7 @@ mod tests {
 
     #[test]
     fn a_volume_is_nearly_full_with_little_room_of_any_size() {
+        let nearly_full = |used, free| Volume { used, free }.is_nearly_full();
         assert!(nearly_full(950 << 20, 50 << 20));
         assert!(!nearly_full(850 << 20, 150 << 20));
         assert!(!nearly_full(900 << 30, 5 << 30));

@@ -7,21 +7,26 @@ use charm::{
 };
 use interfaces::Endpoint;
 use interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
-use postgres::{Client, RoleName, ServerVersion, User};
+use postgres::{RoleName, ServerVersion, User};
 
 use super::cluster::{SqlError, operator, words};
 use super::tls;
 use crate::Error;
 use crate::decide::{BAD_ROLES, FAILED};
+use crate::door::Door;
 use crate::effect::{Operator, ServeClient};
 use crate::gather::topology;
 use crate::topology::{POSTGRESQL_PORT, Topology};
 
 pub(super) const ENDPOINT: &str = "database";
 
-pub(super) async fn serve(hook: &mut Hook, client: ServeClient) -> Result<Applied, Error> {
+pub(super) async fn serve(
+    door: &dyn Door,
+    hook: &mut Hook,
+    client: ServeClient,
+) -> Result<Applied, Error> {
     let topology = topology(hook);
-    match create(&topology, &client).await {
+    match create(door, &topology, &client).await {
         Ok(version) => share(hook, &topology, &client, &version)?,
         Err(error) => {
             hook.log(Level::Error, format!("relation {}: {}", client.id, words(&error)));
@@ -44,8 +49,12 @@ fn after_failure(error: &SqlError) -> Applied {
     }
 }
 
-async fn create(topology: &Topology, client: &ServeClient) -> Result<ServerVersion, SqlError> {
-    let server = Client::connect(&operator(topology, &client.operator)?).await?;
+async fn create(
+    door: &dyn Door,
+    topology: &Topology,
+    client: &ServeClient,
+) -> Result<ServerVersion, SqlError> {
+    let server = door.postgres(&operator(topology, &client.operator)?).await?;
     let user = User {
         name: client.user.clone(),
         password: client.password.clone(),
@@ -112,6 +121,7 @@ fn percent_encoded(name: &str) -> String {
 }
 
 pub(super) async fn remove(
+    door: &dyn Door,
     hook: &mut Hook,
     id: RelationId,
     user: &RoleName,
@@ -119,7 +129,7 @@ pub(super) async fn remove(
 ) -> Result<Applied, Error> {
     let topology = topology(hook);
     let removal = async {
-        let server = Client::connect(&operator(&topology, way_in)?).await?;
+        let server = door.postgres(&operator(&topology, way_in)?).await?;
         server.delete_user(user).await?;
         Ok::<(), SqlError>(())
     };

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
 use patroni::{Health, Member, Rest, Role, State};
-use postgres::{Client, ConnectOptions, ExtraRoles, RoleName, Salt, User};
+use postgres::{ConnectOptions, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::Error;
 use crate::decide::{member_waits, primary_waits};
+use crate::door::Door;
 use crate::effect::Operator;
-use crate::gather::topology;
+use crate::gather::{LOCAL, topology};
 use crate::passwords::Passwords;
-use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
+use crate::topology::{POSTGRESQL_PORT, Topology};
 
-pub(super) const LOCAL: &str = "127.0.0.1";
 const POLL: Duration = Duration::from_millis(250);
 const MEMBER_BOUND: Duration = Duration::from_secs(15);
 const STREAM_BOUND: Duration = Duration::from_secs(10);
@@ -63,8 +63,8 @@ pub(crate) fn after_primary(health: Option<&Health>) -> Applied {
     }
 }
 
-pub(super) async fn await_member(pod: &str) -> Applied {
-    let rest = Rest::new(LOCAL, PATRONI_PORT);
+pub(super) async fn await_member(door: &dyn Door, pod: &str) -> Applied {
+    let rest = door.patroni(LOCAL);
     let health = await_start(&rest, MEMBER_BOUND).await;
     if health.as_ref().is_some_and(|health| health.role != Some(Role::Leader)) {
         await_stream(&rest, pod).await;
@@ -72,8 +72,12 @@ pub(super) async fn await_member(pod: &str) -> Applied {
     after_member(health.as_ref())
 }
 
-pub(super) async fn tell_timeline(hook: &mut Hook, id: RelationId) -> Result<(), Error> {
-    let seen = await_stream(&Rest::new(LOCAL, PATRONI_PORT), &hook.unit().pod()).await;
+pub(super) async fn tell_timeline(
+    door: &dyn Door,
+    hook: &mut Hook,
+    id: RelationId,
+) -> Result<(), Error> {
+    let seen = await_stream(&door.patroni(LOCAL), &hook.unit().pod()).await;
     if let Some(timeline) = seen.and_then(|member| member.timeline) {
         hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
     }
@@ -96,8 +100,8 @@ async fn await_stream(rest: &Rest, pod: &str) -> Option<Member> {
     None
 }
 
-pub(super) async fn await_primary(hook: &Hook) -> Applied {
-    let rest = Rest::new(topology(hook).primary_host(), PATRONI_PORT);
+pub(super) async fn await_primary(door: &dyn Door, hook: &Hook) -> Applied {
+    let rest = door.patroni(&topology(hook).primary_host());
     after_primary(await_start(&rest, PRIMARY_BOUND).await.as_ref())
 }
 
@@ -140,12 +144,13 @@ pub(super) fn words(error: &SqlError) -> String {
 }
 
 pub(super) async fn set_up(
+    door: &dyn Door,
     hook: &mut Hook,
     passwords: &Passwords,
     salts: [Salt; 2],
     ca: Option<String>,
 ) -> Applied {
-    match try_set_up(&topology(hook), passwords, salts, ca).await {
+    match try_set_up(door, &topology(hook), passwords, salts, ca).await {
         Ok(()) => Applied::Done,
         Err(error) => {
             hook.log(Level::Warning, words(&error));
@@ -158,13 +163,14 @@ pub(super) async fn set_up(
 }
 
 async fn try_set_up(
+    door: &dyn Door,
     topology: &Topology,
     passwords: &Passwords,
     [backup, monitoring]: [Salt; 2],
     ca: Option<String>,
 ) -> Result<(), SqlError> {
     let way_in = Operator { password: passwords.operator.clone(), ca };
-    let client = Client::connect(&operator(topology, &way_in)?).await?;
+    let client = door.postgres(&operator(topology, &way_in)?).await?;
     let system = [
         ("backup", &passwords.backup, backup, "superuser"),
         ("monitoring", &passwords.monitoring, monitoring, "pg_monitor"),
@@ -180,11 +186,12 @@ async fn try_set_up(
 }
 
 pub(super) async fn patch_dynamic(
+    door: &dyn Door,
     hook: &mut Hook,
     patch: &Value,
     password: SecretString,
 ) -> Applied {
-    let rest = Rest::new(topology(hook).primary_host(), PATRONI_PORT);
+    let rest = door.patroni(&topology(hook).primary_host());
     match rest.with_login("patroni", password).patch_config(patch).await {
         Ok(()) => Applied::Done,
         Err(error) => {
@@ -195,6 +202,7 @@ pub(super) async fn patch_dynamic(
 }
 
 pub(super) async fn set_password(
+    door: &dyn Door,
     hook: &mut Hook,
     user: &RoleName,
     password: &SecretString,
@@ -203,7 +211,7 @@ pub(super) async fn set_password(
 ) -> Result<Applied, Error> {
     let topology = topology(hook);
     let change = async {
-        let client = Client::connect(&operator(&topology, way_in)?).await?;
+        let client = door.postgres(&operator(&topology, way_in)?).await?;
         client.set_password(user, password, salt).await?;
         Ok::<(), SqlError>(())
     };
@@ -219,12 +227,13 @@ pub(super) async fn set_password(
 }
 
 pub(super) async fn switchover(
+    door: &dyn Door,
     hook: &mut Hook,
     leader: &str,
     candidate: Option<&str>,
     password: SecretString,
 ) -> Result<Applied, Error> {
-    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+    let rest = door.patroni(LOCAL).with_login("patroni", password);
     // A standby that has just joined is in sync before Patroni lets it lead.
     let end = Instant::now() + SYNC_BOUND;
     let result = loop {
@@ -247,8 +256,12 @@ fn awaits_sync(error: &patroni::Error) -> bool {
 }
 
 /// Lets this member lead whatever it lacks.
-pub(super) async fn fail_over(hook: &mut Hook, password: SecretString) -> Result<Applied, Error> {
-    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+pub(super) async fn fail_over(
+    door: &dyn Door,
+    hook: &mut Hook,
+    password: SecretString,
+) -> Result<Applied, Error> {
+    let rest = door.patroni(LOCAL).with_login("patroni", password);
     if let Err(error) = rest.fail_over(&hook.unit().pod()).await {
         hook.log(Level::Error, error.to_string());
         hook.action_fail("Failover failed or timed out, check the logs for details")?;
@@ -258,8 +271,8 @@ pub(super) async fn fail_over(hook: &mut Hook, password: SecretString) -> Result
 
 /// Writes the timeline to the clients' relations: a new one makes their charms look, which a
 /// connection that leads to a silent server does not.
-pub(super) async fn tell_clients(hook: &mut Hook) -> Result<(), Error> {
-    let health = Rest::new(LOCAL, PATRONI_PORT).health().await.ok();
+pub(super) async fn tell_clients(door: &dyn Door, hook: &mut Hook) -> Result<(), Error> {
+    let health = door.patroni(LOCAL).health().await.ok();
     let Some(timeline) = health.and_then(|health| health.timeline) else { return Ok(()) };
     for id in hook.relations("database")? {
         hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
@@ -269,8 +282,8 @@ pub(super) async fn tell_clients(hook: &mut Hook) -> Result<(), Error> {
 
 /// Waits for a standby that has every commit, and lets it lead. A primary that went without
 /// one would leave members none of which may lead.
-pub(super) async fn hand_over(hook: &mut Hook, password: SecretString) {
-    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+pub(super) async fn hand_over(door: &dyn Door, hook: &mut Hook, password: SecretString) {
+    let rest = door.patroni(LOCAL).with_login("patroni", password);
     let pod = hook.unit().pod();
     let end = Instant::now() + HAND_OVER_BOUND;
     while Instant::now() < end {
@@ -289,8 +302,12 @@ pub(super) async fn hand_over(hook: &mut Hook, password: SecretString) {
     hook.log(Level::Error, format!("no other member could take the lead from {pod}"));
 }
 
-pub(super) async fn restart(hook: &mut Hook, password: SecretString) -> Result<Applied, Error> {
-    let rest = Rest::new(LOCAL, PATRONI_PORT).with_login("patroni", password);
+pub(super) async fn restart(
+    door: &dyn Door,
+    hook: &mut Hook,
+    password: SecretString,
+) -> Result<Applied, Error> {
+    let rest = door.patroni(LOCAL).with_login("patroni", password);
     if let Err(error) = rest.restart().await {
         hook.log(Level::Error, error.to_string());
         hook.action_fail("failed to restart PostgreSQL")?;

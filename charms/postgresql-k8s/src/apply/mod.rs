@@ -15,15 +15,18 @@ pub(crate) use objects::refused;
 pub(crate) use workload::after_push;
 
 use charm::{Applied, Hook, Level, Port, SecretOwner};
-use patroni::Rest;
 
 use crate::Error;
+use crate::door::Door;
 use crate::effect::{Effect, started_status};
-use crate::gather::topology;
+use crate::gather::{LOCAL, topology};
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT};
 
+/// How one effect went.
+type Outcome = Result<Applied, Error>;
+
 /// Makes one effect true.
-pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Error> {
+pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> Outcome {
     match effect {
         Effect::Log(level, line) => hook.log(level, line),
         Effect::Refuse { line, status } => {
@@ -36,9 +39,9 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
             hook.put_secret(&label, &content, SecretOwner::App)?;
         }
         Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
-        Effect::ApplyServices => return Ok(objects::apply_services(hook).await),
-        Effect::LabelPods(pods) => return Ok(objects::label_pods(hook, &pods).await),
-        Effect::RemoveLeftovers => return Ok(objects::remove_leftovers(hook).await),
+        Effect::ApplyServices => return Ok(objects::apply_services(door, hook).await),
+        Effect::LabelPods(pods) => return Ok(objects::label_pods(door, hook, &pods).await),
+        Effect::RemoveLeftovers => return Ok(objects::remove_leftovers(door, hook).await),
         Effect::PrepareStorage => return workload::prepare_storage(hook).await,
         Effect::RequestCertificate(id) => return tls::request(hook, id).await,
         Effect::PushTls(files) => return tls::push(hook, &files).await,
@@ -50,35 +53,35 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
             return workload::refresh_passfile(hook, &password).await;
         }
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
-        Effect::AwaitMember => return Ok(cluster::await_member(&hook.unit().pod()).await),
-        Effect::AwaitPrimary => return Ok(cluster::await_primary(hook).await),
+        Effect::AwaitMember => return Ok(cluster::await_member(door, &hook.unit().pod()).await),
+        Effect::AwaitPrimary => return Ok(cluster::await_primary(door, hook).await),
         Effect::SetUpCluster { passwords, salts, ca } => {
-            return Ok(cluster::set_up(hook, &passwords, salts, ca).await);
+            return Ok(cluster::set_up(door, hook, &passwords, salts, ca).await);
         }
         Effect::PatchDynamic { patch, password } => {
-            return Ok(cluster::patch_dynamic(hook, &patch, password).await);
+            return Ok(cluster::patch_dynamic(door, hook, &patch, password).await);
         }
-        Effect::ServeClient(client) => return clients::serve(hook, *client).await,
+        Effect::ServeClient(client) => return clients::serve(door, hook, *client).await,
         Effect::RemoveClient { id, user, operator } => {
-            return clients::remove(hook, id, &user, &operator).await;
+            return clients::remove(door, hook, id, &user, &operator).await;
         }
         Effect::SetPassword { user, password, salt, operator } => {
-            return cluster::set_password(hook, &user, &password, &salt, &operator).await;
+            return cluster::set_password(door, hook, &user, &password, &salt, &operator).await;
         }
         Effect::Switchover { leader, candidate, password } => {
-            return cluster::switchover(hook, &leader, candidate.as_deref(), password).await;
+            return cluster::switchover(door, hook, &leader, candidate.as_deref(), password).await;
         }
-        Effect::FailOver { password } => return cluster::fail_over(hook, password).await,
-        Effect::HandOver { password } => cluster::hand_over(hook, password).await,
-        Effect::TellTimeline(id) => cluster::tell_timeline(hook, id).await?,
-        Effect::TellClients => cluster::tell_clients(hook).await?,
+        Effect::FailOver { password } => return cluster::fail_over(door, hook, password).await,
+        Effect::HandOver { password } => cluster::hand_over(door, hook, password).await,
+        Effect::TellTimeline(id) => cluster::tell_timeline(door, hook, id).await?,
+        Effect::TellClients => cluster::tell_clients(door, hook).await?,
         Effect::RestartMembers { password } => {
-            return Ok(restarts::restart_members(hook, password).await);
+            return Ok(restarts::restart_members(door, hook, password).await);
         }
-        Effect::TellPendingRestart(id) => restarts::tell_pending(hook, id).await?,
-        Effect::AdoptObjects => objects::adopt(hook).await,
-        Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(hook).await),
-        Effect::Restart { password } => return cluster::restart(hook, password).await,
+        Effect::TellPendingRestart(id) => restarts::tell_pending(door, hook, id).await?,
+        Effect::AdoptObjects => objects::adopt(door, hook).await,
+        Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(door, hook).await),
+        Effect::Restart { password } => return cluster::restart(door, hook, password).await,
         Effect::ActionResult(key, value) => hook.action_result(key, value),
         Effect::ActionSecret(key, value) => {
             use charm::ExposeSecret as _;
@@ -86,13 +89,13 @@ pub(crate) async fn apply(hook: &mut Hook, effect: Effect) -> Result<Applied, Er
         }
         Effect::ActionFail(message) => hook.action_fail(&message)?,
         Effect::Announce => return announce(hook).await,
-        Effect::ShowStatus { planned } => return Ok(show_status(hook, planned).await),
+        Effect::ShowStatus { planned } => return Ok(show_status(door, hook, planned).await),
     }
     Ok(Applied::Done)
 }
 
-async fn show_status(hook: &Hook, planned: u32) -> Applied {
-    let cluster = Rest::new("127.0.0.1", PATRONI_PORT).cluster().await.ok();
+async fn show_status(door: &dyn Door, hook: &Hook, planned: u32) -> Applied {
+    let cluster = door.patroni(LOCAL).cluster().await.ok();
     Applied::Status(started_status(&hook.unit().pod(), cluster.as_ref(), planned))
 }
 

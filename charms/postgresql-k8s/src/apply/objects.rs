@@ -4,13 +4,14 @@ use charm::{Applied, Hook, Level, Status};
 use kubernetes::{Error, Resource, Service};
 use serde_json::json;
 
+use crate::door::Door;
 use crate::effect::untrusted;
-use crate::gather::{kubernetes, topology};
+use crate::gather::topology;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 
 /// Where requests to the API go; the status when there is no API.
-fn client(hook: &mut Hook) -> Result<kubernetes::Client, Applied> {
-    kubernetes().map_err(|error| {
+fn client(door: &dyn Door, hook: &mut Hook) -> Result<kubernetes::Client, Applied> {
+    door.kubernetes().map_err(|error| {
         hook.log(Level::Error, error.to_string());
         Applied::Stop(untrusted(&topology(hook)))
     })
@@ -27,8 +28,8 @@ fn stop(hook: &mut Hook, error: &Error, message: &str) -> Applied {
     refused(error.is_forbidden(), &topology(hook), message)
 }
 
-pub(super) async fn apply_services(hook: &mut Hook) -> Applied {
-    let client = match client(hook) {
+pub(super) async fn apply_services(door: &dyn Door, hook: &mut Hook) -> Applied {
+    let client = match client(door, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
@@ -64,8 +65,8 @@ async fn try_apply_services(
     Ok(())
 }
 
-pub(super) async fn label_pods(hook: &mut Hook, pods: &[String]) -> Applied {
-    let client = match client(hook) {
+pub(super) async fn label_pods(door: &dyn Door, hook: &mut Hook, pods: &[String]) -> Applied {
+    let client = match client(door, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
@@ -88,8 +89,8 @@ pub(super) async fn label_pods(hook: &mut Hook, pods: &[String]) -> Applied {
 
 /// Takes the primary's label from every pod but the own. Patroni gives it back to its pod
 /// should that lead again.
-pub(super) async fn take_primary_label(hook: &mut Hook) -> Applied {
-    let client = match client(hook) {
+pub(super) async fn take_primary_label(door: &dyn Door, hook: &mut Hook) -> Applied {
+    let client = match client(door, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
@@ -115,9 +116,9 @@ pub(super) async fn take_primary_label(hook: &mut Hook) -> Applied {
 
 /// Gives Patroni's objects to the owner of the own pod, the application's stateful set: nobody
 /// else would remove them with the application.
-pub(super) async fn adopt(hook: &mut Hook) {
+pub(super) async fn adopt(door: &dyn Door, hook: &mut Hook) {
     let adoption = async {
-        let Ok(client) = kubernetes() else { return Ok(()) };
+        let Ok(client) = door.kubernetes() else { return Ok(()) };
         let pod = client.get(Resource::Pods, &hook.unit().pod()).await?;
         let Some(owners) = pod.map(|pod| pod["metadata"]["ownerReferences"].clone()) else {
             return Ok(());
@@ -144,8 +145,8 @@ pub(super) async fn adopt(hook: &mut Hook) {
 
 /// Removes what an earlier deployment of the same name left: its leader would be waited
 /// for and its system identifier would be believed.
-pub(super) async fn remove_leftovers(hook: &mut Hook) -> Applied {
-    let client = match client(hook) {
+pub(super) async fn remove_leftovers(door: &dyn Door, hook: &mut Hook) -> Applied {
+    let client = match client(door, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
-use patroni::{Cluster, Member, Rest};
+use patroni::{Cluster, Member};
 use tokio::time::{Instant, sleep};
 
-use super::cluster::LOCAL;
 use crate::Error;
 use crate::decide::PENDING;
-use crate::gather::topology;
-use crate::topology::{PATRONI_PORT, unit_of};
+use crate::door::Door;
+use crate::gather::{LOCAL, topology};
+use crate::topology::unit_of;
 
 const POLL: Duration = Duration::from_millis(250);
 /// How long Patroni may take to see what a new configuration asks for: two of its loops.
@@ -20,8 +20,12 @@ const NOTICE_BOUND: Duration = Duration::from_millis(2500);
 const MEMBER_BOUND: Duration = Duration::from_secs(60);
 
 /// Tells the leader, in this unit's databag, whether a restart is due here.
-pub(super) async fn tell_pending(hook: &mut Hook, id: RelationId) -> Result<(), Error> {
-    let rest = Rest::new(LOCAL, PATRONI_PORT);
+pub(super) async fn tell_pending(
+    door: &dyn Door,
+    hook: &mut Hook,
+    id: RelationId,
+) -> Result<(), Error> {
+    let rest = door.patroni(LOCAL);
     let end = Instant::now() + NOTICE_BOUND;
     let mut pending = false;
     while !pending && Instant::now() < end {
@@ -61,16 +65,20 @@ fn next<'a>(cluster: &'a Cluster, done: &BTreeSet<String>) -> Option<Step<'a>> {
     })
 }
 
-pub(super) async fn restart_members(hook: &mut Hook, password: SecretString) -> Applied {
+pub(super) async fn restart_members(
+    door: &dyn Door,
+    hook: &mut Hook,
+    password: SecretString,
+) -> Applied {
     let topology = topology(hook);
     let rest = |pod: &str| {
         let host = unit_of(pod).map(|unit| topology.qualified(&topology.member(&unit)));
-        Rest::new(host.unwrap_or_default(), PATRONI_PORT).with_login("patroni", password.clone())
+        door.patroni(&host.unwrap_or_default()).with_login("patroni", password.clone())
     };
     let mut done = BTreeSet::new();
     let mut last = None;
     loop {
-        let Some(cluster) = await_ready(hook, last.as_deref()).await else {
+        let Some(cluster) = await_ready(door, hook, last.as_deref()).await else {
             return Applied::defer("not all members serve, so none is restarted");
         };
         let Some(step) = next(&cluster, &done) else { return Applied::Done };
@@ -93,8 +101,8 @@ pub(super) async fn restart_members(hook: &mut Hook, password: SecretString) -> 
 }
 
 /// Waits, within a bound, until all members serve and commits may wait for one again.
-async fn await_ready(hook: &Hook, restarted: Option<&str>) -> Option<Cluster> {
-    let rest = Rest::new(topology(hook).primary_host(), PATRONI_PORT);
+async fn await_ready(door: &dyn Door, hook: &Hook, restarted: Option<&str>) -> Option<Cluster> {
+    let rest = door.patroni(&topology(hook).primary_host());
     let begun = Instant::now();
     // What the members show of each other is as old as their last loop.
     let fresh = |cluster: &Cluster| {
