@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use http1::{Method, Request};
 
-use crate::client::{parse, query};
+use crate::client::query;
 use crate::{Client, Error};
 
 /// The id of a change.
@@ -81,7 +81,7 @@ impl Client {
             let request = Request::builder().method(Method::GET).uri(path);
             let change: Change =
                 match self.exchange(&doing, request, Vec::new(), slice + self.timeout()).await {
-                    Ok(answer) => parse(&doing, answer.result)?,
+                    Ok(answer) => answer.result(&doing)?,
                     Err(Error::Refused { status: 504, .. }) => continue,
                     Err(error) => return Err(error),
                 };

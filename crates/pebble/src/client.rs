@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http1::{Body, Method, Request, Response, Stream, Transport, Unix, header};
+use http1::{Body, Bytes, Method, Request, Response, Stream, Transport, Unix, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -29,7 +29,8 @@ pub struct SystemInfo {
     pub boot_id: String,
 }
 
-/// The envelope of every JSON answer.
+/// The envelope of every JSON answer; its result is read in a second pass, straight into the
+/// type that it has.
 #[derive(Deserialize)]
 struct Envelope {
     #[serde(rename = "type")]
@@ -37,9 +38,12 @@ struct Envelope {
     #[serde(rename = "status-code")]
     status: u16,
     #[serde(default)]
-    result: Value,
-    #[serde(default)]
     change: Option<ChangeId>,
+}
+
+#[derive(Deserialize)]
+struct Content<T> {
+    result: T,
 }
 
 #[derive(Deserialize)]
@@ -49,10 +53,25 @@ struct Refusal {
     kind: String,
 }
 
-/// The result of an answer and, where Pebble started one, the change.
+/// An answer and, where Pebble started one, the change.
 pub(crate) struct Answer {
-    pub(crate) result: Value,
+    body: Bytes,
     pub(crate) change: Option<ChangeId>,
+}
+
+impl Answer {
+    /// The result of the expected shape.
+    pub(crate) fn result<T: DeserializeOwned>(&self, doing: &str) -> Result<T, Error> {
+        result(doing, &self.body)
+    }
+}
+
+/// The result in an envelope.
+pub(crate) fn result<T: DeserializeOwned>(doing: &str, envelope: &[u8]) -> Result<T, Error> {
+    let content: Result<Content<T>, _> = serde_json::from_slice(envelope);
+    content
+        .map(|content| content.result)
+        .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })
 }
 
 /// How long one request may take unless [`Client::with_timeout`] says otherwise.
@@ -119,7 +138,7 @@ impl Client {
     ) -> Result<T, Error> {
         let request = Request::builder().method(Method::GET).uri(path);
         let answer = self.exchange(doing, request, Vec::new(), self.timeout).await?;
-        parse(doing, answer.result)
+        answer.result(doing)
     }
 
     pub(crate) async fn post(
@@ -147,9 +166,9 @@ impl Client {
         let envelope: Envelope = serde_json::from_slice(&response.body)
             .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })?;
         if envelope.kind != "error" {
-            return Ok(Answer { result: envelope.result, change: envelope.change });
+            return Ok(Answer { body: response.body, change: envelope.change });
         }
-        let refusal: Refusal = parse(doing, envelope.result)?;
+        let refusal: Refusal = result(doing, &response.body)?;
         Err(Error::Refused {
             doing: doing.to_owned(),
             status: envelope.status,
@@ -189,12 +208,6 @@ impl Client {
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
-}
-
-/// Reads a result of the expected shape.
-pub(crate) fn parse<T: DeserializeOwned>(doing: &str, result: Value) -> Result<T, Error> {
-    serde_json::from_value(result)
-        .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })
 }
 
 /// A query string from pairs; empty values are left out.

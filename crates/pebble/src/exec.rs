@@ -97,7 +97,8 @@ impl Client {
     ) -> Result<ExecOutput, Error> {
         let answer = self.post(doing, "/v1/exec", &request(command, options, bound)).await?;
         let missing = || Error::Answer { doing: doing.to_owned(), why: "it names no task".into() };
-        let task = answer.result.get("task-id").and_then(Value::as_str).ok_or_else(missing)?;
+        let result: Value = answer.result(doing)?;
+        let task = result.get("task-id").and_then(Value::as_str).ok_or_else(missing)?;
         let change = answer.change.ok_or_else(missing)?;
         // Pebble waits for the sockets in this order. The control socket stays open
         // until the end: closing it would say nothing, but holds the session.

@@ -4,7 +4,7 @@ use http1::{Method, Request, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::{parse, query};
+use crate::client::{query, result};
 use crate::multipart::{self, Part};
 use crate::{Client, Error};
 
@@ -123,6 +123,17 @@ struct Failure {
     message: String,
 }
 
+impl Failure {
+    fn is_not_found(&self) -> bool {
+        self.kind == "not-found"
+    }
+
+    fn into_error(self, doing: &str) -> Error {
+        let (doing, status) = (doing.to_owned(), 200);
+        Error::Refused { doing, status, kind: self.kind, message: self.message }
+    }
+}
+
 impl Client {
     /// Writes a file at once (a reader sees the old or the new content). The path is
     /// absolute.
@@ -149,7 +160,7 @@ impl Client {
             .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"));
         let body = multipart::write(&parts, &boundary);
         let answer = self.exchange(&doing, request, body, self.timeout()).await?;
-        settle(&doing, answer.result)
+        settle(&doing, answer.result(&doing)?)
     }
 
     /// Reads a file.
@@ -158,23 +169,9 @@ impl Client {
     /// When it cannot be read; [`Error::is_not_found`] when it is missing.
     pub async fn pull(&self, path: &str) -> Result<Vec<u8>, Error> {
         let doing = format!("read {path}");
-        let uri = format!("/v1/files{}", query(&[("action", "read"), ("path", path)]));
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(uri)
-            .header(header::ACCEPT, "multipart/form-data");
-        let response = self.send(&doing, request, Vec::new(), self.timeout()).await?;
-        let answer = |why: &str| Error::Answer { doing: doing.clone(), why: why.to_owned() };
-        let kind = response.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let parts = multipart::read(kind.unwrap_or_default(), &response.body)
-            .ok_or_else(|| answer("it is no multipart body"))?;
-        let last = parts.iter().find(|part| part.name == "response");
-        let last = last.ok_or_else(|| answer("it has no response part"))?;
-        let envelope: Value =
-            serde_json::from_slice(last.content).map_err(|error| answer(&error.to_string()))?;
-        settle(&doing, envelope.get("result").cloned().unwrap_or_default())?;
-        let file = parts.iter().find(|part| part.name == "files");
-        Ok(file.ok_or_else(|| answer("it has no file"))?.content.to_vec())
+        let answer = || Error::Answer { doing: doing.clone(), why: "it has no file".to_owned() };
+        let found = self.read(&doing, &[path]).await?.pop().ok_or_else(answer)?;
+        found.map_err(|failure| failure.into_error(&doing))
     }
 
     /// Reads a text file, or `None` where it is missing.
@@ -182,14 +179,63 @@ impl Client {
     /// # Errors
     /// When it cannot be read or is no UTF-8.
     pub async fn pull_text(&self, path: &str) -> Result<Option<String>, Error> {
-        match self.pull(path).await {
-            Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| Error::Answer {
-                doing: format!("read {path}"),
-                why: "the file is no UTF-8 text".to_owned(),
-            }),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+        Ok(self.pull_texts(&[path]).await?.pop().flatten())
+    }
+
+    /// Reads text files in one request, each `None` where it is missing.
+    ///
+    /// # Errors
+    /// When one cannot be read or is no UTF-8.
+    pub async fn pull_texts(&self, paths: &[&str]) -> Result<Vec<Option<String>>, Error> {
+        let found = self.read(&format!("read {}", paths.join(", ")), paths).await?;
+        let texts = found.into_iter().zip(paths).map(|(found, path)| {
+            let doing = || format!("read {path}");
+            match found.map(String::from_utf8) {
+                Ok(Ok(text)) => Ok(Some(text)),
+                Ok(Err(_)) => Err(Error::Answer {
+                    doing: doing(),
+                    why: "the file is no UTF-8 text".to_owned(),
+                }),
+                Err(failure) if failure.is_not_found() => Ok(None),
+                Err(failure) => Err(failure.into_error(&doing())),
+            }
+        });
+        texts.collect()
+    }
+
+    /// The contents of files, or why each cannot be read, in the order of the paths.
+    async fn read(
+        &self,
+        doing: &str,
+        paths: &[&str],
+    ) -> Result<Vec<Result<Vec<u8>, Failure>>, Error> {
+        let pairs = paths.iter().map(|path| ("path", *path));
+        let pairs: Vec<_> = std::iter::once(("action", "read")).chain(pairs).collect();
+        let request = Request::builder()
+            .method(Method::GET)
+            .uri(format!("/v1/files{}", query(&pairs)))
+            .header(header::ACCEPT, "multipart/form-data");
+        let response = self.send(doing, request, Vec::new(), self.timeout()).await?;
+        let answer = |why: &str| Error::Answer { doing: doing.to_owned(), why: why.to_owned() };
+        let kind = response.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let parts = multipart::read(kind.unwrap_or_default(), &response.body)
+            .ok_or_else(|| answer("it is no multipart body"))?;
+        let last = parts.iter().find(|part| part.name == "response");
+        let last = last.ok_or_else(|| answer("it has no response part"))?;
+        let outcomes: Vec<Outcome> = result(doing, last.content)?;
+        if outcomes.len() != paths.len() {
+            return Err(answer("it does not speak of every file"));
         }
+        // Pebble sends the files that it could read in the order in which they were asked for.
+        let mut files = parts.iter().filter(|part| part.name == "files");
+        let contents = outcomes.into_iter().map(|outcome| match outcome.error {
+            Some(failure) => Ok(Err(failure)),
+            None => match files.next() {
+                Some(file) => Ok(Ok(file.content.to_vec())),
+                None => Err(answer("it has no file")),
+            },
+        });
+        contents.collect()
     }
 
     /// Lists a folder's content, sorted by name; `pattern` is a shell pattern or empty.
@@ -244,20 +290,14 @@ impl Client {
     ) -> Result<(), Error> {
         let body = json!({ "action": action, key: entries });
         let answer = self.post(doing, "/v1/files", &body).await?;
-        settle(doing, answer.result)
+        settle(doing, answer.result(doing)?)
     }
 }
 
 /// Turns the failure of any file into an error.
-fn settle(doing: &str, result: Value) -> Result<(), Error> {
-    let outcomes: Vec<Outcome> = parse(doing, result)?;
+fn settle(doing: &str, outcomes: Vec<Outcome>) -> Result<(), Error> {
     match outcomes.into_iter().find_map(|outcome| outcome.error) {
         None => Ok(()),
-        Some(failure) => Err(Error::Refused {
-            doing: doing.to_owned(),
-            status: 200,
-            kind: failure.kind,
-            message: failure.message,
-        }),
+        Some(failure) => Err(failure.into_error(doing)),
     }
 }

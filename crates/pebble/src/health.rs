@@ -123,7 +123,7 @@ impl Client {
             "action": "add", "type": "custom", "key": key, "data": data,
         });
         let answer = self.post(&doing, "/v1/notices", &body).await?;
-        match answer.result.get("id").and_then(Value::as_str) {
+        match answer.result::<Value>(&doing)?.get("id").and_then(Value::as_str) {
             Some(id) => Ok(id.to_owned()),
             None => Err(Error::Answer { doing, why: "it names no notice".to_owned() }),
         }

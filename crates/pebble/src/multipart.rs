@@ -79,7 +79,7 @@ fn part(text: &[u8]) -> Option<Part<'_>> {
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    memchr::memmem::find(text, wanted)
 }
 
 #[cfg(test)]

@@ -84,14 +84,35 @@ impl Word {
 impl std::str::FromStr for Word {
     type Err = WordError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() || text.chars().any(char::is_control) {
+        if text.is_empty() || has_control(text) {
             return Err(WordError(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
 }
 
+/// Whether a text has control characters.
+pub(crate) fn has_control(text: &str) -> bool {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    !text.bytes().all(plain) && text.chars().any(char::is_control)
+}
+
 impl Settings {
+    /// Takes over all settings of another, replacing earlier values.
+    pub fn extend(&mut self, other: &Self) {
+        for (key, value) in &other.0 {
+            self.put(key, value.clone());
+        }
+    }
+
+    fn put(&mut self, key: &'static Key, value: String) {
+        // There is one of each key.
+        match self.0.iter_mut().find(|(known, _)| std::ptr::eq(*known, key)) {
+            Some(slot) => slot.1 = value,
+            None => self.0.push((key, value)),
+        }
+    }
+
     /// Sets `name`, replacing an earlier value.
     ///
     /// # Errors
@@ -99,10 +120,7 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: impl fmt::Display) -> Result<(), KeyError> {
         let (key, value) = (Key::find(name)?, value.to_string());
         key.check(&value)?;
-        match self.0.iter_mut().find(|(known, _)| *known == key) {
-            Some(slot) => slot.1 = value,
-            None => self.0.push((key, value)),
-        }
+        self.put(key, value);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Every setting of the `[pgbouncer]` section, from PgBouncer 1.18 to 1.25.
 
 use crate::Version;
+use crate::ini::has_control;
 
 /// How a running PgBouncer takes a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,8 @@ impl Key {
     /// # Errors
     /// `KeyError::Unknown` when there is none.
     pub fn find(name: &str) -> Result<&'static Self, KeyError> {
-        KEYS.iter().find(|key| key.name == name).ok_or_else(|| KeyError::Unknown(name.to_owned()))
+        let found = KEYS.binary_search_by(|key| key.name.cmp(name));
+        found.map(|at| &KEYS[at]).map_err(|_| KeyError::Unknown(name.to_owned()))
     }
 
     /// Whether `version` knows the setting.
@@ -82,7 +84,7 @@ impl Key {
     /// # Errors
     /// `KeyError::Value` naming what is accepted.
     pub fn check(&self, value: &str) -> Result<(), KeyError> {
-        let fits = value.trim() == value && !value.chars().any(char::is_control);
+        let fits = value.trim() == value && !has_control(value);
         if fits && self.kind.accepts(value) {
             return Ok(());
         }
@@ -140,7 +142,7 @@ const fn key(
 
 /// All settings, by name.
 #[rustfmt::skip]
-pub const KEYS: &[Key] = &[
+pub static KEYS: &[Key] = &[
     key("admin_users", Text, Some(""), 18, Signal),
     key("application_name_add_host", Flag, Some("0"), 18, Signal),
     key("auth_dbname", Text, None, 19, Signal),

@@ -152,6 +152,10 @@ impl serde_json::ser::Formatter for GoEscapes {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        let escapes = |byte: u8| matches!(byte, b'<' | b'>' | b'&' | 0xe2);
+        if !fragment.bytes().any(escapes) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut written = 0;
         for (at, c) in fragment.char_indices() {
             if matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') {

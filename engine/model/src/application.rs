@@ -71,14 +71,17 @@ pub struct Constraints {
 impl Application {
     /// The value of each option: set, default, or `None`.
     pub fn effective_config(&self) -> BTreeMap<String, Option<Value>> {
-        self.options().into_iter().map(|(name, value)| (name.clone(), value.cloned())).collect()
+        self.options().map(|(name, value)| (name.clone(), value.cloned())).collect()
+    }
+
+    /// The value of one option: set, default, or `None`.
+    pub fn effective(&self, name: &str) -> Option<&Value> {
+        self.config.get(name).or_else(|| self.charm.config.get(name)?.default.as_ref())
     }
 
     /// As [`Self::effective_config`], without copies.
-    pub(crate) fn options(&self) -> BTreeMap<&String, Option<&Value>> {
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&String, Option<&Value>)> {
         let options = self.charm.config.iter();
-        options
-            .map(|(name, option)| (name, self.config.get(name).or(option.default.as_ref())))
-            .collect()
+        options.map(|(name, option)| (name, self.config.get(name).or(option.default.as_ref())))
     }
 }

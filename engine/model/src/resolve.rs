@@ -193,7 +193,7 @@ impl Model {
         let app = self.apps.get(unit.app());
         let address = self.units.get(unit).and_then(|unit| unit.address.as_deref());
         let parts = (
-            app.map(crate::Application::options),
+            app.map(Options),
             app.map(|app| app.trust),
             app.and_then(|app| app.address.as_deref()),
             address,
@@ -241,6 +241,15 @@ impl Model {
                 action.completed = Some(now);
             }
         }
+    }
+}
+
+/// An application's options as a map, without one being made.
+struct Options<'a>(&'a crate::Application);
+
+impl serde::Serialize for Options<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.options())
     }
 }
 

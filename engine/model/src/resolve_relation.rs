@@ -34,9 +34,10 @@ impl Model {
     }
 
     fn next_in(&self, unit: &Unit, relation: &Relation, seen: &Membership) -> Option<Hook> {
-        let event = relation.event(unit.name.app())?;
+        let remote_app = &relation.remote(unit.name.app())?.app;
+        let event = || relation.event(unit.name.app());
         if let Some(remote) = &seen.changed_due {
-            return Some(Hook::RelationChanged { relation: event, unit: Some(remote.clone()) });
+            return Some(Hook::RelationChanged { relation: event()?, unit: Some(remote.clone()) });
         }
         let leaving = self.is_leaving(unit, relation);
         let gone = seen.members.keys().find(|member| leaving || !relation.scope.contains(*member));
@@ -46,28 +47,31 @@ impl Model {
             let local = unit.life == Life::Dying || app_dying;
             let departing = if local { unit.name.clone() } else { remote.clone() };
             return Some(Hook::RelationDeparted {
-                relation: event,
+                relation: event()?,
                 unit: remote.clone(),
                 departing,
             });
         }
         if leaving {
-            return (!relation.is_peer()).then_some(Hook::RelationBroken { relation: event });
+            if relation.is_peer() {
+                return None;
+            }
+            return Some(Hook::RelationBroken { relation: event()? });
         }
-        let app_version = relation.app_bags.get(&event.remote_app).map_or(0, |bag| bag.version);
+        let app_version = relation.app_bags.get(remote_app).map_or(0, |bag| bag.version);
         if app_version != seen.app_seen {
-            return Some(Hook::RelationChanged { relation: event, unit: None });
+            return Some(Hook::RelationChanged { relation: event()?, unit: None });
         }
         let mut remotes =
-            relation.scope.iter().filter(|u| **u != unit.name && *u.app() == event.remote_app);
+            relation.scope.iter().filter(|u| **u != unit.name && u.app() == remote_app);
         if let Some(fresh) = remotes.find(|remote| !seen.members.contains_key(*remote)) {
-            return Some(Hook::RelationJoined { relation: event, unit: fresh.clone() });
+            return Some(Hook::RelationJoined { relation: event()?, unit: fresh.clone() });
         }
         let version =
             |remote| relation.unit_bags.get(remote).map_or(0, |bag: &Databag| bag.version);
         let changed = seen.members.iter().find(|(remote, seen)| version(*remote) != **seen);
         let (remote, _) = changed?;
-        Some(Hook::RelationChanged { relation: event, unit: Some(remote.clone()) })
+        Some(Hook::RelationChanged { relation: event()?, unit: Some(remote.clone()) })
     }
 
     fn is_leaving(&self, unit: &Unit, relation: &Relation) -> bool {

@@ -83,7 +83,8 @@ impl Hook {
     pub(super) fn mirror_bags(&mut self) -> Result<(), HookError> {
         for (id, own) in std::mem::take(&mut self.mirrored) {
             let Some(bag) = self.bags.get(&(id, self.own(own))) else { continue };
-            let text = serde_json::json!(bag).to_string();
+            // A map of texts is always JSON.
+            let text = serde_json::to_string(bag).unwrap_or_default();
             // A bag from before there were secrets may hold a password.
             let plain = bag.keys().any(|key| key.contains("password"));
             let kept = text.len() <= BAG_BYTES_MAX && !plain;

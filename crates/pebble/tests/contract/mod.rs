@@ -92,6 +92,10 @@ pub(crate) async fn files_are_kept(client: &Client, root: &Path) -> Result<(), F
     assert_eq!(client.pull(&path).await?, content);
     client.push(&path, b"", &Ownership::default().mode(0o600)).await?;
     assert_eq!(client.pull_text(&path).await?.as_deref(), Some(""));
+    let other = format!("{folder}/other");
+    client.push(&other, "\r\n--", &Ownership::default()).await?;
+    let both = client.pull_texts(&[&other, "/no/such/file", &path]).await?;
+    assert_eq!(both, [Some("\r\n--".to_owned()), None, Some(String::new())]);
     let listed = client.list_files(&folder, "*.bin").await?;
     assert_eq!(listed.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["file.bin"]);
     assert_eq!(listed[0].mode(), Some(0o600));
