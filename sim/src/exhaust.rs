@@ -60,7 +60,8 @@ impl Scenario {
     /// Plays it once; the fault strikes the hook of this number.
     fn play(&self, strike: Option<(u64, Mischief)>) -> Option<Run> {
         let (clients, units) = (self.clients.clone(), self.units);
-        let history = History { seed: 1, units, clients, slow: true, steps: Vec::new() };
+        let (seed, slow, old_image, steps) = (1, true, false, Vec::new());
+        let history = History { seed, units, clients, slow, old_image, steps };
         let mut run = Run::begin(&history, false)?;
         run.strike = strike;
         for op in &self.ops {

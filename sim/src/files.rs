@@ -24,17 +24,18 @@ pub(crate) fn unescape(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn parameter(query: &str, name: &str) -> String {
+/// The values of a parameter.
+fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs
-        .filter(|(key, _)| *key == name)
-        .map(|(_, value)| unescape(value))
-        .next()
-        .unwrap_or_default()
+    pairs.filter(move |(key, _)| *key == name).map(|(_, value)| unescape(value))
+}
+
+fn parameter(query: &str, name: &str) -> String {
+    parameters(query, name).next().unwrap_or_default()
 }
 
 fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    text.windows(wanted.len()).position(|window| window == wanted)
+    memchr::memmem::find(text, wanted)
 }
 
 /// The name of the file that a body writes.
@@ -131,44 +132,60 @@ fn list(container: &Container, folder: &str, pattern: &str) -> Value {
         .collect()
 }
 
-/// Reads a file or looks at a path.
+/// Reads files or looks at a path.
 pub(crate) fn read(container: &Container, query: &str) -> Answer {
-    let path = parameter(query, "path");
-    let missing = || ("not-found", format!("stat {path}: no such file or directory"));
-    if parameter(query, "action") == "list" && parameter(query, "itself") != "true" {
-        return Answer::Sync(list(container, &path, &parameter(query, "pattern")));
-    }
     if parameter(query, "action") == "list" {
-        let file = container.files.get(&path);
-        let folder = container.folders.contains(&path);
-        if file.is_none() && !folder {
-            return Answer::Refused(404, "not-found", missing().1);
-        }
-        let name = path.rsplit('/').next().unwrap_or_default();
-        return Answer::Sync(json!([{
-            "path": path,
-            "name": name,
-            "type": if folder { "directory" } else { "file" },
-            "permissions": format!("{:03o}", file.map_or(0o755, |file| file.mode)),
-        }]));
+        return look(container, query);
     }
-    let file = container.files.get(&path);
-    let result = outcome(&path, file.is_none().then(missing));
     let mut body = Vec::new();
-    if let Some(file) = file {
-        let head = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"files\"; \
-             filename=\"{path}\"\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(&file.content);
-        body.extend_from_slice(b"\r\n");
+    let mut outcomes = Vec::new();
+    for path in parameters(query, "path") {
+        match container.files.get(&path) {
+            Some(file) => {
+                body.extend_from_slice(PART.as_bytes());
+                body.extend_from_slice(path.as_bytes());
+                body.extend_from_slice(b"\"\r\n\r\n");
+                body.extend_from_slice(&file.content);
+                body.extend_from_slice(b"\r\n");
+                outcomes.push(json!({"path": path}));
+            }
+            None => outcomes.push(json!({"path": path, "error": missing(&path)})),
+        }
     }
-    let tail = json!({"type": "sync", "status-code": 200, "result": result});
+    let tail = json!({"type": "sync", "status-code": 200, "result": outcomes});
     let tail = format!(
         "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"response\"\r\n\r\n\
          {tail}\r\n--{BOUNDARY}--\r\n"
     );
     body.extend_from_slice(tail.as_bytes());
     Answer::Raw(format!("multipart/form-data; boundary={BOUNDARY}"), body)
+}
+
+/// How the part of a file begins, up to its path.
+const PART: &str = "--01234567890123456789012345678901\r\n\
+                    Content-Disposition: form-data; name=\"files\"; filename=\"";
+
+fn missing(path: &str) -> Value {
+    json!({"kind": "not-found", "message": format!("stat {path}: no such file or directory")})
+}
+
+/// Looks at a path, or at what is in a folder.
+fn look(container: &Container, query: &str) -> Answer {
+    let path = parameter(query, "path");
+    if parameter(query, "itself") != "true" {
+        return Answer::Sync(list(container, &path, &parameter(query, "pattern")));
+    }
+    let file = container.files.get(&path);
+    let folder = container.folders.contains(&path);
+    if file.is_none() && !folder {
+        let message = format!("stat {path}: no such file or directory");
+        return Answer::Refused(404, "not-found", message);
+    }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Answer::Sync(json!([{
+        "path": path,
+        "name": name,
+        "type": if folder { "directory" } else { "file" },
+        "permissions": format!("{:03o}", file.map_or(0o755, |file| file.mode)),
+    }]))
 }

@@ -14,6 +14,7 @@ pub mod shrink;
 mod apps;
 mod check;
 mod door;
+mod exec;
 mod files;
 mod hook;
 mod kube;

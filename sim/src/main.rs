@@ -12,6 +12,9 @@ use sim::history::{Faults, Played, draw, play};
 use sim::mutants::Outcome;
 use sim::shrink::shrink;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Plays histories of operators and faults against the real charms, in one process.
 #[derive(Parser)]
 struct Args {
@@ -92,7 +95,9 @@ fn replay(seed: u64, faults: &Faults, whole: bool) -> bool {
     if !whole && !play(&history, false).wrong.is_empty() {
         history = shrink(&history).0;
     }
-    say(&format!("seed {seed}: {} poolers, clients {:?}", history.units, history.clients));
+    let image = if history.old_image { ", an old image" } else { "" };
+    let (units, clients) = (history.units, &history.clients);
+    say(&format!("seed {seed}: {units} poolers{image}, clients {clients:?}"));
     for step in &history.steps {
         say(&format!("  {step}"));
     }
@@ -100,6 +105,13 @@ fn replay(seed: u64, faults: &Faults, whole: bool) -> bool {
     show(&played);
     say(&format!("{} hooks", played.hooks));
     played.wrong.is_empty()
+}
+
+/// How long this thread was on a processor: on a busy machine less than the time that passed.
+fn worked() -> Duration {
+    let status = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = status.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 fn run(args: &Args, faults: &Faults) -> bool {
@@ -131,14 +143,16 @@ fn run(args: &Args, faults: &Faults) -> bool {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
-    let rate = tally.hooks as f64 / seconds.max(0.001);
+    let rate = |seconds: f64| tally.hooks as f64 / seconds.max(0.001);
+    let (rate, own) = (rate(seconds), rate(worked().as_secs_f64()));
     for fault in Fault::ALL {
         let (name, about) = fault.about();
         let count = tally.faults.get(&fault).copied().unwrap_or_default();
         say(&format!("{count:>9}  {name:<18} {about}"));
     }
     say(&format!(
-        "{} histories, {} hooks, {seconds:.1} s, {rate:.0} hooks per second, {} failed",
+        "{} histories, {} hooks, {seconds:.1} s, {rate:.0} hooks per second, \
+         {own:.0} per second of processor, {} failed",
         tally.histories,
         tally.hooks,
         tally.failed.len(),

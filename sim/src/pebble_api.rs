@@ -13,6 +13,7 @@ use pebble::Layer;
 use serde_json::{Value, json};
 
 use crate::World;
+use crate::exec;
 use crate::files::{self, unescape};
 use crate::gate::{Fault, Side};
 use crate::mutants;
@@ -41,8 +42,12 @@ impl Display for Socket {
 pub(crate) enum Answer {
     /// A result.
     Sync(Value),
+    /// A result in its envelope.
+    Ready(Bytes),
     /// A change that has ended.
     Change(Result<(), String>),
+    /// A command that has ended, but whose sockets wait.
+    Task,
     /// A refusal: status, kind, message.
     Refused(u16, &'static str, String),
     /// A body of its own kind.
@@ -51,7 +56,8 @@ pub(crate) enum Answer {
 
 impl Transport for Socket {
     fn dial(&self) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
-        Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported)) })
+        let version = self.world.look(|state| state.version);
+        Box::pin(async move { Ok(exec::dial(format!("PgBouncer {version}\n"))) })
     }
 
     fn send(&self, request: Request<Body>) -> Boxed<'_, Result<Response, http1::Error>> {
@@ -132,51 +138,48 @@ fn detail(path: &str, query: &str, body: &[u8]) -> String {
 
 /// Wraps an answer as Pebble does.
 fn response(answer: Answer, changes: &mut Vec<Result<(), String>>) -> Response {
-    let json = "application/json".to_owned();
+    let json = || "application/json".to_owned();
     let (status, kind, body) = match answer {
         Answer::Sync(result) => {
             let body = json!({"type": "sync", "status-code": 200, "result": result});
-            (200, json, body.to_string().into_bytes())
+            (200, json(), Bytes::from(body.to_string()))
         }
         Answer::Change(ended) => {
             changes.push(ended);
             let id = changes.len().to_string();
             let body = json!({"type": "async", "status-code": 202, "change": id, "result": null});
-            (202, json, body.to_string().into_bytes())
+            (202, json(), Bytes::from(body.to_string()))
+        }
+        Answer::Task => {
+            changes.push(Ok(()));
+            let (id, result) = (changes.len().to_string(), json!({"task-id": "1"}));
+            let body = json!({"type": "async", "status-code": 202, "change": id, "result": result});
+            (202, json(), Bytes::from(body.to_string()))
         }
         Answer::Refused(status, kind, message) => {
             let result = json!({"kind": kind, "message": message});
             let body = json!({"type": "error", "status-code": status, "result": result});
-            (status, json, body.to_string().into_bytes())
+            (status, json(), Bytes::from(body.to_string()))
         }
-        Answer::Raw(kind, body) => (200, kind, body),
+        Answer::Ready(body) => (200, json(), body),
+        Answer::Raw(kind, body) => (200, kind, body.into()),
     };
     let mut headers = HeaderMap::new();
     if let Ok(kind) = kind.parse() {
         headers.insert(http1::header::CONTENT_TYPE, kind);
     }
     let status = StatusCode::from_u16(status).unwrap_or_default();
-    Response { status, headers, body: Bytes::from(body) }
+    Response { status, headers, body }
 }
 
 /// Requests that change nothing.
-fn look(container: &Container, path: &str) -> Answer {
+fn look(container: &mut Container, path: &str) -> Answer {
     match path {
         "/v1/system-info" => {
             Answer::Sync(json!({"version": "v1.32.1", "boot-id": container.boot.to_string()}))
         }
-        "/v1/plan" => Answer::Sync(json!(container.plan_text())),
-        "/v1/services" => {
-            let service = |(name, service): (&String, &pebble::Service)| {
-                let current = if container.is_active(name) { "active" } else { "inactive" };
-                json!({
-                    "name": name,
-                    "startup": service.startup.unwrap_or_default(),
-                    "current": current,
-                })
-            };
-            Answer::Sync(container.plan().services.iter().map(service).collect())
-        }
+        "/v1/plan" => Answer::Ready(container.plan_answer()),
+        "/v1/services" => Answer::Ready(container.services_answer()),
         _ => match path.strip_prefix("/v1/changes/") {
             Some(rest) => change(container, rest.trim_end_matches("/wait")),
             None => Answer::Refused(404, "not-found", format!("no simulation of {path}")),
@@ -189,7 +192,9 @@ fn change(container: &Container, id: &str) -> Answer {
     let Some(ended) = number.checked_sub(1).and_then(|index| container.changes.get(index)) else {
         return Answer::Refused(404, "not-found", format!("cannot find change {id}"));
     };
-    let mut change = json!({"id": id, "kind": "replan", "summary": "", "ready": true});
+    let tasks = json!([{"data": {"exit-code": 0}}]);
+    let mut change =
+        json!({"id": id, "kind": "replan", "summary": "", "ready": true, "tasks": tasks});
     change["status"] = json!(if ended.is_ok() { "Done" } else { "Error" });
     if let Err(why) = ended {
         change["err"] = json!(format!("cannot perform the following tasks:\n- {why}"));
@@ -219,6 +224,7 @@ fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer {
                 Err(why) => bad(why),
             }
         }
+        ("/v1/exec", _) => Answer::Task,
         ("/v1/services", "replan") => Answer::Change(container.replan()),
         ("/v1/services", action) => {
             let known = &container.plan().services;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use http1::Bytes;
 use pebble::{Layer, Plan, Startup};
+use pgbouncer::Version;
+use serde_json::{Value, json};
 
 use crate::pgbouncer_process::Process;
 
@@ -28,13 +31,17 @@ pub(crate) enum Running {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Container {
     pub(crate) boot: u64,
+    /// The PgBouncer in it.
+    version: Option<Version>,
     pub(crate) files: BTreeMap<String, File>,
     pub(crate) folders: BTreeSet<String>,
     pub(crate) layers: Vec<(String, Layer)>,
     /// All layers laid over each other.
     plan: Plan,
-    /// The layers and the plan as Pebble shows them.
-    shown: (String, String),
+    /// The layers as they were given.
+    shown: String,
+    /// The answers to who asks for the plan and the services, made once for each change.
+    answers: (Bytes, Option<Bytes>),
     pub(crate) services: BTreeMap<String, Running>,
     /// The plan's entry of each service when it was started.
     started: BTreeMap<String, pebble::Service>,
@@ -53,10 +60,15 @@ pub(crate) struct Pod {
     pub(crate) container: Option<Container>,
 }
 
+/// An answer of Pebble.
+fn sync(result: &Value) -> Bytes {
+    json!({"type": "sync", "status-code": 200, "result": result}).to_string().into()
+}
+
 impl Container {
     /// A container that has just started.
-    pub(crate) fn new(boot: u64) -> Self {
-        Self { boot, ..Self::default() }
+    pub(crate) fn new(boot: u64, version: Version) -> Self {
+        Self { boot, version: Some(version), ..Self::default() }
     }
 
     /// All layers laid over each other.
@@ -64,14 +76,28 @@ impl Container {
         &self.plan
     }
 
-    /// The plan as Pebble prints it.
-    pub(crate) fn plan_text(&self) -> &str {
-        if self.layers.is_empty() { "{}" } else { &self.shown.1 }
+    /// The answer to who asks for the plan.
+    pub(crate) fn plan_answer(&self) -> Bytes {
+        if self.layers.is_empty() { sync(&json!("{}")) } else { self.answers.0.clone() }
+    }
+
+    /// The answer to who asks for the services.
+    pub(crate) fn services_answer(&mut self) -> Bytes {
+        if let Some(known) = &self.answers.1 {
+            return known.clone();
+        }
+        let service = |(name, service): (&String, &pebble::Service)| {
+            let current = if self.is_active(name) { "active" } else { "inactive" };
+            let startup = service.startup.unwrap_or_default();
+            json!({"name": name, "startup": startup, "current": current})
+        };
+        let answer = sync(&self.plan.services.iter().map(service).collect());
+        self.answers.1.insert(answer).clone()
     }
 
     /// Every layer as it was given.
     pub(crate) fn shown(&self) -> &str {
-        &self.shown.0
+        &self.shown
     }
 
     fn lay(&mut self) {
@@ -81,8 +107,8 @@ impl Container {
             self.plan.checks.extend(layer.checks.clone());
         }
         let layers: Vec<&Layer> = self.layers.iter().map(|(_, layer)| layer).collect();
-        self.shown =
-            (serde_json::json!(layers).to_string(), serde_json::json!(self.plan).to_string());
+        self.shown = json!(layers).to_string();
+        self.answers = (sync(&json!(json!(self.plan).to_string())), None);
     }
 
     /// Adds a layer, or extends the one of this label.
@@ -138,6 +164,7 @@ impl Container {
     /// Starts services anew; the first failure is told after all were tried.
     pub(crate) fn start(&mut self, names: &[String]) -> Result<(), String> {
         let mut failure = Ok(());
+        self.answers.1 = None;
         for name in names {
             let Some(service) = self.plan.services.get(name) else {
                 failure = Err(format!("service \"{name}\" does not exist"));
@@ -145,7 +172,7 @@ impl Container {
             };
             let command = service.command.as_deref().unwrap_or_default();
             let running = match command.strip_prefix("/usr/sbin/pgbouncer ") {
-                Some(path) => match Process::start(path, &self.files, &self.folders) {
+                Some(path) => match self.run(path) {
                     Ok(process) => Running::Pooler(Box::new(process)),
                     Err(why) => {
                         self.refused.push(why.clone());
@@ -162,8 +189,19 @@ impl Container {
         failure
     }
 
+    fn run(&self, path: &str) -> Result<Process, String> {
+        let process = Process::start(path, &self.files, &self.folders)?;
+        let version = self.version.unwrap_or(Version::TRIXIE);
+        let strange = process.ini.settings.iter().find(|(key, _)| !key.known_to(version));
+        match strange.map(|(key, _)| key.name) {
+            Some(name) => Err(format!("{version} knows no {name}")),
+            None => Ok(process),
+        }
+    }
+
     /// Stops services.
     pub(crate) fn stop(&mut self, names: &[String]) {
+        self.answers.1 = None;
         for name in names {
             self.services.insert(name.clone(), Running::Stopped);
         }

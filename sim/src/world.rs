@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube_api::{Api, ApiOptions};
 use model::{Model, Session};
 use names::{AppName, UnitName};
+use pgbouncer::Version;
 
 use crate::gate::{Fault, Gate, Killed, Side};
 use crate::kube;
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) gate: Gate,
     pub(crate) entropy: Rng,
     pub(crate) boots: u64,
+    /// The PgBouncer in every container.
+    pub(crate) version: Version,
     dying: bool,
 }
 
@@ -62,6 +65,7 @@ impl World {
             gate: Gate::default(),
             entropy: Rng::new(seed),
             boots: 0,
+            version: Version::TRIXIE,
             dying: false,
         };
         kube::put_node(&state.kube);
@@ -173,7 +177,7 @@ impl State {
             app.map(|app| app.charm.containers.keys().cloned().collect()).unwrap_or_default();
         for name in names {
             if let Some(pod) = self.pods.get_mut(unit) {
-                pod.container = Some(Container::new(boot));
+                pod.container = Some(Container::new(boot, self.version));
             }
             self.model.container_booted(unit, &name, &boot.to_string());
         }

@@ -1,5 +1,6 @@
 //! What the simulator has found, each as the shortest history that shows it.
 
+use sim::gate::Fault;
 use sim::history::Op::{Backend, Config, NoBackend, Part, Refresh, Relate, Scale};
 use sim::history::{Client, History, Op, Step, play};
 
@@ -11,7 +12,8 @@ fn client(old: bool, database: &str) -> Client {
 #[track_caller]
 fn check(clients: Vec<Client>, ops: &[Op]) {
     let steps = ops.iter().cloned().map(Step::Op).collect();
-    let history = History { seed: 1, units: 1, clients, slow: true, steps };
+    let (seed, units, slow, old_image) = (1, 1, true, false);
+    let history = History { seed, units, clients, slow, old_image, steps };
     let wrong = play(&history, false).wrong;
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -49,4 +51,14 @@ fn a_container_that_came_while_an_option_was_bad_starts_when_it_is_mended() {
     let bad = Config("database-pool-sizes", "waltz");
     let mended = Config("database-pool-sizes", "");
     check(vec![client(false, "waltz")], &[Backend, bad, Refresh, mended]);
+}
+
+/// Seed 26: a new container was set up before anybody had asked its PgBouncer's version.
+#[test]
+fn an_old_pgbouncer_gets_no_setting_that_it_does_not_know() {
+    let steps = vec![Step::Hook(495, None), Step::Strike(Fault::PodChurn, 780)];
+    let (seed, units, slow, old_image) = (1, 2, false, true);
+    let history = History { seed, units, clients: Vec::new(), slow, old_image, steps };
+    let wrong = play(&history, false).wrong;
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -2,7 +2,6 @@
 
 pub mod disk;
 pub mod failover;
-pub mod kubernetes;
 pub mod pooled;
 
 use std::path::{Path, PathBuf};

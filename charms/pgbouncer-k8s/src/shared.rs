@@ -115,9 +115,7 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     settings.set("logfile", format!("{}/pgbouncer.log", place::log_folder(index)))?;
     settings.set("pidfile", format!("{}/pgbouncer.pid", place::folder(index)))?;
     settings.set("unix_socket_dir", place::folder(index))?;
-    for (key, value) in shared.settings.iter() {
-        settings.set(key.name, value)?;
-    }
+    settings.extend(&shared.settings);
     // The unit's own view of the options wins over what the leader wrote a moment ago.
     let options = local.options;
     settings.set("listen_port", options.listen_port)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use pebble::Startup;
+use pgbouncer::{Key, Version};
 use postgres::scram;
 
 use super::{misconfigured, option, processes, relations};
@@ -12,6 +13,9 @@ use crate::world::State;
 
 /// The rules by which logs are rotated.
 const ROTATION: &str = "/etc/logrotate.d/pgbouncer";
+
+/// The first PgBouncer that hands requests to cancel on.
+const PEERS: Version = Version { minor: 19, patch: 0 };
 
 /// The folder in memory where secrets are.
 const MEMORY: &str = "/dev/shm/";
@@ -88,7 +92,9 @@ fn settings(state: &State) -> Vec<String> {
             }
         };
         for key in ["listen_port", "pool_mode", "max_prepared_statements"] {
-            expect(key, &|value| value == text(key));
+            if Key::find(key).is_ok_and(|key| key.known_to(state.version)) {
+                expect(key, &|value| value == text(key));
+            }
         }
         expect("server_reset_query", &|value| value == "DISCARD ALL");
         expect("auth_type", &|value| value == "scram-sha-256");
@@ -99,6 +105,10 @@ fn settings(state: &State) -> Vec<String> {
         expect("stats_users", &|user| !user.is_empty() && known(user));
         if backend {
             expect("admin_users", &|user| process.listed(user).is_some());
+        }
+        // An old PgBouncer has no peers.
+        if state.version < PEERS {
+            continue;
         }
         if !ids.insert(process.setting("peer_id").unwrap_or_default().to_owned()) {
             wrong.push(format!("{here} has the peer_id of another"));

@@ -39,9 +39,11 @@ pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
 /// An option of the pooler as text.
 fn option(state: &State, key: &str) -> String {
     let app = pooler().and_then(|app| state.model.application(&app));
-    let value = app.and_then(|app| app.effective_config().remove(key).flatten());
-    let value = value.unwrap_or_default();
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match app.and_then(|app| app.effective(key)) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "null".to_owned(),
+    }
 }
 
 /// The pooler's application.

@@ -85,7 +85,8 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
             steps.push(Step::Hook(pick, mischief));
         }
     }
-    History { seed, units, clients, slow, steps }
+    let old_image = rng.chance(200);
+    History { seed, units, clients, slow, old_image, steps }
 }
 
 fn client(rng: &mut Rng, kinds: usize) -> Client {

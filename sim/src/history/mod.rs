@@ -101,6 +101,8 @@ pub struct History {
     pub clients: Vec<Client>,
     /// Whether time passes only so slowly that update-status is never due.
     pub slow: bool,
+    /// Whether the image is Debian's before, whose PgBouncer looks passwords up in each database.
+    pub old_image: bool,
     /// What happens.
     pub steps: Vec<Step>,
 }

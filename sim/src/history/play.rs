@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use model::{Deploy, Next};
 use names::{AppName, UnitName};
+use pgbouncer::Version;
 
 use super::{Client, History, Op, POOLER, SERVER, Step};
 use crate::apps::{Kind, ROTATE};
@@ -17,6 +18,9 @@ use crate::{World, check, kube};
 
 /// Rounds of update-status after the faults have stopped.
 const ROUNDS: u32 = 4;
+
+/// The PgBouncer of an old image.
+const OLD: Version = Version { minor: 18, patch: 0 };
 
 /// The most that is said to be wrong in one history.
 const WRONG_MAX: usize = 40;
@@ -134,6 +138,9 @@ impl Run {
             watch: check::Watch::default(),
             played: Played::default(),
         };
+        if history.old_image {
+            run.world.change(|state| state.version = OLD);
+        }
         if tracing {
             run.world.change(|state| state.gate.lines = Some(Vec::new()));
         }

@@ -46,7 +46,8 @@ fn scripts() -> Vec<History> {
         let pause = || (0..120).map(|_| Step::Hook(0, None));
         let steps = ops.flat_map(|op| std::iter::once(Step::Op(op.clone())).chain(pause()));
         let clients = clients.clone();
-        History { seed: 1, units: 2, clients, slow: true, steps: steps.collect() }
+        let (seed, units, slow, old_image) = (1, 2, true, false);
+        History { seed, units, clients, slow, old_image, steps: steps.collect() }
     };
     after.map(history).into()
 }

@@ -192,11 +192,11 @@ fn wildcard(facts: &FullFacts, map: &DatabaseMap) -> Option<String> {
 /// The units whose PgBouncer does not serve the map yet; no client gets credentials
 /// before all do, because the Service may send it to any of them.
 pub(crate) fn behind(facts: &FullFacts, next: &Next) -> Option<String> {
-    let digest = next.map.digest();
+    let digest = &next.digest;
     let digests = facts.peers.as_ref().map(|peers| &peers.digests)?;
     let behind: Vec<String> = digests
         .iter()
-        .filter(|(_, theirs)| theirs.as_deref() != Some(&digest))
+        .filter(|(_, theirs)| theirs.as_ref() != Some(digest))
         .map(|(unit, _)| unit.to_string())
         .collect();
     (!behind.is_empty()).then(|| behind.join(", "))
@@ -212,7 +212,7 @@ pub(super) fn synchronous(facts: &FullFacts, next: &Next) -> bool {
 }
 
 fn overdue(facts: &FullFacts, next: &Next) -> bool {
-    let since = facts.barrier.as_ref().filter(|(digest, _)| *digest == next.map.digest());
+    let since = facts.barrier.as_ref().filter(|(digest, _)| *digest == next.digest);
     since.is_some_and(|(_, since)| facts.now.saturating_sub(*since) >= BARRIER_MAX)
 }
 
@@ -221,7 +221,7 @@ fn overdue(facts: &FullFacts, next: &Next) -> bool {
 pub(super) fn barrier(facts: &FullFacts, next: &Next) -> Option<Effect> {
     let waits = pending(facts).next().is_some() || legacy::pending(facts);
     let units = behind(facts, next).filter(|_| waits && next.ready())?;
-    let digest = next.map.digest();
+    let digest = next.digest.clone();
     if overdue(facts, next) {
         let text = format!("clients are let in although {units} does not serve all databases");
         return Some(Effect::Warn(text));

@@ -34,6 +34,7 @@ use crate::effect::Effect;
 use crate::facts::{Facts, FullFacts, Login};
 
 pub(crate) use backend::Step;
+pub(crate) use workload::starts;
 
 /// What to do for an event.
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
@@ -59,6 +60,8 @@ pub(crate) struct Next<'a> {
     pub(crate) secret: Option<SecretContent>,
     /// Which client relation uses which database.
     pub(crate) map: DatabaseMap,
+    /// The map's digest.
+    pub(crate) digest: String,
     /// Further databases that clients with wide rights may read on replicas.
     pub(crate) readonly: Vec<String>,
     /// The configuration that all units share, if this unit knows it.
@@ -92,7 +95,8 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     let secret = legacy::secret(facts, &map, &step, backend::secret(facts, &step));
     let secret = leaving::secret(event, facts, secret);
     let readonly = workload::readonly(facts, &map);
-    let mut next = Next { running, secret, step, map, readonly, shared: None };
+    let digest = map.digest();
+    let mut next = Next { running, secret, step, map, digest, readonly, shared: None };
     let (shared, warning) = workload::shared(facts, &next);
     next.shared = shared;
     let status = status::decide(event, facts, &next);

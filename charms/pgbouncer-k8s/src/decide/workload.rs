@@ -16,12 +16,15 @@ use crate::shared::{Local, Shape, instance, shared as render_shared};
 
 use super::{Next, Step, capacity};
 
+/// Whether the event is one that starts processes in a new container.
+pub(crate) fn starts(event: &Event) -> bool {
+    matches!(event, Event::PebbleReady { .. } | Event::ConfigChanged | Event::UpdateStatus)
+}
+
 /// PgBouncer's services are in the plan, or this event is one that puts them there.
 pub(crate) fn running(event: &Event, facts: &FullFacts) -> bool {
     let Some(workload) = &facts.workload else { return false };
-    let starts =
-        matches!(event, Event::PebbleReady { .. } | Event::ConfigChanged | Event::UpdateStatus);
-    (starts && facts.common.options.is_ok())
+    (starts(event) && facts.common.options.is_ok())
         || workload.plan.services.contains_key(&place::service(0))
 }
 
@@ -31,7 +34,7 @@ pub(crate) fn shared(facts: &FullFacts, next: &Next) -> (Option<Ini>, Option<Eff
     let Ok(options) = &common.options else { return (None, None) };
     let app = common.unit.app();
     let published = facts.peers.as_ref().and_then(|peers| peers.app.cfg_file.as_ref());
-    let published = published.map(|text| text.parse::<Ini>());
+    let published = || published.map(|text| text.parse::<Ini>());
     let shape = Shape {
         version: facts.version(),
         share: capacity::share(facts, &next.map),
@@ -39,14 +42,19 @@ pub(crate) fn shared(facts: &FullFacts, next: &Next) -> (Option<Ini>, Option<Eff
         timeline: facts.backend.as_ref().and_then(|backend| backend.timeline),
     };
     let own = |login| render_shared(app, options, login, &next.map, &shape);
-    match (&next.step, published) {
+    let known = match &next.step {
+        Step::Follower => published(),
         // While PostgreSQL is away nothing changes: what was published still holds.
-        (Step::NotReady | Step::NotRunning, Some(Ok(ini))) if common.leader => (Some(ini), None),
-        (Step::Follower, Some(Ok(ini))) => (Some(ini), None),
-        (Step::Follower, Some(Err(error))) => (None, Some(Effect::Warn(error.to_string()))),
-        _ => match own(next.login()) {
+        Step::NotReady | Step::NotRunning if common.leader => published().filter(Result::is_ok),
+        _ => None,
+    };
+    let warned = |error: String| (None, Some(Effect::Warn(error)));
+    match known {
+        Some(Ok(ini)) => (Some(ini), None),
+        Some(Err(error)) => warned(error.to_string()),
+        None => match own(next.login()) {
             Ok(ini) => (Some(ini), None),
-            Err(error) => (None, Some(Effect::Warn(error.to_string()))),
+            Err(error) => warned(error.to_string()),
         },
     }
 }
@@ -200,15 +208,18 @@ impl Wanted {
     fn take_over(&self, facts: &FullFacts, workload: &Workload, wanted: &Effective) -> Vec<Effect> {
         let mut restarts = Vec::new();
         let mut reloads = Vec::new();
-        for (index, (ini, _)) in self.indexed() {
+        for (index, (ini, wanted_text)) in self.indexed() {
             let service = place::service(index);
             if !workload.active.contains(&service) {
                 continue;
             }
             let text = workload.files.get(&place::ini(index)).map(Password::expose);
-            let change = match text.map(str::parse::<Ini>) {
-                Some(Ok(now)) => now.change_to(ini),
-                _ => Some(Reload::Restart),
+            let change = match text {
+                Some(text) if text == wanted_text => None,
+                text => match text.map(str::parse::<Ini>) {
+                    Some(Ok(now)) => now.change_to(ini),
+                    _ => Some(Reload::Restart),
+                },
             };
             // The files may be those of a hook that failed before it told the processes.
             let change = match change {

@@ -9,6 +9,7 @@ use pebble::ExecOptions;
 use pgbouncer::Version;
 use postgres::{ConnectOptions, ServerFacts};
 
+use crate::decide::starts;
 use crate::facts::{Login, Workload};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::place;
@@ -42,18 +43,30 @@ pub(super) async fn workload(
 ) -> Result<Option<Workload>, OperatorError> {
     let told = hook.state(VERSION)?.and_then(|text| text.parse().ok());
     let pebble = pebble(hook)?.with_timeout(PATIENCE);
-    match read(&pebble, hook, processes, nonce).await {
-        Ok(mut workload) => {
-            workload.told = told;
-            let runs = workload.plan.services.contains_key(&place::service(0));
-            if (told.is_none() && runs) || matches!(event, Event::PebbleReady { .. }) {
-                workload.version = version(&pebble, hook).await;
-            }
-            Ok(Some(workload))
-        }
+    match read_all(&pebble, hook, event, processes, nonce, told).await {
+        Ok(workload) => Ok(Some(workload)),
         Err(error) if error.is_unreachable() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn read_all(
+    pebble: &pebble::Client,
+    hook: &mut Hook,
+    event: &Event,
+    processes: NonZeroU32,
+    nonce: Option<&str>,
+    told: Option<Version>,
+) -> Result<Workload, pebble::Error> {
+    let mut workload = read(pebble, hook, processes, nonce).await?;
+    workload.told = told;
+    let runs = workload.plan.services.contains_key(&place::service(0));
+    // An older PgBouncer does not start with settings of a later one, so nothing starts before
+    // it was asked.
+    if matches!(event, Event::PebbleReady { .. }) || (told.is_none() && (starts(event) || runs)) {
+        workload.version = version(pebble, hook).await?;
+    }
+    Ok(workload)
 }
 
 async fn read(
@@ -72,12 +85,13 @@ async fn read(
     paths.push(place::passfile(app));
     paths.push(place::SERVER_CA.to_owned());
     let list = nonce.map(|nonce| place::auth_file(app, nonce));
-    let mut files = BTreeMap::new();
-    for path in paths.into_iter().chain(list.clone()) {
-        if let Some(text) = pebble.pull_text(&path).await? {
-            files.insert(path, SecretString::from(text).into());
-        }
-    }
+    paths.extend(list.clone());
+    let wanted: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let texts = pebble.pull_texts(&wanted).await?;
+    let hidden = |text: String| SecretString::from(text).into();
+    let files = paths.into_iter().zip(texts);
+    let files: BTreeMap<_, _> =
+        files.filter_map(|(path, text)| Some((path, hidden(text?)))).collect();
     let known = list.is_some_and(|path| files.contains_key(&path));
     let strangers = if known { Vec::new() } else { lists(pebble, app).await? };
     Ok(Workload { plan, active, files, strangers, version: None, told: None })
@@ -92,14 +106,19 @@ async fn lists(pebble: &pebble::Client, app: &AppName) -> Result<Vec<String>, pe
     }
 }
 
-/// What PgBouncer's program says of itself. Without it the image's version is assumed.
-async fn version(pebble: &pebble::Client, hook: &mut Hook) -> Option<Version> {
+/// What PgBouncer's program says of itself. If that is no version, the image's is assumed.
+async fn version(
+    pebble: &pebble::Client,
+    hook: &mut Hook,
+) -> Result<Option<Version>, pebble::Error> {
     let options = ExecOptions::default().owner(place::OWNER, place::OWNER);
-    let output = pebble.exec(&["/usr/sbin/pgbouncer", "--version"], &options).await;
-    let version = output
-        .map_err(words)
-        .and_then(|output| Version::from_output(&output.stdout).map_err(words));
-    version.map_err(|error| hook.log(Level::Warning, error)).ok()
+    let version = match pebble.exec(&["/usr/sbin/pgbouncer", "--version"], &options).await {
+        Ok(output) => Version::from_output(&output.stdout).map_err(words),
+        // No such program: asking again would not help.
+        Err(error @ pebble::Error::Refused { status: 400..500, .. }) => Err(words(error)),
+        Err(error) => return Err(error),
+    };
+    Ok(version.map_err(|error| hook.log(Level::Warning, error)).ok())
 }
 
 /// A connection to the backend, and what has to be known of it.

@@ -40,7 +40,6 @@ fn settings() -> Settings {
 pub(crate) fn empty_container() -> Container {
     Container {
         pgdata: false,
-        system: None,
         config: None,
         passfile: None,
         plan: Plan::default(),
@@ -89,7 +88,6 @@ fn running(facts: &Facts) -> Container {
     .unwrap();
     Container {
         pgdata: true,
-        system: None,
         config: Some(config),
         passfile: None,
         plan: layer::layer(&facts.topology, &facts.unit),
