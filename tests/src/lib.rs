@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod failover;
+pub mod kubernetes;
 pub mod pooled;
 
 use std::path::{Path, PathBuf};

@@ -12,6 +12,11 @@ fn a_cluster_lives_through_what_its_owner_does() -> Result<()> {
     let cluster = Cluster::up("e2elife", 16606)?;
     step("up");
     cluster.has_its_objects()?;
+    cluster.lose_objects()?;
+    step("objects lost");
+    cluster.admits_new_roles()?;
+    cluster.promote()?;
+    step("another primary");
     cluster.rotate_passwords()?;
     step("other passwords");
     cluster.gain_tls()?;
@@ -22,11 +27,17 @@ fn a_cluster_lives_through_what_its_owner_does() -> Result<()> {
     step("no TLS");
     cluster.suffer(Fault::EveryoneKilled)?;
     step("all members killed");
-    cluster.resize(&[2, 4, 3])?;
-    step("two, four, three units");
+    cluster.resize(&[2, 5, 3])?;
+    step("two, five, three units");
+    cluster.resize(&[1, 3])?;
+    step("one and three units");
     cluster.resize(&[0, 3])?;
     step("none and three units");
     cluster.deploy_again()?;
     step("deployed again");
+    cluster.gain_neighbour()?;
+    step("a second cluster");
+    cluster.confuse_volumes()?;
+    step("volumes confused");
     Ok(())
 }

@@ -42,6 +42,10 @@ pub struct Facts {
     pub cluster: Option<Cluster>,
     /// Patroni's dynamic configuration; read on the leader only.
     pub dynamic: Option<Value>,
+    /// The objects around the pods; looked at by the leader only, from time to time.
+    pub objects: Option<Objects>,
+    /// The identifier of the cluster's data; read only while the own member is down.
+    pub system: Option<u64>,
     /// The client relations; read on the leader only.
     pub clients: Vec<Client>,
     /// The parameters of the running action.
@@ -65,6 +69,8 @@ pub struct Peer {
 pub struct Container {
     /// Whether the data folder exists.
     pub pgdata: bool,
+    /// The identifier of the data in it, if there are any; read only while the member is down.
+    pub system: Option<u64>,
     /// The text of `patroni.yml`.
     pub config: Option<SecretString>,
     /// The text of the file from which a standby reads its password.
@@ -75,6 +81,15 @@ pub struct Container {
     pub running: bool,
     /// How this member is; none when Patroni does not answer.
     pub health: Option<Health>,
+}
+
+/// Objects of Kubernetes that nobody but the charm would make again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Objects {
+    /// Whether all services are there.
+    pub services: bool,
+    /// Whether those that Patroni made go with the application and are safe from clean-ups.
+    pub adopted: bool,
 }
 
 /// A client relation.
@@ -128,6 +143,8 @@ impl Facts {
             tls: Tls::none(),
             cluster: None,
             dynamic: None,
+            objects: None,
+            system: None,
             clients: Vec::new(),
             parameters: serde_json::Map::new(),
         }

@@ -1,5 +1,6 @@
 //! Reads what one decision needs to know: each bag and secret once.
 
+pub(crate) mod objects;
 pub(crate) mod tls;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use charm::{
     databag,
 };
 use interfaces::postgresql_client::{self, Request};
+use patroni::Health;
 use serde_json::Value;
 
 use crate::Error;
@@ -62,10 +64,17 @@ pub(crate) async fn gather(
     if facts.initialised() {
         facts.cluster = cluster(door, &facts).await;
     }
+    if facts.container.as_ref().is_some_and(|container| container.system.is_some()) {
+        facts.system = objects::system(door, &facts.topology).await;
+    }
     if facts.leader {
         facts.dynamic = dynamic(door, &facts).await;
         // Nobody is served before the cluster is set up.
         facts.clients = if facts.initialised() { clients(hook, event)? } else { Vec::new() };
+        // No event tells that an object is gone.
+        if *event == Event::UpdateStatus && facts.initialised() {
+            facts.objects = objects::objects(door, &facts.topology).await;
+        }
     }
     Ok(facts)
 }
@@ -115,14 +124,23 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
     let running = plan.services.contains_key(layer::NAME)
         && pebble.services(&[layer::NAME]).await?.iter().any(pebble::ServiceInfo::is_active);
     let health = if running { door.patroni(LOCAL).health().await.ok() } else { None };
+    let pgdata = pebble.stat(patroni_yml::PGDATA).await?.is_some();
+    let started = health.as_ref().is_some_and(|health: &Health| health.state.is_started());
     Ok(Some(Container {
-        pgdata: pebble.stat(patroni_yml::PGDATA).await?.is_some(),
+        pgdata,
+        system: if pgdata && !started { system(&pebble).await } else { None },
         config: pebble.pull_text(patroni_yml::PATH).await?.map(SecretString::from),
         passfile: pebble.pull_text(patroni_yml::PGPASS).await?.map(SecretString::from),
         plan,
         running,
         health,
     }))
+}
+
+/// The identifier of the data on the volume: PostgreSQL's control file begins with it.
+async fn system(pebble: &pebble::Client) -> Option<u64> {
+    let control = pebble.pull(patroni_yml::CONTROL).await.ok()?;
+    Some(u64::from_le_bytes(control.get(..8)?.try_into().ok()?))
 }
 
 /// The own pod; none when the API does not answer or refuses, which an effect that needs

@@ -21,6 +21,8 @@ use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 pub(crate) const STORAGE: &str = "/var/lib/postgresql/data";
 /// Where PostgreSQL's data are.
 pub(crate) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// PostgreSQL's control file.
+pub(crate) const CONTROL: &str = "/var/lib/postgresql/data/pgdata/global/pg_control";
 /// Where Patroni's configuration is.
 pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
 /// Where Patroni keeps the replication password for libpq.

@@ -24,7 +24,7 @@ impl Topology {
 
     /// A member's host as the peer databag has it: known inside the model only.
     pub fn member(&self, unit: &UnitName) -> String {
-        format!("{}.{}-endpoints", unit.pod(), self.app)
+        format!("{}.{}", unit.pod(), self.headless_service())
     }
 
     /// A member's host with the model, known in the whole cluster.
@@ -40,6 +40,16 @@ impl Topology {
     /// The service in front of the replicas.
     pub fn replicas_service(&self) -> String {
         format!("{}-replicas", self.app)
+    }
+
+    /// The service that gives the members their names. Juju makes it.
+    pub fn headless_service(&self) -> String {
+        format!("{}-endpoints", self.app)
+    }
+
+    /// The services that the cluster cannot do without.
+    pub fn services(&self) -> [String; 3] {
+        [self.primary_service(), self.replicas_service(), self.headless_service()]
     }
 
     /// The host at which clients read and write.

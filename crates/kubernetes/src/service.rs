@@ -39,6 +39,7 @@ pub struct Service {
     ports: Vec<(String, u16)>,
     service_type: ServiceType,
     owners: Option<Value>,
+    headless: bool,
 }
 
 impl Service {
@@ -52,7 +53,13 @@ impl Service {
             ports: Vec::new(),
             service_type: ServiceType::default(),
             owners: None,
+            headless: false,
         }
+    }
+
+    /// One without an address of its own: it gives each pod a name, ready or not.
+    pub fn headless(name: impl Into<String>) -> Service {
+        Service { headless: true, ..Service::new(name) }
     }
 
     /// With a label of its own.
@@ -111,22 +118,34 @@ impl Service {
         if let Some(owners) = &self.owners {
             metadata["ownerReferences"] = owners.clone();
         }
-        json!({
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {
-                "type": self.service_type.as_str(),
-                "selector": self.selector,
-                "ports": self.ports.iter().map(port).collect::<Vec<_>>(),
-            },
-        })
+        let mut spec = json!({
+            "type": self.service_type.as_str(),
+            "selector": self.selector,
+            "ports": self.ports.iter().map(port).collect::<Vec<_>>(),
+        });
+        if self.headless {
+            spec["clusterIP"] = json!("None");
+            spec["publishNotReadyAddresses"] = json!(true);
+        }
+        json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_headless_service_names_pods_that_are_not_ready() {
+        let spec = &Service::headless("pg-endpoints").selects("app", "pg").to_value()["spec"];
+        assert_eq!(
+            spec,
+            &json!({
+                "type": "ClusterIP", "clusterIP": "None", "publishNotReadyAddresses": true,
+                "selector": { "app": "pg" }, "ports": [],
+            })
+        );
+    }
 
     #[test]
     fn a_service_holds_what_was_asked_for() {

@@ -7,6 +7,9 @@ use crate::address::HEADLESS;
 use crate::store::{Key, Object, Store, string_map};
 use crate::{Kind, Scope, Selector};
 
+/// The annotation of endpoints that are a lock.
+const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
+
 /// The selector of a service; none when the service has none.
 fn selector(service: &Value) -> Option<Selector> {
     let wanted = string_map(&service["spec"]["selector"]);
@@ -150,11 +153,12 @@ impl Store {
         }
     }
 
-    /// Deletes the endpoints that no service names, as the start of a real endpoints
-    /// controller does. A fault to inject.
+    /// Deletes the endpoints that no service names and that are nobody's lock, as the start of a
+    /// real endpoints controller does. A fault to inject.
     pub fn delete_orphan_endpoints(&mut self, namespace: &str) -> usize {
         let endpoints = self.keys_of(Kind::Endpoints, Some(namespace));
         let orphans: Vec<Key> = endpoints
+            .filter(|(_, object)| object.value()["metadata"]["annotations"][LOCK].is_null())
             .filter(|(key, _)| self.get(Kind::Service, namespace, &key.name).is_err())
             .map(|(key, _)| key.clone())
             .collect();

@@ -13,57 +13,7 @@ use crate::root;
 const ROTATED: [&str; 5] = ["replication", "rewind", "monitoring", "backup", "operator"];
 /// A password that SQL, YAML and libpq's file each write in another way.
 const ODD: &str = "password=it's:a\\odd #one";
-/// Prints the kind and the name of each object that belongs to the cluster.
-const OBJECTS: &str = "\
-import json, ssl, urllib.request as web
-at = '/var/run/secrets/kubernetes.io/serviceaccount/'
-token, space = open(at + 'token').read(), open(at + 'namespace').read()
-trust = ssl.create_default_context(cafile=at + 'ca.crt')
-for kind in ['endpoints', 'services']:
-    url = f'https://10.1.255.1:6443/api/v1/namespaces/{space}/{kind}'
-    asked = web.Request(url, headers={'Authorization': 'Bearer ' + token})
-    for one in json.load(web.urlopen(asked, context=trust))['items']:
-        print(kind, one['metadata']['name'])
-";
-
 impl Cluster {
-    /// The objects of the cluster, those that are every application's left out.
-    fn objects(&self) -> Result<BTreeSet<String>> {
-        let script = format!("python3 -c \"{OBJECTS}\"");
-        let text = self.engine.call(&["ssh", "pgbouncer-k8s/0", &script])?;
-        let every = [format!(" {APP}"), format!(" {APP}-endpoints")];
-        let ours = text.lines().map(str::trim).filter(|line| line.contains(APP));
-        let ours = ours.filter(|line| !every.iter().any(|end| line.ends_with(end.as_str())));
-        Ok(ours.map(str::to_owned).collect())
-    }
-
-    /// Waits until the cluster's objects are just these.
-    fn await_objects(&self, expected: &[&str]) -> Result<()> {
-        let expected: BTreeSet<String> = expected.iter().map(|line| (*line).to_owned()).collect();
-        eventually("the objects", || {
-            let found = self.objects()?;
-            ensure!(found == expected, "there are {found:?}");
-            Ok(())
-        })
-    }
-
-    /// Checks that the objects are those of an active cluster.
-    ///
-    /// # Errors
-    /// When one is missing or more than they are there.
-    pub fn has_its_objects(&self) -> Result<()> {
-        self.await_objects(&[
-            "endpoints patroni-postgresql-k8s",
-            "endpoints patroni-postgresql-k8s-config",
-            "endpoints patroni-postgresql-k8s-sync",
-            "endpoints postgresql-k8s-primary",
-            "endpoints postgresql-k8s-replicas",
-            "services patroni-postgresql-k8s-config",
-            "services postgresql-k8s-primary",
-            "services postgresql-k8s-replicas",
-        ])
-    }
-
     /// The password of one of the charm's users.
     fn password(&self, user: &str) -> Result<String> {
         let unit = format!("{APP}/leader");
@@ -89,7 +39,7 @@ impl Cluster {
         let mut secrets: Vec<String> =
             ROTATED.iter().map(|user| self.password(user)).collect::<Result<_>>()?;
         let leader = format!("{APP}/leader");
-        let outcome = self.watched(|_| {
+        let outcome = self.watched(|_, _| {
             for user in ROTATED {
                 let name = format!("username={user}");
                 let mut args = vec!["run", &leader, "set-password", &name];
@@ -139,18 +89,34 @@ impl Cluster {
     /// Changes the number of units step by step under writers; at the end it is what it was.
     ///
     /// # Errors
-    /// When the members are not the units, or an acknowledged number is lost.
+    /// When the members are not the units, a service leads elsewhere, nobody can write, or an
+    /// acknowledged number is lost.
     pub fn resize(&self, sizes: &[usize]) -> Result<Outcome> {
-        self.watched(|_| {
+        self.watched(|_, writer| {
             for size in sizes {
                 self.engine.call(&["scale-application", APP, &size.to_string()])?;
                 self.await_units(*size)?;
+                if *size > 0 {
+                    self.serves_by_name()?;
+                    writer.await_writes(20)?;
+                }
             }
             Ok(())
         })
     }
 
-    fn await_units(&self, size: usize) -> Result<()> {
+    /// Deploys the charm under a name.
+    pub(super) fn deploy(&self, app: &str, units: usize) -> Result<()> {
+        let charm = root().join("dist/postgresql-k8s_ubuntu@22.04-amd64.charm");
+        let charm = charm.display().to_string();
+        let image = root().join("images/postgresql.yaml").display().to_string();
+        let image = format!("postgresql-image={image}");
+        let units = units.to_string();
+        let args = ["deploy", &charm, app, "--trust", "--resource", &image, "-n", &units];
+        self.engine.call(&args).map(drop)
+    }
+
+    pub(super) fn await_units(&self, size: usize) -> Result<()> {
         let wanted = |status: &Value| {
             let units = status["applications"][APP]["units"].as_object();
             units.map_or(0, serde_json::Map::len) == size
@@ -184,11 +150,7 @@ impl Cluster {
         self.engine
             .wait("the application is gone", 120, |status| status["applications"][APP].is_null())?;
         self.await_objects(&[])?;
-        let charm = root().join("dist/postgresql-k8s_ubuntu@22.04-amd64.charm");
-        let charm = charm.display().to_string();
-        let image = root().join("images/postgresql.yaml").display().to_string();
-        let image = format!("postgresql-image={image}");
-        self.engine.call(&["deploy", &charm, APP, "--trust", "--resource", &image, "-n", "2"])?;
+        self.deploy(APP, 2)?;
         self.engine.call(&["integrate", "pgbouncer-k8s:backend-database", APP])?;
         self.await_units(2)
     }

@@ -3,7 +3,10 @@
 mod faults;
 mod life;
 mod members;
+mod neighbour;
 mod network;
+mod objects;
+mod repairs;
 mod tls;
 mod witness;
 mod writer;
@@ -192,7 +195,7 @@ impl Cluster {
     /// When an acknowledged number is lost, a second member accepted one, or the cluster does
     /// not heal.
     pub fn suffer(&self, fault: Fault) -> Result<Outcome> {
-        self.watched(|pod| self.inject(fault, pod)).with_context(|| fault.to_string())
+        self.watched(|pod, _| self.inject(fault, pod)).with_context(|| fault.to_string())
     }
 
     /// Sets an option under writers and waits until every member has the parameter.
@@ -200,7 +203,7 @@ impl Cluster {
     /// # Errors
     /// As with a fault, and when the parameter does not get there.
     pub fn reconfigure(&self, option: &str, parameter: &str, value: &str) -> Result<Outcome> {
-        self.watched(|_| {
+        self.watched(|_, _| {
             self.engine.call(&["config", APP, option])?;
             let end = Instant::now() + HEAL_BOUND;
             loop {
@@ -217,8 +220,9 @@ impl Cluster {
         })
     }
 
-    /// Does something to the cluster, whose primary's pod is given, under writers.
-    fn watched(&self, act: impl FnOnce(&str) -> Result<()>) -> Result<Outcome> {
+    /// Does something to the cluster under writers; the primary's pod is given, and the writer
+    /// that comes through the pooler.
+    fn watched(&self, act: impl FnOnce(&str, &Writer) -> Result<()>) -> Result<Outcome> {
         self.await_well(HEAL_BOUND)?;
         let (before, timeline) = (self.primary()?, self.timeline()?);
         let writer = Writer::start(&self.url)?;
@@ -226,7 +230,7 @@ impl Cluster {
         let witnesses = Witnesses::start(self, first)?;
         writer.await_writes(20)?;
         let begun = Instant::now();
-        act(&before)?;
+        act(&before, &writer)?;
         writer.await_writes(20)?;
         self.await_well(HEAL_BOUND)?;
         let healed = begun.elapsed();

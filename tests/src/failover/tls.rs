@@ -15,7 +15,7 @@ impl Cluster {
     /// # Errors
     /// When a member goes without TLS, lets one in without, or the pooler does not verify.
     pub fn gain_tls(&self) -> Result<Outcome> {
-        let outcome = self.watched(|_| {
+        let outcome = self.watched(|_, _| {
             let charm = root().join("tests/charms").join(CERTIFIER).display().to_string();
             self.engine.call(&["deploy", &charm])?;
             self.engine.call(&["integrate", CERTIFIER, &format!("{APP}:certificates")])?;
@@ -55,7 +55,7 @@ impl Cluster {
     /// When a member does not take it.
     pub fn change_issuer(&self) -> Result<Outcome> {
         let before = self.inside(&Self::pod(0), &format!("cat {CA}"))?;
-        let outcome = self.watched(|_| {
+        let outcome = self.watched(|_, _| {
             self.engine.call(&["config", CERTIFIER, "authority=second"])?;
             eventually("all members have the second authority", || {
                 for pod in (0..UNITS).map(Self::pod) {
@@ -78,7 +78,7 @@ impl Cluster {
     /// # Errors
     /// When a member keeps TLS or its files.
     pub fn lose_tls(&self) -> Result<Outcome> {
-        let outcome = self.watched(|_| {
+        let outcome = self.watched(|_, _| {
             self.engine.call(&["remove-relation", CERTIFIER, APP])?;
             self.await_tls("off", "server_tls_sslmode = prefer")
         })?;

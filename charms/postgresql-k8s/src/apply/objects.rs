@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::door::Door;
 use crate::effect::untrusted;
+use crate::gather::objects::{LOCK, patronis, unadopted};
 use crate::gather::topology;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 
@@ -48,11 +49,22 @@ async fn try_apply_services(
     // The services go with the pod's owner, the application's stateful set.
     let owner = client.get(Resource::Pods, pod).await?;
     let app = topology.app.as_str();
+    let name_label = "app.kubernetes.io/name";
+    // This one is Juju's, which does not look after it.
+    let headless = topology.headless_service();
+    if client.get(Resource::Services, &headless).await?.is_none() {
+        let mut service =
+            Service::headless(&headless).label(name_label, app).selects(name_label, app);
+        if let Some(pod) = &owner {
+            service = service.owned_like(pod);
+        }
+        client.apply(Resource::Services, &headless, app, &service.to_value()).await?;
+    }
     let roles = [(topology.primary_service(), "primary"), (topology.replicas_service(), "replica")];
     for (name, role) in roles {
         let mut service = Service::new(&name)
-            .label("app.kubernetes.io/name", app)
-            .selects("app.kubernetes.io/name", app)
+            .label(name_label, app)
+            .selects(name_label, app)
             .selects("cluster-name", &topology.scope())
             .selects("role", role)
             .port("api", PATRONI_PORT)
@@ -115,7 +127,7 @@ pub(super) async fn take_primary_label(door: &dyn Door, hook: &mut Hook) -> Appl
 }
 
 /// Gives Patroni's objects to the owner of the own pod, the application's stateful set: nobody
-/// else would remove them with the application.
+/// else would remove them with the application. Marks the endpoints as locks, which they are.
 pub(super) async fn adopt(door: &dyn Door, hook: &mut Hook) {
     let adoption = async {
         let Ok(client) = door.kubernetes() else { return Ok(()) };
@@ -123,17 +135,15 @@ pub(super) async fn adopt(door: &dyn Door, hook: &mut Hook) {
         let Some(owners) = pod.map(|pod| pod["metadata"]["ownerReferences"].clone()) else {
             return Ok(());
         };
-        let scope = topology(hook).scope();
-        let labels = [("application", "patroni"), ("cluster-name", scope.as_str())];
-        let selector = kubernetes::label_selector(&labels);
+        let topology = topology(hook);
         for kind in [Resource::Endpoints, Resource::Services] {
-            for object in client.list(kind, &selector).await? {
-                let metadata = &object["metadata"];
-                let name = metadata["name"].as_str().filter(|name| name.starts_with(&scope));
-                if let (Some(name), true) = (name, metadata["ownerReferences"].is_null()) {
-                    let owned = json!({"metadata": {"ownerReferences": owners}});
-                    client.patch_merge(kind, name, &owned).await?;
+            for object in client.list(kind, &patronis(&topology)).await? {
+                let Some(name) = unadopted(kind, &object, &topology) else { continue };
+                let mut owned = json!({"metadata": {"ownerReferences": owners}});
+                if kind == Resource::Endpoints {
+                    owned["metadata"]["annotations"] = json!({LOCK: "{}"});
                 }
+                client.patch_merge(kind, name, &owned).await?;
             }
         }
         Ok::<(), Error>(())

@@ -19,7 +19,7 @@ pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
         return Decision::new().defer("the peer relation does not exist yet");
     }
     let mut led = lead(facts);
-    // Services survive everything but the application, so only this hook looks after them.
+    // Few events tell that a service is gone: update-status looks, and so does this one.
     let at = led.effects.iter().take_while(|e| matches!(e, Effect::PutPasswords(_))).count();
     if facts.initialised() {
         led.effects.insert(at, Effect::ApplyServices);
@@ -37,8 +37,11 @@ pub(super) fn lead(facts: &Facts) -> Decision<Effect> {
     if completed != facts.passwords {
         decision = decision.effect(Effect::PutPasswords(completed));
     }
-    if !peer.initialised() {
+    if !peer.initialised() || facts.objects.is_some_and(|objects| !objects.services) {
         decision = decision.effect(Effect::ApplyServices);
+    }
+    if facts.objects.is_some_and(|objects| !objects.adopted) {
+        decision = decision.effect(Effect::AdoptObjects);
     }
     let mut members = remaining(facts, peer);
     if !members.contains(&facts.host()) {

@@ -1,6 +1,6 @@
 //! Patroni and PostgreSQL on this unit.
 
-use charm::{Changes, Decision, ExposeSecret, Own, Status, databag};
+use charm::{Changes, Decision, ExposeSecret, Own, Status, UnitName, databag};
 
 use super::{clients, members, refuse_options, tls};
 use crate::effect::Effect;
@@ -9,7 +9,7 @@ use crate::gather::tls::FLAG;
 use crate::layer;
 use crate::options::Settings;
 use crate::passwords::Passwords;
-use crate::patroni_yml;
+use crate::patroni_yml::{self, PGDATA};
 
 /// The key of the unit's databag that tells the leader that a restart is due.
 pub(crate) const PENDING: &str = "pending-restart";
@@ -46,6 +46,9 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         Ok(settings) => settings,
         Err(problems) => return refuse_options(problems),
     };
+    if let Some(system) = foreign(facts, container, &passwords) {
+        return Decision::new().status(set_aside(&facts.unit, system));
+    }
     // Other hooks than pebble-ready may find the container first.
     let mut decision = Decision::new().effects(storage(container));
     if !members::may_run(facts, container) {
@@ -55,7 +58,8 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     if !facts.labelled.unwrap_or_else(|| container.started()) {
         decision = decision.effect(Effect::LabelPods(vec![facts.unit.pod()]));
     }
-    if facts.leader && !facts.initialised() && !container.pgdata {
+    let begins = container.system.is_none() && !container.running;
+    if facts.leader && !facts.initialised() && begins {
         decision = decision.effect(Effect::RemoveLeftovers);
     }
     let update = match update_service(facts, container, settings, &passwords) {
@@ -94,6 +98,31 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     } else {
         decision
     }
+}
+
+/// The identifier of the data on the volume, if they are another cluster's. A volume that an
+/// earlier application had, or that a person copied something to, is one that PostgreSQL would
+/// not start on, or that would bring users with other passwords.
+fn foreign(facts: &Facts, container: &Container, passwords: &Passwords) -> Option<u64> {
+    let own = container.system?;
+    let is_foreign = if facts.initialised() {
+        facts.system.is_some_and(|system| system != own)
+    } else {
+        // Whatever this deployment began with has its passwords beside it.
+        let password = passwords.operator.expose_secret();
+        let config = container.config.as_ref();
+        !config.is_some_and(|text| text.expose_secret().contains(password))
+    };
+    is_foreign.then_some(own)
+}
+
+/// Blocked until somebody decides about data that are not this cluster's.
+fn set_aside(unit: &UnitName, system: u64) -> Status {
+    Status::blocked(format!(
+        "the volume has the data of another cluster. To set them aside: \
+         `juju ssh --container {} {unit} mv {PGDATA} {PGDATA}-{system}`",
+        layer::NAME
+    ))
 }
 
 /// What a standby needs whose password file is not as it should be. A primary has none to read.

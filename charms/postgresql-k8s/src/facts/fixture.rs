@@ -40,6 +40,7 @@ fn settings() -> Settings {
 pub(crate) fn empty_container() -> Container {
     Container {
         pgdata: false,
+        system: None,
         config: None,
         passfile: None,
         plan: Plan::default(),
@@ -88,6 +89,7 @@ fn running(facts: &Facts) -> Container {
     .unwrap();
     Container {
         pgdata: true,
+        system: None,
         config: Some(config),
         passfile: None,
         plan: layer::layer(&facts.topology, &facts.unit),

@@ -135,8 +135,13 @@ async fn endpoints_without_a_selecting_service_are_left_alone() {
     cluster.delete(&format!("{}/patroni-pg-config", cluster.path("services"))).await;
     let stored = api.get(Kind::Endpoints, "lab", "patroni-pg-config");
     assert_eq!(stored, Some(lock));
+    let record = json!({ "control-plane.alpha.kubernetes.io/leader": "{}" });
+    let mut marked = cluster.body("patroni-pg", json!({}));
+    marked["metadata"]["annotations"] = record;
+    cluster.post(&cluster.path("endpoints"), &marked).await;
     assert_eq!(api.delete_orphan_endpoints("lab").unwrap(), 1);
     assert_eq!(api.get(Kind::Endpoints, "lab", "patroni-pg-config"), None);
+    assert!(api.get(Kind::Endpoints, "lab", "patroni-pg").is_some(), "a lock was deleted");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use kube_api::{Api, ApiError, Kind, Selector};
+use kube_api::{Api, ApiError, Kind};
 use names::{AppName, UnitName};
 use node::Zone;
 use serde_json::{Value, json};
@@ -222,7 +222,7 @@ pub(crate) fn node_ports(api: &Api) -> BTreeSet<u16> {
 }
 
 /// All names: services, pods behind headless services, and the way back from pod addresses.
-pub(crate) fn zone(api: &Api, namespace: &str) -> Zone {
+pub(crate) fn zone(api: &Api) -> Zone {
     let mut zone = Zone::default();
     for service in api.service_routes() {
         let name = format!("{}.{}.svc.cluster.local", service.name, service.namespace);
@@ -241,15 +241,5 @@ pub(crate) fn zone(api: &Api, namespace: &str) -> Zone {
     }
     let api_name = format!("kubernetes.default.svc.{}", "cluster.local");
     zone.names.insert(api_name, vec![node::ENGINE]);
-    for pod in api.list(Kind::Pod, namespace, &Selector::default()) {
-        let address = pod["status"]["podIP"].as_str().and_then(|text| text.parse().ok());
-        let (Some(address), Some(name)) = (address, pod["metadata"]["name"].as_str()) else {
-            continue;
-        };
-        let subdomain = pod["spec"]["subdomain"].as_str().unwrap_or_default();
-        let full = format!("{name}.{subdomain}.{namespace}.svc.cluster.local");
-        zone.pointers.entry(address).or_insert_with(|| full.clone());
-        zone.names.entry(full).or_insert_with(|| vec![address]);
-    }
     zone
 }

@@ -86,14 +86,13 @@ pub(crate) async fn reopen_forwards(engine: &Arc<Engine>) {
 
 /// Keeps names and service routes as the Kubernetes objects say.
 pub(crate) async fn keep_network(engine: Arc<Engine>) {
-    let namespace = engine.look(|inner| inner.kept.model.name().to_string());
     let mut changes = engine.cluster.subscribe();
     loop {
         changes.mark_unchanged();
         if let Err(error) = cluster::balance(&engine.cluster) {
             engine.note("ERROR", &format!("cannot give a load balancer its address: {error}"));
         }
-        engine.node.sync_names(cluster::zone(&engine.cluster, &namespace));
+        engine.node.sync_names(cluster::zone(&engine.cluster));
         if let Err(error) = engine.node.sync_services(&cluster::routes(&engine.cluster)).await {
             engine.note("ERROR", &format!("cannot route the services: {error}"));
         }

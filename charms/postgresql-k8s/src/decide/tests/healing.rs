@@ -5,8 +5,8 @@ use patroni::{Member, Role, State};
 use serde_json::json;
 
 use super::{check_without, decide, list};
-use crate::facts::Facts;
 use crate::facts::fixture::{joined, member, new_leader, steady};
+use crate::facts::{Facts, Objects};
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
 fn cluster_of(members: Vec<Member>) -> Facts {
@@ -141,4 +141,76 @@ fn a_unit_leads_by_force_only_where_nobody_leads() {
     let mut other = lost();
     other.unit = "pg/1".parse().unwrap();
     assert_eq!(forced(other), ["fail: PostgreSQL does not serve on this unit"]);
+}
+
+#[test]
+fn what_is_missing_around_the_pods_is_made_again() {
+    let looked = |services, adopted| {
+        list(&decide(
+            &Event::UpdateStatus,
+            &Facts { objects: Some(Objects { services, adopted }), ..steady() },
+        ))
+    };
+    assert_eq!(looked(true, true), list(&decide(&Event::UpdateStatus, &steady())));
+    assert!(looked(false, true).contains(&"apply services".to_owned()));
+    assert!(looked(true, false).contains(&"adopt objects".to_owned()));
+}
+
+/// The first unit with data of this identifier, and with this text of `patroni.yml`, if any.
+fn with_data(facts: Facts, config: Option<&str>) -> Facts {
+    let mut facts = facts;
+    let container = facts.container.as_mut().unwrap();
+    (container.pgdata, container.running, container.health) = (true, false, None);
+    container.system = Some(7);
+    container.config = config.map(|text| text.to_owned().into());
+    facts
+}
+
+#[track_caller]
+fn check_aside(facts: &Facts) {
+    let blocked = Status::blocked(
+        "the volume has the data of another cluster. To set them aside: \
+         `juju ssh --container postgresql pg/0 mv /var/lib/postgresql/data/pgdata \
+         /var/lib/postgresql/data/pgdata-7`",
+    );
+    for event in [super::pebble_ready(), Event::UpdateStatus] {
+        let decision = decide(&event, facts);
+        assert_eq!(decision.status.as_ref(), Some(&blocked), "{event:?}");
+        for touch in ["start workload", "remove leftovers", "prepare storage", "push config"] {
+            check_without(&decision, touch);
+        }
+    }
+}
+
+#[test]
+fn pebble_ready_is_own_no_blocked() {
+    // A new deployment on an old volume, with or without the file of those who made it.
+    check_aside(&with_data(new_leader(), None));
+    check_aside(&with_data(new_leader(), Some("password: somebody")));
+    // A member that comes back with another volume.
+    check_aside(&Facts { system: Some(8), ..with_data(steady(), None) });
+}
+
+#[test]
+fn own_data_are_no_reason_to_stop() {
+    let starts = |facts: &Facts| {
+        let decision = decide(&super::pebble_ready(), facts);
+        assert!(list(&decision).contains(&"start workload".to_owned()), "{:?}", decision.status);
+        check_without(&decision, "remove leftovers");
+    };
+    // The hook that set up the cluster ended on the way.
+    starts(&with_data(new_leader(), Some("password: operator-secret")));
+    starts(&Facts { system: Some(7), ..with_data(steady(), None) });
+    // The API does not say whose data the cluster has.
+    starts(&with_data(steady(), None));
+}
+
+#[test]
+fn an_earlier_deployment_is_cleared_away_though_the_folder_is_there() {
+    let mut facts = new_leader();
+    facts.container.as_mut().unwrap().pgdata = true;
+    let removes = "remove leftovers".to_owned();
+    assert!(list(&decide(&super::pebble_ready(), &facts)).contains(&removes));
+    facts.container.as_mut().unwrap().running = true;
+    assert!(!list(&decide(&super::pebble_ready(), &facts)).contains(&removes));
 }

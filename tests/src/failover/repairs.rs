@@ -1,0 +1,105 @@
+//! Faults after which a charm has to do its part.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::life::eventually;
+use super::{APP, Cluster, HEAL_BOUND, Outcome, UNITS};
+
+/// How long another member may take to lead after a primary that went by plan.
+const HAND_OVER: Duration = Duration::from_secs(60);
+
+impl Cluster {
+    /// Stops the primary's service, removes its data, and has the others begin WAL files
+    /// afresh, under writers: the unit starts again by itself and copies the new primary.
+    ///
+    /// # Errors
+    /// When it does not, or an acknowledged number is lost.
+    pub fn lose_data_and_wal(&self) -> Result<Outcome> {
+        // Nothing happens to the unit that it would be told of.
+        self.engine.call(&["model-config", "update-status-hook-interval=3s"])?;
+        let outcome = self.watched(|primary, writer| {
+            self.pebble(primary, "stop")?;
+            // The hook that starts it again may come between.
+            self.inside(primary, "rm -rf /var/lib/postgresql/data/pgdata/*")?;
+            self.await_another(primary, HAND_OVER)?;
+            let successor = self.primary()?;
+            for _ in 0..4 {
+                writer.await_writes(20)?;
+                self.query(&successor, "SELECT pg_switch_wal()")?;
+                self.query(&successor, "CHECKPOINT")?;
+            }
+            Ok(())
+        })?;
+        self.engine.call(&["model-config", "update-status-hook-interval=5m"])?;
+        Ok(outcome)
+    }
+
+    /// Deletes all pods at once after a standby has lost its charm, under writers.
+    ///
+    /// # Errors
+    /// When they do not come back, or an acknowledged number is lost.
+    pub fn replace_all_pods(&self) -> Result<Outcome> {
+        self.watched(|primary, _| {
+            let mut pods = (0..UNITS).map(Self::pod);
+            let broken = pods.find(|pod| pod != primary).context("no standby")?;
+            let dispatch = format!("/var/lib/juju/agents/unit-{broken}/charm/dispatch");
+            self.engine.call(&["ssh", &Self::unit(&broken)?, &format!("rm {dispatch}")])?;
+            for pod in (0..UNITS).map(Self::pod) {
+                self.engine.call(&["delete-pod", &Self::unit(&pod)?])?;
+            }
+            self.await_well(HEAL_BOUND)?;
+            self.engine.call(&["ssh", &Self::unit(&broken)?, &format!("test -x {dispatch}")])?;
+            self.engine.wait_active(120).map(drop)
+        })
+    }
+
+    /// Makes a standby the primary by the action that is upstream's.
+    ///
+    /// # Errors
+    /// When another one leads then.
+    pub fn promote(&self) -> Result<Outcome> {
+        self.watched(|primary, _| {
+            let mut pods = (0..UNITS).map(Self::pod);
+            let chosen = pods.find(|pod| pod != primary).context("no standby")?;
+            let unit = Self::unit(&chosen)?;
+            self.engine.call(&["run", &unit, "promote-to-primary", "scope=unit"])?;
+            eventually("the chosen member leads", || {
+                let leads = self.primary()?;
+                ensure!(leads == chosen, "{leads} leads");
+                Ok(())
+            })
+        })
+    }
+
+    /// Makes roles and a database as a superuser: on every member the roles enter what they
+    /// may connect to, and nothing else.
+    ///
+    /// # Errors
+    /// When a member lets one in or out against its rights.
+    pub fn admits_new_roles(&self) -> Result<()> {
+        let primary = self.primary()?;
+        for sql in [
+            "CREATE ROLE plain LOGIN PASSWORD $$plain-word$$",
+            "CREATE ROLE chief SUPERUSER LOGIN PASSWORD $$chief-word$$",
+            "CREATE DATABASE theirs OWNER plain",
+        ] {
+            self.query(&primary, sql)?;
+        }
+        let enter = |pod: &str, role: &str, database: &str| {
+            let host = format!("{pod}.{APP}-endpoints");
+            let url = format!("postgresql://{role}:{role}-word@{host}:5432/{database}");
+            self.inside(pod, &format!("runuser -u postgres -- psql {url} -Atc 'SELECT 1' 2>&1"))
+        };
+        for pod in (0..UNITS).map(Self::pod) {
+            for (role, database) in [("plain", "theirs"), ("chief", "theirs"), ("chief", "app")] {
+                // The roles may be a moment late on a standby that only wrote them down.
+                eventually("the role enters", || enter(&pod, role, database).map(drop))?;
+            }
+            let refused = enter(&pod, "plain", "app");
+            ensure!(refused.is_err(), "{pod} lets a plain role into a database of others");
+        }
+        Ok(())
+    }
+}
