@@ -312,3 +312,28 @@ async fn a_server_is_believed_by_its_certificate_and_its_name() {
     let damaged = connect("localhost", "-----BEGIN CERTIFICATE-----".to_owned()).await.unwrap_err();
     assert!(damaged.contains("unusable"), "{damaged}");
 }
+
+#[tokio::test]
+async fn extensions_come_and_go_unless_something_depends_on_them() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    assert!(client.available_extensions().await.unwrap().contains(&"uuid-ossp".to_owned()));
+    for _ in 0..2 {
+        client.create_extension("uuid-ossp").await.unwrap();
+        client.create_extension("hstore").await.unwrap();
+    }
+    let uses = "CREATE TABLE uses (words hstore)";
+    server.sql("operator", OPERATOR_PASSWORD, "postgres", uses).await.unwrap();
+    let refused = client.drop_extension("hstore").await.unwrap_err();
+    assert_eq!(refused.code(), Some("2BP01"));
+    let over = "DROP TABLE uses";
+    server.sql("operator", OPERATOR_PASSWORD, "postgres", over).await.unwrap();
+    for _ in 0..2 {
+        client.drop_extension("hstore").await.unwrap();
+    }
+    assert_eq!(client.extensions().await.unwrap(), ["plpgsql", "uuid-ossp"]);
+    let all = client.all_databases().await.unwrap();
+    assert_eq!(all, [database("postgres"), database("template1")]);
+    let missing = client.create_extension("no such").await.unwrap_err();
+    assert!(!missing.is_transient(), "{missing}");
+}

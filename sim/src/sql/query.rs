@@ -38,6 +38,7 @@ pub(super) fn answer(
             cluster.databases.keys().filter(|name| *name == first).cloned().collect()
         }
         _ if text.contains("pg_database") => cluster.databases.keys().cloned().collect(),
+        _ if text.contains("pg_available_extensions") => vec!["pgaudit".to_owned()],
         _ if text.contains("pg_extension") => {
             here.map(|here| here.extensions.clone()).unwrap_or_default()
         }

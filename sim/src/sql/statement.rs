@@ -70,6 +70,16 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
         ["CREATE", "ROLE"] => Some(create_role(cluster, &name, statement)),
         ["ALTER", "ROLE"] => Some(alter_role(cluster, &name, statement)),
         ["DROP", "ROLE", "IF", "EXISTS"] => Some(drop_role(cluster, &name)),
+        ["CREATE", "EXTENSION", ..] => {
+            let extensions = &mut cluster.databases.get_mut(here)?.extensions;
+            extensions.retain(|known| *known != name);
+            extensions.push(name);
+            Some(Ok(()))
+        }
+        ["DROP", "EXTENSION", ..] => {
+            cluster.databases.get_mut(here)?.extensions.retain(|known| *known != name);
+            Some(Ok(()))
+        }
         ["CREATE", "DATABASE"] => Some(create_database(cluster, &name)),
         ["REASSIGN", "OWNED", "BY"] => {
             let database = cluster.databases.get_mut(here)?;

@@ -16,6 +16,17 @@ impl Client {
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }
 
+    /// The databases that can be entered, the one that new ones are copied from with them.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn all_databases(&self) -> Result<Vec<DatabaseName>, Error> {
+        let query =
+            "SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn ORDER BY 1";
+        let names = self.texts("list all databases", query, &[]).await?;
+        Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
+    }
+
     /// Whether the database exists.
     ///
     /// # Errors
@@ -83,5 +94,32 @@ impl Client {
     pub async fn extensions(&self) -> Result<Vec<String>, Error> {
         let query = "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY 1";
         self.texts("list the extensions", query, &[]).await
+    }
+
+    /// The extensions that the server could make.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn available_extensions(&self) -> Result<Vec<String>, Error> {
+        let query = "SELECT name::text FROM pg_catalog.pg_available_extensions ORDER BY 1";
+        self.texts("list the available extensions", query, &[]).await
+    }
+
+    /// Makes an extension in the connected database, where it is not there yet.
+    ///
+    /// # Errors
+    /// When the server does not have it or lacks another that it needs.
+    pub async fn create_extension(&self, name: &str) -> Result<(), Error> {
+        let what = format!("create the extension {name} in {}", self.options.database);
+        self.run_text(&what, &sql::create_extension(name)).await
+    }
+
+    /// Drops an extension from the connected database, where it is there.
+    ///
+    /// # Errors
+    /// When something depends on it.
+    pub async fn drop_extension(&self, name: &str) -> Result<(), Error> {
+        let what = format!("drop the extension {name} from {}", self.options.database);
+        self.run_text(&what, &sql::drop_extension(name)).await
     }
 }

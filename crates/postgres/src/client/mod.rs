@@ -88,6 +88,16 @@ impl Error {
     }
 }
 
+impl Error {
+    /// PostgreSQL's code of what a statement or a login failed with.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Connect { source, .. } | Self::Statement { source, .. } => source.code(),
+            Self::Timeout { .. } | Self::NoSuchRole(_) | Self::Version(_) => None,
+        }
+    }
+}
+
 /// Who owns what is in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {

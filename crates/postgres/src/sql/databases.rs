@@ -7,6 +7,16 @@ pub fn create_database(name: &DatabaseName) -> String {
     format!("CREATE DATABASE {}", name.quoted())
 }
 
+/// Makes an extension in the connected database.
+pub fn create_extension(name: &str) -> String {
+    format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(name))
+}
+
+/// Drops an extension on which nothing depends.
+pub fn drop_extension(name: &str) -> String {
+    format!("DROP EXTENSION IF EXISTS {}", quote_ident(name))
+}
+
 /// Closes a database to everybody and opens it to `users`.
 pub fn grant_database(name: &DatabaseName, users: &[RoleName]) -> Vec<String> {
     let mut statements =

@@ -5,7 +5,8 @@ mod lookup;
 mod users;
 
 pub use databases::{
-    GRANT_ON_OBJECTS, TAKE_OWNERSHIP, create_database, grant_database, set_up_postgres_database,
+    GRANT_ON_OBJECTS, TAKE_OWNERSHIP, create_database, create_extension, drop_extension,
+    grant_database, set_up_postgres_database,
 };
 pub use lookup::{LOOKUP_FUNCTION, install_lookup, uninstall_lookup};
 pub use users::{
