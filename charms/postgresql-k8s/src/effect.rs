@@ -78,6 +78,8 @@ pub enum Effect {
         /// The password of the REST API.
         password: SecretString,
     },
+    /// Makes and drops extensions in every database.
+    SwitchExtensions(Box<SwitchExtensions>),
     /// Gives a client its user, its database and the way to them.
     ServeClient(Box<ServeClient>),
     /// Removes a client's user and its secret; the data stay.
@@ -134,12 +136,7 @@ pub enum Effect {
     },
     /// Waits, within a bound, for what Patroni makes of its configuration, and tells the leader
     /// when a restart is due.
-    TellPendingRestart {
-        /// The peer relation.
-        id: RelationId,
-        /// Whether there is no other unit.
-        alone: bool,
-    },
+    TellPendingRestart(RelationId),
     /// Restarts this member's PostgreSQL for an action, which fails with it.
     Restart {
         /// The password of the REST API.
@@ -188,6 +185,20 @@ pub struct ServeClient {
     pub ca: Option<String>,
     /// Whether it reads that from a secret.
     pub tls_in_secret: bool,
+}
+
+/// Extensions to make and to drop.
+pub struct SwitchExtensions {
+    /// The peer relation.
+    pub peer: RelationId,
+    /// Those to make, in this order.
+    pub on: Vec<&'static str>,
+    /// Those to drop, in the opposite order.
+    pub off: Vec<&'static str>,
+    /// The plugins that are on then.
+    pub plugins: String,
+    /// The way in.
+    pub operator: Operator,
 }
 
 /// How the charm itself logs in, as the superuser.

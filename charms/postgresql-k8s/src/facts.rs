@@ -7,7 +7,7 @@ use patroni::{Cluster, Health};
 use pebble::Plan;
 use serde_json::Value;
 
-use crate::options::Settings;
+use crate::options::{Plugins, Settings};
 use crate::passwords::{Passwords, Seed};
 use crate::tls::Tls;
 use crate::topology::Topology;
@@ -26,6 +26,8 @@ pub struct Facts {
     pub seed: Seed,
     /// The options, or what is wrong with them.
     pub settings: Result<Settings, Vec<String>>,
+    /// The plugins that the options switch on.
+    pub plugins: Plugins,
     /// The peer relation; none before it exists.
     pub peer: Option<Peer>,
     /// The application's passwords; empty until the leader has made them.
@@ -71,6 +73,8 @@ pub struct Container {
     pub pgdata: bool,
     /// The identifier of the data in it, if there are any; read only while the member is down.
     pub system: Option<u64>,
+    /// Whether the image has the library of the audit.
+    pub audit: bool,
     /// The text of `patroni.yml`.
     pub config: Option<SecretString>,
     /// The text of the file from which a standby reads its password.
@@ -135,6 +139,7 @@ impl Facts {
             planned: 0,
             seed: Seed([0; 32]),
             settings: Err(Vec::new()),
+            plugins: Plugins::default(),
             peer: None,
             passwords: SecretContent::new(),
             container: None,

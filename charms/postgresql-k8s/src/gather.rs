@@ -1,7 +1,6 @@
 //! Reads what one decision needs to know: each bag and secret once.
 
 pub(crate) mod objects;
-mod settings;
 pub(crate) mod tls;
 
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::decide;
 use crate::door::Door;
 use crate::facts::{Client, Container, Facts, Peer};
 use crate::layer;
-use crate::options::Settings;
+use crate::options::{Plugins, Settings};
 use crate::passwords::Seed;
 use crate::patroni_yml;
 use crate::resources::Volume;
@@ -62,7 +61,10 @@ pub(crate) async fn gather(
     facts.labelled = pod.as_ref().map(|pod| is_labelled(pod, &facts.topology.scope()));
     let machine = door.machine().limited(pod.as_ref(), layer::NAME);
     facts.settings = Settings::parse(&hook.config()?, machine);
-    settings::check(hook, &mut facts).await?;
+    facts.plugins = Plugins::parse(&hook.config()?);
+    if let (Ok(settings), Some(container)) = (&mut facts.settings, &facts.container) {
+        settings.parameters.extend(facts.plugins.parameters(container.audit));
+    }
     if facts.initialised() {
         facts.cluster = cluster(door, &facts).await;
     }
@@ -131,6 +133,7 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
     Ok(Some(Container {
         pgdata,
         system: if pgdata && !started { system(&pebble).await } else { None },
+        audit: pebble.stat(patroni_yml::AUDIT).await?.is_some(),
         config: pebble.pull_text(patroni_yml::PATH).await?.map(SecretString::from),
         passfile: pebble.pull_text(patroni_yml::PGPASS).await?.map(SecretString::from),
         plan,

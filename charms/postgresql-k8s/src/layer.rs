@@ -12,7 +12,31 @@ pub(crate) const NAME: &str = "postgresql";
 /// The key of the notice that a member's role changed.
 pub(crate) const ROLE_CHANGED: &str = "canonical.com/postgresql/role-changed";
 
-/// Patroni, which runs PostgreSQL.
+/// The name of the exporter's service.
+const METRICS: &str = "metrics_server";
+/// The port on which the exporter answers.
+const METRICS_PORT: u16 = 9187;
+
+/// The exporter asks through the socket: whoever runs as the workload's own user is let in
+/// there without a password, so neither the plan nor the argument list can show one.
+fn metrics() -> Service {
+    let source = "user=monitoring host=/var/run/postgresql dbname=postgres";
+    Service {
+        r#override: Override::Replace,
+        summary: Some("PostgreSQL's metrics".to_owned()),
+        command: Some(format!(
+            "/usr/bin/prometheus-postgres-exporter --web.listen-address=:{METRICS_PORT}"
+        )),
+        startup: Some(Startup::Enabled),
+        user: Some("postgres".to_owned()),
+        group: Some("postgres".to_owned()),
+        on_failure: Some("restart".to_owned()),
+        environment: [("DATA_SOURCE_NAME".to_owned(), source.to_owned())].into(),
+        ..Service::default()
+    }
+}
+
+/// Patroni, which runs PostgreSQL, and the exporter of its metrics.
 pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
     let scope = topology.scope();
     let environment = [
@@ -52,6 +76,7 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
     };
     Layer { summary: "postgresql + patroni layer".to_owned(), ..Layer::default() }
         .service(NAME, service)
+        .service(METRICS, metrics())
         .check(NAME, check)
 }
 
@@ -106,6 +131,16 @@ services:
         group: postgres
         on-failure: restart
         kill-delay: 1m0s
+    metrics_server:
+        summary: PostgreSQL's metrics
+        startup: enabled
+        override: replace
+        command: /usr/bin/prometheus-postgres-exporter --web.listen-address=:9187
+        environment:
+            DATA_SOURCE_NAME: user=monitoring host=/var/run/postgresql dbname=postgres
+        user: postgres
+        group: postgres
+        on-failure: restart
 checks:
     postgresql:
         override: replace

@@ -11,7 +11,7 @@ use patroni::config::{
 use serde_json::{Value, json};
 
 use crate::layer;
-use crate::options::{SHARED, Settings};
+use crate::options::Settings;
 use crate::passwords::Passwords;
 use crate::sync::Sync;
 use crate::tls;
@@ -28,7 +28,9 @@ pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
 /// Where Patroni keeps the replication password for libpq.
 pub(crate) const PGPASS: &str = "/tmp/pgpass";
 /// Where PostgreSQL's programs are in the image.
-pub(crate) const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
+const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
+/// The library of the audit, which PostgreSQL loads as it starts.
+pub(crate) const AUDIT: &str = "/usr/lib/postgresql/17/lib/pgaudit.so";
 
 /// Seconds until a silent leader loses its lock. Patroni takes 20 for less, unless its image
 /// lets it take this.
@@ -83,22 +85,13 @@ pub(crate) fn render(
                 rewind: login("rewind", &passwords.rewind),
             },
             pg_hba: pg_hba(method(settings), encrypted),
-            pg_ident: vec!["operator postgres backup".to_owned()],
+            pg_ident: ["backup", "monitoring"]
+                .map(|user| format!("operator postgres {user}"))
+                .into(),
         },
         tags: BTreeMap::new(),
     };
-    let text = config.render()?;
-    Ok(format!("{}{}", checked_line(settings), text.expose_secret()).into())
-}
-
-/// The first line: which parameters the server had said that it would take.
-fn checked_line(settings: &Settings) -> String {
-    format!("# Checked by the server: {}\n", json!(settings.free))
-}
-
-/// Whether a file was written with the parameters that only the server can check.
-pub(crate) fn is_checked(text: &str, settings: &Settings) -> bool {
-    text.starts_with(&checked_line(settings))
+    config.render()
 }
 
 /// The text of [`PGPASS`] with this password in every line, in the way that libpq reads it.
@@ -180,7 +173,7 @@ fn pg_hba(method: &str, encrypted: bool) -> Vec<String> {
     let host = if encrypted { "hostssl" } else { "host" };
     let mut lines = vec![
         "local all backup peer map=operator".to_owned(),
-        "local all monitoring scram-sha-256".to_owned(),
+        "local all monitoring peer map=operator".to_owned(),
     ];
     for (databases, users, method) in [
         ("replication", "replication", "scram-sha-256"),
@@ -206,12 +199,8 @@ pub(crate) fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) ->
     want("maximum_lag_on_failover", settings.maximum_lag.into());
     let now = &current["postgresql"]["parameters"];
     let differs = |(name, value): &(&String, &Value)| now[name.as_str()] != **value;
-    let mut parameters: Parameters =
+    let parameters: Parameters =
         settings.shared.iter().filter(differs).map(|(n, v)| (n.clone(), v.clone())).collect();
-    // What no option asks for any more goes back to the default; null removes a key.
-    let left = SHARED.iter().filter(|name| !settings.shared.contains_key(**name));
-    let left = left.filter(|name| !now[**name].is_null());
-    parameters.extend(left.map(|name| ((*name).to_owned(), Value::Null)));
     if !parameters.is_empty() {
         patch.insert("postgresql".to_owned(), json!({"parameters": parameters}));
     }
@@ -229,17 +218,6 @@ mod tests {
         let (settings, passwords) = fixture::rendering();
         let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
         insta::assert_snapshot!(text.expose_secret());
-    }
-
-    #[test]
-    fn a_file_tells_what_was_checked() {
-        let facts = fixture::new_leader();
-        let (mut settings, passwords) = fixture::rendering();
-        let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
-        assert!(is_checked(text.expose_secret(), &settings));
-        settings.free.insert("seq_page_cost".to_owned(), "1\n.5".into());
-        assert!(!is_checked(text.expose_secret(), &settings));
-        assert_eq!(checked_line(&settings).lines().count(), 1);
     }
 
     #[test]
@@ -267,12 +245,6 @@ mod tests {
         assert_eq!(
             dynamic_patch(&current, &settings, sync),
             Some(json!({"postgresql": {"parameters": {"max_connections": 100}}}))
-        );
-        current["postgresql"]["parameters"]["max_connections"] = 100.into();
-        current["postgresql"]["parameters"]["track_commit_timestamp"] = "on".into();
-        assert_eq!(
-            dynamic_patch(&current, &settings, sync),
-            Some(json!({"postgresql": {"parameters": {"track_commit_timestamp": null}}}))
         );
     }
 }

@@ -2,6 +2,7 @@
 
 mod clients;
 mod cluster;
+mod extensions;
 mod objects;
 mod restarts;
 mod tls;
@@ -61,6 +62,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::PatchDynamic { patch, password } => {
             return Ok(cluster::patch_dynamic(door, hook, &patch, password).await);
         }
+        Effect::SwitchExtensions(change) => return extensions::switch(door, hook, &change).await,
         Effect::ServeClient(client) => return clients::serve(door, hook, *client).await,
         Effect::RemoveClient { id, user, operator } => {
             return clients::remove(door, hook, id, &user, &operator).await;
@@ -78,9 +80,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::RestartMembers { password } => {
             return Ok(restarts::restart_members(door, hook, password).await);
         }
-        Effect::TellPendingRestart { id, alone } => {
-            return restarts::tell_pending(door, hook, id, alone).await;
-        }
+        Effect::TellPendingRestart(id) => restarts::tell_pending(door, hook, id).await?,
         Effect::AdoptObjects => objects::adopt(door, hook).await,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(door, hook).await),
         Effect::Restart { password } => return cluster::restart(door, hook, password).await,

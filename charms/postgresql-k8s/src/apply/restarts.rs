@@ -19,30 +19,22 @@ const NOTICE_BOUND: Duration = Duration::from_millis(2500);
 /// How long all members may take to serve again after one restarted.
 const MEMBER_BOUND: Duration = Duration::from_secs(60);
 
-/// Tells the leader, in this unit's databag, whether a restart is due here. A leader that is
-/// alone gets no event of that, so it decides again.
+/// Tells the leader, in this unit's databag, whether a restart is due here.
 pub(super) async fn tell_pending(
     door: &dyn Door,
     hook: &mut Hook,
     id: RelationId,
-    alone: bool,
-) -> Result<Applied, Error> {
+) -> Result<(), Error> {
     let rest = door.patroni(LOCAL);
     let end = Instant::now() + NOTICE_BOUND;
     let mut pending = false;
     while !pending && Instant::now() < end {
         sleep(POLL).await;
-        pending = if alone {
-            // What decides on restarts is what the member has told the cluster.
-            let shown = |cluster: Cluster| cluster.members.iter().any(|m| m.pending_restart);
-            rest.cluster().await.is_ok_and(shown)
-        } else {
-            rest.health().await.is_ok_and(|health| health.pending_restart)
-        };
+        pending = rest.health().await.is_ok_and(|health| health.pending_restart);
     }
     let value = if pending { "True" } else { "" };
     hook.set_bag(id, Own::Unit, Changes::from([(PENDING, value)]))?;
-    Ok(if pending && alone { Applied::Again } else { Applied::Done })
+    Ok(())
 }
 
 /// What to do next about restarts that are due.

@@ -3,6 +3,7 @@
 mod actions;
 mod clients;
 mod members;
+mod plugins;
 mod tls;
 mod workload;
 
@@ -12,13 +13,14 @@ mod tests;
 use charm::{Changes, Decision, Event, Level, Own, RelationKind, SecretString, Status};
 
 pub(crate) use clients::{BAD_ROLES, FAILED};
+pub(crate) use plugins::KEY as PLUGINS;
 pub(crate) use workload::{PENDING, member_waits, primary_waits};
 
 use crate::effect::{Effect, Operator, started_status};
 use crate::facts::Facts;
 use crate::layer;
 
-/// Options that cannot be used, in upstream's words; the first of them follows.
+/// Options that cannot be used, in upstream's words.
 const BAD_CONFIGURATION: &str = "Configuration Error. Please check the logs";
 
 /// A volume on which PostgreSQL will stop, in upstream's words.
@@ -123,7 +125,5 @@ fn steady_status(facts: &Facts) -> Option<Status> {
 /// The decision for options that cannot be used; nothing that depends on them is done.
 fn refuse_options(problems: &[String]) -> Decision<Effect> {
     let lines = problems.iter().map(|problem| Effect::Log(Level::Error, problem.clone()));
-    let first = problems.first().map(String::as_str).unwrap_or_default();
-    let message = format!("{BAD_CONFIGURATION}: {first}");
-    Decision::new().effects(lines).status(Status::blocked(message))
+    Decision::new().effects(lines).status(Status::blocked(BAD_CONFIGURATION))
 }

@@ -41,6 +41,7 @@ pub(crate) fn empty_container() -> Container {
     Container {
         pgdata: false,
         system: None,
+        audit: false,
         config: None,
         passfile: None,
         plan: Plan::default(),
@@ -90,6 +91,7 @@ fn running(facts: &Facts) -> Container {
     Container {
         pgdata: true,
         system: None,
+        audit: false,
         config: Some(config),
         passfile: None,
         plan: layer::layer(&facts.topology, &facts.unit),

@@ -2,6 +2,7 @@
 
 mod flowcharts;
 mod healing;
+mod plugins;
 mod relations;
 mod tls;
 
@@ -37,6 +38,9 @@ fn words(effect: &Effect) -> String {
         Effect::AwaitPrimary => "await primary".to_owned(),
         Effect::SetUpCluster { .. } => "set up cluster".to_owned(),
         Effect::PatchDynamic { patch, .. } => format!("patch {patch}"),
+        Effect::SwitchExtensions(change) => {
+            format!("extensions on {} off {}", change.on.join(" "), change.off.join(" "))
+        }
         Effect::ServeClient(client) => format!(
             "serve {} {} {:?} {}",
             client.user, client.database, client.owner, client.read_only_host
@@ -49,7 +53,7 @@ fn words(effect: &Effect) -> String {
         Effect::FailOver { .. } => "fail over".to_owned(),
         Effect::TellClients => "tell clients".to_owned(),
         Effect::RestartMembers { .. } => "restart members".to_owned(),
-        Effect::TellPendingRestart { .. } => "tell pending restart".to_owned(),
+        Effect::TellPendingRestart(_) => "tell pending restart".to_owned(),
         Effect::HandOver { .. } => "hand over".to_owned(),
         Effect::TellTimeline(_) => "tell timeline".to_owned(),
         Effect::AdoptObjects => "adopt objects".to_owned(),
