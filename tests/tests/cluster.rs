@@ -12,6 +12,7 @@ fn a_cluster_lives_through_what_its_owner_does() -> Result<()> {
     let cluster = Cluster::up("e2elife", 16606)?;
     step("up");
     cluster.has_its_objects()?;
+    cluster.is_observed()?;
     cluster.lose_objects()?;
     step("objects lost");
     cluster.admits_new_roles()?;

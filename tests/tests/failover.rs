@@ -40,6 +40,7 @@ fn members_restart_one_by_one() -> Result<()> {
     // Nobody restarts for this one. PostgreSQL says in its own words what `on` means.
     cluster.reconfigure("cpu_wal_compression=false", "wal_compression", "off")?;
     cluster.reconfigure("cpu_wal_compression=true", "wal_compression", "pglz")?;
+    cluster.counts_standbys()?;
     let lost = cluster.lose_data_and_wal()?;
     ensure!(lost.moved, "{lost:?}");
     cluster.replace_all_pods()?;

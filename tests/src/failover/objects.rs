@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::life::eventually;
 use super::{APP, Cluster, Outcome, UNITS};
+use crate::kubernetes::quoted;
 
 /// Patroni's endpoints in a cluster that commits synchronously.
 const PATRONIS: [&str; 3] =
@@ -73,6 +74,27 @@ impl Cluster {
         let pods = self.listed(&format!("pods?labelSelector={selector}"))?;
         let found: BTreeSet<String> = pods.iter().map(|pod| name(pod).to_owned()).collect();
         ensure!(found == (0..UNITS).map(Self::pod).collect(), "labelled are {found:?}");
+        Ok(())
+    }
+
+    /// Checks that each member says that it is well, and that its exporter could read it.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn is_observed(&self) -> Result<()> {
+        let read = |port: u16, path: &str| {
+            let url = format!("http://127.0.0.1:{port}/{path}");
+            let script = "import sys, urllib.request as web; \
+                          print(web.urlopen(sys.argv[1]).read().decode())";
+            format!("python3 -c {} {url}", quoted(script))
+        };
+        for unit in (0..UNITS).map(|number| format!("{APP}/{number}")) {
+            self.engine.call(&["ssh", &unit, &read(8008, "health")])?;
+            let metrics = self.engine.call(&["ssh", &unit, &read(9187, "metrics")])?;
+            for line in ["pg_exporter_last_scrape_error 0", "pg_up 1"] {
+                ensure!(metrics.lines().any(|found| found == line), "{unit}: {metrics}");
+            }
+        }
         Ok(())
     }
 

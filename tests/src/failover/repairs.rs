@@ -73,6 +73,26 @@ impl Cluster {
         })
     }
 
+    /// Has commits wait for some standbys only, and for all again.
+    ///
+    /// # Errors
+    /// When the standbys are not those that the option counts.
+    pub fn counts_standbys(&self) -> Result<()> {
+        for (option, expected) in [("majority", (1, 1)), ("2", (2, 0)), ("all", (2, 0))] {
+            let option = format!("synchronous_node_count={option}");
+            self.engine.call(&["config", APP, &option])?;
+            eventually(&option, || {
+                let cluster = self.cluster(&Self::pod(0))?;
+                let members = cluster["members"].as_array().context("no members")?;
+                let count = |role| members.iter().filter(|one| one["role"] == role).count();
+                let found = (count("sync_standby"), count("replica"));
+                ensure!(found == expected, "{found:?} of {members:?}");
+                Ok(())
+            })?;
+        }
+        self.await_well(HEAL_BOUND)
+    }
+
     /// Makes roles and a database as a superuser: on every member the roles enter what they
     /// may connect to, and nothing else.
     ///

@@ -1,0 +1,225 @@
+//! One unit of PostgreSQL: it says what it lacks and goes on once it has it; extensions, the
+//! audit and the parameters are as its options have them.
+
+use std::os::unix::fs::PermissionsExt;
+
+use anyhow::Result;
+use end_to_end::disk::SmallDisk;
+use end_to_end::kubernetes::quoted;
+use end_to_end::{Talisman, root};
+use serde_json::Value;
+
+const INSTANCE: &str = "e2etrust";
+const APP: &str = "postgresql-k8s";
+
+fn message(status: &Value) -> &Value {
+    let units = &status["applications"]["postgresql-k8s"]["units"];
+    &units["postgresql-k8s/0"]["workload-status"]["message"]
+}
+
+fn inside(engine: &Talisman, line: &str) -> Result<String> {
+    engine.call(&["ssh", "--container", "postgresql", "postgresql-k8s/0", line])
+}
+
+/// Fills the volume up to its last parts of a hundred, and makes room again.
+fn a_full_volume(engine: &Talisman) -> Result<()> {
+    engine.call(&["model-config", "update-status-hook-interval=3s"])?;
+    let filler = "/var/lib/postgresql/data/filler";
+    let fill = format!(
+        "free=$(df --output=avail -k /var/lib/postgresql/data | tail -n 1) && \
+         fallocate -l $((free * 96 / 100))K {filler}"
+    );
+    inside(engine, &fill)?;
+    engine.wait("the full volume in the status", 60, |status| {
+        message(status) == "<10% free space on pgdata volume."
+    })?;
+    inside(engine, &format!("rm {filler}"))?;
+    engine.wait_active(60).map(drop)
+}
+
+/// What the server answers.
+fn ask(engine: &Talisman, database: &str, sql: &str) -> Result<String> {
+    let psql = "runuser -u postgres -- psql -U backup -h /var/run/postgresql";
+    let answer = inside(engine, &format!("{psql} -d {database} -Atc {}", quoted(sql)))?;
+    Ok(answer.trim().to_owned())
+}
+
+fn configure(engine: &Talisman, options: &[String]) -> Result<()> {
+    let options = options.iter().map(String::as_str);
+    engine.call(&["config", APP].into_iter().chain(options).collect::<Vec<_>>()).map(drop)
+}
+
+/// Switches plugins.
+fn switch(engine: &Talisman, plugins: &[&str], on: bool) -> Result<()> {
+    let options = plugins.iter().map(|plugin| format!("plugin_{plugin}_enable={on}"));
+    configure(engine, &options.collect::<Vec<_>>())
+}
+
+/// Waits until a query has this answer.
+fn await_answer(engine: &Talisman, sql: &str, expected: &str) -> Result<()> {
+    let right = |_: &Value| ask(engine, "postgres", sql).is_ok_and(|answer| answer == expected);
+    engine.wait(&format!("{sql}: {expected}"), 90, right).map(drop)
+}
+
+/// Every plugin whose extension is in the image.
+const PLUGINS: [&str; 44] = [
+    "audit",
+    "bloom",
+    "bool_plperl",
+    "btree_gin",
+    "btree_gist",
+    "citext",
+    "cube",
+    "debversion",
+    "dict_int",
+    "dict_xsyn",
+    "earthdistance",
+    "fuzzystrmatch",
+    "hll",
+    "hstore",
+    "hypopg",
+    "icu_ext",
+    "intarray",
+    "ip4r",
+    "isn",
+    "jsonb_plperl",
+    "lo",
+    "ltree",
+    "orafce",
+    "pg_freespacemap",
+    "pg_similarity",
+    "pg_stat_statements",
+    "pg_trgm",
+    "pg_visibility",
+    "pgrowlocks",
+    "pgstattuple",
+    "plperl",
+    "plpython3u",
+    "pltcl",
+    "prefix",
+    "seg",
+    "spi",
+    "tablefunc",
+    "tcn",
+    "tds_fdw",
+    "tsm_system_rows",
+    "tsm_system_time",
+    "unaccent",
+    "uuid_ossp",
+    "vector",
+];
+
+fn extensions_come_and_go(engine: &Talisman) -> Result<()> {
+    let count = "SELECT count(*) FROM pg_extension";
+    // The language that is always there, the audit, and what else the options name: one of
+    // them stands for four.
+    let all = (PLUGINS.len() + 1 + 3).to_string();
+    switch(engine, &PLUGINS, true)?;
+    await_answer(engine, count, &all)?;
+    let sample = "SELECT similarity('abc', 'abd') > 0, 'a=>1'::hstore -> 'a', 'A'::citext = 'a', \
+                  uuid_generate_v4() IS NOT NULL, '[1,2]'::vector <-> '[1,3]'";
+    assert_eq!(ask(engine, "postgres", sample)?, "t|1|t|t|1");
+    ask(engine, "postgres", "CREATE DATABASE later")?;
+    assert_eq!(ask(engine, "later", count)?, all);
+
+    ask(engine, "later", "CREATE TABLE uses (words hstore)")?;
+    switch(engine, &["hstore"], false)?;
+    let in_use = "Cannot disable plugins: Existing objects depend on it. See logs";
+    engine.wait("an extension in use", 60, |status| message(status) == in_use)?;
+    ask(engine, "later", "DROP TABLE uses")?;
+    engine.wait_active(60)?;
+    assert_eq!(ask(engine, "later", "SELECT to_regtype('hstore') IS NULL")?, "t");
+
+    switch(engine, &["postgis"], true)?;
+    let absent = "the image has no postgis: refresh the resource postgresql-image, or set the \
+                  option of the plugin to false";
+    engine.wait("a plugin that the image lacks", 60, |status| message(status) == absent)?;
+    switch(engine, &["postgis"], false)?;
+    engine.wait_active(60).map(drop)
+}
+
+fn the_audit_is_an_option(engine: &Talisman) -> Result<()> {
+    let show = "SHOW pgaudit.log";
+    assert_eq!(ask(engine, "postgres", show)?, "ROLE,DDL,MISC,MISC_SET");
+    ask(engine, "postgres", "CREATE TABLE audited ()")?;
+    switch(engine, &["audit"], false)?;
+    await_answer(engine, show, "none")?;
+    ask(engine, "postgres", "CREATE TABLE unheard ()")?;
+    let logs = inside(engine, "pebble logs -n all postgresql")?;
+    let audited = |table: &str| {
+        logs.lines()
+            .any(|line| line.contains("AUDIT: ") && line.contains(&format!("CREATE TABLE {table}")))
+    };
+    assert!(audited("audited") && !audited("unheard"), "{logs}");
+    Ok(())
+}
+
+/// What a collection of acceptance tests reads of the server.
+const SETTINGS: [(&str, &str); 17] = [
+    ("archive_command", "/bin/true"),
+    ("archive_mode", "on"),
+    ("autovacuum", "on"),
+    ("cluster_name", "patroni-postgresql-k8s"),
+    ("data_checksums", "on"),
+    ("data_directory", "/var/lib/postgresql/data/pgdata"),
+    ("fsync", "on"),
+    ("full_page_writes", "on"),
+    ("lc_messages", "C.UTF-8"),
+    ("listen_addresses", "0.0.0.0"),
+    ("log_autovacuum_min_duration", "60000"),
+    ("log_checkpoints", "on"),
+    ("log_destination", "stderr"),
+    ("log_timezone", "UTC"),
+    ("max_connections", "100"),
+    ("max_prepared_transactions", "0"),
+    ("wal_level", "logical"),
+];
+
+fn parameters_are_as_told(engine: &Talisman) -> Result<()> {
+    for (name, value) in SETTINGS {
+        let sql = format!("SELECT setting FROM pg_settings WHERE name = '{name}'");
+        assert_eq!(ask(engine, "postgres", &sql)?, value, "{name}");
+    }
+    configure(engine, &["memory_work_mem=1".to_owned()])?;
+    engine.wait("the bad option in the status", 60, |status| {
+        message(status).as_str().is_some_and(|text| text.starts_with("Configuration Error."))
+    })?;
+    configure(engine, &["memory_work_mem=8192".to_owned()])?;
+    await_answer(engine, "SELECT setting FROM pg_settings WHERE name = 'work_mem'", "8192")?;
+    engine.wait_active(60).map(drop)
+}
+
+#[test]
+fn one_unit_says_what_it_lacks_and_is_as_its_options_have_it() -> Result<()> {
+    let engine = Talisman::new(INSTANCE);
+    let disk = SmallDisk::mount(INSTANCE, 512)?;
+    // Before the charm comes, the volume is closed to all but root.
+    let volume = format!("{}/volumes/postgresql-k8s-0/pgdata-0", disk.folder());
+    std::fs::create_dir_all(&volume)?;
+    std::fs::set_permissions(&volume, PermissionsExt::from_mode(0o700))?;
+    engine.call(&["up"])?;
+    let charm = root().join("dist/postgresql-k8s_ubuntu@22.04-amd64.charm").display().to_string();
+    let image = format!("postgresql-image={}", root().join("images/postgresql.yaml").display());
+    engine.call(&["deploy", &charm, "--resource", &image])?;
+    engine.wait("the trust message", 60, |status| {
+        message(status)
+            == "Insufficient permissions, try: `juju trust postgresql-k8s --scope=cluster`"
+    })?;
+
+    let said =
+        engine.refusal(&["config", "postgresql-k8s", "experimental_max_connections=many"])?;
+    for word in ["experimental_max_connections", "int", "many"] {
+        assert!(said.contains(word), "{said}");
+    }
+
+    engine.call(&["trust", "postgresql-k8s", "--scope=cluster"])?;
+    engine.wait_active(90)?;
+    let owner = inside(&engine, "stat -c '%U %a' /var/lib/postgresql/data")?;
+    assert_eq!(owner.trim(), "postgres 700");
+    a_full_volume(&engine)?;
+    parameters_are_as_told(&engine)?;
+    extensions_come_and_go(&engine)?;
+    the_audit_is_an_option(&engine)?;
+    engine.call(&["down", "--destroy-storage"]).ok();
+    Ok(())
+}
