@@ -200,25 +200,13 @@ fn settings(config: &Config) -> Result<Vec<(String, String)>, OptionsError> {
     Ok(found)
 }
 
-/// The pairs of an option that is a list of `key=value`, each key once.
 fn pairs<'a>(
     config: &'a Config,
     option: &'static str,
 ) -> Result<Vec<(&'a str, &'a str)>, OptionsError> {
-    let bad = |expected: String| OptionsError { option, expected: expected.into() };
-    let text = config.text(option).unwrap_or_default();
-    let mut found: Vec<(&str, &str)> = Vec::new();
-    for entry in text.split(['\n', ';']).map(str::trim).filter(|entry| !entry.is_empty()) {
-        let Some((name, value)) = entry.split_once('=') else {
-            return Err(bad(format!("key=value, which {entry:?} is not")));
-        };
-        let (name, value) = (name.trim(), value.trim());
-        if found.iter().any(|(known, _)| *known == name) {
-            return Err(bad(format!("each name once, not {name} twice")));
-        }
-        found.push((name, value));
-    }
-    Ok(found)
+    let bad =
+        |error: charm::PairsError| OptionsError { option, expected: error.to_string().into() };
+    config.pairs(option).map_err(bad)
 }
 
 fn database_sizes(config: &Config) -> Result<BTreeMap<String, u32>, OptionsError> {

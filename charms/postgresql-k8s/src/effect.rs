@@ -136,7 +136,12 @@ pub enum Effect {
     },
     /// Waits, within a bound, for what Patroni makes of its configuration, and tells the leader
     /// when a restart is due.
-    TellPendingRestart(RelationId),
+    TellPendingRestart {
+        /// The peer relation.
+        id: RelationId,
+        /// Whether there is no other unit.
+        alone: bool,
+    },
     /// Restarts this member's PostgreSQL for an action, which fails with it.
     Restart {
         /// The password of the REST API.

@@ -1,6 +1,7 @@
 //! Reads what one decision needs to know: each bag and secret once.
 
 pub(crate) mod objects;
+mod settings;
 pub(crate) mod tls;
 
 use std::time::Duration;
@@ -61,6 +62,7 @@ pub(crate) async fn gather(
     facts.labelled = pod.as_ref().map(|pod| is_labelled(pod, &facts.topology.scope()));
     let machine = door.machine().limited(pod.as_ref(), layer::NAME);
     facts.settings = Settings::parse(&hook.config()?, machine);
+    settings::check(hook, &mut facts).await?;
     facts.plugins = Plugins::parse(&hook.config()?);
     if let (Ok(settings), Some(container)) = (&mut facts.settings, &facts.container) {
         settings.parameters.extend(facts.plugins.parameters(container.audit));

@@ -11,7 +11,7 @@ use patroni::config::{
 use serde_json::{Value, json};
 
 use crate::layer;
-use crate::options::Settings;
+use crate::options::{SHARED, Settings};
 use crate::passwords::Passwords;
 use crate::sync::Sync;
 use crate::tls;
@@ -28,7 +28,7 @@ pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
 /// Where Patroni keeps the replication password for libpq.
 pub(crate) const PGPASS: &str = "/tmp/pgpass";
 /// Where PostgreSQL's programs are in the image.
-const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
+pub(crate) const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 /// The library of the audit, which PostgreSQL loads as it starts.
 pub(crate) const AUDIT: &str = "/usr/lib/postgresql/17/lib/pgaudit.so";
 
@@ -91,7 +91,18 @@ pub(crate) fn render(
         },
         tags: BTreeMap::new(),
     };
-    config.render()
+    let text = config.render()?;
+    Ok(format!("{}{}", checked_line(settings), text.expose_secret()).into())
+}
+
+/// The first line: which parameters the server had said that it would take.
+fn checked_line(settings: &Settings) -> String {
+    format!("# Checked by the server: {}\n", json!(settings.free))
+}
+
+/// Whether a file was written with the parameters that only the server can check.
+pub(crate) fn is_checked(text: &str, settings: &Settings) -> bool {
+    text.starts_with(&checked_line(settings))
 }
 
 /// The text of [`PGPASS`] with this password in every line, in the way that libpq reads it.
@@ -199,8 +210,12 @@ pub(crate) fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) ->
     want("maximum_lag_on_failover", settings.maximum_lag.into());
     let now = &current["postgresql"]["parameters"];
     let differs = |(name, value): &(&String, &Value)| now[name.as_str()] != **value;
-    let parameters: Parameters =
+    let mut parameters: Parameters =
         settings.shared.iter().filter(differs).map(|(n, v)| (n.clone(), v.clone())).collect();
+    // What no option asks for any more goes back to the default; null removes a key.
+    let left = SHARED.iter().filter(|name| !settings.shared.contains_key(**name));
+    let left = left.filter(|name| !now[**name].is_null());
+    parameters.extend(left.map(|name| ((*name).to_owned(), Value::Null)));
     if !parameters.is_empty() {
         patch.insert("postgresql".to_owned(), json!({"parameters": parameters}));
     }
@@ -218,6 +233,17 @@ mod tests {
         let (settings, passwords) = fixture::rendering();
         let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
         insta::assert_snapshot!(text.expose_secret());
+    }
+
+    #[test]
+    fn a_file_tells_what_was_checked() {
+        let facts = fixture::new_leader();
+        let (mut settings, passwords) = fixture::rendering();
+        let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
+        assert!(is_checked(text.expose_secret(), &settings));
+        settings.free.insert("seq_page_cost".to_owned(), "1\n.5".into());
+        assert!(!is_checked(text.expose_secret(), &settings));
+        assert_eq!(checked_line(&settings).lines().count(), 1);
     }
 
     #[test]
@@ -245,6 +271,12 @@ mod tests {
         assert_eq!(
             dynamic_patch(&current, &settings, sync),
             Some(json!({"postgresql": {"parameters": {"max_connections": 100}}}))
+        );
+        current["postgresql"]["parameters"]["max_connections"] = 100.into();
+        current["postgresql"]["parameters"]["track_commit_timestamp"] = "on".into();
+        assert_eq!(
+            dynamic_patch(&current, &settings, sync),
+            Some(json!({"postgresql": {"parameters": {"track_commit_timestamp": null}}}))
         );
     }
 }

@@ -29,7 +29,7 @@ pub use deferral::{DEFERRED_MAX, Deferrals, Deferred};
 pub use dispatch::{DispatchError, dispatch, run};
 pub use environment::{Environment, EnvironmentError, Vars};
 pub use event::{Event, EventError, RelationEvent, RelationKind};
-pub use hook::{Config, Hook, HookError, Level, Network, Port, Storage};
+pub use hook::{Config, Hook, HookError, Level, Network, PairsError, Port, Storage};
 pub use secret::{Revision, SecretContent, SecretInfo, SecretOwner, SecretQuery};
 pub use status::Status;
 pub use tools::{Processes, ToolError, Tools};

@@ -80,7 +80,9 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::RestartMembers { password } => {
             return Ok(restarts::restart_members(door, hook, password).await);
         }
-        Effect::TellPendingRestart(id) => restarts::tell_pending(door, hook, id).await?,
+        Effect::TellPendingRestart { id, alone } => {
+            return restarts::tell_pending(door, hook, id, alone).await;
+        }
         Effect::AdoptObjects => objects::adopt(door, hook).await,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(door, hook).await),
         Effect::Restart { password } => return cluster::restart(door, hook, password).await,

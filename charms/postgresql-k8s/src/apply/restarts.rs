@@ -19,22 +19,30 @@ const NOTICE_BOUND: Duration = Duration::from_millis(2500);
 /// How long all members may take to serve again after one restarted.
 const MEMBER_BOUND: Duration = Duration::from_secs(60);
 
-/// Tells the leader, in this unit's databag, whether a restart is due here.
+/// Tells the leader, in this unit's databag, whether a restart is due here. A leader that is
+/// alone gets no event of that, so it decides again.
 pub(super) async fn tell_pending(
     door: &dyn Door,
     hook: &mut Hook,
     id: RelationId,
-) -> Result<(), Error> {
+    alone: bool,
+) -> Result<Applied, Error> {
     let rest = door.patroni(LOCAL);
     let end = Instant::now() + NOTICE_BOUND;
     let mut pending = false;
     while !pending && Instant::now() < end {
         sleep(POLL).await;
-        pending = rest.health().await.is_ok_and(|health| health.pending_restart);
+        pending = if alone {
+            // What decides on restarts is what the member has told the cluster.
+            let shown = |cluster: Cluster| cluster.members.iter().any(|m| m.pending_restart);
+            rest.cluster().await.is_ok_and(shown)
+        } else {
+            rest.health().await.is_ok_and(|health| health.pending_restart)
+        };
     }
     let value = if pending { "True" } else { "" };
     hook.set_bag(id, Own::Unit, Changes::from([(PENDING, value)]))?;
-    Ok(())
+    Ok(if pending && alone { Applied::Again } else { Applied::Done })
 }
 
 /// What to do next about restarts that are due.

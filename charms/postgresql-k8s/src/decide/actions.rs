@@ -104,7 +104,7 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
         effects.extend([Effect::PushConfig(text), Effect::Reload]);
         // Nobody tells the leader of a secret that it changed itself.
         let passfile = workload::passfile(facts, &new, true);
-        let settled = facts.peer.as_ref().map(|peer| Effect::TellPendingRestart(peer.id));
+        let settled = facts.peer.as_ref().map(workload::tell_pending);
         if let (Some(passfile), Some(settled)) = (passfile, settled) {
             effects.extend([settled, passfile]);
         }

@@ -20,7 +20,7 @@ use crate::effect::{Effect, Operator, started_status};
 use crate::facts::Facts;
 use crate::layer;
 
-/// Options that cannot be used, in upstream's words.
+/// Options that cannot be used, in upstream's words; the first of them follows.
 const BAD_CONFIGURATION: &str = "Configuration Error. Please check the logs";
 
 /// A volume on which PostgreSQL will stop, in upstream's words.
@@ -125,5 +125,7 @@ fn steady_status(facts: &Facts) -> Option<Status> {
 /// The decision for options that cannot be used; nothing that depends on them is done.
 fn refuse_options(problems: &[String]) -> Decision<Effect> {
     let lines = problems.iter().map(|problem| Effect::Log(Level::Error, problem.clone()));
-    Decision::new().effects(lines).status(Status::blocked(BAD_CONFIGURATION))
+    let first = problems.first().map(String::as_str).unwrap_or_default();
+    let message = format!("{BAD_CONFIGURATION}: {first}");
+    Decision::new().effects(lines).status(Status::blocked(message))
 }

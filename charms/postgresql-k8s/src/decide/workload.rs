@@ -84,7 +84,7 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     decision = decision.effects(plugins::switch(facts, sets_up));
     let pending = container.health.as_ref().is_some_and(|health| health.pending_restart);
     if reloaded || pending != databag::text(&peer.own, PENDING).is_some() {
-        decision = decision.effect(Effect::TellPendingRestart(peer.id));
+        decision = decision.effect(tell_pending(peer));
     }
     // By then Patroni has read what changed.
     decision = decision.effects(passfile(facts, &passwords, reloaded));
@@ -124,6 +124,11 @@ fn set_aside(unit: &UnitName, system: u64) -> Status {
          `juju ssh --container {} {unit} mv {PGDATA} {PGDATA}-{system}`",
         layer::NAME
     ))
+}
+
+/// Lets the leader know of a restart that is due here.
+pub(super) fn tell_pending(peer: &Peer) -> Effect {
+    Effect::TellPendingRestart { id: peer.id, alone: peer.units.len() == 1 }
 }
 
 /// What a standby needs whose password file is not as it should be. A primary has none to read.

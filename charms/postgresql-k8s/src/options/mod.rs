@@ -1,6 +1,7 @@
 //! The charm's options, checked and turned into what Patroni and PostgreSQL understand.
 
 mod plugins;
+mod settings;
 mod table;
 
 use charm::Config;
@@ -28,13 +29,14 @@ pub(crate) enum Kind {
 
 /// The parameters that all members must share: Patroni drops them from a member's file and
 /// takes them from the dynamic configuration.
-const SHARED: [&str; 8] = [
+pub(crate) const SHARED: [&str; 9] = [
     "max_connections",
     "max_locks_per_transaction",
     "max_prepared_transactions",
     "max_replication_slots",
     "max_wal_senders",
     "max_worker_processes",
+    "track_commit_timestamp",
     "wal_keep_size",
     "wal_level",
 ];
@@ -74,6 +76,9 @@ pub struct Settings {
     pub parameters: Parameters,
     /// Parameters of the dynamic configuration.
     pub shared: Parameters,
+    /// Those of both that only the server can check: texts, and what
+    /// `postgresql-settings` names.
+    pub free: Parameters,
     /// How many standbys must have a commit.
     pub standbys: StandbyCount,
     /// Refuse to commit while no standby is there.
@@ -90,9 +95,13 @@ impl Settings {
     pub fn parse(config: &Config, resources: Resources) -> Result<Self, Vec<String>> {
         let mut reader = Reader { config, problems: Vec::new() };
         let mut all = Parameters::new();
+        let mut free = Parameters::new();
         all.extend(FIXED.map(|(name, value)| (name.to_owned(), value.into())));
         for (option, parameter, kind) in table::TABLE {
             if let Some(value) = reader.read(option, kind) {
+                if matches!(kind, Kind::Text) {
+                    free.insert((*parameter).to_owned(), value.clone());
+                }
                 all.insert((*parameter).to_owned(), value);
             }
         }
@@ -104,6 +113,13 @@ impl Settings {
         all.insert("max_connections".to_owned(), connections.into());
         all.insert("max_replication_slots".to_owned(), 25.into());
         all.insert("max_wal_senders".to_owned(), 25.into());
+        for (name, value) in reader.settings(connections) {
+            // The charm's own spelling of a parameter counts, which is PostgreSQL's.
+            let known = all.keys().find(|known| known.eq_ignore_ascii_case(&name)).cloned();
+            let name = known.unwrap_or(name);
+            free.insert(name.clone(), value.clone().into());
+            all.insert(name, value.into());
+        }
         let standbys = reader.standbys();
         let maximum_lag = reader.integer("durability_maximum_lag_on_failover", 0, i64::MAX);
         if !reader.problems.is_empty() {
@@ -114,11 +130,18 @@ impl Settings {
         Ok(Self {
             parameters,
             shared,
+            free,
             standbys,
             strict: config.boolean("synchronous_mode_strict"),
             maximum_lag: maximum_lag.unwrap_or(1 << 20),
         })
     }
+}
+
+/// The option that sets a parameter.
+pub(crate) fn option_of(parameter: &str) -> &'static str {
+    let found = table::TABLE.iter().find(|(_, known, _)| *known == parameter);
+    found.map_or(settings::OPTION, |(option, ..)| *option)
 }
 
 /// Reads options and collects what is wrong with them.
@@ -162,6 +185,19 @@ impl Reader<'_> {
 
     fn integer(&mut self, option: &str, low: i64, high: i64) -> Option<u64> {
         self.read(option, &Kind::Integer(low, high))?.as_u64()
+    }
+
+    /// What `postgresql-settings` says, for a server with this many connections.
+    fn settings(&mut self, connections: u64) -> Vec<(String, String)> {
+        let found = settings::read(self.config).and_then(|pairs| {
+            settings::check_reserved(&pairs, connections)?;
+            Ok(pairs)
+        });
+        found.unwrap_or_else(|expected| {
+            let option = settings::OPTION;
+            self.problems.push(format!("cannot use the option {option}: it takes {expected}"));
+            Vec::new()
+        })
     }
 
     fn standbys(&mut self) -> StandbyCount {

@@ -54,11 +54,35 @@ fn every_option_of_the_table_is_in_config_yaml() {
 fn defaults_are_valid_and_split_by_place() {
     let settings = parse(&json!({})).unwrap();
     let shared: BTreeSet<&str> = settings.shared.keys().map(String::as_str).collect();
-    assert_eq!(shared, BTreeSet::from(SHARED));
+    let unset = BTreeSet::from(["track_commit_timestamp"]);
+    assert_eq!(&shared | &unset, BTreeSet::from(SHARED));
+    let free: Vec<&str> = settings.free.keys().map(String::as_str).collect();
+    let texts = ["DateStyle", "TimeZone", "default_table_access_method"];
+    assert_eq!(free[..3], texts);
     assert_eq!(settings.parameters["DateStyle"], "ISO, MDY");
     assert_eq!(settings.parameters["pg_stat_statements.track"], "top");
     assert_eq!(settings.parameters["enable_hashagg"], "on");
     assert_eq!((settings.strict, settings.maximum_lag), (true, 1_048_576));
+}
+
+#[test]
+fn further_parameters_take_the_place_of_what_no_option_sets() {
+    let set = |text: &str| json!({"postgresql-settings": text});
+    check(&set("max_wal_size=4GB"), "max_wal_size", &json!("4GB"));
+    check(&set("Log_Statement=all"), "log_statement", &json!("all"));
+    let settings = parse(&set("max_wal_senders=30; seq_page_cost=1.5")).unwrap();
+    assert_eq!(settings.shared["max_wal_senders"], "30");
+    assert_eq!(settings.free["seq_page_cost"], "1.5");
+    check_refused(
+        &set("work_mem=4MB"),
+        "cannot use the option postgresql-settings: it takes parameters without an option, but \
+         work_mem has memory_work_mem",
+    );
+    check_refused(
+        &set("reserved_connections=100"),
+        "cannot use the option postgresql-settings: it takes fewer reserved connections than \
+         there are, which is 100",
+    );
 }
 
 #[test]

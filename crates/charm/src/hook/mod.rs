@@ -14,7 +14,7 @@ use names::{AppName, ContainerName, RelationId, UnitName};
 use serde::de::DeserializeOwned;
 
 pub use log::Level;
-pub use unit::{Config, Network, Port, Storage};
+pub use unit::{Config, Network, PairsError, Port, Storage};
 
 use crate::{Bag, Changes, Environment, Own, Party, Revision, SecretContent, SecretInfo};
 use crate::{Status, ToolError, Tools};

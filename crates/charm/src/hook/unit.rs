@@ -46,10 +46,40 @@ impl Config {
         self.get(key).and_then(Value::as_bool).unwrap_or(false)
     }
 
+    /// The pairs of a text option that is a list of `name=value`, one a line or with semicolons
+    /// between.
+    ///
+    /// # Errors
+    /// When an entry is no such pair, or a name comes twice.
+    pub fn pairs(&self, key: &str) -> Result<Vec<(&str, &str)>, PairsError> {
+        let text = self.text(key).unwrap_or_default();
+        let mut found: Vec<(&str, &str)> = Vec::new();
+        for entry in text.split(['\n', ';']).map(str::trim).filter(|entry| !entry.is_empty()) {
+            let pair = entry.split_once('=').ok_or_else(|| PairsError::Pair(entry.to_owned()))?;
+            let (name, value) = (pair.0.trim(), pair.1.trim());
+            if found.iter().any(|(known, _)| *known == name) {
+                return Err(PairsError::Twice(name.to_owned()));
+            }
+            found.push((name, value));
+        }
+        Ok(found)
+    }
+
     /// Keys and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
+}
+
+/// What a list of `name=value` takes instead of what it was given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PairsError {
+    /// An entry without `=`.
+    #[error("key=value, which {0:?} is not")]
+    Pair(String),
+    /// A name that was there before.
+    #[error("each name once, not {0} twice")]
+    Twice(String),
 }
 
 /// A port that the unit opened.

@@ -53,7 +53,7 @@ fn words(effect: &Effect) -> String {
         Effect::FailOver { .. } => "fail over".to_owned(),
         Effect::TellClients => "tell clients".to_owned(),
         Effect::RestartMembers { .. } => "restart members".to_owned(),
-        Effect::TellPendingRestart(_) => "tell pending restart".to_owned(),
+        Effect::TellPendingRestart { .. } => "tell pending restart".to_owned(),
         Effect::HandOver { .. } => "hand over".to_owned(),
         Effect::TellTimeline(_) => "tell timeline".to_owned(),
         Effect::AdoptObjects => "adopt objects".to_owned(),

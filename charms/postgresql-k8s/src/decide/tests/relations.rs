@@ -306,8 +306,8 @@ fn converge_is_valid_no_blocks_and_changes_nothing() {
     facts.settings = Err(vec!["cannot use 0 for the option x".to_owned()]);
     let decision = decide(&Event::ConfigChanged, &facts);
     assert_eq!(list(&decision), ["log: cannot use 0 for the option x"]);
-    let blocked = Status::blocked("Configuration Error. Please check the logs");
-    assert_eq!(decision.status, Some(blocked));
+    let shown = "Configuration Error. Please check the logs: cannot use 0 for the option x";
+    assert_eq!(decision.status, Some(Status::blocked(shown)));
 }
 
 #[test]
