@@ -4,6 +4,7 @@ mod databases;
 mod lookup;
 mod users;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use secrecy::SecretString;
 
 use crate::port::{Failure, Network, Row, Server, Session};
 use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
+
+/// How long a statement may take. The server ends one that runs for longer than 30 s, but not
+/// a commit that waits for a standby, which may never come.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Where and as whom to connect.
 #[derive(Clone)]
@@ -74,6 +79,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the server knows the user by another password, or not at all.
+    pub fn is_wrong_password(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.code() == Some("28P01"))
+    }
+
     /// Whether a later try may succeed without anybody's help.
     ///
     /// True when the server is away, starting or shutting down; false when it refused.
@@ -202,8 +212,7 @@ impl Client {
 
     /// The rows of a query.
     async fn rows(&self, what: &str, query: &str, parameters: &[&str]) -> Result<Vec<Row>, Error> {
-        let failed = |source| Error::Statement { what: what.to_owned(), source };
-        self.session.query(query, parameters).await.map_err(failed)
+        in_time(what, self.session.query(query, parameters)).await
     }
 
     /// The first column of all rows; NULLs are left out.
@@ -227,7 +236,21 @@ impl Client {
 
     /// Runs one statement outside a transaction, or several inside one.
     async fn run_text(&self, what: &str, text: &str) -> Result<(), Error> {
-        let failed = |source| Error::Statement { what: what.to_owned(), source };
-        self.session.execute(text).await.map_err(failed)
+        in_time(what, self.session.execute(text)).await
     }
 }
+
+/// The answer to a statement, within a bound. What comes after it may have happened or not.
+async fn in_time<T>(
+    what: &str,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Error> {
+    let late = || Failure::new(None, "the server did not answer in time");
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
+    answer
+        .unwrap_or_else(|_| Err(late()))
+        .map_err(|source| Error::Statement { what: what.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! How a client deals with a server that does not answer.
+
+use super::*;
+use crate::Boxed;
+
+/// A server that lets everybody in and answers nothing, as one whose commits wait for a standby.
+struct Silent;
+
+impl Server for Silent {
+    fn connect<'a>(
+        &'a self,
+        _options: &'a ConnectOptions,
+    ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
+        Box::pin(async { Ok(Box::new(Silent) as Box<dyn Session>) })
+    }
+}
+
+impl Session for Silent {
+    fn query<'a>(
+        &'a self,
+        _text: &'a str,
+        _parameters: &'a [&'a str],
+    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn execute<'a>(&'a self, _text: &'a str) -> Boxed<'a, Result<(), Failure>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_waits_for_a_standby_does_not_hold_the_hook() {
+    let options = ConnectOptions {
+        host: "pg-primary".to_owned(),
+        port: 5432,
+        user: "operator".parse().unwrap(),
+        password: "secret".to_owned().into(),
+        database: "postgres".parse().unwrap(),
+        timeout: Duration::from_secs(3),
+        ca: None,
+    };
+    let client = Client::over(Arc::new(Silent), &options).await.unwrap();
+    let read = client.server_version().await.unwrap_err();
+    assert!(read.is_transient(), "{read}");
+    let written = client.run_text("create the user a", "CREATE ROLE a").await.unwrap_err();
+    assert!(written.is_transient(), "{written}");
+}
