@@ -102,6 +102,8 @@ pub enum Effect {
         /// The way in as it is now.
         operator: Operator,
     },
+    /// Gives the charm's own users the passwords that are kept, where they have others.
+    ConfirmPasswords(Box<Confirmation>),
     /// Hands the lead to another member for an action, which fails with it.
     Switchover {
         /// Who leads now.
@@ -160,6 +162,18 @@ pub enum Effect {
         /// The units the application shall have.
         planned: u32,
     },
+}
+
+/// What the server's passwords are compared with.
+pub struct Confirmation {
+    /// The passwords that are kept.
+    pub passwords: Passwords,
+    /// The salts of the verifiers.
+    pub salts: [Salt; 5],
+    /// Who vouches for the servers.
+    pub ca: Option<String>,
+    /// Whether an action waits for it, which fails with it.
+    pub of_action: bool,
 }
 
 /// A client's user and database.

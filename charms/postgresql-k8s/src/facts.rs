@@ -77,6 +77,8 @@ pub struct Container {
     pub audit: bool,
     /// The text of `patroni.yml`.
     pub config: Option<SecretString>,
+    /// Whether it says that passwords may have changed and not be kept.
+    pub unconfirmed: bool,
     /// The text of the file from which a standby reads its password.
     pub passfile: Option<SecretString>,
     /// Pebble's plan.

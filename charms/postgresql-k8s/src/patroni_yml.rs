@@ -105,6 +105,23 @@ pub(crate) fn is_checked(text: &str, settings: &Settings) -> bool {
     text.starts_with(&checked_line(settings))
 }
 
+/// The last line of the file from before a password is changed until it is known which one is
+/// kept: a hook may die in between, and Juju then keeps the one before.
+const UNCONFIRMED: &str = "# Passwords may have changed and not be kept.\n";
+
+/// The file's text with the line that says that passwords are to be confirmed.
+pub(crate) fn unconfirmed(text: &SecretString) -> SecretString {
+    format!("{}{UNCONFIRMED}", text.expose_secret()).into()
+}
+
+/// The file's text without that line, and whether it was there.
+pub(crate) fn read(text: String) -> (SecretString, bool) {
+    match text.strip_suffix(UNCONFIRMED) {
+        Some(plain) => (plain.to_owned().into(), true),
+        None => (text.into(), false),
+    }
+}
+
 /// The text of [`PGPASS`] with this password in every line, in the way that libpq reads it.
 pub(crate) fn with_password(text: &str, password: &SecretString) -> SecretString {
     let escaped = password.expose_secret().replace('\\', "\\\\").replace(':', "\\:");
@@ -244,6 +261,14 @@ mod tests {
         settings.free.insert("seq_page_cost".to_owned(), "1\n.5".into());
         assert!(!is_checked(text.expose_secret(), &settings));
         assert_eq!(checked_line(&settings).lines().count(), 1);
+    }
+
+    #[test]
+    fn the_file_tells_whether_passwords_are_to_be_confirmed() {
+        let text = SecretString::from("a: b\n".to_owned());
+        let (plain, marked) = read(unconfirmed(&text).expose_secret().to_owned());
+        assert_eq!((plain.expose_secret(), marked), ("a: b\n", true));
+        assert!(!read(text.expose_secret().to_owned()).1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod clients;
 mod cluster;
+mod confirm;
 mod extensions;
 mod objects;
 mod restarts;
@@ -15,7 +16,7 @@ pub(crate) use objects::refused;
 #[cfg(test)]
 pub(crate) use workload::after_push;
 
-use charm::{Applied, Hook, Level, Port, SecretOwner};
+use charm::{Applied, Hook, Level, Port, SecretContent, SecretOwner};
 
 use crate::Error;
 use crate::door::Door;
@@ -35,10 +36,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
             return Ok(Applied::Status(status));
         }
         Effect::SetBag(id, own, changes) => drop(hook.set_bag(id, own, changes)?),
-        Effect::PutPasswords(content) => {
-            let label = topology(hook).passwords_label();
-            hook.put_secret(&label, &content, SecretOwner::App)?;
-        }
+        Effect::PutPasswords(content) => put_passwords(hook, &content)?,
         Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
         Effect::ApplyServices => return Ok(objects::apply_services(door, hook).await),
         Effect::LabelPods(pods) => return Ok(objects::label_pods(door, hook, &pods).await),
@@ -70,6 +68,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::SetPassword { user, password, salt, operator } => {
             return cluster::set_password(door, hook, &user, &password, &salt, &operator).await;
         }
+        Effect::ConfirmPasswords(kept) => return confirm::passwords(door, hook, *kept).await,
         Effect::Switchover { leader, candidate, password } => {
             return cluster::switchover(door, hook, &leader, candidate.as_deref(), password).await;
         }
@@ -96,6 +95,12 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::ShowStatus { planned } => return Ok(show_status(door, hook, planned).await),
     }
     Ok(Applied::Done)
+}
+
+fn put_passwords(hook: &mut Hook, content: &SecretContent) -> Result<(), Error> {
+    let label = topology(hook).passwords_label();
+    hook.put_secret(&label, content, SecretOwner::App)?;
+    Ok(())
 }
 
 async fn show_status(door: &dyn Door, hook: &Hook, planned: u32) -> Applied {

@@ -74,7 +74,9 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
         return Err(format!("Failed changing the password: {most}"));
     }
     let unwell = "Failed changing the password: Not all members healthy or finished initial sync.";
-    if !facts.initialised() || !facts.cluster.as_ref().is_some_and(patroni::Cluster::is_ready) {
+    let runs = facts.container.as_ref().is_some_and(|container| container.running);
+    let ready = facts.cluster.as_ref().is_some_and(patroni::Cluster::is_ready);
+    if !facts.initialised() || !runs || !ready {
         return Err(unwell.to_owned());
     }
     let failed = || "Failed changing the password.".to_owned();
@@ -91,23 +93,24 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     let encrypted = facts.tls.files.is_some();
     let text = patroni_yml::render(&facts.topology, &facts.unit, settings, &new, encrypted)
         .map_err(|_| failed())?;
-    let mut effects = vec![
+    // A hook that dies in between leaves what tells the next one to look.
+    let mut effects: Vec<Effect> = workload::confirm(facts, &now, true).into_iter().collect();
+    effects.push(Effect::PushConfig(patroni_yml::unconfirmed(&text)));
+    effects.extend([
         Effect::SetPassword {
             user: user.parse().map_err(|_| failed())?,
             password: password.clone(),
             salt: source.salt(),
-            operator: super::operator(facts, now.operator),
+            operator: super::operator(facts, now.operator.clone()),
         },
         Effect::PutPasswords(content),
-    ];
-    if facts.container.as_ref().is_some_and(|container| container.running) {
-        effects.extend([Effect::PushConfig(text), Effect::Reload]);
-        // Nobody tells the leader of a secret that it changed itself.
-        let passfile = workload::passfile(facts, &new, true);
-        let settled = facts.peer.as_ref().map(workload::tell_pending);
-        if let (Some(passfile), Some(settled)) = (passfile, settled) {
-            effects.extend([settled, passfile]);
-        }
+        Effect::Reload,
+    ]);
+    // Nobody tells the leader of a secret that it changed itself.
+    let passfile = workload::passfile(facts, &new, true);
+    let settled = facts.peer.as_ref().map(workload::tell_pending);
+    if let (Some(passfile), Some(settled)) = (passfile, settled) {
+        effects.extend([settled, passfile]);
     }
     effects.push(Effect::ActionSecret("password", password));
     Ok(effects)

@@ -118,6 +118,9 @@ fn steady_status(facts: &Facts) -> Option<Status> {
     let started = facts.container.as_ref().is_some_and(crate::facts::Container::started);
     let status = || started_status(&facts.unit.pod(), facts.cluster.as_ref(), facts.planned);
     let steady = (started && facts.initialised()).then(status)?;
+    if facts.settings.is_err() {
+        return Some(Status::blocked(BAD_CONFIGURATION));
+    }
     let full = facts.nearly_full && matches!(steady, Status::Active(_));
     Some(if full { Status::blocked(NO_SPACE) } else { steady })
 }

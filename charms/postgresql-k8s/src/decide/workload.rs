@@ -3,7 +3,7 @@
 use charm::{Changes, Decision, ExposeSecret, Own, Status, UnitName, databag};
 
 use super::{clients, members, plugins, refuse_options, tls};
-use crate::effect::Effect;
+use crate::effect::{Confirmation, Effect};
 use crate::facts::{Container, Facts, Peer};
 use crate::gather::tls::FLAG;
 use crate::layer;
@@ -16,6 +16,9 @@ pub(crate) const PENDING: &str = "pending-restart";
 
 /// The stream of random values that the system users' salts come from.
 const SALTS: u64 = 1;
+
+/// The stream of random values that salts of confirmed passwords come from.
+const CONFIRMED: u64 = 3;
 
 /// The chart "PostgreSQL Pebble Ready Hook".
 pub(super) fn pebble_ready(facts: &Facts) -> Decision<Effect> {
@@ -95,10 +98,32 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, changes));
     }
     if waits || sets_up {
-        decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned })
-    } else {
-        decision
+        decision =
+            decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned });
     }
+    decision.effects(confirmation(facts, settings, &passwords))
+}
+
+/// What follows a change of passwords of which nobody knows whether it is kept.
+fn confirmation(facts: &Facts, settings: &Settings, passwords: &Passwords) -> Vec<Effect> {
+    let Some(confirm) = confirm(facts, passwords, false) else { return Vec::new() };
+    let encrypted = tls::steps(facts).ca.is_some();
+    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords, encrypted);
+    text.map_or_else(|_| Vec::new(), |text| vec![confirm, Effect::PushConfig(text)])
+}
+
+/// The comparison of the server's passwords with those that are kept, where it is due.
+pub(super) fn confirm(facts: &Facts, passwords: &Passwords, of_action: bool) -> Option<Effect> {
+    let due = facts.container.as_ref().is_some_and(|container| container.unconfirmed);
+    let mut source = facts.seed.source(CONFIRMED);
+    (due && facts.initialised()).then(|| {
+        Effect::ConfirmPasswords(Box::new(Confirmation {
+            passwords: passwords.clone(),
+            salts: std::array::from_fn(|_| source.salt()),
+            ca: tls::steps(facts).ca,
+            of_action,
+        }))
+    })
 }
 
 /// The identifier of the data on the volume, if they are another cluster's. A volume that an
@@ -165,7 +190,8 @@ fn update_service(
     let stopped = !container.running || layer.differs_from(&container.plan);
     let mut effects = tls.before;
     if stale {
-        effects.push(Effect::PushConfig(text));
+        let marked = container.unconfirmed.then(|| patroni_yml::unconfirmed(&text));
+        effects.push(Effect::PushConfig(marked.unwrap_or(text)));
     }
     effects.extend(tls.after);
     if stopped {

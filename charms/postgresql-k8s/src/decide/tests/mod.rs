@@ -47,6 +47,7 @@ fn words(effect: &Effect) -> String {
         ),
         Effect::RemoveClient { user, .. } => format!("remove {user}"),
         Effect::SetPassword { user, .. } => format!("set password of {user}"),
+        Effect::ConfirmPasswords { .. } => "confirm passwords".to_owned(),
         Effect::Switchover { leader, candidate, .. } => {
             format!("switch over from {leader} to {}", candidate.as_deref().unwrap_or("any"))
         }
