@@ -226,6 +226,24 @@ fn further_parameters_reach_the_server(engine: &Talisman) -> Result<()> {
     Ok(())
 }
 
+/// What a hook leaves that died after PostgreSQL had a new password and before Juju kept it.
+fn a_password_change_that_was_broken_off_is_undone(engine: &Talisman) -> Result<()> {
+    let file = "/var/lib/postgresql/data/patroni.yml";
+    let mark = "# Passwords may have changed and not be kept.";
+    inside(engine, &format!("echo '{mark}' >> {file}"))?;
+    ask(engine, "postgres", "ALTER ROLE operator PASSWORD 'lost'")?;
+    configure(engine, &["logging_log_lock_waits=true".to_owned()])?;
+    engine.wait("the mark to go", 60, |_| {
+        inside(engine, &format!("! grep '{mark}' {file}")).is_ok()
+    })?;
+    let password = engine.action("postgresql-k8s/0", "get-password")?;
+    let password = password["password"].as_str().unwrap_or_default();
+    let url = format!("postgresql://operator:{password}@127.0.0.1/postgres");
+    assert_eq!(inside(engine, &format!("psql -XAtc 'SELECT 42' '{url}'"))?.trim(), "42");
+    engine.wait_active(60)?;
+    Ok(())
+}
+
 #[test]
 fn one_unit_says_what_it_lacks_and_is_as_its_options_have_it() -> Result<()> {
     let engine = Talisman::new(INSTANCE);
@@ -258,6 +276,7 @@ fn one_unit_says_what_it_lacks_and_is_as_its_options_have_it() -> Result<()> {
     let owner = inside(&engine, "stat -c '%U %a' /var/lib/postgresql/data")?;
     assert_eq!(owner.trim(), "postgres 700");
     further_parameters_reach_the_server(&engine)?;
+    a_password_change_that_was_broken_off_is_undone(&engine)?;
     a_full_volume(&engine)?;
     parameters_are_as_told(&engine)?;
     extensions_come_and_go(&engine)?;

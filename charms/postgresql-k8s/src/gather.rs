@@ -132,7 +132,9 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
     let health = if running { door.patroni(LOCAL).health().await.ok() } else { None };
     let pgdata = pebble.stat(patroni_yml::PGDATA).await?.is_some();
     let started = health.as_ref().is_some_and(|health: &Health| health.state.is_started());
-    let config = pebble.pull_text(patroni_yml::PATH).await?.map(patroni_yml::read);
+    let paths = [patroni_yml::PATH, patroni_yml::PGPASS];
+    let mut texts = pebble.pull_texts(&paths).await?.into_iter();
+    let config = texts.next().flatten().map(patroni_yml::read);
     let (config, unconfirmed) = config.map_or((None, false), |(text, mark)| (Some(text), mark));
     Ok(Some(Container {
         pgdata,
@@ -140,7 +142,7 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
         audit: pebble.stat(patroni_yml::AUDIT).await?.is_some(),
         config,
         unconfirmed,
-        passfile: pebble.pull_text(patroni_yml::PGPASS).await?.map(SecretString::from),
+        passfile: texts.next().flatten().map(SecretString::from),
         plan,
         running,
         health,

@@ -118,8 +118,8 @@ fn steady_status(facts: &Facts) -> Option<Status> {
     let started = facts.container.as_ref().is_some_and(crate::facts::Container::started);
     let status = || started_status(&facts.unit.pod(), facts.cluster.as_ref(), facts.planned);
     let steady = (started && facts.initialised()).then(status)?;
-    if facts.settings.is_err() {
-        return Some(Status::blocked(BAD_CONFIGURATION));
+    if let Err(problems) = &facts.settings {
+        return Some(bad_configuration(problems));
     }
     let full = facts.nearly_full && matches!(steady, Status::Active(_));
     Some(if full { Status::blocked(NO_SPACE) } else { steady })
@@ -128,7 +128,10 @@ fn steady_status(facts: &Facts) -> Option<Status> {
 /// The decision for options that cannot be used; nothing that depends on them is done.
 fn refuse_options(problems: &[String]) -> Decision<Effect> {
     let lines = problems.iter().map(|problem| Effect::Log(Level::Error, problem.clone()));
+    Decision::new().effects(lines).status(bad_configuration(problems))
+}
+
+fn bad_configuration(problems: &[String]) -> Status {
     let first = problems.first().map(String::as_str).unwrap_or_default();
-    let message = format!("{BAD_CONFIGURATION}: {first}");
-    Decision::new().effects(lines).status(Status::blocked(message))
+    Status::blocked(format!("{BAD_CONFIGURATION}: {first}"))
 }

@@ -426,7 +426,8 @@ fn what_a_client_asks_for_hides_no_invalid_option() {
     let mut facts = steady();
     facts.settings = Err(vec!["cannot use it".to_owned()]);
     let status = decide(&changed(), &facts).status;
-    assert_eq!(status, Some(Status::blocked("Configuration Error. Please check the logs")));
+    let shown = "Configuration Error. Please check the logs: cannot use it";
+    assert_eq!(status, Some(Status::blocked(shown)));
 }
 
 #[test]
