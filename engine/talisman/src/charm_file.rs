@@ -22,6 +22,9 @@ pub(crate) enum CharmFileError {
     /// A YAML file of the charm is malformed.
     #[error("cannot read {file} of the charm {path}: {reason}", path = path.display())]
     Malformed { path: PathBuf, file: &'static str, reason: String },
+    /// The charm's manifest leaves this machine out.
+    #[error("cannot use the charm {path}: it is built for {built}, and this machine is {machine}; name the file for {machine}", path = path.display())]
+    Architecture { path: PathBuf, built: String, machine: &'static str },
     /// An archive member would be written outside the folder.
     #[error("cannot unpack {path}: the member {member:?} leads outside", path = path.display())]
     Escapes { path: PathBuf, member: String },
@@ -46,6 +49,33 @@ struct Charmcraft {
     actions: Option<ActionsYaml>,
 }
 
+/// What a charm is built for.
+#[derive(Default, serde::Deserialize)]
+struct Manifest {
+    bases: Option<Vec<Base>>,
+}
+
+#[derive(serde::Deserialize)]
+struct Base {
+    architectures: Option<Vec<String>>,
+}
+
+/// Refuses a charm whose manifest names architectures and not this machine's: its program could
+/// not even start to say so.
+fn check_architecture(path: &Path, manifest: &Manifest) -> Result<(), CharmFileError> {
+    let machine = crate::pack::architecture();
+    let bases = manifest.bases.iter().flatten();
+    let named: Vec<&str> = bases
+        .filter_map(|base| base.architectures.as_ref())
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    if named.is_empty() || named.iter().any(|name| [machine, "all"].contains(name)) {
+        return Ok(());
+    }
+    Err(CharmFileError::Architecture { path: path.to_owned(), built: named.join(", "), machine })
+}
+
 /// Reads the metadata of a charm folder or archive.
 pub(crate) fn read(path: &Path) -> Result<CharmMeta, CharmFileError> {
     let parts = if path.is_dir() { folder_parts(path)? } else { archive_parts(path)? };
@@ -63,6 +93,7 @@ pub(crate) fn read(path: &Path) -> Result<CharmMeta, CharmFileError> {
     if !path.is_dir() {
         need("manifest.yaml")?;
     }
+    check_architecture(path, &optional(path, "manifest.yaml", &parts)?.unwrap_or_default())?;
     let inner: Charmcraft =
         if whole { parse(path, source, need(source)?)? } else { Charmcraft::default() };
     let config = optional(path, "config.yaml", &parts)?.or(inner.config);
@@ -232,6 +263,27 @@ mod tests {
         assert_eq!(said.as_deref(), want, "{members:?}");
         let written = fs::read_dir(folder.path().join("outside")).unwrap().count();
         assert_eq!(written, 0, "{members:?} reached outside");
+    }
+
+    #[test]
+    fn a_charm_for_other_machines_is_refused() {
+        let own = crate::pack::architecture();
+        let said = |architectures: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("metadata.yaml"), "name: x").unwrap();
+            let manifest = format!("bases: [{{name: ubuntu, architectures: [{architectures}]}}]");
+            fs::write(folder.path().join("manifest.yaml"), manifest).unwrap();
+            let error = read(folder.path()).err().map(|error| error.to_string());
+            error.map(|text| text.replace(&folder.path().display().to_string(), "x"))
+        };
+        for fits in [own, "all", &format!("riscv64, {own}"), ""] {
+            assert_eq!(said(fits), None, "{fits}");
+        }
+        let refused = format!(
+            "cannot use the charm x: it is built for riscv64, s390x, and this machine is {own}; \
+             name the file for {own}"
+        );
+        assert_eq!(said("riscv64, s390x"), Some(refused));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
 /// Files of a charm folder that belong in the archive besides `dispatch`.
@@ -32,10 +33,37 @@ pub(crate) fn pack(folder: &Path, dispatch: &Path, out: &Path) -> Result<PathBuf
     }
     archive(out, &meta.name, |archive| {
         for name in FILES.iter().filter(|name| folder.join(name).is_file()) {
-            archive.add(name, 0o644, &fs::read(folder.join(name))?)?;
+            let content = fs::read(folder.join(name))?;
+            let content = match machine(&binary).filter(|_| *name == "manifest.yaml") {
+                Some(machine) => built_for(&content, machine)?,
+                None => content,
+            };
+            archive.add(name, 0o644, &content)?;
         }
         archive.add("dispatch", 0o755, &binary)
     })
+}
+
+/// The architecture that a program is for; none of a script, or where it has no name here.
+fn machine(binary: &[u8]) -> Option<&'static str> {
+    let number = binary.get(18..20).filter(|_| binary.starts_with(b"\x7fELF"))?;
+    match u16::from_le_bytes(number.try_into().ok()?) {
+        62 => Some("amd64"),
+        183 => Some("arm64"),
+        243 => Some("riscv64"),
+        _ => None,
+    }
+}
+
+/// A manifest that names no architecture but this one.
+fn built_for(manifest: &[u8], machine: &str) -> Result<Vec<u8>> {
+    let text = std::str::from_utf8(manifest).context("cannot read manifest.yaml")?;
+    let mut whole: Value = serde_saphyr::from_str(text).context("cannot read manifest.yaml")?;
+    for base in whole["bases"].as_array_mut().into_iter().flatten() {
+        base["architectures"] = json!([machine]);
+    }
+    // JSON is YAML.
+    Ok(serde_json::to_vec_pretty(&whole)?)
 }
 
 /// An archive that is being written.
@@ -89,5 +117,24 @@ pub(crate) fn architecture() -> &'static str {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_for_one_architecture() {
+        let mut program = b"\x7fELF".to_vec();
+        program.resize(64, 0);
+        program[18] = 183;
+        assert_eq!(machine(&program), Some("arm64"));
+        assert_eq!(machine(b"#!/bin/sh"), None);
+        let manifest = b"bases: [{name: ubuntu, architectures: [amd64, arm64]}]\nrest: 1\n";
+        let narrowed: Value =
+            serde_json::from_slice(&built_for(manifest, "arm64").unwrap()).unwrap();
+        let base = json!({"name": "ubuntu", "architectures": ["arm64"]});
+        assert_eq!(narrowed, json!({"bases": [base], "rest": 1}));
     }
 }

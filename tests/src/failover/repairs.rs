@@ -17,12 +17,13 @@ impl Cluster {
     /// # Errors
     /// When it does not, or an acknowledged number is lost.
     pub fn lose_data_and_wal(&self) -> Result<Outcome> {
-        // Nothing happens to the unit that it would be told of.
-        self.engine.call(&["model-config", "update-status-hook-interval=3s"])?;
         let outcome = self.watched(|primary, writer| {
-            self.pebble(primary, "stop")?;
-            // The hook that starts it again may come between.
-            self.inside(primary, "rm -rf /var/lib/postgresql/data/pgdata/*")?;
+            // In one breath: a hook may start the service again as soon as another one leads.
+            self.inside(
+                primary,
+                "pebble stop postgresql && rm -rf /var/lib/postgresql/data/pgdata/*",
+            )?;
+            self.engine.call(&["model-config", "update-status-hook-interval=3s"])?;
             self.await_another(primary, HAND_OVER)?;
             let successor = self.primary()?;
             for _ in 0..4 {
