@@ -95,7 +95,7 @@ impl Cluster {
                 self.monitor(pod)?;
                 self.await_another(pod, ABSENCE)
             }
-            Fault::PodDeleted => self.engine.call(&["delete-pod", &Self::unit(pod)?]).map(drop),
+            Fault::PodDeleted => self.replace_pods(&[pod.to_owned()]),
             Fault::NetworkCut => {
                 let _mend = self.cut(pod, "iif != lo", "oif != lo")?;
                 self.await_another(pod, ABSENCE)

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use super::life::eventually;
 use super::{Cluster, UNITS, network};
 
 /// The pause between two looks.
@@ -37,6 +38,21 @@ impl Cluster {
         let path = format!("/run/talisman/{instance}/pods/{pod}/pod.json");
         let record: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
         Ok(record["address"].as_str().context("no address")?.parse()?)
+    }
+
+    /// Deletes pods, all at once, and waits until others are in their places.
+    pub(super) fn replace_pods(&self, pods: &[String]) -> Result<()> {
+        let old: Vec<_> = pods.iter().map(|pod| self.address(pod)).collect::<Result<_>>()?;
+        for pod in pods {
+            self.engine.call(&["delete-pod", &Self::unit(pod)?])?;
+        }
+        eventually("another pod, which has another address", || {
+            for (pod, old) in pods.iter().zip(&old) {
+                let found = self.address(pod)?;
+                ensure!(found != *old, "{pod} is at {old}");
+            }
+            Ok(())
+        })
     }
 
     /// The network of a pod that no fault concerns.

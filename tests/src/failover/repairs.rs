@@ -47,11 +47,10 @@ impl Cluster {
             let broken = pods.find(|pod| pod != primary).context("no standby")?;
             let dispatch = format!("/var/lib/juju/agents/unit-{broken}/charm/dispatch");
             self.engine.call(&["ssh", &Self::unit(&broken)?, &format!("rm {dispatch}")])?;
-            for pod in (0..UNITS).map(Self::pod) {
-                self.engine.call(&["delete-pod", &Self::unit(&pod)?])?;
-            }
+            self.replace_pods(&(0..UNITS).map(Self::pod).collect::<Vec<_>>())?;
             self.await_well(HEAL_BOUND)?;
-            self.engine.call(&["ssh", &Self::unit(&broken)?, &format!("test -x {dispatch}")])?;
+            let whole = format!("test -x {dispatch}");
+            self.engine.call(&["ssh", &Self::unit(&broken)?, &whole])?;
             self.engine.wait_active(120).map(drop)
         })
     }

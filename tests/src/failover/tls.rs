@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::life::eventually;
-use super::{APP, Cluster, Outcome, UNITS};
+use super::{APP, Cluster, Outcome, UNITS, Writer};
 use crate::root;
 
 const CERTIFIER: &str = "certifier";
@@ -42,11 +42,14 @@ impl Cluster {
             "SELECT count(*) FILTER (WHERE ssl) > 0 AND bool_and(ssl) FROM pg_stat_ssl \
              JOIN pg_stat_activity USING (pid) WHERE client_addr = $${address}$$"
         );
+        // Without a client the pooler needs no connection.
+        let writer = Writer::start(&self.url)?;
         eventually("an encrypted pooler", || {
             let found = self.query(&self.primary()?, &query)?;
             ensure!(found.trim() == "t", "the primary sees {found}");
             Ok(())
-        })
+        })?;
+        writer.stop().map(drop)
     }
 
     /// Has another authority issue every certificate anew.
