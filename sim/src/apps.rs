@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Pooler,
     /// data-integrator, the real charm.
     Client,
+    /// postgresql-k8s, the real charm.
+    Database,
     /// A provider of `postgresql_client`, simulated.
     Server,
     /// A client of the old interface, simulated.
@@ -37,6 +39,7 @@ impl Kind {
         match charm {
             "pgbouncer-k8s" => Self::Pooler,
             "data-integrator" => Self::Client,
+            "postgresql-k8s" => Self::Database,
             "old-client" => Self::OldClient,
             _ => Self::Server,
         }
@@ -44,8 +47,9 @@ impl Kind {
 
     /// What its charm declares; read once, because reading costs more than many hooks.
     pub(crate) fn charm(self) -> Result<CharmMeta, String> {
-        static READ: LazyLock<[Result<CharmMeta, String>; 4]> = LazyLock::new(|| {
-            [Kind::Pooler, Kind::Client, Kind::Server, Kind::OldClient].map(Kind::read)
+        static READ: LazyLock<[Result<CharmMeta, String>; 5]> = LazyLock::new(|| {
+            let all = [Kind::Pooler, Kind::Client, Kind::Database, Kind::Server, Kind::OldClient];
+            all.map(Kind::read)
         });
         READ[self as usize].clone()
     }
@@ -61,6 +65,11 @@ impl Kind {
                 include_str!("../../charms/data-integrator/metadata.yaml"),
                 include_str!("../../charms/data-integrator/config.yaml"),
                 include_str!("../../charms/data-integrator/actions.yaml"),
+            ),
+            Self::Database => (
+                include_str!("../../charms/postgresql-k8s/metadata.yaml"),
+                include_str!("../../charms/postgresql-k8s/config.yaml"),
+                include_str!("../../charms/postgresql-k8s/actions.yaml"),
             ),
             Self::Server => {
                 ("name: server\nprovides:\n  database: {interface: postgresql_client}\n", "", "")

@@ -1,13 +1,14 @@
 //! Scripted scenarios in which each hook dies before and after each single effect.
 
 use crate::gate::{Fault, Mischief};
-use crate::history::{Client, History, Op, Run};
+use crate::history::{Client, DatabaseOp, History, Op, Run};
 
 /// A scenario: operators who wait until nothing is due.
 pub struct Scenario {
     /// What it is about.
     pub name: &'static str,
     units: u32,
+    databases: u32,
     clients: Vec<Client>,
     ops: Vec<Op>,
 }
@@ -32,12 +33,14 @@ pub fn scenarios() -> Vec<Scenario> {
     let first = Scenario {
         name: "a client comes and goes",
         units: 1,
+        databases: 0,
         clients: vec![client(false, "waltz")],
         ops: vec![Op::Backend, Op::Relate(0), Op::Part(0)],
     };
     let second = Scenario {
         name: "an old client, a second pooler, another port",
         units: 1,
+        databases: 0,
         clients: vec![client(true, "waltz")],
         ops: vec![
             Op::Backend,
@@ -50,18 +53,47 @@ pub fn scenarios() -> Vec<Scenario> {
     let third = Scenario {
         name: "the server goes and comes back, then gives a new password",
         units: 1,
+        databases: 0,
         clients: vec![client(false, "waltz")],
         ops: vec![Op::Backend, Op::Relate(0), Op::NoBackend, Op::Backend, Op::Rotate],
     };
     vec![first, second, third]
 }
 
+/// The scenarios with the real PostgreSQL charm.
+pub fn database_scenarios() -> Vec<Scenario> {
+    let first = Scenario {
+        name: "a cluster of two is made, a client comes and goes",
+        units: 0,
+        databases: 2,
+        clients: vec![client(false, "waltz")],
+        ops: vec![Op::Direct(0), Op::PartDirect(0)],
+    };
+    let password = |user| Op::Database(DatabaseOp::SetPassword(user));
+    let second = Scenario {
+        name: "new passwords, another primary, another size",
+        units: 0,
+        databases: 2,
+        clients: Vec::new(),
+        ops: vec![
+            password("operator"),
+            password("replication"),
+            password("backup"),
+            Op::Database(DatabaseOp::Act("switchover", 0)),
+            Op::Database(DatabaseOp::Config("memory_max_prepared_transactions", "100")),
+            Op::Database(DatabaseOp::Scale(1)),
+        ],
+    };
+    vec![first, second]
+}
+
 impl Scenario {
     /// Plays it once; the fault strikes the hook of this number.
     fn play(&self, strike: Option<(u64, Mischief)>) -> Option<Run> {
         let (clients, units) = (self.clients.clone(), self.units);
-        let (seed, slow, old_image, steps) = (1, true, false, Vec::new());
-        let history = History { seed, units, clients, slow, old_image, steps };
+        let (seed, databases, slow, old_image) = (1, self.databases, true, false);
+        let steps = Vec::new();
+        let history = History { seed, units, databases, clients, slow, old_image, steps };
         let mut run = Run::begin(&history, false)?;
         run.strike = strike;
         for op in &self.ops {

@@ -13,6 +13,8 @@ pub enum Side {
     Sql,
     /// A request to the Kubernetes API.
     Kubernetes,
+    /// A request to Patroni.
+    Patroni,
 }
 
 /// What can go wrong, by name. Each has a switch.
@@ -45,13 +47,21 @@ pub enum Fault {
     ClockJump,
     NoUpdateStatus,
     HookTwice,
+    PatroniAway,
+    PatroniFails,
+    PatroniSlow,
+    VolumeLost,
+    MemberCut,
+    StaleBag,
+    LostEvent,
+    UpgradeDeferred,
 }
 
 use Fault::*;
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 34] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -78,10 +88,18 @@ impl Fault {
         ClockJump,
         NoUpdateStatus,
         HookTwice,
+        PatroniAway,
+        PatroniFails,
+        PatroniSlow,
+        VolumeLost,
+        MemberCut,
+        StaleBag,
+        LostEvent,
+        UpgradeDeferred,
     ];
 
     /// The faults that strike one effect of a hook.
-    pub const OF_EFFECTS: [Self; 19] = [
+    pub const OF_EFFECTS: [Self; 23] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -101,6 +119,10 @@ impl Fault {
         EmptyBag,
         SecretLate,
         HookTwice,
+        PatroniAway,
+        PatroniFails,
+        PatroniSlow,
+        StaleBag,
     ];
 
     /// The name and what happens.
@@ -134,6 +156,14 @@ impl Fault {
             ClockJump => ("clock-jump", "the clock jumps"),
             NoUpdateStatus => ("no-update-status", "update-status is not fired before the end"),
             HookTwice => ("hook-twice", "the hook succeeds, but Juju runs it again"),
+            PatroniAway => ("patroni-away", "Patroni does not answer for the rest of the hook"),
+            PatroniFails => ("patroni-fails", "Patroni refuses one request"),
+            PatroniSlow => ("patroni-slow", "Patroni takes too long to answer one request"),
+            VolumeLost => ("volume-lost", "a standby's pod is replaced and its volume is lost"),
+            MemberCut => ("member-cut", "a Patroni does not reach the API for several hooks"),
+            StaleBag => ("stale-bag", "remote bags are as they were before their last change"),
+            LostEvent => ("lost-event", "a notice of a workload is lost"),
+            UpgradeDeferred => ("upgrade-deferred", "the charm is refreshed while a hook is owed"),
         }
     }
 
@@ -148,14 +178,18 @@ impl Fault {
             PebbleAway | PebbleFails | PebbleSlow | DiskFull => Some(Side::Pebble),
             SqlAway | SqlFails | SqlCut | SqlSlow => Some(Side::Sql),
             Kube403 | Kube409 | Kube410 | Kube500 | KubeAway => Some(Side::Kubernetes),
-            LeaderLost | EmptyBag | SecretLate => Some(Side::Juju),
+            PatroniAway | PatroniFails | PatroniSlow => Some(Side::Patroni),
+            LeaderLost | EmptyBag | SecretLate | StaleBag => Some(Side::Juju),
             _ => None,
         }
     }
 
     /// Whether it lasts until the hook ends.
     fn lasts(self) -> bool {
-        matches!(self, PebbleAway | SqlAway | KubeAway | EmptyBag | SecretLate)
+        matches!(
+            self,
+            PebbleAway | SqlAway | KubeAway | EmptyBag | SecretLate | PatroniAway | StaleBag
+        )
     }
 }
 

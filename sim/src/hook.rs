@@ -1,9 +1,11 @@
 //! One hook of one unit: the charm's code, to its end or its death.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use charm::{Charm, Environment, Vars};
 use jiff::SignedDuration;
@@ -11,9 +13,11 @@ use model::{Hook, HookOutcome, HookRun};
 
 use crate::World;
 use crate::apps::{self, Kind};
+use crate::database_door;
 use crate::door::Simulated;
 use crate::gate::{Fault, Killed, Mischief};
 use crate::mutants::{self, Planted};
+use crate::patroni;
 use crate::tools::InProcess;
 
 /// How a hook ended.
@@ -35,6 +39,9 @@ pub(crate) struct Ran {
     pub(crate) lines: Vec<String>,
 }
 
+/// How long what runs by itself waits between two looks.
+const TICK: Duration = Duration::from_secs(1);
+
 thread_local! {
     static RUNTIME: RefCell<Option<tokio::runtime::Runtime>> = const { RefCell::new(None) };
 }
@@ -51,6 +58,28 @@ fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
     })
 }
 
+/// Lets what runs by itself go on while a hook waits.
+async fn alongside<T>(world: &Arc<World>, hook: impl Future<Output = T>) -> T {
+    if world.look(|state| state.patroni.is_empty()) {
+        return hook.await;
+    }
+    tokio::select! {
+        biased;
+        ended = hook => ended,
+        never = ticks(world) => match never {},
+    }
+}
+
+async fn ticks(world: &Arc<World>) -> Infallible {
+    loop {
+        tokio::time::sleep(TICK).await;
+        world.change(|state| {
+            state.pass(SignedDuration::from_secs(1));
+            patroni::run(state);
+        });
+    }
+}
+
 /// Dispatches the event to a charm of the framework.
 fn dispatch<C: Charm>(world: &Arc<World>, mut charm: C, vars: &Vars) -> Result<(), String> {
     let mut environment = Environment::parse(vars).map_err(|error| error.to_string())?;
@@ -63,7 +92,7 @@ fn dispatch<C: Charm>(world: &Arc<World>, mut charm: C, vars: &Vars) -> Result<(
     environment.sockets = Some(sockets.collect());
     let tools = InProcess { world: world.clone(), unit: environment.unit.clone() };
     let run = charm::dispatch(&mut charm, environment, vars, Box::new(tools));
-    let ended = block_on(run).ok_or("cannot start the runtime")?;
+    let ended = block_on(alongside(world, run)).ok_or("cannot start the runtime")?;
     ended.map_err(|error| error.to_string())
 }
 
@@ -90,6 +119,10 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
             dispatch(world, charm, &vars)
         }
         Kind::Client => dispatch(world, data_integrator::DataIntegrator, &vars),
+        Kind::Database => {
+            let door = database_door::Simulated { world: world.clone(), unit: run.unit.clone() };
+            dispatch(world, postgresql_k8s::Postgresql::new(Box::new(door)), &vars)
+        }
         Kind::Server => world.change(|state| apps::server(state, run)),
         Kind::OldClient => world.change(|state| apps::old_client(state, run)),
     }
@@ -109,12 +142,20 @@ pub(crate) fn run(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> R
 fn once(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
     world.change(|state| {
         state.pass(SignedDuration::from_secs(1));
+        patroni::run(state);
         state.gate.open(plan);
+        state.dead = false;
         let now = state.now();
         state.session = Some(state.model.begin(&run, now));
     });
     let mut ran = Ran { name: name(&run), ..Ran::default() };
-    let outcome = match catch_unwind(AssertUnwindSafe(|| code(world, &run))) {
+    let ended = catch_unwind(AssertUnwindSafe(|| code(world, &run)));
+    let outcome = match ended {
+        // A death in a task of the hook's is the hook's.
+        Ok(_) if world.look(|state| state.dead) => {
+            ran.error = Some("killed".to_owned());
+            HookOutcome::Killed
+        }
         Ok(Ok(())) => HookOutcome::Exited(0),
         Ok(Err(error)) => {
             ran.error = Some(error);

@@ -13,11 +13,13 @@ pub mod shrink;
 
 mod apps;
 mod check;
+mod database_door;
 mod door;
 mod exec;
 mod files;
 mod hook;
 mod kube;
+mod patroni;
 mod pebble_api;
 mod pgbouncer_process;
 mod pod;

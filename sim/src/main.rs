@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sim::exhaust::scenarios;
+use sim::exhaust::{database_scenarios, scenarios};
 use sim::gate::Fault;
-use sim::history::{Faults, Played, draw, play};
+use sim::history::{Faults, History, Played, draw, draw_database, play};
 use sim::mutants::Outcome;
 use sim::shrink::shrink;
 
@@ -39,6 +39,9 @@ struct Args {
     /// The most histories.
     #[arg(long, default_value_t = u64::MAX)]
     histories: u64,
+    /// Play histories of the real PostgreSQL charm only.
+    #[arg(long)]
+    databases: bool,
     /// Leave these faults out.
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
@@ -89,15 +92,24 @@ fn show(played: &Played) {
     }
 }
 
+/// The history of a seed.
+fn drawn(args: &Args, seed: u64, faults: &Faults) -> History {
+    if args.databases { draw_database(seed, faults) } else { draw(seed, faults) }
+}
+
+/// What a history begins with.
+fn about(history: &History) -> String {
+    let History { units, databases, clients, .. } = history;
+    format!("{units} poolers, {databases} PostgreSQL, clients {clients:?}")
+}
+
 /// Plays one history and shows everything that happens.
-fn replay(seed: u64, faults: &Faults, whole: bool) -> bool {
-    let mut history = draw(seed, faults);
-    if !whole && !play(&history, false).wrong.is_empty() {
+fn replay(args: &Args, seed: u64, faults: &Faults) -> bool {
+    let mut history = drawn(args, seed, faults);
+    if !args.whole && !play(&history, false).wrong.is_empty() {
         history = shrink(&history).0;
     }
-    let image = if history.old_image { ", an old image" } else { "" };
-    let (units, clients) = (history.units, &history.clients);
-    say(&format!("seed {seed}: {units} poolers{image}, clients {clients:?}"));
+    say(&format!("seed {seed}: {}", about(&history)));
     for step in &history.steps {
         say(&format!("  {step}"));
     }
@@ -121,7 +133,7 @@ fn run(args: &Args, faults: &Faults) -> bool {
     let mut tally = Tally::default();
     while began.elapsed() < Duration::from_secs(args.seconds) && tally.histories < args.histories {
         let seed = first.wrapping_add(tally.histories);
-        let history = draw(seed, faults);
+        let history = drawn(args, seed, faults);
         let played = play(&history, false);
         tally.histories += 1;
         tally.hooks += played.hooks;
@@ -135,7 +147,7 @@ fn run(args: &Args, faults: &Faults) -> bool {
         say(&format!("seed {seed} fails:"));
         let (shrunk, played) = if args.whole { (history, played) } else { shrink(&history) };
         let steps = shrunk.steps.iter().map(|step| format!("  {step}")).collect::<Vec<_>>();
-        say(&format!("{} poolers, clients {:?}", shrunk.units, shrunk.clients));
+        say(&about(&shrunk));
         say(&steps.join("\n"));
         show(&played);
         if tally.failed.len() >= args.failures {
@@ -163,7 +175,7 @@ fn run(args: &Args, faults: &Faults) -> bool {
 /// Plays each scenario in every way.
 fn exhausted() -> bool {
     let mut well = true;
-    for scenario in scenarios() {
+    for scenario in scenarios().into_iter().chain(database_scenarios()) {
         let began = Instant::now();
         let all = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 1);
         for wrong in all.wrong.iter().take(20) {
@@ -224,7 +236,7 @@ fn main() -> ExitCode {
     // A hook that is killed unwinds; that is no news.
     let well = match faults(&args) {
         Ok(faults) => match args.seed {
-            Some(seed) => replay(seed, &faults, args.whole),
+            Some(seed) => replay(&args, seed, &faults),
             None if args.exhaust => exhausted(),
             None if args.mutants => mutants(&args.named),
             None => run(&args, &faults),

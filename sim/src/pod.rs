@@ -7,6 +7,7 @@ use pebble::{Layer, Plan, Startup};
 use pgbouncer::Version;
 use serde_json::{Value, json};
 
+use crate::patroni::Member;
 use crate::pgbouncer_process::Process;
 
 /// A file in a container.
@@ -23,6 +24,8 @@ pub(crate) enum Running {
     Stopped,
     /// PgBouncer.
     Pooler(Box<Process>),
+    /// Patroni.
+    Patroni(Box<Member>),
     /// Something of no interest here.
     Other,
 }
@@ -143,6 +146,14 @@ impl Container {
         })
     }
 
+    /// The Patroni that runs.
+    pub(crate) fn patroni(&self) -> Option<&Member> {
+        self.services.values().find_map(|running| match running {
+            Running::Patroni(member) => Some(member.as_ref()),
+            _ => None,
+        })
+    }
+
     /// Starts what is enabled and does not run, restarts what changed.
     pub(crate) fn replan(&mut self) -> Result<(), String> {
         let plan = &self.plan;
@@ -171,18 +182,20 @@ impl Container {
                 continue;
             };
             let command = service.command.as_deref().unwrap_or_default();
-            let running = match command.strip_prefix("/usr/sbin/pgbouncer ") {
-                Some(path) => match self.run(path) {
-                    Ok(process) => Running::Pooler(Box::new(process)),
-                    Err(why) => {
-                        self.refused.push(why.clone());
-                        failure = Err(format!("cannot start {name}: exited quickly: {why}"));
-                        Running::Stopped
-                    }
-                },
-                None if command == "true" => Running::Stopped,
-                None => Running::Other,
+            let started = match command.split_once(' ') {
+                Some(("/usr/sbin/pgbouncer", path)) => {
+                    self.run(path).map(|process| Running::Pooler(Box::new(process)))
+                }
+                Some(("patroni", path)) => Member::start(path, &self.files)
+                    .map(|member| Running::Patroni(Box::new(member))),
+                _ if command == "true" => Ok(Running::Stopped),
+                _ => Ok(Running::Other),
             };
+            let running = started.unwrap_or_else(|why| {
+                failure = Err(format!("cannot start {name}: exited quickly: {why}"));
+                self.refused.push(why);
+                Running::Stopped
+            });
             self.services.insert(name.clone(), running);
             self.started.insert(name.clone(), service.clone());
         }
@@ -216,6 +229,7 @@ impl Container {
                         self.refused.push(why);
                     }
                 }
+                Some(Running::Patroni(member)) => member.hang_up(),
                 Some(Running::Other) => {}
                 _ => {
                     return Err(format!(

@@ -88,7 +88,8 @@ impl Tools for InProcess {
             let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
             let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, &args);
             let text = mutants::read(app, &self.hook(), tool, &text).unwrap_or(text);
-            return Ok(if first { "{}".to_owned() } else { text });
+            let text = if first { "{}".to_owned() } else { text };
+            return Ok(self.aged(tool, &args, fault == Some(Fault::StaleBag), text));
         }
         let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let message = message.strip_prefix("ERROR ").unwrap_or(&message).to_owned();
@@ -102,6 +103,28 @@ impl Tools for InProcess {
 }
 
 impl InProcess {
+    /// A remote bag as it was when the unit looked before, where a fault says so. The hook
+    /// that tells of a change sees it.
+    fn aged(&self, tool: &str, args: &[&str], stale: bool, text: String) -> String {
+        let name = args.last().copied().unwrap_or_default();
+        let own = name == self.unit.app().as_str() || name == self.unit.to_string();
+        if tool != "relation-get" || own {
+            return text;
+        }
+        let key = (self.unit.clone(), args.join(" "));
+        self.world.change(|state| {
+            let told = state.session.as_ref().is_some_and(|session| {
+                matches!(session.run().hook, model::Hook::RelationChanged { .. })
+            });
+            let Some(read) = &mut state.read else { return text };
+            if stale && !told {
+                return read.get(&key).cloned().unwrap_or(text);
+            }
+            read.insert(key, text.clone());
+            text
+        })
+    }
+
     /// The name of the hook that runs.
     fn hook(&self) -> String {
         let name = |state: &crate::world::State| Some(state.session.as_ref()?.run().hook.name());

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use kube_api::{Api, ApiOptions};
 use model::{Model, Session};
-use names::{AppName, UnitName};
+use names::{AppName, ContainerName, UnitName};
 use pgbouncer::Version;
 
 use crate::gate::{Fault, Gate, Killed, Side};
 use crate::kube;
+use crate::patroni::{self, Volume};
 use crate::pod::{Container, Pod};
 use crate::rng::Rng;
 use crate::sql::Cluster;
@@ -34,6 +35,9 @@ pub(crate) struct State {
     pub(crate) clock: Arc<AtomicI64>,
     pub(crate) pods: BTreeMap<UnitName, Pod>,
     pub(crate) clusters: BTreeMap<AppName, Cluster>,
+    /// What there is besides of those that Patroni runs.
+    pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
+    pub(crate) volumes: BTreeMap<UnitName, Volume>,
     pub(crate) kube: Api,
     /// The hook that runs.
     pub(crate) session: Option<Session>,
@@ -42,7 +46,11 @@ pub(crate) struct State {
     pub(crate) boots: u64,
     /// The PgBouncer in every container.
     pub(crate) version: Version,
+    /// What each unit read last in remote bags, where a fault may show it again.
+    pub(crate) read: Option<BTreeMap<(UnitName, String), String>>,
     dying: bool,
+    /// Whether the hook that runs is dead, whatever its code still does.
+    pub(crate) dead: bool,
 }
 
 impl World {
@@ -60,13 +68,17 @@ impl World {
             clock,
             pods: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            patroni: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             kube: Api::new(options),
             session: None,
             gate: Gate::default(),
             entropy: Rng::new(seed),
             boots: 0,
             version: Version::TRIXIE,
+            read: None,
             dying: false,
+            dead: false,
         };
         kube::put_node(&state.kube);
         Some(Arc::new(Self { state: Mutex::new(state) }))
@@ -90,8 +102,12 @@ impl World {
     /// Lets an effect of the running hook begin, unless the hook dies before it; the fault
     /// that strikes it.
     pub(crate) fn effect(&self, side: Side, what: impl FnOnce() -> String) -> Option<Fault> {
+        if self.look(|state| state.dead) {
+            resume_unwind(Box::new(Killed));
+        }
         let fault = self.change(|state| {
             let fault = state.gate.pass(side, what);
+            state.dead = fault == Some(Fault::KillBefore);
             state.dying = fault == Some(Fault::KillAfter);
             if fault == Some(Fault::LeaderLost) {
                 let unit = state.session.as_ref().map(|session| session.run().unit.clone());
@@ -109,7 +125,11 @@ impl World {
 
     /// Ends an effect, and the hook with it where it dies after it.
     pub(crate) fn effect_done(&self) {
-        if self.change(|state| std::mem::take(&mut state.dying)) {
+        let dies = self.change(|state| {
+            state.dead |= state.dying;
+            std::mem::take(&mut state.dying)
+        });
+        if dies {
             resume_unwind(Box::new(Killed));
         }
     }
@@ -139,7 +159,12 @@ impl State {
     pub(crate) fn server_behind(&self, host: &str) -> Option<AppName> {
         let first = host.split('.').next()?;
         let app = first.strip_suffix("-primary").or_else(|| first.strip_suffix("-replicas"))?;
-        app.parse().ok()
+        let app = app.parse().ok()?;
+        let leads = |app: &AppName| {
+            let primary = patroni::primary(self, app);
+            primary.is_some_and(|primary| patroni::behind(self, first).contains(&primary))
+        };
+        (!self.patroni.contains_key(&app) || leads(&app)).then_some(app)
     }
 
     /// Another unit of the application takes the lead.
@@ -175,21 +200,56 @@ impl State {
         let app = self.model.application(unit.app());
         let names: Vec<_> =
             app.map(|app| app.charm.containers.keys().cloned().collect()).unwrap_or_default();
+        self.unmount(unit);
         for name in names {
+            let mut container = Container::new(boot, self.version);
+            if let Some(volume) = self.volumes.get(unit) {
+                volume.mount(&mut container);
+            }
             if let Some(pod) = self.pods.get_mut(unit) {
-                pod.container = Some(Container::new(boot, self.version));
+                pod.container = Some(container);
             }
             self.model.container_booted(unit, &name, &boot.to_string());
         }
     }
 
+    /// Ends what runs in a pod, in order, and takes the pod away.
+    pub(crate) fn replace_pod(&mut self, unit: &UnitName) {
+        patroni::stop(self, unit);
+        self.stop_pod(unit);
+    }
+
     /// Takes a pod away; its unit's agent is gone with it.
     pub(crate) fn stop_pod(&mut self, unit: &UnitName) {
         let now = self.now();
+        self.unmount(unit);
         self.pods.remove(unit);
         kube::delete_pod(&self.kube, unit);
         self.model.agent_stopped(unit, now);
         self.model.unit_address(unit, None);
+    }
+
+    /// Ends what runs in a workload container; what is on its volume stays.
+    fn unmount(&mut self, unit: &UnitName) {
+        if !self.patroni.contains_key(unit.app()) {
+            return;
+        }
+        let Some(pod) = self.pods.get_mut(unit) else { return };
+        if let Some(container) = pod.container.take() {
+            self.volumes.entry(unit.clone()).or_default().unmount(&container);
+        }
+        patroni::watch(self, unit.app());
+    }
+
+    /// A process in a container tells the charm something.
+    pub(crate) fn notify(&mut self, unit: &UnitName, container: &ContainerName, key: &str) {
+        if let Some(cluster) = self.patroni.get_mut(unit.app())
+            && cluster.deaf > 0
+        {
+            cluster.deaf -= 1;
+            return;
+        }
+        self.model.container_notice(unit, container, "1", "custom", key);
     }
 
     /// Gives every unit without a pod one, and forgets units that are gone.

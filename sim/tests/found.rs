@@ -12,8 +12,8 @@ fn client(old: bool, database: &str) -> Client {
 #[track_caller]
 fn check(clients: Vec<Client>, ops: &[Op]) {
     let steps = ops.iter().cloned().map(Step::Op).collect();
-    let (seed, units, slow, old_image) = (1, 1, true, false);
-    let history = History { seed, units, clients, slow, old_image, steps };
+    let (seed, units, databases, slow, old_image) = (1, 1, 0, true, false);
+    let history = History { seed, units, databases, clients, slow, old_image, steps };
     let wrong = play(&history, false).wrong;
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -58,7 +58,8 @@ fn a_container_that_came_while_an_option_was_bad_starts_when_it_is_mended() {
 fn an_old_pgbouncer_gets_no_setting_that_it_does_not_know() {
     let steps = vec![Step::Hook(495, None), Step::Strike(Fault::PodChurn, 780)];
     let (seed, units, slow, old_image) = (1, 2, false, true);
-    let history = History { seed, units, clients: Vec::new(), slow, old_image, steps };
+    let history =
+        History { seed, units, databases: 0, clients: Vec::new(), slow, old_image, steps };
     let wrong = play(&history, false).wrong;
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -51,7 +51,7 @@ fn passwords(content: &SecretContent) -> Vec<String> {
 /// looked at; after a new password, and for no unit, everything is.
 pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -> Vec<String> {
     let ran = if watch.learn(state) { None } else { ran };
-    let mut wrong = Vec::new();
+    let mut wrong = super::database::always(state);
     for (unit, pod) in state.pods.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit)) {
         in_container(watch, unit, pod, &mut wrong);
     }

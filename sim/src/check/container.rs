@@ -22,8 +22,8 @@ const MEMORY: &str = "/dev/shm/";
 
 pub(super) fn check(state: &State) -> Vec<String> {
     let mut wrong = Vec::new();
-    // An invalid option freezes each unit where it stands.
-    if misconfigured(state) {
+    // An invalid option freezes each unit where it stands, and so does a server that cannot serve.
+    if misconfigured(state) || !super::able(state) {
         return wrong;
     }
     for (unit, pod) in &state.pods {

@@ -94,6 +94,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
         pooler().and_then(|app| state.model.application(&app)).is_some_and(|app| app.trust);
     let poolers = pooler().map_or(0, |app| state.model.units(&app).count());
     let able = backend && trusted && poolers > 0 && !misconfigured(state);
+    let able = able && super::database::able(state);
     let mut all = Vec::new();
     for (index, client) in clients.iter().enumerate() {
         let name = client.app(index);

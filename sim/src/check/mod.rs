@@ -2,6 +2,7 @@
 
 mod always;
 mod container;
+mod database;
 mod login;
 mod residue;
 mod truth;
@@ -16,6 +17,7 @@ use crate::pgbouncer_process::Process;
 use crate::world::{MODEL, State};
 
 pub(crate) use always::{Watch, always};
+pub(crate) use database::{HEADLESS, able};
 pub(crate) use view::view;
 
 /// What is wrong with a world in which everything has come to rest.
@@ -24,6 +26,7 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
     wrong.extend(residue::check(state));
     wrong.extend(truth::check(state, clients));
     wrong.extend(container::check(state));
+    wrong.extend(database::check(state, clients));
     wrong
 }
 
@@ -31,6 +34,10 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
 pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
     // No event tells when a load balancer has its address.
     if option(state, "expose-external") == "loadbalancer" {
+        return Vec::new();
+    }
+    // Nor when it is certain that nobody may lead.
+    if view(state) == [HEADLESS] {
         return Vec::new();
     }
     at_peace(state, clients)

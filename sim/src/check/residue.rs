@@ -26,11 +26,13 @@ pub(super) fn known(state: &State) -> BTreeSet<String> {
     let old_users = old.iter().map(|(id, _)| format!("{underscored}_user_{id}_{MODEL}"));
     let servers = backend.iter().map(|(id, _)| server_user(*id));
     let own = ["operator", "admin", "identity_access", "internal_access", "relation_access"];
+    let direct = super::database::users(state);
     clients
         .chain(old_users)
         .chain(servers)
         .chain(lookups(state))
         .chain(own.map(str::to_owned))
+        .chain(direct)
         .collect()
 }
 
@@ -44,7 +46,8 @@ pub(super) fn check(state: &State) -> Vec<String> {
     // from starting, that waits until it is mended.
     let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
     // A server whose relation ended needs no pooler for that.
-    for cluster in state.clusters.values().filter(|_| !alone || lookups.is_empty()) {
+    let able = super::database::able(state);
+    for cluster in state.clusters.values().filter(|_| able && (!alone || lookups.is_empty())) {
         let lost = |role: &&String| !known.contains(*role);
         for role in cluster.roles.keys().filter(lost) {
             wrong.push(format!("the role {role} survives its relation"));

@@ -1,5 +1,7 @@
 //! Units agree with each other and with their files, and statuses tell the truth.
 
+use names::UnitName;
+
 use crate::history::Client;
 use crate::world::State;
 
@@ -27,8 +29,13 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
             None => first = Some((here, served)),
         }
     }
-    wrong.extend(statuses(state, clients));
-    for unit in state.units() {
+    if super::database::able(state) {
+        wrong.extend(statuses(state, clients));
+    }
+    // A cluster that cannot serve owes what it was asked for.
+    let able = super::database::able(state);
+    let owing = |unit: &UnitName| able || !state.patroni.contains_key(unit.app());
+    for unit in state.units().into_iter().filter(owing) {
         let Some(unit) = state.model.unit(&unit) else { continue };
         if let Some(deferred) = unit.state.get("deferred") {
             wrong.push(format!("{} still owes {deferred}", unit.name));

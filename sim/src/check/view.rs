@@ -8,7 +8,10 @@ use super::{misconfigured, pooler, processes, relations, residue};
 
 /// One line per thing that two worlds with the same operators must have alike.
 pub(crate) fn view(state: &State) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines = super::database::view(state);
+    if !super::database::able(state) {
+        return lines;
+    }
     let backend = !relations(state, "backend-database").is_empty();
     // An invalid setting changes nothing, so what there is then depends on what was before.
     let able = pooler().and_then(|app| state.model.application(&app)).is_some_and(|app| app.trust);
@@ -38,8 +41,8 @@ pub(crate) fn view(state: &State) -> Vec<String> {
         let settings = process.ini.settings.iter().filter(|(key, _)| key.name != "auth_file");
         let settings: Vec<String> =
             settings.map(|(key, value)| format!("{}={value}", key.name)).collect();
-        let mut databases: Vec<String> =
-            process.ini.databases.iter().map(|database| database.to_string()).collect();
+        let databases = process.ini.databases.iter().map(|database| database.to_string());
+        let mut databases: Vec<String> = databases.map(|line| without_timeline(&line)).collect();
         // Which of the privileged clients carries the wildcard depends on who came first.
         databases.retain(|line| !line.starts_with('*'));
         // With it come names for reading what earlier clients left.
@@ -66,4 +69,14 @@ pub(crate) fn view(state: &State) -> Vec<String> {
         lines.push(format!("service {name} {kind} {ports:?} {annotations}"));
     }
     lines
+}
+
+/// An entry without the timeline, which tells how often the primary changed.
+fn without_timeline(line: &str) -> String {
+    match line.split_once(" connect_query='-- timeline") {
+        Some((begin, end)) => {
+            format!("{begin}{}", end.split_once('\'').map_or("", |(_, rest)| rest))
+        }
+        None => line.to_owned(),
+    }
 }

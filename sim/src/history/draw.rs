@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Client, History, Op, Step};
+use super::{Client, History, Op, Step, database};
 use crate::gate::{Fault, Mischief};
 use crate::rng::Rng;
 
@@ -46,13 +46,17 @@ const DATABASES: [&str; 8] = [
 ];
 
 /// Faults that come between two hooks.
-const BETWEEN: [Fault; 6] = [
+const BETWEEN: [Fault; 10] = [
     Fault::LeaderTurns,
     Fault::PodChurn,
     Fault::ContainerRestart,
     Fault::AgentAway,
     Fault::ServerDown,
     Fault::ClockJump,
+    Fault::VolumeLost,
+    Fault::MemberCut,
+    Fault::LostEvent,
+    Fault::UpgradeDeferred,
 ];
 
 /// The history of a seed.
@@ -72,21 +76,51 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
     for _ in 0..4 + rng.below(12) {
         steps.push(Step::Op(op(&mut rng, &clients)));
         let hooks = if rng.chance(300) { 60 } else { 12 };
-        for _ in 0..rng.below(hooks) {
-            let pick = rng.below(1000) as u32;
-            if rng.chance(rate / 6) {
-                let between: Vec<Fault> =
-                    BETWEEN.into_iter().filter(|fault| on.contains(fault)).collect();
-                if let Some(fault) = rng.pick(&between) {
-                    steps.push(Step::Strike(*fault, pick));
-                }
-            }
-            let mischief = if rng.chance(rate) { mischief(&mut rng, &on) } else { None };
-            steps.push(Step::Hook(pick, mischief));
-        }
+        hooks_between(&mut rng, &mut steps, hooks, &on, rate);
     }
     let old_image = rng.chance(200);
-    History { seed, units, clients, slow, old_image, steps }
+    History { seed, units, databases: 0, clients, slow, old_image, steps }
+}
+
+/// The history of a seed with the real PostgreSQL charm.
+pub fn draw_database(seed: u64, faults: &Faults) -> History {
+    let mut rng = Rng::new(seed ^ 0x6461_7461_6261_7365);
+    let databases = 1 + [0, 1, 1, 2, 2, 2, 3, 4][rng.below(8)];
+    let clients: Vec<Client> = (0..rng.below(4)).map(|_| client(&mut rng, 2)).collect();
+    let units = if rng.chance(600) { 1 } else { 0 };
+    let mut on: Vec<Fault> = faults.0.iter().copied().collect();
+    on.retain(|_| rng.chance(400));
+    let rate = [0, 50, 150, 400][rng.below(4)];
+    let slow = on.contains(&Fault::NoUpdateStatus) || rng.chance(500);
+    let mut steps = Vec::new();
+    if units > 0 {
+        steps.push(Step::Op(Op::Backend));
+    }
+    for _ in 0..4 + rng.below(10) {
+        let of_pooler = units > 0 && rng.chance(250);
+        let next =
+            if of_pooler { op(&mut rng, &clients) } else { database::draw(&mut rng, &clients) };
+        steps.push(Step::Op(next));
+        let hooks = if rng.chance(300) { 60 } else { 12 };
+        hooks_between(&mut rng, &mut steps, hooks, &on, rate);
+    }
+    History { seed, units, databases, clients, slow, old_image: false, steps }
+}
+
+/// Some hooks, with faults in and between them.
+fn hooks_between(rng: &mut Rng, steps: &mut Vec<Step>, most: usize, on: &[Fault], rate: u32) {
+    for _ in 0..rng.below(most) {
+        let pick = rng.below(1000) as u32;
+        if rng.chance(rate / 6) {
+            let between: Vec<Fault> =
+                BETWEEN.into_iter().filter(|fault| on.contains(fault)).collect();
+            if let Some(fault) = rng.pick(&between) {
+                steps.push(Step::Strike(*fault, pick));
+            }
+        }
+        let mischief = if rng.chance(rate) { mischief(rng, on) } else { None };
+        steps.push(Step::Hook(pick, mischief));
+    }
 }
 
 fn client(rng: &mut Rng, kinds: usize) -> Client {

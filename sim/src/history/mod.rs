@@ -1,10 +1,12 @@
 //! Histories: what is deployed, what people ask for, what goes wrong, in order.
 
+mod database;
 mod draw;
 mod play;
 mod strike;
 
-pub use draw::{Faults, draw};
+pub use database::DatabaseOp;
+pub use draw::{Faults, draw, draw_database};
 pub(crate) use play::Run;
 pub use play::{Played, play};
 pub(crate) use strike::strike;
@@ -77,6 +79,12 @@ pub enum Op {
     Rotate,
     /// Trusts the pooler, or does so no more.
     Trust(bool),
+    /// Relates a client to the server itself.
+    Direct(usize),
+    /// Ends such a relation.
+    PartDirect(usize),
+    /// Something of the real PostgreSQL charm.
+    Database(DatabaseOp),
 }
 
 /// One step of a history.
@@ -97,6 +105,8 @@ pub struct History {
     pub seed: u64,
     /// Poolers at the beginning.
     pub units: u32,
+    /// Units of the real PostgreSQL charm; with none the server is a made-up one.
+    pub databases: u32,
     /// The clients, related or not.
     pub clients: Vec<Client>,
     /// Whether time passes only so slowly that update-status is never due.

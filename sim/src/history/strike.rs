@@ -1,15 +1,18 @@
 //! Faults between two hooks.
 
 use jiff::SignedDuration;
-use names::UnitName;
+use names::{AppName, UnitName};
 
-use super::POOLER;
+use super::{POOLER, SERVER};
 use crate::gate::Fault;
+use crate::patroni;
 use crate::world::State;
 
 /// Makes a fault happen; `pick` says to which of the poolers.
 pub(crate) fn strike(state: &mut State, fault: Fault, pick: u32) {
-    let Ok(app) = POOLER.parse() else { return };
+    // With both charms one is struck or the other.
+    let name = if state.patroni.is_empty() || pick.is_multiple_of(3) { POOLER } else { SERVER };
+    let Ok(app) = name.parse() else { return };
     let units: Vec<UnitName> = state
         .model
         .units(&app)
@@ -19,18 +22,55 @@ pub(crate) fn strike(state: &mut State, fault: Fault, pick: u32) {
     let unit = units.get(pick as usize % units.len().max(1));
     match (fault, unit) {
         (Fault::LeaderTurns, _) => state.turn_leader(&app),
+        (Fault::PodChurn, Some(unit)) if pick.is_multiple_of(2) => state.replace_pod(unit),
         (Fault::PodChurn, Some(unit)) => state.stop_pod(unit),
+        (Fault::VolumeLost, Some(unit)) => lose_volume(state, unit),
+        (Fault::MemberCut, Some(unit)) => cut(state, unit),
+        (Fault::LostEvent, Some(unit)) => {
+            if let Some(cluster) = state.patroni.get_mut(unit.app()) {
+                cluster.deaf += 1;
+            }
+        }
+        (Fault::UpgradeDeferred, _) => refresh_owing(state, &app),
         (Fault::ContainerRestart, Some(unit)) => state.start_container(unit),
         (Fault::AgentAway, Some(unit)) => away(state, unit),
         (Fault::ServerDown, _) => {
-            for cluster in state.clusters.values_mut() {
-                cluster.up = !cluster.up;
+            for (app, cluster) in &mut state.clusters {
+                cluster.up ^= !state.patroni.contains_key(app);
             }
             state.watch_backends();
         }
         (Fault::ClockJump, _) => state.pass(SignedDuration::from_hours(1)),
         _ => {}
     }
+}
+
+/// A standby that is not needed loses its pod and its volume.
+fn lose_volume(state: &mut State, unit: &UnitName) {
+    let primary = patroni::primary(state, unit.app());
+    if primary.is_some_and(|primary| primary != *unit) {
+        state.stop_pod(unit);
+        state.volumes.remove(unit);
+    }
+}
+
+/// A member's Patroni reaches the API no more, or does so again.
+fn cut(state: &mut State, unit: &UnitName) {
+    let Some(cluster) = state.patroni.get_mut(unit.app()) else { return };
+    if !cluster.cut.remove(unit) {
+        cluster.cut.insert(unit.clone());
+    }
+}
+
+/// The charm is refreshed, if one of its units owes a hook.
+fn refresh_owing(state: &mut State, app: &AppName) {
+    let owes = |unit: &model::Unit| unit.state.contains_key("deferred");
+    if !state.model.units(app).any(owes) {
+        return;
+    }
+    let now = state.now();
+    let Some(charm) = state.model.application(app).map(|app| app.charm.clone()) else { return };
+    drop(state.model.refresh(now, app, charm, app.to_string()));
 }
 
 /// The agent goes, its lease ends, and it comes back; its containers ran on.
@@ -48,7 +88,9 @@ fn away(state: &mut State, unit: &UnitName) {
 pub(super) fn restart(state: &mut State, unit: &UnitName) {
     state.model.agent_started(unit, false);
     let boot = state.pods.get(unit).and_then(|pod| pod.container.as_ref()).map(|c| c.boot);
-    if let (Some(boot), Ok(container)) = (boot, "pgbouncer".parse()) {
+    let app = state.model.application(unit.app());
+    let container = app.and_then(|app| app.charm.containers.keys().next().cloned());
+    if let (Some(boot), Some(container)) = (boot, container) {
         state.model.container_booted(unit, &container, &boot.to_string());
         if let Some(container) = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut()) {
             container.backend_failed = false;

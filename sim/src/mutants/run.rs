@@ -46,8 +46,8 @@ fn scripts() -> Vec<History> {
         let pause = || (0..120).map(|_| Step::Hook(0, None));
         let steps = ops.flat_map(|op| std::iter::once(Step::Op(op.clone())).chain(pause()));
         let clients = clients.clone();
-        let (seed, units, slow, old_image) = (1, 2, true, false);
-        History { seed, units, clients, slow, old_image, steps: steps.collect() }
+        let (seed, units, databases, slow, old_image) = (1, 2, 0, true, false);
+        History { seed, units, databases, clients, slow, old_image, steps: steps.collect() }
     };
     after.map(history).into()
 }

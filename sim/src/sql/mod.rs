@@ -15,6 +15,7 @@ use secrecy::ExposeSecret;
 use crate::World;
 use crate::gate::{Fault, Gate, Side};
 use crate::mutants;
+use crate::patroni::{self, Login};
 
 /// A role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub(crate) struct Role {
     pub(crate) verifier: Option<String>,
     pub(crate) member_of: BTreeSet<String>,
     pub(crate) comment: String,
+}
+
+/// The roles that PostgreSQL brings, of those that charms name.
+const PREDEFINED: [&str; 4] =
+    ["pg_database_owner", "pg_monitor", "pg_read_all_data", "pg_write_all_data"];
+
+impl Role {
+    /// A user that Patroni makes.
+    pub(crate) fn of_patroni(password: &str, superuser: bool) -> Self {
+        let verifier = scram::verifier(password, &[9; 16], 1).expose().to_owned();
+        Self { login: true, superuser, verifier: Some(verifier), ..Self::default() }
+    }
 }
 
 /// A pooler's schema with its lookup function.
@@ -66,6 +79,10 @@ impl Default for Database {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cluster {
     pub(crate) up: bool,
+    /// The timeline of one that Patroni runs.
+    pub(crate) timeline: u32,
+    /// Which start of the primary this is; sessions end with it.
+    pub(crate) life: u64,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) databases: BTreeMap<String, Database>,
 }
@@ -80,9 +97,27 @@ impl Cluster {
         postgres.connect.clear();
         Self {
             up: true,
+            timeline: 0,
+            life: 0,
             roles: groups.into_iter().chain([("operator".to_owned(), operator)]).collect(),
             databases: BTreeMap::from([("postgres".to_owned(), postgres)]),
         }
+    }
+
+    /// A cluster as `initdb` and Patroni leave it, with these users.
+    pub(crate) fn of_initdb(mut roles: BTreeMap<String, Role>) -> Self {
+        for name in PREDEFINED {
+            roles.insert(name.to_owned(), Role::default());
+        }
+        let databases = BTreeMap::from([("postgres".to_owned(), Database::default())]);
+        Self { up: false, timeline: 1, life: 0, roles, databases }
+    }
+
+    /// Whether a user proves who it is by this password.
+    pub(crate) fn proves(&self, user: &str, password: &str) -> bool {
+        let role = self.roles.get(user).filter(|role| role.login);
+        let stored = role.and_then(|role| role.verifier.as_deref());
+        stored.is_some_and(|stored| scram::matches(stored, password))
     }
 
     /// Whether the role may connect to the database at all.
@@ -167,7 +202,12 @@ struct Connection {
     app: AppName,
     user: String,
     database: String,
+    /// Which start of the server it is a session of.
+    life: u64,
 }
+
+/// The longest that anybody may wait for a commit, in seconds.
+const COMMIT_SECONDS: u32 = 300;
 
 /// An answer that never comes.
 pub(crate) const NEVER: Duration = Duration::from_secs(100_000);
@@ -185,16 +225,23 @@ impl Servers {
             }
             _ => {}
         }
-        let app = self.0.look(|state| {
+        let (app, life) = self.0.look(|state| {
             let unknown = || Failure::new(None, format!("cannot resolve {}", options.host));
             let app = state.server_behind(&options.host).ok_or_else(unknown)?;
             let cluster = state.clusters.get(&app).ok_or_else(unknown)?;
+            let login = Login { user, database: Some(database), encrypted: options.ca.is_some() };
+            let refused = || Failure::new(Some("28000"), "no pg_hba.conf entry");
+            let primary = patroni::primary(state, &app);
+            let member = primary.and_then(|primary| patroni::member(state, &primary));
+            if member.is_some_and(|member| !patroni::admits(member, login)) {
+                return Err(refused());
+            }
             cluster.login(user, options.password.expose_secret(), database)?;
-            Ok::<_, Failure>(app)
+            Ok::<_, Failure>((app, cluster.life))
         })?;
         self.0.effect_done();
         let (world, user, database) = (self.0.clone(), user.to_owned(), database.to_owned());
-        Ok(Box::new(Connection { world, app, user, database }))
+        Ok(Box::new(Connection { world, app, user, database, life }))
     }
 }
 
@@ -216,6 +263,7 @@ impl Connection {
     fn pass<T>(
         &self,
         text: &str,
+        position: &mut Option<u64>,
         run: impl FnOnce(&mut Cluster, &mut Gate) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let what = || statement::shown(text);
@@ -232,13 +280,19 @@ impl Connection {
         }
         let answer = self.world.change(|state| {
             let gone = || Failure::new(None, "connection closed");
-            let cluster = state.clusters.get_mut(&self.app).filter(|cluster| cluster.up);
+            let cluster = state.clusters.get_mut(&self.app);
+            let cluster = cluster.filter(|cluster| cluster.up && cluster.life == self.life);
             let cluster = cluster.ok_or_else(gone)?;
             let role = cluster.roles.get(&self.user).filter(|role| role.login).ok_or_else(gone)?;
             if !role.superuser {
                 return Err(Failure::new(Some("42501"), "permission denied"));
             }
-            run(cluster, &mut state.gate)
+            let before = state.gate.writes.len();
+            let answer = run(cluster, &mut state.gate);
+            if state.gate.writes.len() > before {
+                *position = patroni::commit(state, &self.app);
+            }
+            answer
         });
         self.world.effect_done();
         match fault {
@@ -255,26 +309,63 @@ impl Session for Connection {
         parameters: &'a [&'a str],
     ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
         Box::pin(async move {
-            self.pass(text, |cluster, _| query::answer(cluster, &self.database, text, parameters))
+            let run = |cluster: &mut Cluster, _: &mut Gate| {
+                query::answer(cluster, &self.database, text, parameters)
+            };
+            self.pass(text, &mut None, run)
         })
     }
 
     fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>> {
         Box::pin(async move {
-            self.pass(text, |cluster, gate| {
+            let mut position = None;
+            self.pass(text, &mut position, |cluster, gate| {
                 let changed = mutants::statement(text);
                 let text = changed.as_deref().unwrap_or(text);
                 let before = cluster.clone();
                 match statement::run_all(cluster, &self.database, text) {
-                    Ok(()) if *cluster == before => {}
-                    Ok(()) => gate.wrote(|| statement::shown(text)),
+                    Ok(()) if *cluster == before => Ok(()),
+                    Ok(()) => {
+                        gate.wrote(|| statement::shown(text));
+                        Ok(())
+                    }
                     Err(error) => {
                         *cluster = before;
-                        return Err(error);
+                        Err(error)
                     }
                 }
-                Ok(())
-            })
+            })?;
+            match position {
+                Some(position) => self.committed(position).await,
+                None => Ok(()),
+            }
         })
+    }
+}
+
+impl Connection {
+    /// Waits until those who must have a commit have it.
+    async fn committed(&self, position: u64) -> Result<(), Failure> {
+        let gone = || Failure::new(None, "connection closed");
+        for _ in 0..COMMIT_SECONDS {
+            let (safe, lives) = self.world.change(|state| {
+                let lives = state
+                    .clusters
+                    .get(&self.app)
+                    .is_some_and(|cluster| cluster.up && cluster.life == self.life);
+                (patroni::is_safe(state, &self.app, position), lives)
+            });
+            match (lives, safe) {
+                (false, _) => return Err(gone()),
+                (true, true) => return Ok(()),
+                (true, false) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+        self.world.change(|state| {
+            if let Some(cluster) = state.patroni.get_mut(&self.app) {
+                cluster.wrong.push("a hook waits for ever for a standby".to_owned());
+            }
+        });
+        Err(gone())
     }
 }

@@ -28,7 +28,10 @@ pub(super) fn answer(
         _ if text.contains("max_connections") => {
             let known = cluster.roles.contains_key(first).to_string();
             let row = ["17.5", "100", "97", &known].map(|column| Some(column.to_owned()));
-            return Ok(vec![row.to_vec()]);
+            // The name of the log's segment begins with the timeline.
+            let segment = format!("{:08X}0000000000000003", cluster.timeline);
+            let segment = (cluster.timeline > 0).then_some(segment);
+            return Ok(vec![row.into_iter().chain([segment]).collect()]);
         }
         _ if text.contains("pg_shdescription") => {
             let tied = cluster.roles.iter().filter(|(_, role)| role.comment == first);
@@ -41,6 +44,11 @@ pub(super) fn answer(
         _ if text.contains("pg_available_extensions") => vec!["pgaudit".to_owned()],
         _ if text.contains("pg_extension") => {
             here.map(|here| here.extensions.clone()).unwrap_or_default()
+        }
+        _ if text.contains("pg_get_userbyid(p.proowner)") => {
+            let lookups = here.map(|here| &here.lookups).into_iter().flatten();
+            let made = lookups.filter(|(_, lookup)| lookup.superusers.is_some());
+            made.map(|(user, _)| user.clone()).collect()
         }
         _ if text.contains("pg_proc") => {
             let found = here.and_then(|here| here.lookups.get(first));

@@ -94,6 +94,8 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
             cluster.databases.get_mut(here)?.owner = names.get(1).cloned();
             Some(Ok(()))
         }
+        // What the predefined roles may do, and what nobody may do in the schema of everybody.
+        ["GRANT", "PG_READ_ALL_DATA"] | ["REVOKE", "CREATE", "ON", "SCHEMA", ..] => Some(Ok(())),
         ["REVOKE" | "GRANT", .., "ON", "DATABASE"] => {
             on_database(cluster, statement, &name, names.get(1).map(String::as_str))
         }

@@ -1,0 +1,355 @@
+//! The real PostgreSQL charm: one primary, passwords that work, clients that are led to it.
+
+use std::collections::BTreeMap;
+
+use names::{AppName, RelationId, UnitName};
+use serde_json::Value;
+
+use crate::apps::{read_secret, server_user};
+use crate::history::{Client, DatabaseOp, SERVER};
+use crate::patroni::{self, behind, member, members, primary};
+use crate::world::{MODEL, State};
+
+/// What is seen of a cluster that nobody may lead until a lost unit comes back.
+pub(crate) const HEADLESS: &str = "nobody may lead";
+
+/// Roles that the charm, Patroni and PostgreSQL bring.
+const OWN: [&str; 8] = [
+    "backup",
+    "monitoring",
+    "replication",
+    "rewind",
+    "pg_database_owner",
+    "pg_monitor",
+    "pg_read_all_data",
+    "pg_write_all_data",
+];
+
+/// The application, if Patroni runs it here.
+fn server(state: &State) -> Option<AppName> {
+    let app = SERVER.parse().ok()?;
+    state.patroni.contains_key(&app).then_some(app)
+}
+
+/// Whether the clusters of the real charm, if there is one, can be expected to serve.
+pub(crate) fn able(state: &State) -> bool {
+    let Some(app) = server(state) else { return true };
+    let Some(application) = state.model.application(&app) else { return false };
+    let units = state.model.units(&app).count();
+    application.trust
+        && application.life == model::Life::Alive
+        && units > 0
+        && !misconfigured(state, &app)
+        && !patroni::is_headless(state, &app)
+}
+
+/// Whether an invalid value stands in the options.
+fn misconfigured(state: &State, app: &AppName) -> bool {
+    let config = state.model.application(app).map(|app| app.effective_config());
+    config.unwrap_or_default().into_iter().any(|(key, value)| {
+        let value = value.unwrap_or_default();
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        DatabaseOp::is_invalid(&key, &text)
+    })
+}
+
+/// The relations of clients, with the application at the other end.
+fn clients(state: &State) -> Vec<(RelationId, AppName)> {
+    let Some(app) = server(state) else { return Vec::new() };
+    let live = state.model.relations().filter(|relation| relation.life == model::Life::Alive);
+    live.filter_map(|relation| {
+        let end = relation.end(&app).filter(|end| end.endpoint.as_str() == "database")?;
+        let remote = relation.remote(&app).filter(|remote| remote.app != end.app)?;
+        Some((relation.id, remote.app.clone()))
+    })
+    .collect()
+}
+
+/// The roles that may be in the cluster of the real charm.
+pub(super) fn users(state: &State) -> Vec<String> {
+    if server(state).is_none() {
+        return Vec::new();
+    }
+    let of_clients = clients(state).into_iter().map(|(id, _)| server_user(id));
+    of_clients.chain(OWN.map(str::to_owned)).collect()
+}
+
+/// What must never be, not even for a moment.
+pub(super) fn always(state: &State) -> Vec<String> {
+    state.patroni.values().flat_map(|cluster| cluster.wrong.clone()).collect()
+}
+
+pub(super) fn check(state: &State, asked: &[Client]) -> Vec<String> {
+    let Some(app) = server(state) else { return Vec::new() };
+    if !able(state) {
+        return unable(state, &app);
+    }
+    let Some(primary) = primary(state, &app) else {
+        return vec![format!("{app} has no primary")];
+    };
+    let mut wrong = one_cluster(state, &app, &primary);
+    wrong.extend(objects(state, &app, &primary));
+    wrong.extend(passwords(state, &app));
+    wrong.extend(configuration(state, &app));
+    wrong.extend(peer(state, &app));
+    wrong.extend(served(state, &app, asked));
+    wrong.extend(statuses(state, &app, asked));
+    wrong
+}
+
+/// Whoever cannot serve says so.
+fn unable(state: &State, app: &AppName) -> Vec<String> {
+    let Some(application) = state.model.application(app) else { return Vec::new() };
+    let headless = patroni::is_headless(state, app);
+    // Without trust nobody sees that the rest has gone wrong, so long as it runs.
+    if !application.trust {
+        return Vec::new();
+    }
+    let silent = state.model.units(app).filter(|unit| unit.status().status == "active");
+    let mut wrong = Vec::new();
+    for unit in silent {
+        let why = if headless { "nobody leads" } else { "an option is invalid" };
+        wrong.push(format!("{} is active although {why}", unit.name));
+    }
+    wrong
+}
+
+/// All units are members of one cluster, and follow its primary.
+fn one_cluster(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let content = |unit: &UnitName| state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+    for unit in state.model.units(app).map(|unit| &unit.name) {
+        let follows = match member(state, unit) {
+            None => Err("runs no Patroni"),
+            Some(member) if !member.serves() => Err("does not serve"),
+            Some(_) if unit == primary => Ok(()),
+            Some(member) if !member.streams() => Err("does not stream"),
+            Some(_) if content(unit) != content(primary) => Err("has other data than the primary"),
+            Some(_) => Ok(()),
+        };
+        wrong.extend(follows.err().map(|what| format!("{unit} {what}")));
+    }
+    wrong
+}
+
+/// The services lead to the primary and to the others.
+fn objects(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> {
+    let others: Vec<UnitName> =
+        members(state, app).map(|(unit, _)| unit.clone()).filter(|unit| unit != primary).collect();
+    let wanted = [("primary", vec![primary.clone()]), ("replicas", others)];
+    let mut wrong = Vec::new();
+    for (name, units) in wanted {
+        let found = behind(state, &format!("{app}-{name}"));
+        if found != units {
+            wrong.push(format!("the service {app}-{name} leads to {found:?}, not to {units:?}"));
+        }
+    }
+    wrong
+}
+
+/// The passwords that the charm keeps, by user.
+fn kept(state: &State, app: &AppName) -> BTreeMap<String, String> {
+    let label = format!("database-peers.{app}.app");
+    let secret = state.model.secrets().find(|secret| secret.label.as_deref() == Some(&label));
+    let content = secret.and_then(|secret| read_secret(state, &secret.id.to_string()));
+    let fields = content.unwrap_or_default().into_iter();
+    fields
+        .filter_map(|(key, value)| Some((key.strip_suffix("-password")?.to_owned(), value)))
+        .collect()
+}
+
+/// The passwords that the charm keeps open every member.
+fn passwords(state: &State, app: &AppName) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let kept = kept(state, app);
+    for (unit, member) in members(state, app) {
+        let data = state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+        for user in ["operator", "replication", "rewind", "monitoring", "backup"] {
+            let opens = kept.get(user).is_some_and(|password| {
+                data.is_some_and(|data| data.content.proves(user, password))
+            });
+            if !opens {
+                wrong.push(format!("the password of {user} does not open {unit}"));
+            }
+        }
+        for (kind, known) in member.known() {
+            if known.as_ref() != kept.get(kind) {
+                wrong.push(format!("Patroni of {unit} knows another password of {kind}"));
+            }
+        }
+        let reads = patroni::read_passfile(state, unit).map(|(_, password)| password);
+        if member.streams() && reads.as_ref() != kept.get("replication") {
+            wrong.push(format!("{unit} would not get in to stream again"));
+        }
+    }
+    wrong
+}
+
+/// What the options say is in force everywhere.
+fn configuration(state: &State, app: &AppName) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let config = state.model.application(app).map(|app| app.effective_config());
+    let config = config.unwrap_or_default();
+    let option = |key: &str| config.get(key).cloned().flatten().unwrap_or_default();
+    let units = state.model.units(app).count() as u64;
+    let count = match option("synchronous_node_count").as_str() {
+        Some("majority") => units / 2,
+        Some(text) => text.parse().unwrap_or(u64::MAX).min(units - 1),
+        None => units - 1,
+    };
+    let dynamic = patroni::dynamic(state, app).unwrap_or_default();
+    let prepared = &dynamic["postgresql"]["parameters"]["max_prepared_transactions"];
+    let lag = &dynamic["maximum_lag_on_failover"];
+    let expected = [
+        ("synchronous_node_count", &dynamic["synchronous_node_count"], Value::from(count)),
+        ("max_prepared_transactions", prepared, option("memory_max_prepared_transactions")),
+        ("maximum_lag_on_failover", lag, option("durability_maximum_lag_on_failover")),
+    ];
+    for (name, found, wanted) in expected {
+        if *found != wanted {
+            wrong.push(format!("{name} is {found}, not {wanted}"));
+        }
+    }
+    for (unit, member) in members(state, app) {
+        if member.awaits_restart() {
+            wrong.push(format!("{unit} still waits for a restart"));
+        }
+        let found = member.parameter("statement_timeout");
+        if *found != option("connection_statement_timeout") {
+            wrong.push(format!("{unit} has another statement_timeout than the option: {found}"));
+        }
+    }
+    wrong
+}
+
+/// The leader lets every unit be a member.
+fn peer(state: &State, app: &AppName) -> Option<String> {
+    let named = |relation: &&model::Relation| {
+        relation.is_peer()
+            && relation.end(app).is_some_and(|end| end.endpoint.as_str() == "database-peers")
+    };
+    let bag = &state.model.relations().find(named)?.app_bags.get(app)?.values;
+    let mut listed: Vec<String> =
+        serde_json::from_str(bag.get("endpoints").map_or("[]", String::as_str)).unwrap_or_default();
+    listed.sort();
+    let units = state.model.units(app).map(|unit| unit.name.pod());
+    let units: Vec<String> = units.map(|pod| format!("{pod}.{app}-endpoints")).collect();
+    (listed != units).then(|| format!("the members are listed as {listed:?}"))
+}
+
+/// A request that the server never grants.
+fn impossible(client: &Client) -> bool {
+    client.database == "postgres" || client.roles == "nosuchrole"
+}
+
+/// Every client of its own gets in and is led to the right members.
+fn served(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (index, client) in asked.iter().enumerate().filter(|(_, client)| !client.old) {
+        let name = client.app(index);
+        let all = clients(state);
+        let Some((id, _)) = all.iter().find(|(_, remote)| remote.as_str() == name) else {
+            continue;
+        };
+        let found = offered(state, app, *id);
+        match (found, impossible(client)) {
+            (Some(_), true) => wrong.push(format!("{name} got what it may not have")),
+            (None, false) => wrong.push(format!("{name} got no credentials in relation {id}")),
+            (Some(offer), false) => {
+                let lacks = offer.lacks(state, app, client);
+                wrong.extend(lacks.into_iter().map(|what| format!("{name} {what}")));
+            }
+            (None, true) => {}
+        }
+    }
+    wrong
+}
+
+/// What a client finds in its bag and its secret.
+struct Offer {
+    user: String,
+    password: String,
+    bag: BTreeMap<String, String>,
+}
+
+fn offered(state: &State, app: &AppName, id: RelationId) -> Option<Offer> {
+    let bag = state.model.relation(id)?.app_bags.get(app)?.values.clone();
+    let content = read_secret(state, bag.get("secret-user")?)?;
+    let (user, password) = (content.get("username")?.clone(), content.get("password")?.clone());
+    let bag = bag.into_iter().collect();
+    Some(Offer { user, password, bag })
+}
+
+impl Offer {
+    fn lacks(&self, state: &State, app: &AppName, client: &Client) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let text = |key: &str| self.bag.get(key).map(String::as_str).unwrap_or_default();
+        if text("database") != client.database {
+            wrong.push(format!("asked for {} and got {}", client.database, text("database")));
+        }
+        let login = state.clusters.get(app).map(|cluster| {
+            cluster
+                .login(&self.user, &self.password, text("database"))
+                .map_err(|why| why.to_string())
+        });
+        if let Some(Err(why)) = login {
+            wrong.push(format!("cannot log in: {why}"));
+        }
+        let several = state.model.units(app).count() > 1;
+        let reads = if several { "replicas" } else { "primary" };
+        for (key, role) in [("endpoints", "primary"), ("read-only-endpoints", reads)] {
+            let host = format!("{app}-{role}.{MODEL}.svc.cluster.local:5432");
+            if text(key) != host {
+                wrong.push(format!("has {key} {:?}, not {host:?}", text(key)));
+            }
+        }
+        wrong
+    }
+}
+
+/// What the statuses should say.
+fn statuses(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
+    let related = clients(state);
+    let badly = asked.iter().enumerate().any(|(index, client)| {
+        let name = client.app(index);
+        impossible(client) && related.iter().any(|(_, remote)| remote.as_str() == name)
+    });
+    let primary = primary(state, app);
+    let mut wrong = Vec::new();
+    for unit in state.model.units(app) {
+        let (status, leads) = (unit.status(), state.model.is_leader(&unit.name));
+        let text = format!("{} says {} {:?}", unit.name, status.status, status.message);
+        if badly && leads {
+            if status.status == "active" {
+                wrong.push(format!("{text}, but a client asked for what it cannot have"));
+            }
+            continue;
+        }
+        let expected = if primary.as_ref() == Some(&unit.name) { "Primary" } else { "" };
+        if status.status != "active" || status.message != expected {
+            wrong.push(format!("{text}, but nothing is wrong"));
+        }
+    }
+    wrong
+}
+
+/// What two worlds with the same operators must have alike.
+pub(super) fn view(state: &State) -> Vec<String> {
+    let Some(app) = server(state) else { return Vec::new() };
+    if patroni::is_headless(state, &app) {
+        return vec![HEADLESS.to_owned()];
+    }
+    if !able(state) {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    let Some(cluster) = state.clusters.get(&app) else { return lines };
+    let known = users(state);
+    for (name, role) in cluster.roles.iter().filter(|(name, _)| known.contains(name)) {
+        let flags = (role.login, role.superuser, role.create_db, role.create_role);
+        lines.push(format!("{app} has role {name} {flags:?} {:?}", role.member_of));
+    }
+    let dynamic = patroni::dynamic(state, &app).unwrap_or_default();
+    lines.push(format!("{app} has the configuration {dynamic}"));
+    lines
+}

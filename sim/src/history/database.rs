@@ -1,0 +1,123 @@
+//! What operators ask of the real PostgreSQL charm.
+
+use std::collections::BTreeMap;
+
+use names::{AppName, UnitName};
+use serde_json::{Map, Value, json};
+
+use super::{Client, Op, SERVER};
+use crate::rng::Rng;
+use crate::world::State;
+
+/// What an operator asks of PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseOp {
+    /// Sets an option.
+    Config(&'static str, &'static str),
+    /// Sets the number of units.
+    Scale(u32),
+    /// Refreshes the charm: every pod is replaced.
+    Refresh,
+    /// Gives one of the charm's own users a new password.
+    SetPassword(&'static str),
+    /// Runs an action on the unit of this number.
+    Act(&'static str, u32),
+    /// Trusts the charm, or does so no more.
+    Trust(bool),
+}
+
+/// Options with valid, edge and invalid values; the first is the default.
+pub(crate) const OPTIONS: [(&str, &[&str]); 9] = [
+    ("synchronous_node_count", &["all", "majority", "1", "9", "0", "some"]),
+    ("synchronous_mode_strict", &["true", "false"]),
+    ("durability_maximum_lag_on_failover", &["1048576", "0", "-1"]),
+    ("profile", &["production", "testing", "holiday"]),
+    ("memory_max_prepared_transactions", &["0", "100", "262143", "262144"]),
+    ("instance_password_encryption", &["scram-sha-256", "md5", "plain"]),
+    ("cpu_max_worker_processes", &["auto", "2", "8", "1", "many"]),
+    ("connection_statement_timeout", &["0", "5000", "-1"]),
+    ("request_time_zone", &["UTC", "Europe/Berlin"]),
+];
+
+/// The values among them that the charm refuses.
+const INVALID: [(&str, &[&str]); 7] = [
+    ("synchronous_node_count", &["0", "some"]),
+    ("durability_maximum_lag_on_failover", &["-1"]),
+    ("profile", &["holiday"]),
+    ("memory_max_prepared_transactions", &["262144"]),
+    ("instance_password_encryption", &["plain"]),
+    ("cpu_max_worker_processes", &["1", "many"]),
+    ("connection_statement_timeout", &["-1"]),
+];
+
+impl DatabaseOp {
+    /// Whether an option has a value that the charm refuses.
+    pub(crate) fn is_invalid(key: &str, value: &str) -> bool {
+        INVALID.iter().any(|(name, values)| *name == key && values.contains(&value))
+    }
+}
+
+/// The users whose password can be changed, and one whose cannot.
+const USERS: [&str; 6] = ["operator", "replication", "rewind", "monitoring", "backup", "somebody"];
+
+/// The actions besides `set-password`.
+const ACTIONS: [&str; 5] =
+    ["switchover", "promote-to-primary", "restart", "get-primary", "get-password"];
+
+/// One of them.
+pub(super) fn draw(rng: &mut Rng, clients: &[Client]) -> Op {
+    let client = rng.below(clients.len());
+    let direct = clients.get(client).is_some_and(|client| !client.old);
+    let op = match rng.below(20) {
+        0..=4 if direct => return Op::Direct(client),
+        5 | 6 if direct => return Op::PartDirect(client),
+        0..=5 => DatabaseOp::Scale([1, 2, 3, 3, 2, 0, 4, 5][rng.below(8)]),
+        6..=9 => {
+            let (key, values) = OPTIONS[rng.below(OPTIONS.len())];
+            let value = if rng.chance(500) { values.first() } else { rng.pick(values) };
+            DatabaseOp::Config(key, value.copied().unwrap_or_default())
+        }
+        10..=12 => DatabaseOp::SetPassword(USERS[rng.below(USERS.len())]),
+        13 => DatabaseOp::Refresh,
+        14 if rng.chance(300) => DatabaseOp::Trust(rng.chance(500)),
+        _ => DatabaseOp::Act(ACTIONS[rng.below(ACTIONS.len())], rng.below(3) as u32),
+    };
+    Op::Database(op)
+}
+
+/// Does what an operator asks; whether Juju takes it.
+pub(super) fn operate(state: &mut State, op: &DatabaseOp) -> bool {
+    let Ok(app) = SERVER.parse::<AppName>() else { return false };
+    let now = state.now();
+    let model = &mut state.model;
+    match op {
+        DatabaseOp::Config(key, value) => {
+            let set = BTreeMap::from([((*key).to_owned(), (*value).to_owned())]);
+            model.set_config(now, &app, set).is_ok()
+        }
+        DatabaseOp::Scale(units) => model.scale(now, &app, *units).is_ok(),
+        DatabaseOp::Refresh => {
+            let charm = model.application(&app).map(|app| app.charm.clone());
+            charm.is_some_and(|charm| model.refresh(now, &app, charm, SERVER.to_owned()).is_ok())
+        }
+        DatabaseOp::SetPassword(user) => {
+            let leader = model.application(&app).and_then(|app| app.leader.clone());
+            let Some(leader) = leader else { return false };
+            act(state, &leader, "set-password", json!({"username": user}))
+        }
+        DatabaseOp::Act(name, number) => {
+            let parameters = match *name {
+                "promote-to-primary" => json!({"scope": "unit"}),
+                _ => json!({}),
+            };
+            act(state, &UnitName::new(app, *number), name, parameters)
+        }
+        DatabaseOp::Trust(trusted) => model.set_trust(&app, *trusted).is_ok(),
+    }
+}
+
+fn act(state: &mut State, unit: &UnitName, name: &str, parameters: Value) -> bool {
+    let parameters: Map<String, Value> = parameters.as_object().cloned().unwrap_or_default();
+    let now = state.now();
+    state.model.enqueue_action(now, unit, name, parameters).is_ok()
+}

@@ -1,0 +1,151 @@
+//! Patroni: one member in each pod, over a volume that outlives the pod, and what the members
+//! agree upon in the Kubernetes API.
+//!
+//! What a cluster's primary holds lies in [`State::clusters`] while it leads, and in the
+//! volumes of its members as far as it got there.
+
+mod cycle;
+mod data;
+mod dcs;
+mod elect;
+mod hba;
+mod member;
+mod rest;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube_api::{Kind, Selector};
+use names::{AppName, UnitName};
+use serde_json::Value;
+
+use crate::rng::Rng;
+use crate::world::{MODEL, State};
+
+pub(crate) use cycle::{read_passfile, rests, run};
+pub(crate) use data::Volume;
+pub(crate) use elect::{commit, is_safe, stop, watch};
+pub(crate) use hba::{Login, admits};
+pub(crate) use member::Member;
+pub(crate) use rest::client;
+
+/// Seconds until a leader that is silent loses its lock, as the charm has it.
+const TTL: i64 = 15;
+
+/// One cluster, apart from what is in volumes and in the Kubernetes API.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// When the members last looked at each other.
+    pub(crate) seen: i64,
+    /// When the leader last renewed its lock.
+    renewed: i64,
+    /// Who reaches the API no more.
+    pub(crate) cut: BTreeSet<UnitName>,
+    /// The standbys that commits wait for, as the primary was told.
+    sync: BTreeSet<UnitName>,
+    /// Whether commits wait although no standby is there.
+    strict: bool,
+    /// The last commit that a client heard of.
+    pub(crate) acknowledged: u64,
+    /// Whether somebody gave up what only the lost primary had.
+    forced: bool,
+    /// The starts of PostgreSQL so far.
+    lives: u64,
+    /// What must not happen to a cluster and did.
+    pub(crate) wrong: Vec<String>,
+    /// How many notices of its members are lost next.
+    pub(crate) deaf: u32,
+    /// Cycles without a change so far.
+    quiet: i64,
+    dice: Rng,
+}
+
+impl Cluster {
+    /// A cluster of which there is nothing yet.
+    pub(crate) fn new(now: i64, seed: u64) -> Self {
+        Self {
+            seen: now,
+            renewed: now,
+            cut: BTreeSet::new(),
+            sync: BTreeSet::new(),
+            strict: false,
+            acknowledged: 0,
+            forced: false,
+            lives: 0,
+            wrong: Vec::new(),
+            deaf: 0,
+            quiet: 0,
+            dice: Rng::new(seed ^ 0x7061_7472_6f6e_6921),
+        }
+    }
+}
+
+/// What Patroni calls the cluster of an application.
+pub(crate) fn scope(app: &AppName) -> String {
+    format!("patroni-{app}")
+}
+
+/// The member of a unit whose Patroni runs.
+pub(crate) fn member<'a>(state: &'a State, unit: &UnitName) -> Option<&'a Member> {
+    state.pods.get(unit)?.container.as_ref()?.patroni()
+}
+
+/// The members of an application whose Patroni runs.
+pub(crate) fn members<'a>(
+    state: &'a State,
+    app: &AppName,
+) -> impl Iterator<Item = (&'a UnitName, &'a Member)> {
+    let own = state.pods.iter().filter(move |(unit, _)| unit.app() == app);
+    own.filter_map(|(unit, pod)| Some((unit, pod.container.as_ref()?.patroni()?)))
+}
+
+/// The member whose PostgreSQL takes writes.
+pub(crate) fn primary(state: &State, app: &AppName) -> Option<UnitName> {
+    let leading = members(state, app).find(|(_, member)| member.serves() && member.leads);
+    leading.map(|(unit, _)| unit.clone())
+}
+
+/// The dynamic configuration of a cluster.
+pub(crate) fn dynamic(state: &State, app: &AppName) -> Option<Value> {
+    dcs::Dcs::read(state, app).config
+}
+
+/// Whether nobody leads and nobody who serves has every commit, so that nobody may.
+pub(crate) fn is_headless(state: &State, app: &AppName) -> bool {
+    let dcs = dcs::Dcs::read(state, app);
+    let named = |pod: &String| dcs.sync.contains(pod) || dcs.sync_leader.as_ref() == Some(pod);
+    dcs.sync_leader.is_some()
+        && primary(state, app).is_none()
+        && !members(state, app).any(|(unit, _)| named(&unit.pod()))
+}
+
+/// The pods with these labels, as the API has them.
+fn pods(state: &State, labels: BTreeMap<String, String>) -> Vec<Value> {
+    if labels.is_empty() {
+        return Vec::new();
+    }
+    state.kube.list(Kind::Pod, MODEL, &Selector::equals(labels))
+}
+
+/// The unit of a pod.
+fn unit_of(pod: &Value) -> Option<UnitName> {
+    UnitName::from_pod(pod["metadata"]["name"].as_str()?).ok()
+}
+
+/// The units behind a service: those whose pods have the labels that it selects.
+pub(crate) fn behind(state: &State, service: &str) -> Vec<UnitName> {
+    let Some(service) = state.kube.get(Kind::Service, MODEL, service) else { return Vec::new() };
+    let wanted = service["spec"]["selector"].as_object().into_iter().flatten();
+    let wanted = wanted.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    pods(state, wanted.collect()).iter().filter_map(unit_of).collect()
+}
+
+/// The pods that Patroni takes for members.
+fn known_pods(state: &State, app: &AppName) -> Vec<Value> {
+    let labels = [("application", "patroni".to_owned()), ("cluster-name", scope(app))];
+    pods(state, labels.map(|(key, value)| (key.to_owned(), value)).into())
+}
+
+/// The units that Patroni takes for members.
+fn known_members(state: &State, app: &AppName) -> Vec<UnitName> {
+    known_pods(state, app).iter().filter_map(unit_of).collect()
+}
