@@ -10,6 +10,7 @@ use postgres::ConnectOptions;
 use crate::World;
 use crate::kube;
 use crate::sql::Servers;
+use crate::world::State;
 
 /// The processors of every unit.
 const PROCESSORS: usize = 2;
@@ -50,7 +51,6 @@ impl Door for Simulated {
     }
 
     fn now(&self) -> u64 {
-        let now = self.world.look(|state| state.now().as_second());
-        u64::try_from(now).unwrap_or_default()
+        self.world.look(State::seconds)
     }
 }

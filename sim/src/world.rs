@@ -145,6 +145,11 @@ impl State {
         time(&self.clock)
     }
 
+    /// The time, in seconds since 1970.
+    pub(crate) fn seconds(&self) -> u64 {
+        u64::try_from(self.now().as_second()).unwrap_or_default()
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&self, by: SignedDuration) {
         self.clock.fetch_add(by.as_secs(), Ordering::Relaxed);

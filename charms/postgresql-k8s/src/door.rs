@@ -42,6 +42,9 @@ pub trait Door {
 
     /// The volume that is mounted at a path; none where it cannot be looked at.
     fn volume(&self, path: &str) -> Option<Volume>;
+
+    /// The time of day, in seconds since 1970.
+    fn now(&self) -> u64;
 }
 
 /// The world as it is.
@@ -82,5 +85,10 @@ impl Door for Open {
         let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
         let used = bytes(volume.f_blocks.saturating_sub(volume.f_bfree));
         Some(Volume { used, free: bytes(volume.f_bavail) })
+    }
+
+    fn now(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs())
     }
 }

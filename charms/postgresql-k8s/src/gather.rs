@@ -54,7 +54,7 @@ pub(crate) async fn gather(
     // no reason to stop.
     let volume = facts.container.as_ref().and_then(|_| door.volume(patroni_yml::STORAGE));
     facts.nearly_full = volume.is_some_and(Volume::is_nearly_full);
-    facts.tls = tls::tls(hook, &facts, event).await?;
+    facts.tls = tls::tls(door, hook, &facts, event).await?;
     let pod = match &facts.container {
         Some(_) => own_pod(door, &facts).await,
         None => None,

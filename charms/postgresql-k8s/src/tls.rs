@@ -25,6 +25,9 @@ const REQUEST_BEGINS: &str = "-----BEGIN CERTIFICATE REQUEST-----";
 pub struct Tls {
     /// What PostgreSQL reads; none while it serves without TLS.
     pub files: Option<Files>,
+    /// Whether its certificate is in the last third of its life; looked at in hooks that are
+    /// not the issuer's own.
+    pub aged: bool,
     /// What was asked for.
     pub request: Option<Request>,
     /// Who may issue a certificate.
@@ -73,7 +76,7 @@ pub enum Issuer {
 impl Tls {
     /// Nothing is there, and nobody was asked.
     pub fn none() -> Self {
-        Self { files: None, request: None, issuer: Issuer::Unknown, others: false }
+        Self { files: None, aged: false, request: None, issuer: Issuer::Unknown, others: false }
     }
 }
 

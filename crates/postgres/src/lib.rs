@@ -5,6 +5,7 @@
 //! quoted when they are written. [`Server`] is the port behind which a test may put a
 //! simulated one. A password reaches the server only as a [`scram`] verifier.
 
+mod certificate;
 mod client;
 mod name;
 mod port;
@@ -13,6 +14,7 @@ pub mod scram;
 pub mod sql;
 mod version;
 
+pub use certificate::Validity;
 pub use client::{Client, ConnectOptions, Error, Owner, ServerFacts};
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
 pub use port::{Boxed, Failure, Row, Server, Session, check_ca, check_certificate};

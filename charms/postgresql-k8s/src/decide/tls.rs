@@ -52,6 +52,8 @@ pub(super) fn steps(facts: &Facts) -> Steps {
                     steps.ca = Some(files.ca.clone());
                     steps.before.push(Effect::PushTls(Box::new(files)));
                 }
+                // What is there goes on serving until the new one comes.
+                Ok(Some(_)) if facts.tls.aged => steps.before.push(Effect::RequestCertificate(*id)),
                 Ok(_) => {}
                 Err(error) => steps.before.push(Effect::Refuse {
                     line: error.to_string(),

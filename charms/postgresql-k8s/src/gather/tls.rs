@@ -1,9 +1,11 @@
 //! What is known about this unit's certificate.
 
 use charm::{Event, Hook, Own, RelationKind, SecretString, databag};
+use postgres::Validity;
 
 use super::workload;
 use crate::Error;
+use crate::door::Door;
 use crate::facts::Facts;
 use crate::tls::{self, Files, Issuer, Request, Tls};
 
@@ -12,29 +14,39 @@ pub(crate) const ENDPOINT: &str = "certificates";
 /// The key in which a unit tells the others that it serves with TLS, and its value.
 pub(crate) const FLAG: (&str, &str) = ("tls", "enabled");
 
-pub(super) async fn tls(hook: &mut Hook, facts: &Facts, event: &Event) -> Result<Tls, Error> {
-    let mut tls = Tls { issuer: issuer(hook, event)?, ..Tls::none() };
-    if facts.container.is_none() {
+pub(super) async fn tls(
+    door: &dyn Door,
+    hook: &mut Hook,
+    facts: &Facts,
+    event: &Event,
+) -> Result<Tls, Error> {
+    let mut tls = Tls::none();
+    let pebble = facts.container.as_ref().and_then(|_| workload(hook));
+    let Some(pebble) = pebble else {
+        tls.issuer = issuer(hook, event, false)?;
         return Ok(tls);
-    }
-    let pull = async |path| -> Result<Option<String>, Error> {
-        let Some(pebble) = workload(hook) else { return Ok(None) };
-        Ok(pebble.pull_text(path).await?)
     };
-    if !matches!(tls.issuer, Issuer::Unknown) {
-        let text = pull(tls::REQUEST).await?.map(SecretString::from);
-        tls.request = text.as_ref().and_then(Request::parse);
+    let paths = [tls::CERTIFICATE, tls::KEY, tls::CA, tls::REQUEST];
+    let mut texts = pebble.pull_texts(&paths).await?.into_iter();
+    let mut text = || texts.next().flatten();
+    let (certificate, key, ca) = (text(), text().map(SecretString::from), text());
+    tls.request = text().map(SecretString::from).as_ref().and_then(Request::parse);
+    if let (Some(certificate), Some(key), Some(ca)) = (certificate, key, ca) {
+        tls.files = Some(Files { key, certificate, ca });
     }
-    if let Some(certificate) = pull(tls::CERTIFICATE).await? {
-        let (key, ca) = (pull(tls::KEY).await?, pull(tls::CA).await?);
-        tls.files = key.zip(ca).map(|(key, ca)| Files { key: key.into(), certificate, ca });
-    }
+    // An answer that is old already must not be asked for again at once, so an issuer's own
+    // events do not look at its age.
+    let looks = !matches!(event, Event::Relation(_));
+    let validity = tls.files.as_ref().and_then(|files| Validity::of(&files.certificate));
+    tls.aged = looks && validity.is_some_and(|validity| validity.is_aged(door.now()));
+    tls.issuer = issuer(hook, event, tls.aged)?;
     tls.others = others(hook, facts, &tls)?;
     Ok(tls)
 }
 
-/// The relation is read where it may have news, and where the files may be gone.
-fn issuer(hook: &mut Hook, event: &Event) -> Result<Issuer, Error> {
+/// The relation is read where it may have news, where the files may be gone, and where a new
+/// certificate is due.
+fn issuer(hook: &mut Hook, event: &Event, aged: bool) -> Result<Issuer, Error> {
     match event {
         Event::Relation(relation) if relation.endpoint.as_str() == ENDPOINT => {
             if relation.kind == RelationKind::Broken {
@@ -42,6 +54,7 @@ fn issuer(hook: &mut Hook, event: &Event) -> Result<Issuer, Error> {
             }
         }
         Event::PebbleReady { .. } | Event::ConfigChanged | Event::UpgradeCharm => {}
+        _ if aged => {}
         _ => return Ok(Issuer::Unknown),
     }
     let Some(&id) = hook.relations(ENDPOINT)?.first() else { return Ok(Issuer::None) };

@@ -57,10 +57,16 @@ fn issued(facts: Facts) -> Facts {
 
 /// The same with the files in their place, and nothing looked for.
 fn encrypted(facts: Facts) -> Facts {
+    let mut facts = in_place(facts);
+    facts.tls.issuer = Issuer::Unknown;
+    facts
+}
+
+/// The same, and the issuer looked for.
+fn in_place(facts: Facts) -> Facts {
     let mut facts = issued(facts);
     let Issuer::Related { offered, .. } = &facts.tls.issuer else { unreachable!() };
     facts.tls.files = facts.tls.request.as_ref().unwrap().answer(offered).unwrap();
-    facts.tls.issuer = Issuer::Unknown;
     let text = pushed(&decide(&Event::UpdateStatus, &facts));
     facts.container.as_mut().unwrap().config = text.map(Into::into);
     facts
@@ -181,4 +187,25 @@ fn clients_hear_of_tls_once_all_units_serve_with_it() {
     let mut told = served(steady());
     told.peer.as_mut().unwrap().app.insert("tls-ca".to_owned(), ca);
     check_order(&run(&told), "share tls 4: false", "set app 1: tls-ca=");
+}
+
+#[test]
+fn certificates_is_aged_no_changes_nothing() {
+    let decision = decide(&Event::UpdateStatus, &in_place(steady()));
+    check_without(&decision, "request certificate");
+    check_without(&decision, "push");
+}
+
+#[test]
+fn certificates_is_aged_yes_asks_for_another_and_goes_on() {
+    let mut facts = in_place(steady());
+    facts.tls.aged = true;
+    let decision = decide(&Event::UpdateStatus, &facts);
+    assert!(list(&decision).contains(&"request certificate 9".to_owned()));
+    check_without(&decision, "push tls");
+    check_without(&decision, "push config");
+    // The request that waits is not made again.
+    let Issuer::Related { offered, .. } = &mut facts.tls.issuer else { unreachable!() };
+    offered.clear();
+    check_without(&decide(&Event::UpdateStatus, &facts), "request certificate");
 }
