@@ -6,4 +6,4 @@ mod rest;
 
 pub use cluster::{Cluster, Health, Member, Role, State};
 pub use config::Config;
-pub use rest::{Error, Rest, any_cluster};
+pub use rest::{Error, NotInSync, Rest, any_cluster};

@@ -72,6 +72,27 @@ pub enum Error {
     },
 }
 
+/// Who a switchover would need in sync, and has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotInSync {
+    /// Any standby at all.
+    Anybody,
+    /// The candidate that was named.
+    Candidate,
+}
+
+impl Error {
+    /// Whether a switchover was refused because a standby is not in sync; it may be soon.
+    pub fn not_in_sync(&self) -> Option<NotInSync> {
+        let Self::Refused { status, body, .. } = self else { return None };
+        match body {
+            _ if status.as_u16() != 412 || !body.contains("sync_standby") => None,
+            body if body.contains("candidate name") => Some(NotInSync::Candidate),
+            _ => Some(NotInSync::Anybody),
+        }
+    }
+}
+
 /// A client of one member's REST API.
 #[derive(Clone)]
 pub struct Rest {
@@ -295,6 +316,23 @@ mod tests {
         let error = rest.switchover("pg-0", Some("pg-1")).await.unwrap_err();
         assert!(matches!(&error, Error::Refused { status, .. } if status.as_u16() == 412));
         assert!(error.to_string().ends_with(words));
+    }
+
+    #[track_caller]
+    fn check_not_in_sync(status: u16, body: &str, expected: Option<NotInSync>) {
+        let status = StatusCode::from_u16(status).unwrap();
+        let error = Error::Refused { what: "switch over", status, body: body.to_owned() };
+        assert_eq!(error.not_in_sync(), expected, "{body}");
+    }
+
+    #[test]
+    fn patronis_words_tell_who_is_not_in_sync() {
+        let named = "candidate name does not match with sync_standby";
+        check_not_in_sync(412, named, Some(NotInSync::Candidate));
+        let any = "switchover is not possible: can not find sync_standby";
+        check_not_in_sync(412, any, Some(NotInSync::Anybody));
+        check_not_in_sync(503, named, None);
+        check_not_in_sync(412, "leader name does not match", None);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
-use patroni::{Health, Member, Rest, Role, State};
+use patroni::{Health, Member, NotInSync, Rest, Role, State};
 use postgres::{ConnectOptions, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -238,7 +238,9 @@ pub(super) async fn switchover(
     let end = Instant::now() + SYNC_BOUND;
     let result = loop {
         match rest.switchover(leader, candidate).await {
-            Err(error) if awaits_sync(&error) && Instant::now() < end => sleep(POLL).await,
+            Err(error) if error.not_in_sync().is_some() && Instant::now() < end => {
+                sleep(POLL).await;
+            }
             result => break result,
         }
     };
@@ -247,12 +249,6 @@ pub(super) async fn switchover(
         hook.action_fail(switchover_failure(&error))?;
     }
     Ok(Applied::Done)
-}
-
-/// Whether Patroni refused because nobody, or not the one that was named, is in sync yet.
-fn awaits_sync(error: &patroni::Error) -> bool {
-    matches!(error, patroni::Error::Refused { status, body, .. }
-        if status.as_u16() == 412 && body.contains("sync_standby"))
 }
 
 /// Lets this member lead whatever it lacks.
@@ -316,13 +312,8 @@ pub(super) async fn restart(
 }
 
 fn switchover_failure(error: &patroni::Error) -> &'static str {
-    match error {
-        patroni::Error::Refused { status, body, .. }
-            if status.as_u16() == 412
-                && body.contains("candidate name does not match with sync_standby") =>
-        {
-            "Unit is not sync standby"
-        }
+    match error.not_in_sync() {
+        Some(NotInSync::Candidate) => "Unit is not sync standby",
         _ => "Switchover failed or timed out, check the logs for details",
     }
 }
