@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::{Client, Error};
 use crate::scram;
-use crate::sql::{self, RoleState};
+use crate::sql::{self, RoleState, SYSTEM_USERS};
 use crate::{DatabaseName, RoleName, User};
 
 const ROLE_STATE: &str = "\
@@ -39,7 +39,7 @@ RESET log_min_error_statement";
 impl Client {
     /// Makes a login role as `user` says; writes nothing when it is so already.
     ///
-    /// The group `relation_access` is joined when it exists. Needs a superuser's connection.
+    /// The group `relation_access` is joined when it exists, but not by a charm's own users. Needs a superuser's connection.
     ///
     /// # Errors
     /// [`Error::NoSuchRole`] when a role to join does not exist, or a failed statement.
@@ -49,7 +49,8 @@ impl Client {
         if !missing.is_empty() {
             return Err(Error::NoSuchRole(missing.join(", ")));
         }
-        if let Ok(group) = "relation_access".parse::<RoleName>()
+        if !SYSTEM_USERS.contains(&user.name.as_str())
+            && let Ok(group) = "relation_access".parse::<RoleName>()
             && self.role_exists(&group).await?
         {
             wanted.member_of.push(group);
