@@ -2,7 +2,7 @@
 
 use charm::{Applied, Hook, Level, Status};
 use kubernetes::{Error, Resource, Service};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::door::Door;
 use crate::effect::untrusted;
@@ -160,15 +160,31 @@ pub(super) async fn remove_leftovers(door: &dyn Door, hook: &mut Hook) -> Applie
         Ok(client) => client,
         Err(applied) => return applied,
     };
-    match try_remove_leftovers(&client, &topology(hook).scope()).await {
+    let own = hook.unit().pod();
+    match try_remove_leftovers(&client, &topology(hook).scope(), &own).await {
         Ok(()) => Applied::Done,
         Err(error) => stop(hook, &error, "failed to remove leftovers of an earlier deployment"),
     }
 }
 
-async fn try_remove_leftovers(client: &kubernetes::Client, scope: &str) -> Result<(), Error> {
+async fn try_remove_leftovers(
+    client: &kubernetes::Client,
+    scope: &str,
+    own: &str,
+) -> Result<(), Error> {
     let labels = [("application", "patroni"), ("cluster-name", scope)];
     let selector = kubernetes::label_selector(&labels);
+    // Where Patroni runs in another pod of this deployment, the objects are not of an earlier
+    // one: a leader that lost the lead before it could say so has begun the cluster.
+    let is_other = |pod: &Value| {
+        let metadata = &pod["metadata"];
+        metadata["name"] != own
+            && metadata["deletionTimestamp"].is_null()
+            && metadata["annotations"]["status"].is_string()
+    };
+    if client.list(Resource::Pods, &selector).await?.iter().any(is_other) {
+        return Ok(());
+    }
     for object in client.list(Resource::Endpoints, &selector).await? {
         if let Some(name) = object["metadata"]["name"].as_str().filter(|n| n.starts_with(scope)) {
             client.delete(Resource::Endpoints, name).await?;

@@ -1,14 +1,18 @@
 //! The relation `database`: each client its user, its database and the way to them.
 
+use std::collections::BTreeSet;
+
 use charm::{Changes, Decision, Level, Own, RelationEvent, RelationId, Status, databag};
 use interfaces::postgresql_client::Request;
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
 use super::tls;
 use crate::effect::{Effect, ServeClient};
-use crate::facts::{Client, Facts};
+use crate::facts::{Client, Facts, Peer};
 use crate::topology::POSTGRESQL_PORT;
 
+/// The key of the application's peer databag with the relations of which there are users.
+const CLIENTS: &str = "clients";
 /// Databases that belong to the server.
 const RESERVED: [&str; 3] = ["postgres", "template0", "template1"];
 /// The stream of random values of relation 0; each relation has its own.
@@ -39,6 +43,13 @@ pub(super) fn requested(facts: &Facts) -> Decision<Effect> {
 pub(super) fn serve(facts: &Facts, except: Option<RelationId>) -> Vec<Effect> {
     let clients = || facts.clients.iter().filter(|client| Some(client.id) != except);
     let mut effects = refresh(facts);
+    let mut known = known(facts);
+    known.retain(|id| except.is_none_or(|except| except.0 != *id));
+    let ids: BTreeSet<u32> = clients().filter(|client| asks(client)).map(|c| c.id.0).collect();
+    // Whoever leads when a client goes finds its user by this, whichever hooks it has seen.
+    if let Some(peer) = facts.peer.as_ref().filter(|_| !ids.is_subset(&known)) {
+        effects.push(know(peer, &(&ids | &known)));
+    }
     for client in clients() {
         let request = match &client.request {
             Ok(request) if request.database.is_none() || request.entity_type.is_some() => continue,
@@ -51,6 +62,41 @@ pub(super) fn serve(facts: &Facts, except: Option<RelationId>) -> Vec<Effect> {
         };
         let same = clients().filter(|other| asks_for_same(other, request)).count();
         effects.push(serve_one(facts, client, request, same));
+    }
+    effects
+}
+
+/// The relations of which there may be users.
+fn known(facts: &Facts) -> BTreeSet<u32> {
+    let app = facts.peer.as_ref().map(|peer| &peer.app);
+    app.and_then(|app| databag::json(app, CLIENTS).ok().flatten()).unwrap_or_default()
+}
+
+fn know(peer: &Peer, ids: &BTreeSet<u32>) -> Effect {
+    let text = serde_json::json!(ids).to_string();
+    Effect::SetBag(peer.id, Own::App, Changes::from([(CLIENTS, text)]))
+}
+
+fn asks(client: &Client) -> bool {
+    let asks = |request: &Request| request.database.is_some() && request.entity_type.is_none();
+    client.request.as_ref().is_ok_and(asks)
+}
+
+/// Removes the users of clients that went while nobody led who saw it.
+pub(super) fn forget(facts: &Facts) -> Vec<Effect> {
+    let (Some(peer), Some(passwords)) = (&facts.peer, facts.passwords()) else {
+        return Vec::new();
+    };
+    let (known, operator) = (known(facts), super::operator(facts, passwords.operator));
+    let live: BTreeSet<u32> = facts.clients.iter().map(|client| client.id.0).collect();
+    let gone: Vec<u32> = known.difference(&live).copied().collect();
+    let remove = |id: &u32| {
+        let (id, operator) = (RelationId(*id), operator.clone());
+        Some(Effect::RemoveClient { id, user: user(id)?, operator })
+    };
+    let mut effects: Vec<Effect> = gone.iter().filter_map(remove).collect();
+    if !gone.is_empty() {
+        effects.push(know(peer, &(&known & &live)));
     }
     effects
 }
@@ -154,8 +200,11 @@ pub(super) fn broken(relation: &RelationEvent, facts: &Facts) -> Decision<Effect
     };
     let operator = super::operator(facts, passwords.operator);
     let removal = Effect::RemoveClient { id: relation.id, user, operator };
+    let mut known = known(facts);
+    let forgotten = known.remove(&relation.id.0).then(|| know(peer, &known));
     let rest = serve(facts, Some(relation.id));
     Decision { status: super::steady_status(facts), ..Decision::new() }
         .effect(removal)
+        .effects(forgotten)
         .effects(rest)
 }

@@ -30,6 +30,7 @@ fn with_client(mut facts: Facts, database: &str, roles: &[&str]) -> Facts {
 
 fn served(mut facts: Facts) -> Facts {
     facts.clients.push(client(4, "shop", &[]));
+    facts.peer.as_mut().unwrap().app.insert("clients".to_owned(), "[4]".to_owned());
     facts.clients[0].offered = Bag::from(
         [
             ("database", "shop"),
@@ -57,7 +58,10 @@ fn database_changed_has_cluster_initialised_no_defers() {
     let decision = decide(&changed(), &with_client(new_leader(), "shop", &[]));
     assert!(deferred(&decision));
     let decision = decide(&changed(), &with_client(steady(), "shop", &["superuser"]));
-    assert_eq!(list(&decision), ["serve relation_id_4 shop Sole pg-primary.db.svc.cluster.local"]);
+    assert_eq!(
+        list(&decision),
+        ["set app 1: clients=[4]", "serve relation_id_4 shop Sole pg-primary.db.svc.cluster.local"]
+    );
     let mut facts = with_client(steady(), "shop", &[]);
     facts.leader = false;
     assert!(list(&decide(&changed(), &facts)).is_empty());
@@ -84,6 +88,7 @@ fn database_changed_is_valid_yes_shares_a_database() {
     assert_eq!(
         list(&decide(&changed(), &facts)),
         [
+            "set app 1: clients=[4,5]",
             "serve relation_id_4 shop Shared pg-replicas.db.svc.cluster.local",
             "serve relation_id_5 shop Shared pg-replicas.db.svc.cluster.local"
         ]
@@ -99,6 +104,7 @@ fn database_changed_is_valid_no_stops_nobody_else() {
     assert_eq!(
         list(&decide(&changed(), &facts)),
         [
+            "set app 1: clients=[4,5,6,7]",
             "refuse: Failed to initialize database relation",
             "refuse: Failed to initialize database relation",
             "refuse: invalid role(s) for extra user roles",
@@ -124,6 +130,19 @@ fn database_broken_is_leader_yes_removes_the_user() {
     let broken = event("database", RelationKind::Broken, None);
     let facts = with_client(steady(), "shop", &[]);
     assert_eq!(list(&decide(&broken, &facts)), ["remove relation_id_4"]);
+    let known = served(steady());
+    assert_eq!(list(&decide(&broken, &known)), ["remove relation_id_4", "set app 1: clients=[]"]);
+}
+
+/// The unit that led when the relation broke may never have seen it.
+#[test]
+fn leader_elected_is_client_gone_yes_removes_its_user() {
+    let mut facts = served(steady());
+    let found = |facts: &Facts| list(&decide(&Event::LeaderElected, facts));
+    assert!(!found(&facts).contains(&"remove relation_id_4".to_owned()));
+    facts.clients.clear();
+    let found = found(&facts);
+    assert!(found.ends_with(&["remove relation_id_4".into(), "set app 1: clients=[]".into()]));
 }
 
 #[test]
