@@ -1,7 +1,8 @@
 //! What the simulator has found in postgresql-k8s, each as the shortest history that shows it.
 
+use sim::exhaust::database_scenarios;
 use sim::gate::{Fault, Mischief};
-use sim::history::Op::{Backend, Database, Direct};
+use sim::history::Op::{Backend, Database, Direct, PartDirect};
 use sim::history::{Client, DatabaseOp, History, Op, Step, play};
 
 fn client(database: &str) -> Client {
@@ -34,6 +35,34 @@ fn a_password_that_is_not_kept_is_taken_back() {
         rest(&mut steps);
         check(0, 1, Vec::new(), steps);
     }
+}
+
+/// Seed 5035: a leader lost the lead while it made the cluster, and the next one took that for
+/// what an earlier deployment had left; two members took writes at once.
+#[test]
+fn a_leader_that_changes_while_the_cluster_is_made_makes_no_second_one() {
+    let scenarios = database_scenarios();
+    let all = scenarios[0].exhaust(&[Fault::LeaderLost], 23);
+    assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
+}
+
+/// Seed 5088: the unit that led when a relation ended had never seen it, and its user stayed.
+#[test]
+fn a_client_that_goes_while_the_leader_changes_leaves_no_user() {
+    let mut steps = operators(&[Direct(0)]);
+    steps.extend((0..80).map(|_| Step::Hook(0, None)));
+    steps.extend(operators(&[Database(DatabaseOp::Scale(2)), PartDirect(0)]));
+    steps.push(Step::Strike(Fault::LeaderTurns, 1));
+    check(0, 1, vec![client("waltz")], steps);
+}
+
+/// Seed 5061: the set-up of a cluster that was tried twice put the charm's own users among
+/// those of clients.
+#[test]
+fn a_hook_may_die_while_the_cluster_is_made() {
+    let scenarios = database_scenarios();
+    let all = scenarios[0].exhaust(&[Fault::KillBefore, Fault::KillAfter], 41);
+    assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
 }
 
 /// Seed 116: with strict commits and no standby left, a hook waited for ever.
