@@ -49,6 +49,38 @@ fn configure(engine: &Talisman, options: &[String]) -> Result<()> {
     engine.call(&["config", APP].into_iter().chain(options).collect::<Vec<_>>()).map(drop)
 }
 
+/// Numbers of workers follow the cores, and one that is far above them blocks.
+fn workers_follow_the_cores(engine: &Talisman) -> Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    let show = |name: &str| ask(engine, "postgres", &format!("SHOW {name}"));
+    assert_eq!(show("max_worker_processes")?, (2 * cores).min(8).to_string());
+    assert_eq!(show("max_parallel_workers")?, (2 * cores).min(8).to_string());
+    let (much, most) = (10 * cores + 1, 10 * cores);
+    configure(engine, &[format!("cpu_max_parallel_workers={much}")])?;
+    blocked(engine, &[&format!("value {much} exceeds maximum allowed of {most} (10 * vCores)")])?;
+    configure(engine, &["cpu_max_parallel_workers=2".to_owned()])?;
+    await_answer(engine, "SHOW max_parallel_workers", "2")
+}
+
+/// A password that is too long changes nothing, and an empty one stands for a made one.
+fn odd_passwords(engine: &Talisman) -> Result<()> {
+    let get = || engine.action("postgresql-k8s/leader", "get-password");
+    let set = ["run", "postgresql-k8s/leader", "set-password"];
+    let before = get()?;
+    let long = format!("password={}", "x".repeat(2000));
+    let output = engine.output(&[&set[..], &[&long]].concat())?;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(said.contains("at most 1024 bytes"), "{said}");
+    assert_eq!(get()?, before);
+    engine.call(&[&set[..], &["password="]].concat())?;
+    let after = get()?;
+    assert_ne!(after, before);
+    assert_eq!(after["password"].as_str().map(str::len), Some(32));
+    let none = "PGPASSWORD= psql -w -h 127.0.0.1 -U operator -d postgres -c 'SELECT 1' 2>&1";
+    assert!(inside(engine, none).is_err(), "the operator enters without a password");
+    Ok(())
+}
+
 /// Switches plugins.
 fn switch(engine: &Talisman, plugins: &[&str], on: bool) -> Result<()> {
     let options = plugins.iter().map(|plugin| format!("plugin_{plugin}_enable={on}"));
@@ -279,6 +311,8 @@ fn one_unit_says_what_it_lacks_and_is_as_its_options_have_it() -> Result<()> {
     a_password_change_that_was_broken_off_is_undone(&engine)?;
     a_full_volume(&engine)?;
     parameters_are_as_told(&engine)?;
+    workers_follow_the_cores(&engine)?;
+    odd_passwords(&engine)?;
     extensions_come_and_go(&engine)?;
     the_audit_is_an_option(&engine)?;
     engine.call(&["down", "--destroy-storage"]).ok();
