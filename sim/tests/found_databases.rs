@@ -65,6 +65,29 @@ fn a_hook_may_die_while_the_cluster_is_made() {
     assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
 }
 
+/// Seed 20254: a file was written but Patroni was not told, and nobody told it later.
+#[test]
+fn patroni_reads_what_a_hook_wrote_before_it_died() {
+    let option = Database(DatabaseOp::Config("connection_statement_timeout", "5000"));
+    for at in 14..30 {
+        let mut steps: Vec<Step> = (0..80).map(|_| Step::Hook(0, None)).collect();
+        steps.push(Step::Op(option.clone()));
+        let slow = Fault::PebbleSlow;
+        let fault = if at % 2 == 0 { Fault::KillAfter } else { slow };
+        let at = if fault == slow { at / 3 } else { at };
+        steps.push(Step::Hook(0, Some(Mischief { fault, at })));
+        check(0, 1, Vec::new(), steps);
+    }
+}
+
+/// Seed 20188: standbys that waited for a primary heard of it at the next update-status only.
+#[test]
+fn standbys_hear_of_the_primary_that_they_waited_for() {
+    let profile = |name| Database(DatabaseOp::Config("profile", name));
+    let ops = [profile("holiday"), Database(DatabaseOp::Refresh), profile("production")];
+    check(0, 4, Vec::new(), operators(&ops));
+}
+
 /// Seed 116: with strict commits and no standby left, a hook waited for ever.
 #[test]
 fn a_hook_does_not_wait_for_ever_for_a_standby() {

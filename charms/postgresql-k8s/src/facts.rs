@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::options::{Plugins, Settings};
 use crate::passwords::{Passwords, Seed};
+use crate::patroni_yml::Marks;
 use crate::tls::Tls;
 use crate::topology::Topology;
 
@@ -77,8 +78,8 @@ pub struct Container {
     pub audit: bool,
     /// The text of `patroni.yml`.
     pub config: Option<SecretString>,
-    /// Whether it says that passwords may have changed and not be kept.
-    pub unconfirmed: bool,
+    /// What a hook that died left undone, as it says.
+    pub marks: Marks,
     /// The text of the file from which a standby reads its password.
     pub passfile: Option<SecretString>,
     /// Pebble's plan.

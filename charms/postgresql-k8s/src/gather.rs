@@ -135,13 +135,13 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
     let paths = [patroni_yml::PATH, patroni_yml::PGPASS];
     let mut texts = pebble.pull_texts(&paths).await?.into_iter();
     let config = texts.next().flatten().map(patroni_yml::read);
-    let (config, unconfirmed) = config.map_or((None, false), |(text, mark)| (Some(text), mark));
+    let (config, marks) = config.unzip();
     Ok(Some(Container {
         pgdata,
         system: if pgdata && !started { system(&pebble).await } else { None },
         audit: pebble.stat(patroni_yml::AUDIT).await?.is_some(),
         config,
-        unconfirmed,
+        marks: marks.unwrap_or_default(),
         passfile: texts.next().flatten().map(SecretString::from),
         plan,
         running,

@@ -114,12 +114,30 @@ pub(crate) fn unconfirmed(text: &SecretString) -> SecretString {
     format!("{}{UNCONFIRMED}", text.expose_secret()).into()
 }
 
-/// The file's text without that line, and whether it was there.
-pub(crate) fn read(text: String) -> (SecretString, bool) {
-    match text.strip_suffix(UNCONFIRMED) {
-        Some(plain) => (plain.to_owned().into(), true),
-        None => (text.into(), false),
-    }
+/// The line behind it while Patroni may not have read the file: a hook may die before it tells
+/// Patroni to.
+const UNREAD: &str = "# Patroni may not have read this.\n";
+
+/// The file's text with the line that says that Patroni may not have read it.
+pub(crate) fn unread(text: &SecretString) -> SecretString {
+    format!("{}{UNREAD}", text.expose_secret()).into()
+}
+
+/// What the last lines of the file say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Passwords may have changed and not be kept.
+    pub unconfirmed: bool,
+    /// Patroni may not have read the file.
+    pub unread: bool,
+}
+
+/// The file's text without those lines, and what they say.
+pub(crate) fn read(text: String) -> (SecretString, Marks) {
+    let read = text.strip_suffix(UNREAD);
+    let confirmed = read.unwrap_or(&text).strip_suffix(UNCONFIRMED);
+    let marks = Marks { unconfirmed: confirmed.is_some(), unread: read.is_some() };
+    (confirmed.or(read).unwrap_or(&text).to_owned().into(), marks)
 }
 
 /// The text of [`PGPASS`] with this password in every line, in the way that libpq reads it.
@@ -264,11 +282,18 @@ mod tests {
     }
 
     #[test]
-    fn the_file_tells_whether_passwords_are_to_be_confirmed() {
+    fn the_file_tells_what_a_hook_that_died_left_undone() {
         let text = SecretString::from("a: b\n".to_owned());
-        let (plain, marked) = read(unconfirmed(&text).expose_secret().to_owned());
-        assert_eq!((plain.expose_secret(), marked), ("a: b\n", true));
-        assert!(!read(text.expose_secret().to_owned()).1);
+        let both = unread(&unconfirmed(&text));
+        for (marked, unconfirmed, unread) in [
+            (&text, false, false),
+            (&unconfirmed(&text), true, false),
+            (&super::unread(&text), false, true),
+            (&both, true, true),
+        ] {
+            let (plain, marks) = read(marked.expose_secret().to_owned());
+            assert_eq!((plain.expose_secret(), marks), ("a: b\n", Marks { unconfirmed, unread }));
+        }
     }
 
     #[test]

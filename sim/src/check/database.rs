@@ -65,6 +65,13 @@ fn clients(state: &State) -> Vec<(RelationId, AppName)> {
     .collect()
 }
 
+/// The roles of clients whose charm asked, or will ask again: one without units may never have.
+fn certain(state: &State) -> Vec<String> {
+    let clients = clients(state).into_iter();
+    let present = clients.filter(|(_, app)| state.model.units(app).next().is_some());
+    present.map(|(id, _)| server_user(id)).chain(OWN.map(str::to_owned)).collect()
+}
+
 /// The roles that may be in the cluster of the real charm.
 pub(super) fn users(state: &State) -> Vec<String> {
     if server(state).is_none() {
@@ -344,7 +351,7 @@ pub(super) fn view(state: &State) -> Vec<String> {
     }
     let mut lines = Vec::new();
     let Some(cluster) = state.clusters.get(&app) else { return lines };
-    let known = users(state);
+    let known = certain(state);
     for (name, role) in cluster.roles.iter().filter(|(name, _)| known.contains(name)) {
         let flags = (role.login, role.superuser, role.create_db, role.create_role);
         lines.push(format!("{app} has role {name} {flags:?} {:?}", role.member_of));

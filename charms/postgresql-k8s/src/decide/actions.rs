@@ -95,7 +95,8 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
         .map_err(|_| failed())?;
     // A hook that dies in between leaves what tells the next one to look.
     let mut effects: Vec<Effect> = workload::confirm(facts, &now, true).into_iter().collect();
-    effects.push(Effect::PushConfig(patroni_yml::unconfirmed(&text)));
+    let text = patroni_yml::unconfirmed(&text);
+    effects.push(Effect::PushConfig(patroni_yml::unread(&text)));
     effects.extend([
         Effect::SetPassword {
             user: user.parse().map_err(|_| failed())?,
@@ -105,6 +106,7 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
         },
         Effect::PutPasswords(content),
         Effect::Reload,
+        Effect::PushConfig(text),
     ]);
     // Nobody tells the leader of a secret that it changed itself.
     let passfile = workload::passfile(facts, &new, true);

@@ -134,13 +134,16 @@ pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
 /// This member started or its role changed.
 ///
 /// One that leads takes the primary's label from the others: a pod that is frozen or cut off
-/// cannot do so itself, and clients would be sent to it. Any other one tells the rest once
-/// it follows, so that the primary's status is right again.
+/// cannot do so itself, and clients would be sent to it. It tells the others, which may have
+/// waited for a primary, and any other one tells the rest once it follows: statuses are right
+/// again then.
 pub(super) fn role_changed(facts: &Facts) -> Vec<Effect> {
     match facts.peer.as_ref().filter(|peer| peer.initialised()) {
         None => Vec::new(),
-        Some(_) if leads(facts) => {
-            vec![Effect::TakePrimaryLabel, Effect::TellClients, Effect::AdoptObjects]
+        Some(peer) if leads(facts) => {
+            let others = (peer.units.len() > 1).then_some(Effect::TellTimeline(peer.id));
+            let own = [Effect::TakePrimaryLabel, Effect::TellClients, Effect::AdoptObjects];
+            own.into_iter().chain(others).collect()
         }
         Some(peer) => vec![Effect::TellTimeline(peer.id)],
     }

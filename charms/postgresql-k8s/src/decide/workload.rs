@@ -114,7 +114,7 @@ fn confirmation(facts: &Facts, settings: &Settings, passwords: &Passwords) -> Ve
 
 /// The comparison of the server's passwords with those that are kept, where it is due.
 pub(super) fn confirm(facts: &Facts, passwords: &Passwords, of_action: bool) -> Option<Effect> {
-    let due = facts.container.as_ref().is_some_and(|container| container.unconfirmed);
+    let due = facts.container.as_ref().is_some_and(|container| container.marks.unconfirmed);
     let mut source = facts.seed.source(CONFIRMED);
     (due && facts.initialised()).then(|| {
         Effect::ConfirmPasswords(Box::new(Confirmation {
@@ -188,16 +188,20 @@ fn update_service(
     let stale = current != Some(text.expose_secret());
     let layer = layer::layer(&facts.topology, &facts.unit);
     let stopped = !container.running || layer.differs_from(&container.plan);
-    let mut effects = tls.before;
+    let reloads = !stopped && (stale || tls.changed || container.marks.unread);
+    let kept = if container.marks.unconfirmed { patroni_yml::unconfirmed(&text) } else { text };
+    // It says so until Patroni has been told, in whichever hook.
+    let unread = || Effect::PushConfig(patroni_yml::unread(&kept));
+    let mut effects: Vec<Effect> = (reloads && !stale).then(unread).into_iter().collect();
+    effects.extend(tls.before);
     if stale {
-        let marked = container.unconfirmed.then(|| patroni_yml::unconfirmed(&text));
-        effects.push(Effect::PushConfig(marked.unwrap_or(text)));
+        effects.push(if reloads { unread() } else { Effect::PushConfig(kept.clone()) });
     }
     effects.extend(tls.after);
     if stopped {
         effects.push(Effect::StartWorkload(Box::new(layer)));
-    } else if stale || tls.changed {
-        effects.push(Effect::Reload);
+    } else if reloads {
+        effects.extend([Effect::Reload, Effect::PushConfig(kept)]);
     }
     Ok(effects)
 }

@@ -264,9 +264,12 @@ fn role_changed_is_primary_yes_takes_the_label_and_shows_the_role() {
     assert!(list(&decision).ends_with(&[
         "take primary label".into(),
         "tell clients".into(),
-        "adopt objects".into()
+        "adopt objects".into(),
+        "tell timeline".into()
     ]));
     assert_eq!(decision.status, Some(Status::Active("Primary".to_owned())));
+    let alone = decide(&role_changed(), &steady());
+    assert!(!list(&alone).contains(&"tell timeline".to_owned()));
 }
 
 #[test]
@@ -396,7 +399,14 @@ fn actions_answer_or_say_why_not() {
     );
     assert_eq!(
         action("set-password", &json!({"password": "new"}), steady()),
-        ["push config", "set password of operator", "put passwords", "reload", "result password"]
+        [
+            "push config",
+            "set password of operator",
+            "put passwords",
+            "reload",
+            "push config",
+            "result password"
+        ]
     );
     assert_eq!(
         action("promote-to-primary", &json!({"scope": "unit"}), second_unit()),
@@ -431,13 +441,23 @@ fn passwords_are_confirmed_after_a_change_that_may_not_be_kept() {
     check_without(&decide(&Event::UpdateStatus, &steady()), "confirm passwords");
     let marked = || {
         let mut facts = steady();
-        facts.container.as_mut().unwrap().unconfirmed = true;
+        facts.container.as_mut().unwrap().marks.unconfirmed = true;
         facts
     };
     let found = list(&decide(&Event::UpdateStatus, &marked()));
     assert_eq!(found[found.len() - 2..], ["confirm passwords", "push config"]);
     let again = action("set-password", &json!({"password": "new"}), marked());
     assert_eq!(again[..3], ["confirm passwords", "push config", "set password of operator"]);
+}
+
+/// A hook that dies before it tells Patroni leaves a line that says so.
+#[test]
+fn converge_was_file_read_no_reloads() {
+    let mut facts = steady();
+    facts.container.as_mut().unwrap().marks.unread = true;
+    let found = list(&decide(&Event::UpdateStatus, &facts));
+    assert_eq!(found[..3], ["push config", "reload", "push config"]);
+    assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&"reload".to_owned()));
 }
 
 #[test]

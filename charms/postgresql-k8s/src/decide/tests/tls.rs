@@ -72,9 +72,9 @@ fn in_place(facts: Facts) -> Facts {
     facts
 }
 
-/// What the file of the unit says, if it is written.
+/// What the file of the unit says in the end, if it is written.
 fn pushed(decision: &Decision<Effect>) -> Option<String> {
-    decision.effects.iter().find_map(|effect| match effect {
+    decision.effects.iter().rev().find_map(|effect| match effect {
         Effect::PushConfig(text) => Some(text.expose_secret().to_owned()),
         _ => None,
     })
@@ -156,9 +156,13 @@ fn certificates_is_issued_yes_anew_reloads_without_another_file() {
     // The file names paths, not what is in them.
     let facts = encrypted(steady());
     check_without(&run(&facts), "reload");
-    let decision = run(&issued(facts));
+    let facts = issued(facts);
+    let decision = run(&facts);
     check_order(&decision, "push tls", "reload");
-    check_without(&decision, "push config");
+    // But for the line that says in between that it is to be read.
+    check_order(&decision, "push config", "push tls");
+    let config = facts.container.as_ref().unwrap().config.as_ref().unwrap();
+    assert_eq!(pushed(&decision).as_deref(), Some(config.expose_secret()));
 }
 
 #[test]
