@@ -56,7 +56,7 @@ check: ## Format, lints, tidiness and dependency policy
 	cargo deny --log-level error check bans licenses sources
 
 sim: ## A minute of simulated histories: operators and faults against the real charms
-	@cargo run --quiet --locked --profile sim -p sim -- --seconds 60
+	@cargo run --quiet --locked --profile sim -p sim -- --seconds 60 --databases=4
 
 mutants: ## Plant faults in the charm and the framework, and count those that the simulator catches
 	@cargo run --quiet --locked --profile sim -p sim -- --mutants

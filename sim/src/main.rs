@@ -39,9 +39,9 @@ struct Args {
     /// The most histories.
     #[arg(long, default_value_t = u64::MAX)]
     histories: u64,
-    /// Play histories of the real PostgreSQL charm only.
-    #[arg(long)]
-    databases: bool,
+    /// Of so many histories play one of the real PostgreSQL charm; without a number all.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    databases: Option<u64>,
     /// Leave these faults out.
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
@@ -94,7 +94,11 @@ fn show(played: &Played) {
 
 /// The history of a seed.
 fn drawn(args: &Args, seed: u64, faults: &Faults) -> History {
-    if args.databases { draw_database(seed, faults) } else { draw(seed, faults) }
+    if args.databases.is_some_and(|every| seed.is_multiple_of(every)) {
+        draw_database(seed, faults)
+    } else {
+        draw(seed, faults)
+    }
 }
 
 /// What a history begins with.

@@ -2,7 +2,7 @@
 
 use sim::exhaust::scenarios;
 use sim::gate::Fault;
-use sim::history::{Faults, draw, play};
+use sim::history::{Faults, draw, draw_database, play};
 use sim::mutants;
 
 /// How many fresh seeds are played.
@@ -36,6 +36,14 @@ fn fresh_seeds_end_well() {
     let name = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let first = name.and_then(|name| u64::from_str_radix(&name, 16).ok()).unwrap_or(2000);
     check(first..first + FRESH);
+}
+
+#[test]
+fn databases_of_the_first_seeds_end_well() {
+    for seed in 0..8 {
+        let wrong = play(&draw_database(seed, &Faults::default()), false).wrong;
+        assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
+    }
 }
 
 #[test]
