@@ -15,6 +15,10 @@ const PASSWORDS: u64 = 0;
 
 /// The chart "Leader Elected Hook".
 pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
+    // One that was deferred may find that another unit leads by now.
+    if !facts.leader {
+        return Decision::new();
+    }
     if facts.peer.is_none() {
         return Decision::new().defer("the peer relation does not exist yet");
     }

@@ -141,6 +141,9 @@ fn leader_elected_is_client_gone_yes_removes_its_user() {
     let found = |facts: &Facts| list(&decide(&Event::LeaderElected, facts));
     assert!(!found(&facts).contains(&"remove relation_id_4".to_owned()));
     facts.clients.clear();
+    facts.leader = false;
+    assert!(found(&facts).is_empty());
+    facts.leader = true;
     let found = found(&facts);
     assert!(found.ends_with(&["remove relation_id_4".into(), "set app 1: clients=[]".into()]));
 }
