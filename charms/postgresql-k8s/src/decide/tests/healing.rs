@@ -214,3 +214,13 @@ fn an_earlier_deployment_is_cleared_away_though_the_folder_is_there() {
     facts.container.as_mut().unwrap().running = true;
     assert!(!list(&decide(&super::pebble_ready(), &facts)).contains(&removes));
 }
+
+/// A hook that dies before it tells Patroni leaves a line that says so.
+#[test]
+fn converge_was_file_read_no_reloads() {
+    let mut facts = steady();
+    facts.container.as_mut().unwrap().marks.unread = true;
+    let found = list(&decide(&Event::UpdateStatus, &facts));
+    assert_eq!(found[..3], ["push config", "reload", "push config"]);
+    assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&"reload".to_owned()));
+}

@@ -453,16 +453,6 @@ fn passwords_are_confirmed_after_a_change_that_may_not_be_kept() {
     assert_eq!(again[..3], ["confirm passwords", "push config", "set password of operator"]);
 }
 
-/// A hook that dies before it tells Patroni leaves a line that says so.
-#[test]
-fn converge_was_file_read_no_reloads() {
-    let mut facts = steady();
-    facts.container.as_mut().unwrap().marks.unread = true;
-    let found = list(&decide(&Event::UpdateStatus, &facts));
-    assert_eq!(found[..3], ["push config", "reload", "push config"]);
-    assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&"reload".to_owned()));
-}
-
 #[test]
 fn what_a_client_asks_for_hides_no_invalid_option() {
     let mut facts = steady();
