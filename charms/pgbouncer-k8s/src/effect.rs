@@ -115,6 +115,9 @@ pub(crate) struct Account {
     pub(crate) database: DatabaseName,
     pub(crate) owner: Owner,
     pub(crate) lookup: Lookup,
+    /// It was there before, on a server that is gone. Nobody else would make it again, so
+    /// the server counts as initialised only once all of these are made.
+    pub(crate) again: bool,
 }
 
 /// A client's account and what is published of it.

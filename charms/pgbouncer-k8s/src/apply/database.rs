@@ -90,10 +90,12 @@ pub(super) async fn grant(
         Ok(()) => {}
         Err(error) => {
             hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
-            return Ok(Applied::Status(Status::blocked(match error {
-                Error::NoSuchRole(_) => "invalid role(s) for extra user roles",
-                _ => "Failed to initialize relation database",
-            })));
+            return Ok(match error {
+                Error::NoSuchRole(_) => {
+                    Applied::Status(Status::blocked("invalid role(s) for extra user roles"))
+                }
+                _ => failed(&grant.account, "Failed to initialize relation database"),
+            });
         }
     }
     let (user, password) = (grant.account.user.as_str(), grant.account.password.expose());
@@ -113,6 +115,13 @@ pub(super) async fn grant(
     let changes = grant.publish.set("secret-user", id.to_string());
     hook.set_bag(grant.relation, Own::App, changes)?;
     Ok(Applied::Done)
+}
+
+/// An account that could not be made. The next hook tries again: by itself where nobody has it
+/// yet, and with the whole server where somebody had it before.
+fn failed(account: &Account, message: &str) -> Applied {
+    let status = Status::blocked(message);
+    if account.again { Applied::Stop(status) } else { Applied::Status(status) }
 }
 
 /// A user that goes with the one whom PostgreSQL gave us: when the whole application is
@@ -147,7 +156,10 @@ pub(super) async fn legacy(
     if let Err(error) = make(sql, &grant.account).await {
         hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
         let message = format!("failed to create database or user for {endpoint}");
-        return Ok(Applied::Status(Status::blocked(message)));
+        return Ok(match error {
+            Error::NoSuchRole(_) => Applied::Status(Status::blocked(message)),
+            _ => failed(&grant.account, &message),
+        });
     }
     for (own, changes) in grant.bags {
         hook.set_bag(grant.relation, own, changes)?;

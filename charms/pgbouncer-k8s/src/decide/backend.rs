@@ -8,10 +8,10 @@ use postgres::RoleName;
 use secrecy::ExposeSecret;
 
 use crate::effect::{Effect, Initialise};
-use crate::facts::{Backend, FullFacts, Login};
+use crate::facts::{Backend, Client, FullFacts, Login};
 use crate::place;
 
-use super::{Next, lookup};
+use super::{Next, lookup, service};
 
 /// How far the backend is; flowchart "backend database created" from top to bottom.
 pub(crate) enum Step<'a> {
@@ -61,6 +61,11 @@ pub(crate) fn step<'a>(facts: &'a FullFacts, running: bool) -> Step<'a> {
     }
     // After the last unit of PostgreSQL left, the relation is about to end.
     if facts.peers.is_none() || !backend.populated {
+        return Step::NotReady;
+    }
+    // Clients that had users before get them in the same step, for which it must be known
+    // where they connect.
+    if facts.clients.iter().any(Client::granted) && service::endpoints(facts).is_none() {
         return Step::NotReady;
     }
     let secret = new_secret(facts, auth_user.as_str());
@@ -116,7 +121,7 @@ pub(crate) fn without_list(secret: &SecretContent) -> SecretContent {
         .collect()
 }
 
-/// Asks for a backend, initialises it, and keeps the application's secret.
+/// Asks for a backend and initialises it.
 pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     let mut effects = Vec::new();
     if !facts.common.leader {
@@ -130,12 +135,15 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
             .push(Effect::Announce(Status::maintenance("Initialising backend-database relation")));
         effects.push(initialise(facts, next, init));
     }
-    if let Some(secret) = next.secret.as_ref().filter(|secret| !secret.is_empty())
-        && facts.secret.as_ref() != Some(secret)
-    {
-        effects.push(Effect::PeerSecret(secret.clone()));
-    }
     effects
+}
+
+/// Keeps the application's secret. It says that the backend is initialised, so it comes after
+/// everything that is part of that.
+pub(crate) fn keep(facts: &FullFacts, next: &Next) -> Option<Effect> {
+    let secret = next.secret.as_ref().filter(|secret| !secret.is_empty())?;
+    let differs = facts.common.leader && facts.secret.as_ref() != Some(secret);
+    differs.then(|| Effect::PeerSecret(secret.clone()))
 }
 
 fn ask(backend: &Backend) -> Vec<Effect> {

@@ -333,6 +333,7 @@ pub(super) fn account(
         maker: login.username.parse().ok()?,
         owner: if shared { Owner::Shared } else { Owner::Sole },
         lookup: lookup::for_client(facts, login, &database, roles.superuser)?,
+        again: matches!(next.step, Step::Initialise(_)),
         roles,
         database,
     })

@@ -65,7 +65,7 @@ fn backend_changed_is_initialised_yes_is_ready() {
 }
 
 #[test]
-fn backend_changed_initialises_then_saves_then_starts_the_exporter() {
+fn backend_changed_initialises_then_starts_the_exporter_then_saves() {
     let facts = FullFacts { backend: Some(testing::backend()), ..running() };
     let (facts, decision) = step(&relation("backend-database", RelationKind::Changed), facts);
     let position =
@@ -73,10 +73,10 @@ fn backend_changed_initialises_then_saves_then_starts_the_exporter() {
     let order = [
         position(&|e| matches!(e, Effect::Announce(_))),
         position(&|e| matches!(e, Effect::Initialise(_))),
-        position(&|e| matches!(e, Effect::PeerSecret(_))),
         position(&|e| matches!(e, Effect::Push(_))),
         position(&|e| matches!(e, Effect::Reload(_))),
         position(&|e| matches!(e, Effect::Replan(_))),
+        position(&|e| matches!(e, Effect::PeerSecret(_))),
         position(&|e| matches!(e, Effect::Bag(..))),
     ];
     assert!(order.is_sorted(), "{order:?}");

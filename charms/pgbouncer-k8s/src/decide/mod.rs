@@ -112,6 +112,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(clients::barrier(facts, &next))
         .effects(clients::effects(facts, &next))
         .effects(legacy::effects(facts, &next))
+        .effects(backend::keep(facts, &next))
         .effects(peers::effects(event, facts, &next))
         .status(status)
 }
