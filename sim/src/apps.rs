@@ -15,6 +15,9 @@ use crate::world::{MODEL, State};
 /// The command that makes the server give its clients new passwords.
 pub(crate) const ROTATE: &str = "rotate";
 
+/// The command by which an older charm of the pooler writes what it would.
+pub(crate) const OLDER: &str = "older";
+
 /// What an application is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -107,7 +110,17 @@ pub(crate) fn server(state: &mut State, run: &HookRun) -> Result<(), String> {
         _ => None,
     };
     state.clusters.entry(app.clone()).or_insert_with(Cluster::new);
+    let plain = state.plain;
     let Some(mut session) = state.session.take() else { return Ok(()) };
+    if let Some(id) = broken.filter(|_| plain) {
+        // Somebody else's server: what is tied to its user stays.
+        let cluster = state.clusters.get_mut(&app).ok_or("no cluster")?;
+        for role in cluster.roles.values_mut() {
+            if role.comment == tied(&server_user(id)) {
+                role.comment.clear();
+            }
+        }
+    }
     let rotates = matches!(&run.hook, model::Hook::Exec { command, .. } if command == ROTATE);
     let done = server_hook(state, &mut session, &app, broken, rotates);
     state.session = Some(session);
@@ -179,9 +192,13 @@ fn server_hook(
     Ok(())
 }
 
+fn tied(user: &str) -> String {
+    format!("goes with the role {user}")
+}
+
 /// The server drops a relation's user, what is tied to it, and what stands in their way.
 fn drop_user(cluster: &mut Cluster, user: &str) {
-    let tied = format!("goes with the role {user}");
+    let tied = tied(user);
     let gone = cluster.roles.iter().filter(|(name, role)| *name == user || role.comment == tied);
     let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
     for role in &gone {
@@ -257,4 +274,26 @@ pub(crate) fn decoded(content: &SecretContent) -> Option<Bag> {
         Some((key.clone(), value))
     };
     content.reveal().iter().map(decode).collect()
+}
+
+/// An older charm of the pooler: it sends clients elsewhere and shows its user list.
+pub(crate) fn older(state: &mut State) -> Result<(), String> {
+    let Some(mut session) = state.session.take() else { return Ok(()) };
+    let now = state.now();
+    let words = |error: model::tools::ToolError| error.to_string();
+    let mut tools = state.model.tools(&mut session, now);
+    let mut write = || {
+        for id in tools.relation_ids("database").map_err(words)? {
+            let changes = bag([("endpoints", "elsewhere:1".to_owned())]);
+            tools.relation_set(id, true, changes).map_err(words)?;
+        }
+        for id in tools.relation_ids("pgb-peers").map_err(words)? {
+            let changes = bag([("auth_file", "shown".to_owned())]);
+            tools.relation_set(id, true, changes).map_err(words)?;
+        }
+        Ok(())
+    };
+    let done = write();
+    state.session = Some(session);
+    done
 }

@@ -91,48 +91,81 @@ impl Scenario {
     /// Plays it once; the fault strikes the hook of this number.
     fn play(&self, strike: Option<(u64, Mischief)>) -> Option<Run> {
         let (clients, units) = (self.clients.clone(), self.units);
-        let (seed, databases, slow, old_image) = (1, self.databases, true, false);
-        let steps = Vec::new();
-        let history = History { seed, units, databases, clients, slow, old_image, steps };
+        let (seed, databases, slow) = (1, self.databases, true);
+        let (old_image, shuffled, steps) = (false, false, Vec::new());
+        let history = History { seed, units, databases, clients, slow, old_image, shuffled, steps };
         let mut run = Run::begin(&history, false)?;
         run.strike = strike;
         for op in &self.ops {
             run.settle();
             run.operate(op);
         }
+        run.settle();
         run.end();
         Some(run)
     }
 
-    /// Plays it once, without faults; what is wrong.
-    pub(crate) fn once(&self) -> Vec<String> {
-        self.play(None).map(|run| run.played.wrong).unwrap_or_default()
+    /// Plays it once for each effect of each hook and each fault; only `every` such way, and
+    /// no further than the first that goes wrong where that is enough.
+    pub fn exhaust(&self, faults: &[Fault], every: u64, first: bool) -> Exhausted {
+        let mut number = 0;
+        self.spoil(faults, first, |_| {
+            number += 1;
+            number % every.max(1) == 0
+        })
     }
 
-    /// Plays it once for each effect of each hook and each fault; only `every` such way.
-    pub fn exhaust(&self, faults: &[Fault], every: u64) -> Exhausted {
+    /// Plays it once for each hook that has an effect of this number, spoilt there.
+    pub fn exhaust_at(&self, fault: Fault, at: u32) -> Exhausted {
+        self.spoil(&[fault], false, |mischief| mischief.at == at)
+    }
+
+    fn spoil(
+        &self,
+        faults: &[Fault],
+        first: bool,
+        mut wanted: impl FnMut(Mischief) -> bool,
+    ) -> Exhausted {
         let mut all = Exhausted::default();
         let Some(clean) = self.play(None) else { return all };
         all.wrong.extend(clean.played.wrong.iter().cloned());
-        let effects = clean.played.effects.clone();
-        for (hook, effects) in (0_u64..).zip(&effects) {
-            for (at, fault) in (0..*effects).flat_map(|at| faults.iter().map(move |f| (at, *f))) {
-                all.runs += 1;
-                if all.runs % every.max(1) != 0 {
-                    continue;
-                }
-                let Some(run) = self.play(Some((hook, Mischief { fault, at }))) else { continue };
-                all.hooks += run.played.hooks;
-                let name = clean.played.names.get(hook as usize).cloned().unwrap_or_default();
-                let way = format!("{}: {name}, {} effect {at}", self.name, fault.about().0);
-                all.wrong.extend(run.played.wrong.iter().map(|wrong| format!("{way}: {wrong}")));
-                if run.played.view != clean.played.view && run.played.wrong.is_empty() {
-                    let only = |line: &&String| !clean.played.view.contains(line);
-                    let lines: Vec<&String> = run.played.view.iter().filter(only).collect();
-                    all.wrong.push(format!("{way}: the world differs: {lines:?}"));
-                }
+        for (hook, mischief) in ways(&clean, faults) {
+            if !wanted(mischief) {
+                continue;
+            }
+            if first && !all.wrong.is_empty() {
+                break;
+            }
+            all.runs += 1;
+            let Some(run) = self.play(Some((hook, mischief))) else { continue };
+            all.hooks += run.played.hooks;
+            let name = clean.played.names.get(hook as usize).cloned().unwrap_or_default();
+            let Mischief { fault, at } = mischief;
+            let way = format!("{}: {name}, {} effect {at}", self.name, fault.about().0);
+            all.wrong.extend(run.played.wrong.iter().map(|wrong| format!("{way}: {wrong}")));
+            if run.played.view != clean.played.view && run.played.wrong.is_empty() {
+                let only = |line: &&String| !clean.played.view.contains(line);
+                let lines: Vec<&String> = run.played.view.iter().filter(only).collect();
+                all.wrong.push(format!("{way}: the world differs: {lines:?}"));
             }
         }
         all
     }
+}
+
+/// Each effect that each fault could strike, with the number of its hook.
+fn ways(clean: &Run, faults: &[Fault]) -> Vec<(u64, Mischief)> {
+    let mut ways = Vec::new();
+    for (hook, (all, sides)) in (0_u64..).zip(&clean.played.effects) {
+        for fault in faults {
+            let effects = match fault.side() {
+                // What refuses in the last round is no peace.
+                Some(_) if hook >= clean.played.before_peace => 0,
+                Some(side) => sides.get(&side).copied().unwrap_or_default(),
+                None => *all,
+            };
+            ways.extend((0..effects).map(|at| (hook, Mischief { fault: *fault, at })));
+        }
+    }
+    ways
 }

@@ -55,13 +55,16 @@ pub enum Fault {
     StaleBag,
     LostEvent,
     UpgradeDeferred,
+    PeersLate,
+    Shuffled,
+    CheckLost,
 }
 
 use Fault::*;
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 37] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -96,10 +99,13 @@ impl Fault {
         StaleBag,
         LostEvent,
         UpgradeDeferred,
+        PeersLate,
+        Shuffled,
+        CheckLost,
     ];
 
     /// The faults that strike one effect of a hook.
-    pub const OF_EFFECTS: [Self; 23] = [
+    pub const OF_EFFECTS: [Self; 24] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -123,6 +129,7 @@ impl Fault {
         PatroniFails,
         PatroniSlow,
         StaleBag,
+        PeersLate,
     ];
 
     /// The name and what happens.
@@ -155,6 +162,9 @@ impl Fault {
             ServerDown => ("server-down", "PostgreSQL is down for several hooks"),
             ClockJump => ("clock-jump", "the clock jumps"),
             NoUpdateStatus => ("no-update-status", "update-status is not fired before the end"),
+            PeersLate => ("peers-late", "a new unit's peer relation is not there yet in one hook"),
+            Shuffled => ("shuffled", "hooks come in another order than Juju's usual one"),
+            CheckLost => ("check-lost", "that PostgreSQL went or came back is not told"),
             HookTwice => ("hook-twice", "the hook succeeds, but Juju runs it again"),
             PatroniAway => ("patroni-away", "Patroni does not answer for the rest of the hook"),
             PatroniFails => ("patroni-fails", "Patroni refuses one request"),
@@ -179,7 +189,7 @@ impl Fault {
             SqlAway | SqlFails | SqlCut | SqlSlow => Some(Side::Sql),
             Kube403 | Kube409 | Kube410 | Kube500 | KubeAway => Some(Side::Kubernetes),
             PatroniAway | PatroniFails | PatroniSlow => Some(Side::Patroni),
-            LeaderLost | EmptyBag | SecretLate | StaleBag => Some(Side::Juju),
+            LeaderLost | EmptyBag | SecretLate | StaleBag | PeersLate => Some(Side::Juju),
             _ => None,
         }
     }
@@ -188,7 +198,14 @@ impl Fault {
     fn lasts(self) -> bool {
         matches!(
             self,
-            PebbleAway | SqlAway | KubeAway | EmptyBag | SecretLate | PatroniAway | StaleBag
+            PebbleAway
+                | SqlAway
+                | KubeAway
+                | EmptyBag
+                | SecretLate
+                | PatroniAway
+                | StaleBag
+                | PeersLate
         )
     }
 }
@@ -231,6 +248,11 @@ impl Gate {
     /// The effects of the hook so far.
     pub(crate) fn effects(&self) -> u32 {
         self.all
+    }
+
+    /// The effects so far that a fault of this kind could have struck.
+    pub(crate) fn seen(&self) -> BTreeMap<Side, u32> {
+        self.seen.clone()
     }
 
     /// The fault that has struck.

@@ -1,6 +1,7 @@
 //! One hook of one unit: the charm's code, to its end or its death.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,10 +13,10 @@ use jiff::SignedDuration;
 use model::{Hook, HookOutcome, HookRun};
 
 use crate::World;
-use crate::apps::{self, Kind};
+use crate::apps::{self, Kind, OLDER};
 use crate::database_door;
 use crate::door::Simulated;
-use crate::gate::{Fault, Killed, Mischief};
+use crate::gate::{Fault, Killed, Mischief, Side};
 use crate::mutants::{self, Planted};
 use crate::patroni;
 use crate::tools::InProcess;
@@ -29,6 +30,8 @@ pub(crate) struct Ran {
     pub(crate) writes: Vec<String>,
     /// How many effects it had.
     pub(crate) effects: u32,
+    /// How many of them on each side.
+    pub(crate) sides: BTreeMap<Side, u32>,
     /// The fault that struck it.
     pub(crate) struck: Option<Fault>,
     /// Why it failed.
@@ -110,6 +113,9 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
         vars.remove(name);
     }
     match Kind::of(charm.as_deref().unwrap_or_default()) {
+        Kind::Pooler if matches!(&run.hook, Hook::Exec { command, .. } if command == OLDER) => {
+            world.change(apps::older)
+        }
         Kind::Pooler => {
             let door = Simulated { world: world.clone(), app };
             let charm = pgbouncer_k8s::PgBouncer::new(Box::new(door));
@@ -180,6 +186,7 @@ fn once(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
         }
         ran.writes = std::mem::take(&mut state.gate.writes);
         ran.effects = state.gate.effects();
+        ran.sides = state.gate.seen();
         ran.struck = state.gate.struck();
         ran.lines = state.gate.lines.clone().unwrap_or_default();
         drop(state.model.take_log());

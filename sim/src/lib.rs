@@ -23,6 +23,7 @@ mod patroni;
 mod pebble_api;
 mod pgbouncer_process;
 mod pod;
+mod scripts;
 mod sql;
 mod tools;
 mod world;

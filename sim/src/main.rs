@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -78,8 +80,9 @@ fn faults(args: &Args) -> Result<Faults, String> {
     };
     let without = args.without.iter().map(named).collect::<Result<Vec<_>, _>>()?;
     let only = args.only.iter().map(named).collect::<Result<Vec<_>, _>>()?;
-    let mut all = Faults::default();
-    all.0.retain(|fault| !without.contains(fault) && (only.is_empty() || only.contains(fault)));
+    let mut all =
+        if only.is_empty() { Faults::default() } else { Faults(only.into_iter().collect()) };
+    all.0.retain(|fault| !without.contains(fault));
     Ok(all)
 }
 
@@ -181,7 +184,7 @@ fn exhausted() -> bool {
     let mut well = true;
     for scenario in scenarios().into_iter().chain(database_scenarios()) {
         let began = Instant::now();
-        let all = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 1);
+        let all = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 1, false);
         for wrong in all.wrong.iter().take(20) {
             say(&format!("WRONG: {wrong}"));
         }
@@ -207,28 +210,38 @@ fn mutants(named: &str) -> bool {
     let began = Instant::now();
     let mut all = sim::mutants::all();
     all.retain(|mutant| mutant.name.contains(named));
-    let mut missed = Vec::new();
     if let Some(why) = sim::mutants::unplanted(SEEDS) {
         say(&format!("cannot judge planted faults: without one there is: {why}"));
         return false;
     }
     // A hook that panics because of a planted fault is caught, and no news.
     std::panic::set_hook(Box::new(|_| {}));
-    for mutant in &all {
-        match sim::mutants::run(mutant, SEEDS) {
-            Outcome::Caught(histories, why) => {
-                say(&format!("caught after {histories:>4}  {}: {why}", mutant.name));
-            }
-            Outcome::Missed => {
-                say(&format!("MISSED             {}", mutant.name));
-                missed.push(&mutant.name);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let missed = std::sync::Mutex::new(Vec::new());
+    let work = || {
+        while let Some(mutant) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            match sim::mutants::run(mutant, SEEDS) {
+                Outcome::Caught(histories, why) => {
+                    say(&format!("caught after {histories:>4}  {}: {why}", mutant.name));
+                }
+                Outcome::Missed => {
+                    say(&format!("MISSED             {}", mutant.name));
+                    let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
+                    missed.push(&mutant.name);
+                }
             }
         }
-    }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let caught = all.len() - missed.len();
     let share = caught * 100 / all.len().max(1);
     let seconds = began.elapsed().as_secs_f64();
     say(&format!("{caught} of {} planted faults caught, {share} %, {seconds:.1} s", all.len()));
+    for (name, why) in sim::mutants::LEFT_OUT {
+        say(&format!("not planted: {name}: {why}"));
+    }
     for name in missed {
         say(&format!("missed: {name}"));
     }

@@ -188,12 +188,14 @@ impl Container {
                 }
                 Some(("patroni", path)) => Member::start(path, &self.files)
                     .map(|member| Running::Patroni(Box::new(member))),
-                _ if command == "true" => Ok(Running::Stopped),
+                _ if command == "true" => Err("exited with code 0".to_owned()),
                 _ => Ok(Running::Other),
             };
             let running = started.unwrap_or_else(|why| {
                 failure = Err(format!("cannot start {name}: exited quickly: {why}"));
-                self.refused.push(why);
+                if command != "true" {
+                    self.refused.push(why);
+                }
                 Running::Stopped
             });
             self.services.insert(name.clone(), running);

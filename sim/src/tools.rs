@@ -30,6 +30,9 @@ const QUIET: [&str; 14] = [
     "status-get",
 ];
 
+/// The endpoint of the poolers' own relation.
+const PEERS: &str = "pgb-peers";
+
 /// The tools of one hook.
 pub(crate) struct InProcess {
     pub(crate) world: Arc<World>,
@@ -60,6 +63,14 @@ impl Tools for InProcess {
         if fault == Some(Fault::SecretLate) && self.is_of_another(tool, &args) {
             let (tool, message) = (tool.to_owned(), "secret not found".to_owned());
             return Err(ToolError::Refused { tool, code: 1, message });
+        }
+        if fault == Some(Fault::PeersLate) && self.is_new_among_peers(tool, &args) {
+            self.world.effect_done();
+            if mutants::needs_peers() {
+                let (tool, message) = (tool.to_owned(), "peer data is None".to_owned());
+                return Err(ToolError::Refused { tool, code: 1, message });
+            }
+            return Ok("[]".to_owned());
         }
         let call = Call { tool: tool.to_owned(), args, stdin: stdin.map(String::into_bytes) };
         let output = self.world.change(|state| {
@@ -146,6 +157,19 @@ impl InProcess {
             })
         };
         tool == "secret-get" && self.world.look(own) == Some(false)
+    }
+
+    /// Whether the call lists the peer relation before this unit has written into it.
+    fn is_new_among_peers(&self, tool: &str, args: &[String]) -> bool {
+        let wrote = |state: &crate::world::State| {
+            let app = self.unit.app();
+            let mut peers = state.model.relations().filter(|relation| relation.is_peer());
+            let peers = peers.find(|relation| relation.ends.iter().any(|end| end.app == *app));
+            let bag = peers.and_then(|peers| peers.unit_bags.get(&self.unit));
+            bag.is_some_and(|bag| bag.values.contains_key("container_initialised"))
+        };
+        let lists = tool == "relation-ids" && args.iter().any(|arg| arg == PEERS);
+        lists && !self.world.look(wrote)
     }
 
     /// What a bag is written with where a planted fault lets a key be written once only.

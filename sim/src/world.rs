@@ -48,6 +48,10 @@ pub(crate) struct State {
     pub(crate) version: Version,
     /// What each unit read last in remote bags, where a fault may show it again.
     pub(crate) read: Option<BTreeMap<(UnitName, String), String>>,
+    /// Whether the server removes only its own user when a relation ends.
+    pub(crate) plain: bool,
+    /// Whether nobody tells the charms of their backends.
+    pub(crate) deaf: bool,
     dying: bool,
     /// Whether the hook that runs is dead, whatever its code still does.
     pub(crate) dead: bool,
@@ -77,6 +81,8 @@ impl World {
             boots: 0,
             version: Version::TRIXIE,
             read: None,
+            plain: false,
+            deaf: false,
             dying: false,
             dead: false,
         };
@@ -289,7 +295,7 @@ impl State {
             {
                 container.backend_failed = failed;
             }
-            if let Ok(name) = "pgbouncer".parse() {
+            if let (Ok(name), false) = ("pgbouncer".parse(), self.deaf) {
                 self.model.container_check(&unit, &name, "backend", failed);
             }
         }

@@ -13,7 +13,8 @@ fn client(database: &str) -> Client {
 #[track_caller]
 fn check(units: u32, databases: u32, clients: Vec<Client>, steps: Vec<Step>) {
     let (seed, slow, old_image) = (1, true, false);
-    let history = History { seed, units, databases, clients, slow, old_image, steps };
+    let history =
+        History { seed, units, databases, clients, slow, old_image, shuffled: false, steps };
     let wrong = play(&history, false).wrong;
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -42,7 +43,7 @@ fn a_password_that_is_not_kept_is_taken_back() {
 #[test]
 fn a_leader_that_changes_while_the_cluster_is_made_makes_no_second_one() {
     let scenarios = database_scenarios();
-    let all = scenarios[0].exhaust(&[Fault::LeaderLost], 23);
+    let all = scenarios[0].exhaust(&[Fault::LeaderLost], 23, false);
     assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
 }
 
@@ -61,7 +62,7 @@ fn a_client_that_goes_while_the_leader_changes_leaves_no_user() {
 #[test]
 fn a_hook_may_die_while_the_cluster_is_made() {
     let scenarios = database_scenarios();
-    let all = scenarios[0].exhaust(&[Fault::KillBefore, Fault::KillAfter], 41);
+    let all = scenarios[0].exhaust(&[Fault::KillBefore, Fault::KillAfter], 41, false);
     assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
 }
 

@@ -6,6 +6,7 @@ use pebble::Startup;
 use pgbouncer::{Key, Version};
 use postgres::scram;
 
+use super::login::able;
 use super::{misconfigured, option, processes, relations};
 use crate::pgbouncer_process::Process;
 use crate::pod::Container;
@@ -26,9 +27,10 @@ pub(super) fn check(state: &State) -> Vec<String> {
     if misconfigured(state) || !super::able(state) {
         return wrong;
     }
+    let able = able(state);
     for (unit, pod) in &state.pods {
         let Some(container) = &pod.container else { continue };
-        for text in services(container).into_iter().chain(secrets(container)) {
+        for text in services(container, able).into_iter().chain(secrets(container)) {
             wrong.push(format!("{unit}: {text}"));
         }
     }
@@ -36,8 +38,13 @@ pub(super) fn check(state: &State) -> Vec<String> {
     wrong
 }
 
-fn services(container: &Container) -> Vec<String> {
+fn services(container: &Container, able: bool) -> Vec<String> {
     let mut wrong = Vec::new();
+    let exporters = || container.plan().services.keys().filter(|name| name.starts_with("metrics"));
+    let watched = able && container.poolers().next().is_some();
+    if watched && !exporters().any(|name| container.is_active(name)) {
+        wrong.push("nobody exports metrics".to_owned());
+    }
     for (name, service) in &container.plan().services {
         let enabled = service.startup == Some(Startup::Enabled);
         if container.is_active(name) && !enabled {
@@ -103,7 +110,8 @@ fn settings(state: &State) -> Vec<String> {
         expect("max_db_connections", &|value| value.parse::<u32>().is_ok());
         let known = |user: &str| backend || process.listed(user).is_none();
         expect("stats_users", &|user| !user.is_empty() && known(user));
-        if backend {
+        // Without trust nobody knows where clients connect, and a server waits for that.
+        if able(state) {
             expect("admin_users", &|user| process.listed(user).is_some());
         }
         // An old PgBouncer has no peers.
@@ -125,5 +133,24 @@ fn peers(state: &State, process: &Process) -> Option<String> {
     let all = processes(state);
     let missing = all.iter().filter_map(|(_, _, other)| other.setting("peer_id"));
     let missing: Vec<&str> = missing.filter(|id| !known.contains(*id)).collect();
-    (!missing.is_empty()).then(|| format!("does not know the peers {missing:?}"))
+    if !missing.is_empty() {
+        return Some(format!("does not know the peers {missing:?}"));
+    }
+    let pods: BTreeSet<String> = state.units().iter().map(|unit| unit.pod()).collect();
+    let hosts = process.ini.peers.iter().filter(|peer| !peer.host.as_str().starts_with('/'));
+    let gone = hosts.map(|peer| peer.host.as_str().split('.').next().unwrap_or_default());
+    let gone: Vec<&str> = gone.filter(|pod| !pods.contains(*pod)).collect();
+    (!gone.is_empty()).then(|| format!("knows the peers {gone:?}, which are gone"))
+}
+
+/// What Pebble could not do although nothing was spoilt.
+pub(crate) fn failed_changes(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (unit, pod) in &state.pods {
+        let changes = pod.container.iter().flat_map(|container| &container.changes);
+        for why in changes.filter_map(|ended| ended.as_ref().err()) {
+            wrong.push(format!("{unit}: Pebble failed without a cause: {why}"));
+        }
+    }
+    wrong
 }

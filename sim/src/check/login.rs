@@ -1,6 +1,6 @@
 //! Who can log in: every client to its own database through every process, nobody else.
 
-use names::{AppName, RelationId};
+use names::{AppName, RelationId, UnitName};
 
 use crate::apps::{old_database, read_secret};
 use crate::history::Client;
@@ -44,9 +44,13 @@ fn modern(state: &State, id: RelationId, app: &AppName, client: &Client) -> Opti
     let uri = format!("postgresql://{user}:{password}@{endpoints}/{database}");
     let readers = bag.get("read-only-endpoints").map(String::as_str).unwrap_or_default();
     let mut lacks = Vec::new();
+    let outside = super::option(state, "expose-external") == "nodeport";
+    let inside = endpoints.contains("cluster.local");
+    lacks.extend((outside && inside).then_some("an address outside of the cluster"));
     lacks.extend((content.get("uris") != Some(&uri)).then_some("a connection string that works"));
     lacks.extend(readers.is_empty().then_some("endpoints for reading only"));
     lacks.extend((!bag.contains_key("version")).then_some("the server's version"));
+    lacks.extend((!bag.contains_key("data")).then_some("the echo of its request"));
     Some(Credentials {
         app: app.clone(),
         user: user.clone(),
@@ -87,14 +91,27 @@ fn old(state: &State, id: RelationId, app: &AppName, client: &Client) -> Option<
     })
 }
 
-pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// Whether nothing keeps the poolers from serving.
+pub(super) fn able(state: &State) -> bool {
     let backend = !relations(state, "backend-database").is_empty();
     let trusted =
         pooler().and_then(|app| state.model.application(&app)).is_some_and(|app| app.trust);
     let poolers = pooler().map_or(0, |app| state.model.units(&app).count());
-    let able = backend && trusted && poolers > 0 && !misconfigured(state);
-    let able = able && super::database::able(state);
+    let served = super::database::able(state);
+    backend && trusted && poolers > 0 && !misconfigured(state) && served
+}
+
+/// Whether a client has credentials.
+pub(super) fn is_granted(state: &State, id: RelationId, app: &AppName, client: &Client) -> bool {
+    match client.old {
+        true => old(state, id, app, client).is_some(),
+        false => modern(state, id, app, client).is_some(),
+    }
+}
+
+pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let able = able(state);
     let mut all = Vec::new();
     for (index, client) in clients.iter().enumerate() {
         let name = client.app(index);
@@ -174,6 +191,73 @@ fn strangers(state: &State, all: &[Credentials]) -> Vec<String> {
                     wrong.push(format!("{app} gets into {database} at {service} of {unit}"));
                 }
             }
+        }
+    }
+    wrong
+}
+
+/// The processes that run, with the boots of their containers.
+pub(crate) fn processes_by_boot(state: &State) -> Vec<(UnitName, String, u64)> {
+    let mut found = Vec::new();
+    for (unit, pod) in &state.pods {
+        let Some(container) = &pod.container else { continue };
+        let names = container.poolers().map(|(name, _)| name.clone());
+        found.extend(names.map(|name| (unit.clone(), name, container.boot)));
+    }
+    found
+}
+
+/// The clients of live relations that have credentials, with these.
+fn known(state: &State, clients: &[Client]) -> Vec<Credentials> {
+    let mut all = Vec::new();
+    for (index, client) in clients.iter().enumerate() {
+        let name = client.app(index);
+        let relations = relations(state, client.endpoint());
+        let Some((id, app)) = relations.into_iter().find(|(_, app)| app.as_str() == name) else {
+            continue;
+        };
+        all.extend(match client.old {
+            true => old(state, id, &app, client),
+            false => modern(state, id, &app, client),
+        });
+    }
+    all
+}
+
+/// Who has credentials but gets in no more at one of these processes.
+pub(crate) fn cut_off(
+    state: &State,
+    clients: &[Client],
+    served: &[(UnitName, String, u64)],
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let running = processes_by_boot(state);
+    for (unit, service, process) in processes(state) {
+        let alive = state.model.unit(&unit).is_some_and(|unit| unit.life == model::Life::Alive);
+        let here = |(of, name, _): &&(UnitName, String, u64)| *of == unit && *name == service;
+        let now = running.iter().find(here);
+        if !alive || now.is_none_or(|now| !served.contains(now)) {
+            continue;
+        }
+        for one in known(state, clients) {
+            if let Err(why) = process.login(state, &one.user, &one.password, &one.database) {
+                let app = &one.app;
+                wrong.push(format!("{app} is cut off at {service} of {unit}: {why}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// The clients of live relations that have no credentials.
+pub(crate) fn waiting(state: &State, clients: &[Client]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (index, client) in clients.iter().enumerate() {
+        let name = client.app(index);
+        let mut relations = relations(state, client.endpoint()).into_iter();
+        let Some((id, app)) = relations.find(|(_, app)| app.as_str() == name) else { continue };
+        if !is_granted(state, id, &app, client) {
+            wrong.push(format!("{app} waits for its credentials without an end"));
         }
     }
     wrong

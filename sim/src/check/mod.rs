@@ -5,6 +5,7 @@ mod container;
 mod database;
 mod login;
 mod residue;
+mod rights;
 mod truth;
 mod view;
 
@@ -17,7 +18,10 @@ use crate::pgbouncer_process::Process;
 use crate::world::{MODEL, State};
 
 pub(crate) use always::{Watch, always};
+pub(crate) use container::failed_changes;
 pub(crate) use database::{HEADLESS, able};
+pub(crate) use login::{cut_off, processes_by_boot, waiting};
+pub(crate) use truth::{console, lies, statuses};
 pub(crate) use view::view;
 
 /// What is wrong with a world in which everything has come to rest.
@@ -27,6 +31,7 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
     wrong.extend(truth::check(state, clients));
     wrong.extend(container::check(state));
     wrong.extend(database::check(state, clients));
+    wrong.extend(rights::check(state, clients));
     wrong
 }
 

@@ -10,7 +10,7 @@ use crate::world::{MODEL, State};
 use super::{misconfigured, old_relations, pooler, processes, relations};
 
 /// The users who look passwords up.
-fn lookups(state: &State) -> Vec<String> {
+pub(super) fn lookups(state: &State) -> Vec<String> {
     let backend = relations(state, "backend-database");
     backend.iter().map(|(id, _)| format!("pgbouncer_auth_{}", server_user(*id))).collect()
 }
@@ -41,7 +41,12 @@ pub(super) fn check(state: &State) -> Vec<String> {
     let Some(pooler) = pooler() else { return wrong };
     let modern = relations(state, "database");
     let (known, lookups) = (known(state), lookups(state));
-    let used = used_databases(state);
+    // One that a client waits for counts too.
+    let mut used = used_databases(state);
+    for (id, _) in modern.iter().chain(&old_relations(state)) {
+        let bags = state.model.relation(*id).into_iter().flat_map(|relation| &relation.app_bags);
+        used.extend(bags.filter_map(|(_, bag)| bag.values.get("database").cloned()));
+    }
     // Without a pooler nobody is left who could clean up; where an option keeps PgBouncer
     // from starting, that waits until it is mended.
     let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
@@ -72,10 +77,30 @@ pub(super) fn check(state: &State) -> Vec<String> {
             wrong.push(format!("the secret {label} survives its relation"));
         }
     }
+    wrong.extend(state.model.units(&pooler).flat_map(|unit| stale_keys(state, unit)));
+    let own =
+        |secret: &&model::Secret| matches!(&secret.owner, model::Owner::App(app) if *app == pooler);
+    for secret in state.model.secrets().filter(own).filter(|_| !alone) {
+        let untracked = secret.tracking.values().all(|seen| seen.revision == secret.latest);
+        if secret.revisions.len() > 1 && untracked {
+            let label = secret.label.as_deref().unwrap_or_default();
+            wrong.push(format!("revisions of {label} that nobody reads are kept"));
+        }
+    }
     if lookups.is_empty() && !alone {
         wrong.extend(without_backend(state));
     }
     wrong
+}
+
+/// What a unit remembers of relations that are gone.
+fn stale_keys(state: &State, unit: &model::Unit) -> Vec<String> {
+    let gone = |key: &&String| {
+        let id = key.strip_prefix("bag:").and_then(|rest| rest.split('/').next()?.parse().ok());
+        id.is_some_and(|id| state.model.relation(RelationId(id)).is_none())
+    };
+    let keys = unit.state.keys().filter(gone);
+    keys.map(|key| format!("{} remembers {key}, which is gone", unit.name)).collect()
 }
 
 /// The databases in which a lookup may be.

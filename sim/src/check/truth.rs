@@ -2,6 +2,7 @@
 
 use names::UnitName;
 
+use crate::gate::{Fault, Side};
 use crate::history::Client;
 use crate::world::State;
 
@@ -31,6 +32,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     }
     if super::database::able(state) {
         wrong.extend(statuses(state, clients));
+        wrong.extend(leader_name(state));
     }
     // A cluster that cannot serve owes what it was asked for.
     let able = super::database::able(state);
@@ -45,7 +47,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
 }
 
 /// What the poolers' statuses should say.
-fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
+pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
     let Some(app) = pooler() else { return Vec::new() };
     let trusted = state.model.application(&app).is_some_and(|app| app.trust);
     let backend = !relations(state, "backend-database").is_empty();
@@ -61,7 +63,8 @@ fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
         .iter()
         .enumerate()
         .any(|(index, client)| !client.old && bad(client) && related(index));
-    let well = backend && trusted && !misconfigured(state) && !asked_badly;
+    let up = state.clusters.values().all(|cluster| cluster.up);
+    let well = up && backend && trusted && !misconfigured(state) && !asked_badly;
     let balanced = state.model.application(&app).is_some_and(|app| {
         let config = app.effective_config();
         config.get("expose-external").cloned().flatten() == Some("false".into())
@@ -79,4 +82,72 @@ fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The poolers know by name who leads them.
+fn leader_name(state: &State) -> Option<String> {
+    let app = pooler()?;
+    let leader = state.model.application(&app)?.leader.as_ref()?.pod();
+    let peers = state
+        .model
+        .relations()
+        .find(|relation| relation.is_peer() && relation.ends.iter().any(|end| end.app == app))?;
+    let told = peers.app_bags.get(&app)?.values.get("leader_hostname")?;
+    let well = misconfigured(state) || told.split('.').next() == Some(leader.as_str());
+    (!well).then(|| format!("the poolers hold {told} for their leader, but {leader} leads"))
+}
+
+/// The latest credentials that an operator was shown open the console.
+pub(crate) fn console(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let Some(action) = state.model.actions().filter(|action| action.completed.is_some()).last()
+    else {
+        return wrong;
+    };
+    for user in ["admin", "statistics"] {
+        let text = |key: &str| action.results[user][key].as_str().unwrap_or_default();
+        let (name, password) = (text("username"), text("password"));
+        if action.status == model::ActionStatus::Failed {
+            wrong.push(format!("the console has no credentials: {}", action.message));
+        }
+        for (unit, service, process) in processes(state) {
+            let verifier = process.listed(name).unwrap_or_default();
+            if !postgres::scram::matches(&verifier, password) {
+                wrong.push(format!("{name} has no password for {service} of {unit}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// What a leader conceals that says it is active at the end of a hook in which this struck.
+pub(crate) fn lies(
+    state: &State,
+    clients: &[Client],
+    unit: &UnitName,
+    fault: Fault,
+) -> Vec<String> {
+    let status = state.model.unit(unit).map(model::Unit::status);
+    let active = status.is_some_and(|status| status.status == "active");
+    if !active || pooler().as_ref() != Some(unit.app()) || !state.model.is_leader(unit) {
+        return Vec::new();
+    }
+    match fault.side() {
+        Some(Side::Kubernetes) => {
+            vec![format!("{unit} says it is active although the API refused something")]
+        }
+        Some(Side::Sql) => {
+            let mut wrong = super::login::waiting(state, clients);
+            let users = super::residue::lookups(state);
+            let known = |user: &String| {
+                let mut databases =
+                    state.clusters.values().flat_map(|cluster| cluster.databases.values());
+                databases.any(|database| database.lookups.contains_key(user))
+            };
+            let missing = users.iter().filter(|user| !known(user));
+            wrong.extend(missing.map(|user| format!("{user} has no lookup, but {unit} is active")));
+            wrong
+        }
+        _ => Vec::new(),
+    }
 }

@@ -12,7 +12,9 @@ pub struct Faults(pub BTreeSet<Fault>);
 
 impl Default for Faults {
     fn default() -> Self {
-        Self(Fault::ALL.into())
+        // In another order a unit may leave a client's relation before its peers': what it does
+        // then is not mended yet.
+        Self(Fault::ALL.into_iter().filter(|fault| *fault != Fault::Shuffled).collect())
     }
 }
 
@@ -46,7 +48,7 @@ const DATABASES: [&str; 8] = [
 ];
 
 /// Faults that come between two hooks.
-const BETWEEN: [Fault; 10] = [
+const BETWEEN: [Fault; 11] = [
     Fault::LeaderTurns,
     Fault::PodChurn,
     Fault::ContainerRestart,
@@ -57,6 +59,7 @@ const BETWEEN: [Fault; 10] = [
     Fault::MemberCut,
     Fault::LostEvent,
     Fault::UpgradeDeferred,
+    Fault::CheckLost,
 ];
 
 /// The history of a seed.
@@ -79,7 +82,8 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
         hooks_between(&mut rng, &mut steps, hooks, &on, rate);
     }
     let old_image = rng.chance(200);
-    History { seed, units, databases: 0, clients, slow, old_image, steps }
+    let shuffled = on.contains(&Fault::Shuffled);
+    History { seed, units, databases: 0, clients, slow, old_image, shuffled, steps }
 }
 
 /// The history of a seed with the real PostgreSQL charm.
@@ -104,7 +108,8 @@ pub fn draw_database(seed: u64, faults: &Faults) -> History {
         let hooks = if rng.chance(300) { 60 } else { 12 };
         hooks_between(&mut rng, &mut steps, hooks, &on, rate);
     }
-    History { seed, units, databases, clients, slow, old_image: false, steps }
+    let (old_image, shuffled) = (false, on.contains(&Fault::Shuffled));
+    History { seed, units, databases, clients, slow, old_image, shuffled, steps }
 }
 
 /// Some hooks, with faults in and between them.

@@ -3,13 +3,14 @@
 mod database;
 mod draw;
 mod play;
+mod rest;
 mod strike;
 
 pub use database::DatabaseOp;
 pub use draw::{Faults, draw, draw_database};
 pub(crate) use play::Run;
 pub use play::{Played, play};
-pub(crate) use strike::strike;
+pub(crate) use strike::{restart, strike};
 
 use crate::gate::{Fault, Mischief};
 
@@ -113,6 +114,8 @@ pub struct History {
     pub slow: bool,
     /// Whether the image is Debian's before, whose PgBouncer looks passwords up in each database.
     pub old_image: bool,
+    /// Whether hooks come in an order that follows from the seed.
+    pub shuffled: bool,
     /// What happens.
     pub steps: Vec<Step>,
 }

@@ -10,19 +10,14 @@ use pgbouncer::Version;
 
 use super::{Client, History, Op, POOLER, SERVER, Step, database};
 use crate::apps::{Kind, ROTATE};
-use crate::gate::{Fault, Mischief};
+use crate::gate::{Fault, Mischief, Side};
 use crate::hook::{self, Ran};
 use crate::sql::Cluster;
 use crate::world::State;
 use crate::{World, check, kube, patroni};
 
-/// Rounds of update-status after the faults have stopped.
-const ROUNDS: u32 = 4;
-
 /// The PgBouncer of an old image.
 const OLD: Version = Version { minor: 18, patch: 0 };
-/// The most looks at what runs by itself.
-const REST: u32 = 60;
 
 /// The most that is said to be wrong in one history.
 const WRONG_MAX: usize = 40;
@@ -38,8 +33,10 @@ pub struct Played {
     pub wrong: Vec<String>,
     /// What happened, if the trace was asked for.
     pub trace: Vec<String>,
-    /// The effects of each hook.
-    pub(crate) effects: Vec<u32>,
+    /// The effects of each hook, and those on each side.
+    pub(crate) effects: Vec<(u32, BTreeMap<Side, u32>)>,
+    /// How many hooks ran before peace came.
+    pub(crate) before_peace: u64,
     /// The name of each hook.
     pub(crate) names: Vec<String>,
     /// The steps of operators that Juju took.
@@ -51,18 +48,26 @@ pub struct Played {
 /// A history on its way.
 pub(crate) struct Run {
     pub(crate) world: Arc<World>,
-    clients: Vec<Client>,
+    pub(super) clients: Vec<Client>,
     slow: bool,
     tracing: bool,
     /// A fault for the hook of this number.
     pub(crate) strike: Option<(u64, Mischief)>,
-    watch: check::Watch,
+    pub(super) watch: check::Watch,
+    /// Whether nothing is spoilt, so that no hook has a reason to fail.
+    pub(crate) calm: bool,
+    /// Processes, with the boots of their containers, at which nobody may be cut off now.
+    pub(crate) served: Vec<(UnitName, String, u64)>,
     pub(crate) played: Played,
 }
 
 /// Plays a history and, without faults, what its operators did; both must end alike.
 pub fn play(history: &History, tracing: bool) -> Played {
     let Some(mut run) = Run::begin(history, tracing) else { return Played::default() };
+    let lasting = [(history.shuffled, Fault::Shuffled), (history.slow, Fault::NoUpdateStatus)];
+    for (_, fault) in lasting.into_iter().filter(|(there, _)| *there) {
+        *run.played.faults.entry(fault).or_default() += 1;
+    }
     for step in &history.steps {
         run.step(step);
     }
@@ -77,7 +82,12 @@ pub fn play(history: &History, tracing: bool) -> Played {
 /// Plays what the operators did once more, each time until nothing is due.
 fn compare(history: &History, played: &mut Played, tracing: bool) {
     let Some(mut clean) = Run::begin(history, tracing) else { return };
+    // Patroni takes its time, and hooks of its charm wait for it.
+    clean.calm = history.databases == 0;
     for op in &played.taken {
+        if clean.calm {
+            clean.promptly();
+        }
         clean.settle();
         clean.tell(|| format!("operator: {op:?}"));
         clean.operate(op);
@@ -143,8 +153,13 @@ impl Run {
             tracing,
             strike: None,
             watch: check::Watch::default(),
+            calm: false,
+            served: Vec::new(),
             played: Played::default(),
         };
+        if history.shuffled {
+            run.world.change(|state| state.model.shuffle(Some(history.seed)));
+        }
         if history.old_image {
             run.world.change(|state| state.version = OLD);
         }
@@ -208,7 +223,7 @@ impl Run {
         });
     }
 
-    fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
         if self.tracing {
             self.played.trace.push(line());
         }
@@ -299,7 +314,7 @@ impl Run {
     }
 
     /// The units that have a hook due, with it.
-    fn due(&mut self) -> Vec<UnitName> {
+    pub(super) fn due(&mut self) -> Vec<UnitName> {
         self.world.change(|state| {
             let mut units = state.units();
             units.retain(|unit| is_due(state, unit));
@@ -308,7 +323,7 @@ impl Run {
     }
 
     /// The first of them.
-    fn first_due(&mut self) -> Option<UnitName> {
+    pub(super) fn first_due(&mut self) -> Option<UnitName> {
         self.world.change(|state| state.units().into_iter().find(|unit| is_due(state, unit)))
     }
 
@@ -326,7 +341,7 @@ impl Run {
     }
 
     /// Runs what is due on a unit, or replaces its pod.
-    fn run_one(&mut self, unit: &UnitName, mischief: Option<Mischief>) -> Option<Ran> {
+    pub(super) fn run_one(&mut self, unit: &UnitName, mischief: Option<Mischief>) -> Option<Ran> {
         let next = self.world.change(|state| {
             let now = state.now();
             let next = state.model.next(unit, now);
@@ -348,13 +363,22 @@ impl Run {
 
     fn note(&mut self, ran: &Ran, unit: &UnitName) {
         self.played.hooks += 1;
-        self.played.effects.push(ran.effects);
+        self.played.effects.push((ran.effects, ran.sides.clone()));
         self.played.names.push(ran.name.clone());
         if let Some(fault) = ran.struck {
             *self.played.faults.entry(fault).or_default() += 1;
         }
         if ran.panicked {
             self.played.wrong.push(format!("{}: the charm's code panicked", ran.name));
+        }
+        if let Some(error) = ran.error.as_ref().filter(|_| self.calm) {
+            self.played.wrong.push(format!("{} failed without a cause: {error}", ran.name));
+        }
+        if let (Some(Fault::PeersLate), Some(error)) = (ran.struck, &ran.error) {
+            self.played.wrong.push(format!("{} fails without its peers: {error}", ran.name));
+        }
+        if self.calm {
+            self.look(|state, _| check::failed_changes(state));
         }
         self.tell(|| {
             let error = ran.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -367,111 +391,24 @@ impl Run {
         }
         let wrong = self.world.look(|state| check::always(state, &mut self.watch, Some(unit)));
         self.blame(wrong);
+        if let (Some(_), Some(fault)) = (self.strike, ran.struck) {
+            let unit = unit.clone();
+            self.look(|state, clients| check::lies(state, clients, &unit, fault));
+        }
+        if !self.served.is_empty() {
+            let served = std::mem::take(&mut self.served);
+            self.look(|state, clients| check::cut_off(state, clients, &served));
+            self.served = served;
+        }
     }
 
     /// Notes what is wrong, each once.
-    fn blame(&mut self, wrong: Vec<String>) {
+    pub(crate) fn blame(&mut self, wrong: Vec<String>) {
         for text in wrong {
             if !self.played.wrong.contains(&text) && self.played.wrong.len() < WRONG_MAX {
                 self.tell(|| format!("    WRONG: {text}"));
                 self.played.wrong.push(text);
             }
         }
-    }
-
-    /// Runs hooks without faults until nothing is due; whether that came within a bound.
-    pub(crate) fn settle(&mut self) -> bool {
-        let bound = 100 + 80 * self.world.look(|state| state.units().len());
-        for _ in 0..bound {
-            self.world.change(|state| {
-                state.tend();
-                state.retry_failed();
-            });
-            let Some(unit) = self.first_due().or_else(|| self.await_due()) else { return true };
-            self.run_one(&unit, None);
-        }
-        false
-    }
-
-    /// Lets what runs by itself come to rest; a unit that has a hook due then.
-    fn await_due(&mut self) -> Option<UnitName> {
-        for _ in 0..REST {
-            if self.world.change(patroni::rests) {
-                return None;
-            }
-            if let Some(unit) = self.first_due() {
-                return Some(unit);
-            }
-        }
-        None
-    }
-
-    /// Makes update-status due and runs it everywhere; what was written.
-    fn round(&mut self) -> Vec<String> {
-        let interval = self.world.look(|state| state.model.update_status_interval());
-        let seconds = i64::try_from(interval).unwrap_or(300) + 1;
-        self.world.change(|state| {
-            kube::balance(&state.kube);
-            state.pass(SignedDuration::from_secs(seconds));
-            patroni::run(state);
-        });
-        let mut written = Vec::new();
-        let bound = 100 + 80 * self.world.look(|state| state.units().len());
-        for _ in 0..bound {
-            self.world.change(|state| state.retry_failed());
-            let Some(unit) = self.first_due() else { break };
-            if let Some(ran) = self.run_one(&unit, None) {
-                written.extend(ran.writes.iter().map(|line| format!("{}: {line}", ran.name)));
-            }
-        }
-        written
-    }
-
-    /// Without faults nothing waits for update-status.
-    fn promptly(&mut self) {
-        self.settle();
-        let clients = self.clients.clone();
-        let found = self.world.look(|state| check::promptly(state, &clients));
-        let found = found.into_iter().map(|text| format!("before update-status: {text}"));
-        self.played.wrong.extend(found);
-    }
-
-    /// Peace: everything comes back, everything converges, and then nothing is written.
-    pub(crate) fn end(&mut self) {
-        self.tell(|| "peace".to_owned());
-        self.world.change(|state| {
-            for (app, cluster) in &mut state.clusters {
-                cluster.up |= !state.patroni.contains_key(app);
-            }
-            for cluster in state.patroni.values_mut() {
-                cluster.cut.clear();
-            }
-            state.watch_backends();
-            state.tend();
-        });
-        let mut settled = self.settle();
-        for _ in 0..ROUNDS {
-            let written = self.round();
-            settled &= self.settle();
-            if written.is_empty() {
-                break;
-            }
-        }
-        if !settled {
-            self.played.wrong.push("hooks do not come to an end".to_owned());
-        }
-        let written = self.round();
-        // Whoever cannot serve tries again.
-        let able = self.world.look(check::able);
-        if !written.is_empty() && able {
-            let lines = written.join("\n    ");
-            self.played.wrong.push(format!("written although nothing changed:\n    {lines}"));
-        }
-        let wrong = self.world.look(|state| check::always(state, &mut self.watch, None));
-        self.blame(wrong);
-        let clients = self.clients.clone();
-        let found = self.world.look(|state| check::at_peace(state, &clients));
-        self.played.wrong.extend(found);
-        self.played.view = self.world.look(check::view);
     }
 }

@@ -40,6 +40,11 @@ pub(crate) fn strike(state: &mut State, fault: Fault, pick: u32) {
             }
             state.watch_backends();
         }
+        (Fault::CheckLost, _) => {
+            state.deaf = true;
+            strike(state, Fault::ServerDown, pick);
+            state.deaf = false;
+        }
         (Fault::ClockJump, _) => state.pass(SignedDuration::from_hours(1)),
         _ => {}
     }
@@ -85,7 +90,7 @@ fn away(state: &mut State, unit: &UnitName) {
 }
 
 /// The agent starts again in its pod, and finds in its container what it knew before.
-pub(super) fn restart(state: &mut State, unit: &UnitName) {
+pub(crate) fn restart(state: &mut State, unit: &UnitName) {
     state.model.agent_started(unit, false);
     let boot = state.pods.get(unit).and_then(|pod| pod.container.as_ref()).map(|c| c.boot);
     let app = state.model.application(unit.app());

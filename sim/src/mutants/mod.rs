@@ -11,7 +11,7 @@ mod run;
 use std::cell::RefCell;
 
 pub(crate) use effects::Planted;
-pub use list::all;
+pub use list::{LEFT_OUT, all};
 pub(crate) use ports::*;
 pub use run::{Outcome, run, unplanted};
 
@@ -50,6 +50,10 @@ pub enum Plant {
     Blind(&'static str, &'static str),
     /// Keys that begin so are never written into a secret.
     SecretKey(&'static str),
+    /// The map of databases is written without those of the old interface.
+    NoLegacy,
+    /// A hook fails where the peer relation is not there yet.
+    NeedsPeers,
     /// Names for reading only are made however long they become.
     LongNames,
     /// No key is ever removed from a databag.

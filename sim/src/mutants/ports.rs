@@ -45,6 +45,13 @@ fn written(plant: &Plant, tool: &str, content: &str) -> Option<String> {
     let mut map: Map<String, Value> = serde_json::from_str(content).ok()?;
     match plant {
         Plant::Key(key) if bag => drop(map.remove(*key)),
+        Plant::NoLegacy if bag => {
+            let text = map.get("pgb_dbs_config")?.as_str()?;
+            let mut databases: Map<String, Value> = serde_json::from_str(text).ok()?;
+            databases.retain(|_, database| database["legacy"] != true);
+            let text = Value::Object(databases).to_string();
+            map.insert("pgb_dbs_config".to_owned(), text.into());
+        }
         Plant::KeepsKeys if bag => map.retain(|_, value| *value != ""),
         Plant::SecretKey(begin) if secret => map.retain(|key, _| !key.starts_with(begin)),
         _ => return None,
@@ -155,4 +162,9 @@ pub(crate) fn statement(text: &str) -> Option<String> {
 /// The words with which a statement begins that is left out.
 pub(crate) fn left_out() -> Option<&'static str> {
     planted(|plant| if let Plant::Sql(words) = plant { Some(*words) } else { None })
+}
+
+/// Whether the charm cannot do without its peer relation.
+pub(crate) fn needs_peers() -> bool {
+    planted(|plant| (*plant == Plant::NeedsPeers).then_some(())).is_some()
 }

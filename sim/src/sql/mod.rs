@@ -46,6 +46,8 @@ impl Role {
 pub(crate) struct Lookup {
     /// The superusers whom the function finds, if it is there.
     pub(crate) superusers: Option<BTreeSet<String>>,
+    /// Whether the function finds nobody.
+    pub(crate) blind: bool,
     pub(crate) usage: BTreeSet<String>,
     pub(crate) execute: BTreeSet<String>,
 }
@@ -170,7 +172,7 @@ impl Cluster {
     pub(crate) fn look_up(&self, caller: &str, database: &str, wanted: &str) -> Option<&str> {
         let lookup = self.databases.get(database)?.lookups.get(caller)?;
         let superusers = lookup.superusers.as_ref()?;
-        if !lookup.usage.contains(caller) || !lookup.execute.contains(caller) {
+        if lookup.blind || !lookup.usage.contains(caller) || !lookup.execute.contains(caller) {
             return None;
         }
         let role = self.roles.get(wanted)?;

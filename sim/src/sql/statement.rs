@@ -91,7 +91,9 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
             Some(Ok(()))
         }
         ["ALTER", "SCHEMA"] => {
-            cluster.databases.get_mut(here)?.owner = names.get(1).cloned();
+            if name == "public" {
+                cluster.databases.get_mut(here)?.owner = names.get(1).cloned();
+            }
             Some(Ok(()))
         }
         // What the predefined roles may do, and what nobody may do in the schema of everybody.
@@ -120,7 +122,7 @@ fn schema(
         ["DROP", "SCHEMA", ..] => drop(database.lookups.remove(&user)),
         ["REVOKE", "ALL", "ON", "SCHEMA"] => {
             if let Some(lookup) = database.lookups.get_mut(&user) {
-                lookup.usage.clear();
+                revoke(&mut lookup.usage, statement, &to);
             }
         }
         ["GRANT", "USAGE"] => drop(database.users.insert(to)),
@@ -136,10 +138,17 @@ fn schema(
         ["CREATE", "FUNCTION"] => {
             let body = statements(text_of(statement)?);
             let lookup = database.lookups.get_mut(&user)?;
+            if lookup.superusers.is_some() {
+                let text = "function \"get_auth\" already exists with same argument types";
+                return Some(Err(refused("42723", text.to_owned())));
+            }
+            lookup.blind = is_blind(body.first()?);
             lookup.superusers = Some(found_superusers(body.first()?)?);
             lookup.execute.insert("public".to_owned());
         }
-        ["REVOKE", "ALL", "ON", "FUNCTION"] => database.lookups.get_mut(&user)?.execute.clear(),
+        ["REVOKE", "ALL", "ON", "FUNCTION"] => {
+            revoke(&mut database.lookups.get_mut(&user)?.execute, statement, &to);
+        }
         ["GRANT", "EXECUTE", "ON", "FUNCTION"] => {
             database.lookups.get_mut(&user)?.execute.insert(to);
         }
@@ -148,12 +157,27 @@ fn schema(
     Some(Ok(()))
 }
 
+/// Takes a right from everybody, where the statement says so, and from one.
+fn revoke(from: &mut BTreeSet<String>, statement: &[Token], one: &str) {
+    if statement.iter().any(|token| token.is("PUBLIC")) {
+        from.remove("public");
+    }
+    from.remove(one);
+}
+
 /// The first quoted text of a statement.
 fn text_of(statement: &[Token]) -> Option<&str> {
     statement.iter().find_map(|token| match token {
         Token::Text(text) => Some(text.as_str()),
         _ => None,
     })
+}
+
+/// Whether a lookup's body shows only those superusers who are none.
+fn is_blind(body: &[Token]) -> bool {
+    let guard = body.iter().position(|token| token.is("ROLSUPER"));
+    let after = guard.and_then(|guard| body.get(guard + 1..)).unwrap_or_default();
+    after.first().is_some_and(|token| token.is("AND")) && after.iter().any(|token| token.is("IN"))
 }
 
 /// The superusers whom a lookup's body lets through; none where it lets all of them.

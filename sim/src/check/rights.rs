@@ -1,0 +1,102 @@
+//! What roles may do: what their clients asked for, and nothing more.
+
+use std::collections::BTreeSet;
+
+use names::RelationId;
+
+use crate::apps::server_user;
+use crate::history::Client;
+use crate::sql::{Cluster, Role};
+use crate::world::{MODEL, State};
+
+use super::login::{able, is_granted};
+use super::{old_relations, pooler, relations, residue};
+
+pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    // The real charm of PostgreSQL has clients and groups of its own.
+    if !able(state) || !state.patroni.is_empty() {
+        return wrong;
+    }
+    let lookups: BTreeSet<String> = residue::lookups(state).into_iter().collect();
+    for cluster in state.clusters.values() {
+        wrong.extend(of_lookups(cluster, &lookups));
+        for (client, id, name) in granted(state, clients) {
+            let Some(role) = cluster.roles.get(&name) else { continue };
+            let database = databag(state, id, "database").unwrap_or_default();
+            wrong.extend(of_client(cluster, client, role, &name, &database));
+        }
+    }
+    wrong
+}
+
+/// The clients that have credentials, with their relations and roles.
+fn granted<'a>(state: &State, clients: &'a [Client]) -> Vec<(&'a Client, RelationId, String)> {
+    let Some(app) = pooler() else { return Vec::new() };
+    let underscored = app.as_str().replace('-', "_");
+    let (modern, old) = (relations(state, "database"), old_relations(state));
+    let mut found = Vec::new();
+    for (index, client) in clients.iter().enumerate() {
+        let name = client.app(index);
+        let all = if client.old { &old } else { &modern };
+        let live = all.iter().filter(|(_, remote)| remote.as_str() == name);
+        for (id, remote) in live.filter(|(id, remote)| is_granted(state, *id, remote, client)) {
+            let role = match client.old {
+                true => format!("{underscored}_user_{id}_{MODEL}"),
+                false => server_user(*id),
+            };
+            let _ = remote;
+            found.push((client, *id, role));
+        }
+    }
+    found
+}
+
+fn databag(state: &State, id: RelationId, key: &str) -> Option<String> {
+    state.model.relation(id)?.app_bags.get(&pooler()?)?.values.get(key).cloned()
+}
+
+fn of_client(
+    cluster: &Cluster,
+    client: &Client,
+    role: &Role,
+    name: &str,
+    database: &str,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut expect = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(format!("{name} {what}"));
+        }
+    };
+    let asked = |word: &str| !client.old && client.roles == word;
+    let superuser = if client.old { client.is_privileged() } else { asked("superuser") };
+    expect(role.superuser == superuser, "is a superuser, or is none, against its client's wish");
+    let databases = asked("createdb") || asked("admin");
+    expect(role.create_db == databases, "may make databases, or may not, against its wish");
+    expect(role.member_of.contains("relation_access"), "is in no group of access");
+    expect(role.member_of.contains("admin") == asked("admin"), "is an admin against its wish");
+    let uses = cluster.databases.get(database).is_some_and(|database| {
+        role.superuser || database.owner.as_deref() == Some(name) || database.users.contains(name)
+    });
+    expect(uses, "may not make tables in its own database");
+    wrong
+}
+
+/// Nobody but its user may call a lookup, and where it has none its user has no business.
+fn of_lookups(cluster: &Cluster, lookups: &BTreeSet<String>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, database) in &cluster.databases {
+        for (user, lookup) in &database.lookups {
+            let only = BTreeSet::from([user.clone()]);
+            if lookup.usage != only || lookup.execute != only {
+                wrong.push(format!("others than {user} may call its lookup in {name}"));
+            }
+        }
+        let idle = |user: &&String| !database.lookups.contains_key(*user);
+        for user in lookups.iter().filter(idle).filter(|user| database.connect.contains(*user)) {
+            wrong.push(format!("{user} may still connect to {name}, where it has no lookup"));
+        }
+    }
+    wrong
+}

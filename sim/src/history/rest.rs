@@ -1,0 +1,140 @@
+//! Rest: hooks run until nothing is due, and what is found wrong then.
+
+use jiff::SignedDuration;
+use names::UnitName;
+
+use super::{Client, Run};
+use crate::world::State;
+use crate::{check, kube, patroni};
+
+/// Rounds of update-status after the faults have stopped.
+const ROUNDS: u32 = 4;
+
+/// The most looks at what runs by itself.
+const REST: u32 = 60;
+
+impl Run {
+    /// Runs hooks until nothing is due but hooks of these units.
+    pub(crate) fn settle_without(&mut self, waits: impl Fn(&UnitName) -> bool) {
+        for _ in 0..200 {
+            let due = self.due();
+            let Some(unit) = due.into_iter().find(|unit| !waits(unit)) else { return };
+            self.run_one(&unit, None);
+        }
+    }
+
+    /// Notes what somebody finds wrong with the world.
+    pub(crate) fn look(&mut self, find: impl Fn(&State, &[Client]) -> Vec<String>) {
+        let found = self.world.look(|state| find(state, &self.clients));
+        self.blame(found);
+    }
+
+    /// Runs hooks without faults until nothing is due; whether that came within a bound.
+    pub(crate) fn settle(&mut self) -> bool {
+        let bound = 100 + 80 * self.world.look(|state| state.units().len());
+        for _ in 0..bound {
+            self.world.change(|state| {
+                state.tend();
+                state.retry_failed();
+            });
+            let Some(unit) = self.first_due().or_else(|| self.await_due()) else { return true };
+            self.run_one(&unit, None);
+        }
+        false
+    }
+
+    /// Lets what runs by itself come to rest; a unit that has a hook due then.
+    fn await_due(&mut self) -> Option<UnitName> {
+        for _ in 0..REST {
+            if self.world.change(patroni::rests) {
+                return None;
+            }
+            if let Some(unit) = self.first_due() {
+                return Some(unit);
+            }
+        }
+        None
+    }
+
+    /// As [`Self::settle`]; what was written although nothing changed.
+    pub(crate) fn settle_noting(&mut self) -> Vec<String> {
+        let mut written = Vec::new();
+        for _ in 0..200 {
+            let Some(unit) = self.first_due() else { break };
+            if let Some(ran) = self.run_one(&unit, None) {
+                written.extend(ran.writes.iter().map(|line| format!("{} writes {line}", ran.name)));
+            }
+        }
+        written
+    }
+
+    /// Makes update-status due and runs it everywhere; what was written.
+    pub(crate) fn round(&mut self) -> Vec<String> {
+        let interval = self.world.look(|state| state.model.update_status_interval());
+        let seconds = i64::try_from(interval).unwrap_or(300) + 1;
+        self.world.change(|state| {
+            kube::balance(&state.kube);
+            state.pass(SignedDuration::from_secs(seconds));
+            patroni::run(state);
+        });
+        let mut written = Vec::new();
+        let bound = 100 + 80 * self.world.look(|state| state.units().len());
+        for _ in 0..bound {
+            self.world.change(|state| state.retry_failed());
+            let Some(unit) = self.first_due() else { break };
+            if let Some(ran) = self.run_one(&unit, None) {
+                written.extend(ran.writes.iter().map(|line| format!("{}: {line}", ran.name)));
+            }
+        }
+        written
+    }
+
+    /// Without faults nothing waits for update-status.
+    pub(crate) fn promptly(&mut self) {
+        self.settle();
+        let clients = self.clients.clone();
+        let found = self.world.look(|state| check::promptly(state, &clients));
+        let found = found.into_iter().map(|text| format!("before update-status: {text}"));
+        self.blame(found.collect());
+    }
+
+    /// Peace: everything comes back, everything converges, and then nothing is written.
+    pub(crate) fn end(&mut self) {
+        self.tell(|| "peace".to_owned());
+        self.played.before_peace = self.played.hooks;
+        self.world.change(|state| {
+            for (app, cluster) in &mut state.clusters {
+                cluster.up |= !state.patroni.contains_key(app);
+            }
+            for cluster in state.patroni.values_mut() {
+                cluster.cut.clear();
+            }
+            state.watch_backends();
+            state.tend();
+        });
+        let mut settled = self.settle();
+        for _ in 0..ROUNDS {
+            let written = self.round();
+            settled &= self.settle();
+            if written.is_empty() {
+                break;
+            }
+        }
+        if !settled {
+            self.played.wrong.push("hooks do not come to an end".to_owned());
+        }
+        let written = self.round();
+        // Whoever cannot serve tries again.
+        let able = self.world.look(check::able);
+        if !written.is_empty() && able {
+            let lines = written.join("\n    ");
+            self.played.wrong.push(format!("written although nothing changed:\n    {lines}"));
+        }
+        let wrong = self.world.look(|state| check::always(state, &mut self.watch, None));
+        self.blame(wrong);
+        let clients = self.clients.clone();
+        let found = self.world.look(|state| check::at_peace(state, &clients));
+        self.played.wrong.extend(found);
+        self.played.view = self.world.look(check::view);
+    }
+}
