@@ -89,6 +89,37 @@ fn standbys_hear_of_the_primary_that_they_waited_for() {
     check(0, 4, Vec::new(), operators(&ops));
 }
 
+/// Seed 300297, as it was shrunk: a unit that had put off leader-elected and led no more failed
+/// in every hook, and took clients that it does not see for gone.
+#[test]
+fn a_unit_that_leads_no_more_puts_nothing_into_the_bag() {
+    let hooks = |picks: &[u32]| picks.iter().map(|pick| Step::Hook(*pick, None)).collect();
+    let mut steps: Vec<Step> = operators(&[Backend]);
+    let first: Vec<Step> = hooks(&[
+        430, 580, 965, 165, 504, 51, 319, 539, 889, 455, 579, 905, 118, 946, 746, 883, 313, 830,
+        639, 275, 487, 30,
+    ]);
+    let second: Vec<Step> =
+        hooks(&[254, 316, 169, 61, 835, 753, 437, 366, 165, 681, 116, 384, 984, 747, 861, 573]);
+    let third: Vec<Step> = hooks(&[104, 146, 90, 82]);
+    steps.extend(first);
+    steps.push(Step::Strike(Fault::MemberCut, 254));
+    steps.extend(second);
+    steps.push(Step::Op(Database(DatabaseOp::Scale(3))));
+    steps.extend(third);
+    steps.push(Step::Hook(777, Some(Mischief { fault: Fault::LeaderLost, at: 11 })));
+    steps.push(Step::Hook(382, None));
+    steps.push(Step::Strike(Fault::LeaderTurns, 25));
+    for slow in [false, true] {
+        let (seed, units, databases, clients) = (300_297, 1, 2, Vec::new());
+        let steps = steps.clone();
+        let (old_image, shuffled) = (false, false);
+        let history = History { seed, units, databases, clients, slow, old_image, shuffled, steps };
+        let wrong = play(&history, false).wrong;
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
 /// Seed 116: with strict commits and no standby left, a hook waited for ever.
 #[test]
 fn a_hook_does_not_wait_for_ever_for_a_standby() {
