@@ -1,10 +1,12 @@
 //! The file requests of Pebble's API.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::mutants;
 use crate::pebble_api::Answer;
-use crate::pod::{Container, File};
+use crate::pod::{Container, File, Folder, Owner};
 
 const BOUNDARY: &str = "01234567890123456789012345678901";
 
@@ -25,7 +27,7 @@ pub(crate) fn unescape(text: &str) -> String {
 }
 
 /// The values of a parameter.
-fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
+pub(crate) fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.filter(move |(key, _)| *key == name).map(|(_, value)| unescape(value))
 }
@@ -64,12 +66,27 @@ fn parts<'a>(kind: &str, body: &'a [u8]) -> Option<(Value, &'a [u8])> {
     }
 }
 
-fn outcome(path: &str, failure: Option<(&str, String)>) -> Value {
-    match failure {
-        None => json!([{"path": path}]),
-        Some((kind, message)) => {
+/// What became of the change of one path.
+type Change = Result<(), (&'static str, String)>;
+
+fn outcome(path: &str, change: Change) -> Value {
+    match change {
+        Ok(()) => json!([{"path": path}]),
+        Err((kind, message)) => {
             json!([{"path": path, "error": {"kind": kind, "message": message}}])
         }
+    }
+}
+
+fn refused(message: String) -> Change {
+    Err(("generic-file-error", message))
+}
+
+/// The folder in which a path lies.
+fn above(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((folder, _)) => folder,
     }
 }
 
@@ -77,59 +94,170 @@ fn outcome(path: &str, failure: Option<(&str, String)>) -> Value {
 pub(crate) fn change(container: &mut Container, kind: &str, body: &[u8], full: bool) -> Answer {
     if kind.starts_with("multipart/") {
         let Some((request, content)) = parts(kind, body) else {
-            return Answer::Refused(400, "generic-error", "cannot read the body".to_owned());
+            return Answer::Refused(400, "", "cannot read the body".to_owned());
         };
-        return Answer::Sync(write(container, &request["files"][0], content, full));
+        let entry = Entry::of(&request["files"][0], 0o644, full);
+        return answer(entry, |entry| write(container, entry, content));
     }
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     match request["action"].as_str().unwrap_or_default() {
         "make-dirs" => {
-            let path = request["dirs"][0]["path"].as_str().unwrap_or_default();
-            if full {
-                let failure = ("generic-error", "no space left on device".to_owned());
-                return Answer::Sync(outcome(path, Some(failure)));
-            }
-            container.folders.insert(path.to_owned());
-            Answer::Sync(outcome(path, None))
+            let entry = Entry::of(&request["dirs"][0], 0o755, full);
+            answer(entry, |entry| make_dir(container, entry))
         }
         "remove" => {
             let path = request["paths"][0]["path"].as_str().unwrap_or_default();
-            let found = container.files.remove(path).is_some();
-            let missing = || ("not-found", format!("remove {path}: no such file or directory"));
-            Answer::Sync(outcome(path, (!found).then(missing)))
+            let recursive = request["paths"][0]["recursive"] == true;
+            Answer::Sync(outcome(path, remove(container, path, recursive)))
         }
-        other => Answer::Refused(400, "generic-error", format!("no simulation of {other}")),
+        other => Answer::Refused(400, "", format!("no simulation of {other}")),
     }
 }
 
-fn write(container: &mut Container, request: &Value, content: &[u8], full: bool) -> Value {
-    let path = request["path"].as_str().unwrap_or_default();
-    if full {
-        let failure = ("generic-error", "no space left on device".to_owned());
-        return outcome(path, Some(failure));
+/// A file or folder as it shall be.
+struct Entry<'a> {
+    path: &'a str,
+    mode: u32,
+    owner: Owner,
+    /// Whether folders on the way are made.
+    parents: bool,
+}
+
+impl<'a> Entry<'a> {
+    fn of(request: &'a Value, mode: u32, full: bool) -> Result<Self, (&'a str, Change)> {
+        let path = request["path"].as_str().unwrap_or_default();
+        if full {
+            let message = "no space left on device".to_owned();
+            return Err((path, Err(("generic-error", message))));
+        }
+        if !path.starts_with('/') {
+            return Err((path, refused(format!("paths must be absolute, got \"{path}\""))));
+        }
+        let user = request["user"].as_str().unwrap_or("root");
+        let Some(owner) = Owner::named(user) else {
+            let message = format!("cannot look up user and group: user: unknown user {user}");
+            return Err((path, refused(message)));
+        };
+        let wanted = request["permissions"].as_str();
+        let mode = wanted.and_then(|text| u32::from_str_radix(text, 8).ok()).unwrap_or(mode);
+        let parents = request["make-dirs"] == true || request["make-parents"] == true;
+        Ok(Self { path, mode, owner, parents })
     }
-    let mode = request["permissions"].as_str().unwrap_or("644");
-    let mode = u32::from_str_radix(mode, 8).unwrap_or_default();
+}
+
+fn answer<'a>(
+    entry: Result<Entry<'a>, (&'a str, Change)>,
+    act: impl FnOnce(&Entry<'_>) -> Change,
+) -> Answer {
+    Answer::Sync(match entry {
+        Ok(entry) => outcome(entry.path, act(&entry)),
+        Err((path, change)) => outcome(path, change),
+    })
+}
+
+/// Makes folders on the way to a path with this mode, or misses one.
+fn make_way(container: &mut Container, entry: &Entry<'_>, mode: u32) -> Change {
+    let mut missing = Vec::new();
+    let mut path = above(entry.path);
+    while container.folder(path).is_none() {
+        missing.push(path);
+        path = above(path);
+    }
+    if !missing.is_empty() && !entry.parents {
+        let message = format!("open {}: no such file or directory", entry.path);
+        return Err(("not-found", message));
+    }
+    for path in missing {
+        container.folders.insert(path.to_owned(), Folder { mode, owner: entry.owner });
+    }
+    Ok(())
+}
+
+fn make_dir(container: &mut Container, entry: &Entry<'_>) -> Change {
+    if container.files.contains_key(entry.path) {
+        return refused(format!("mkdir {}: not a directory", entry.path));
+    }
+    if container.folder(entry.path).is_some() {
+        // One that is there stays as it is.
+        return match entry.parents {
+            true => Ok(()),
+            false => refused(format!("mkdir {}: file exists", entry.path)),
+        };
+    }
+    make_way(container, entry, entry.mode)?;
+    let folder = Folder { mode: entry.mode, owner: entry.owner };
+    container.folders.insert(entry.path.to_owned(), folder);
+    Ok(())
+}
+
+fn write(container: &mut Container, entry: &Entry<'_>, content: &[u8]) -> Change {
+    let Entry { path, mode, owner, .. } = *entry;
+    if container.folder(path).is_some() {
+        return refused(format!("rename {path}: file exists"));
+    }
+    make_way(container, entry, 0o755)?;
     let (content, mode) =
         mutants::file(path, content, mode).unwrap_or_else(|| (content.to_vec(), mode));
-    container.files.insert(path.to_owned(), File { content, mode });
-    outcome(path, None)
+    container.files.insert(path.to_owned(), File { content, mode, owner });
+    Ok(())
 }
 
-/// The files of a folder whose names begin as the pattern does before its star.
-fn list(container: &Container, folder: &str, pattern: &str) -> Value {
-    let begin = pattern.split('*').next().unwrap_or_default();
-    let inside = |path: &String| {
-        let name = path.strip_prefix(folder)?.strip_prefix('/')?;
-        (name.starts_with(begin) && !name.contains('/')).then(|| name.to_owned())
+fn remove(container: &mut Container, path: &str, recursive: bool) -> Change {
+    if container.files.remove(path).is_some() {
+        return Ok(());
+    }
+    let below = |other: &String| {
+        other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let files = container.files.iter().filter_map(|(path, file)| Some((path, inside(path)?, file)));
-    files
-        .map(|(path, name, file)| {
-            let permissions = format!("{:03o}", file.mode);
-            json!({"path": path, "name": name, "type": "file", "permissions": permissions})
-        })
-        .collect()
+    if recursive {
+        container.files.retain(|path, _| !below(path));
+        container.folders.retain(|path, _| !below(path));
+        return Ok(());
+    }
+    if container.folder(path).is_none() {
+        return Err(("not-found", format!("remove {path}: no such file or directory")));
+    }
+    let inside = |other: &&String| below(other) && *other != path;
+    let full = container.files.keys().find(inside).or(container.folders.keys().find(inside));
+    if full.is_some() {
+        return refused(format!("remove {path}: directory not empty"));
+    }
+    container.folders.remove(path);
+    Ok(())
+}
+
+/// Whether a name fits a pattern with at most one star; an empty one fits all.
+fn fits(name: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        _ if pattern.is_empty() => true,
+        Some((begin, end)) => {
+            let rest = name.strip_prefix(begin);
+            rest.is_some_and(|rest| rest.ends_with(end))
+        }
+        None => name == pattern,
+    }
+}
+
+fn info(path: &str, kind: &str, mode: u32, owner: Owner) -> Value {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    json!({
+        "path": path, "name": name, "type": kind, "permissions": format!("{mode:03o}"),
+        "user": owner.name(), "group": owner.name(),
+    })
+}
+
+/// What lies in a folder.
+fn list(container: &Container, folder: &str, pattern: &str) -> Value {
+    let inside = |path: &str| {
+        let name = path.strip_prefix(folder)?.strip_prefix('/')?;
+        (!name.contains('/') && fits(name, pattern)).then_some(())
+    };
+    let files = container.files.iter().filter(|(path, _)| inside(path).is_some());
+    let folders = container.folders.iter().filter(|(path, _)| inside(path).is_some());
+    let files = files.map(|(path, file)| (path, info(path, "file", file.mode, file.owner)));
+    let folders = folders.map(|(path, own)| (path, info(path, "directory", own.mode, own.owner)));
+    let all: BTreeMap<&String, Value> = files.chain(folders).collect();
+    all.into_values().collect()
 }
 
 /// Reads files or looks at a path.
@@ -149,7 +277,7 @@ pub(crate) fn read(container: &Container, query: &str) -> Answer {
                 body.extend_from_slice(b"\r\n");
                 outcomes.push(json!({"path": path}));
             }
-            None => outcomes.push(json!({"path": path, "error": missing(&path)})),
+            None => outcomes.push(json!({"path": path, "error": missing(container, &path)})),
         }
     }
     let tail = json!({"type": "sync", "status-code": 200, "result": outcomes});
@@ -165,27 +293,30 @@ pub(crate) fn read(container: &Container, query: &str) -> Answer {
 const PART: &str = "--01234567890123456789012345678901\r\n\
                     Content-Disposition: form-data; name=\"files\"; filename=\"";
 
-fn missing(path: &str) -> Value {
-    json!({"kind": "not-found", "message": format!("stat {path}: no such file or directory")})
+/// Why a path cannot be read as a file.
+fn missing(container: &Container, path: &str) -> Value {
+    if container.folder(path).is_some() {
+        let message = format!("can only read a regular file: \"{path}\"");
+        return json!({"kind": "generic-file-error", "message": message});
+    }
+    json!({"kind": "not-found", "message": format!("open {path}: no such file or directory")})
 }
 
 /// Looks at a path, or at what is in a folder.
 fn look(container: &Container, query: &str) -> Answer {
     let path = parameter(query, "path");
-    if parameter(query, "itself") != "true" {
-        return Answer::Sync(list(container, &path, &parameter(query, "pattern")));
+    let itself = parameter(query, "itself") == "true";
+    if let Some(file) = container.files.get(&path) {
+        return Answer::Sync(json!([info(&path, "file", file.mode, file.owner)]));
     }
-    let file = container.files.get(&path);
-    let folder = container.folders.contains(&path);
-    if file.is_none() && !folder {
-        let message = format!("stat {path}: no such file or directory");
-        return Answer::Refused(404, "not-found", message);
+    match container.folder(&path) {
+        None => {
+            let message = format!("stat {path}: no such file or directory");
+            Answer::Refused(404, "not-found", message)
+        }
+        Some(folder) if itself => {
+            Answer::Sync(json!([info(&path, "directory", folder.mode, folder.owner)]))
+        }
+        Some(_) => Answer::Sync(list(container, &path, &parameter(query, "pattern"))),
     }
-    let name = path.rsplit('/').next().unwrap_or_default();
-    Answer::Sync(json!([{
-        "path": path,
-        "name": name,
-        "type": if folder { "directory" } else { "file" },
-        "permissions": format!("{:03o}", file.map_or(0o755, |file| file.mode)),
-    }]))
 }

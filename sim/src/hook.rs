@@ -50,7 +50,7 @@ thread_local! {
 }
 
 /// Runs a future on a clock that jumps to the next timer whenever everything waits.
-fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
     RUNTIME.with(|slot| {
         let mut slot = slot.borrow_mut();
         if slot.is_none() {
@@ -62,7 +62,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Lets what runs by itself go on while a hook waits.
-async fn alongside<T>(world: &Arc<World>, hook: impl Future<Output = T>) -> T {
+pub(crate) async fn alongside<T>(world: &Arc<World>, hook: impl Future<Output = T>) -> T {
     if world.look(|state| state.patroni.is_empty()) {
         return hook.await;
     }

@@ -8,6 +8,7 @@ pub mod exhaust;
 pub mod gate;
 pub mod history;
 pub mod mutants;
+pub mod parts;
 pub mod rng;
 pub mod shrink;
 

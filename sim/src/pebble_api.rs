@@ -9,12 +9,12 @@ use http1::{
     Body, Boxed, Bytes, HeaderMap, Method, Request, Response, StatusCode, Stream, Transport,
 };
 use names::UnitName;
-use pebble::Layer;
+use pebble::{Layer, Startup};
 use serde_json::{Value, json};
 
 use crate::World;
 use crate::exec;
-use crate::files::{self, unescape};
+use crate::files::{self, parameters, unescape};
 use crate::gate::{Fault, Side};
 use crate::mutants;
 use crate::pod::Container;
@@ -46,8 +46,8 @@ pub(crate) enum Answer {
     Ready(Bytes),
     /// A change that has ended.
     Change(Result<(), String>),
-    /// A command that has ended, but whose sockets wait.
-    Task,
+    /// A command that has ended with this code, but whose sockets wait.
+    Task(u8),
     /// A refusal: status, kind, message.
     Refused(u16, &'static str, String),
     /// A body of its own kind.
@@ -56,8 +56,11 @@ pub(crate) enum Answer {
 
 impl Transport for Socket {
     fn dial(&self) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
-        let version = self.world.look(|state| state.version);
-        Box::pin(async move { Ok(exec::dial(format!("PgBouncer {version}\n"))) })
+        let printed = self.world.change(|state| {
+            let container = state.pods.get_mut(&self.unit)?.container.as_mut()?;
+            Some(container.printed.clone())
+        });
+        Box::pin(async move { Ok(exec::dial(printed.unwrap_or_default())) })
     }
 
     fn send(&self, request: Request<Body>) -> Boxed<'_, Result<Response, http1::Error>> {
@@ -93,7 +96,7 @@ impl Socket {
                 "/v1/files" if writes => files::change(container, kind, &body, full),
                 "/v1/files" => files::read(container, &query),
                 _ if writes => act(container, &path, &body),
-                _ => look(container, &path),
+                _ => look(container, &path, &query),
             };
             let answer = response(answer, &mut container.changes);
             if writes && !path.ends_with("/exec") {
@@ -137,7 +140,7 @@ fn detail(path: &str, query: &str, body: &[u8]) -> String {
 }
 
 /// Wraps an answer as Pebble does.
-fn response(answer: Answer, changes: &mut Vec<Result<(), String>>) -> Response {
+fn response(answer: Answer, changes: &mut Vec<Result<u8, String>>) -> Response {
     let json = || "application/json".to_owned();
     let (status, kind, body) = match answer {
         Answer::Sync(result) => {
@@ -145,13 +148,13 @@ fn response(answer: Answer, changes: &mut Vec<Result<(), String>>) -> Response {
             (200, json(), Bytes::from(body.to_string()))
         }
         Answer::Change(ended) => {
-            changes.push(ended);
+            changes.push(ended.map(|()| 0));
             let id = changes.len().to_string();
             let body = json!({"type": "async", "status-code": 202, "change": id, "result": null});
             (202, json(), Bytes::from(body.to_string()))
         }
-        Answer::Task => {
-            changes.push(Ok(()));
+        Answer::Task(code) => {
+            changes.push(Ok(code));
             let (id, result) = (changes.len().to_string(), json!({"task-id": "1"}));
             let body = json!({"type": "async", "status-code": 202, "change": id, "result": result});
             (202, json(), Bytes::from(body.to_string()))
@@ -173,13 +176,15 @@ fn response(answer: Answer, changes: &mut Vec<Result<(), String>>) -> Response {
 }
 
 /// Requests that change nothing.
-fn look(container: &mut Container, path: &str) -> Answer {
+fn look(container: &mut Container, path: &str, query: &str) -> Answer {
+    let names = || parameters(query, "names").next().unwrap_or_default();
     match path {
         "/v1/system-info" => {
             Answer::Sync(json!({"version": "v1.32.1", "boot-id": container.boot.to_string()}))
         }
         "/v1/plan" => Answer::Ready(container.plan_answer()),
-        "/v1/services" => Answer::Ready(container.services_answer()),
+        "/v1/services" => Answer::Ready(container.services_answer(&names())),
+        "/v1/checks" => Answer::Sync(checks(container, &names())),
         _ => match path.strip_prefix("/v1/changes/") {
             Some(rest) => change(container, rest.trim_end_matches("/wait")),
             None => Answer::Refused(404, "not-found", format!("no simulation of {path}")),
@@ -187,12 +192,25 @@ fn look(container: &mut Container, path: &str) -> Answer {
     }
 }
 
+/// The checks of these names, or all; what becomes of them is told to the charm as an event.
+fn checks(container: &Container, names: &str) -> Value {
+    let asked = |name: &str| names.is_empty() || names.split(',').any(|asked| asked == name);
+    let all = container.plan().checks.iter().filter(|(name, _)| asked(name));
+    let check = |(name, check): (&String, &pebble::Check)| {
+        let startup = check.startup.unwrap_or(Startup::Enabled);
+        let status = if startup == Startup::Enabled { "up" } else { "inactive" };
+        let threshold = check.threshold.unwrap_or(3);
+        json!({"name": name, "startup": startup, "status": status, "threshold": threshold})
+    };
+    all.map(check).collect()
+}
+
 fn change(container: &Container, id: &str) -> Answer {
     let number: usize = id.parse().unwrap_or_default();
     let Some(ended) = number.checked_sub(1).and_then(|index| container.changes.get(index)) else {
-        return Answer::Refused(404, "not-found", format!("cannot find change {id}"));
+        return Answer::Refused(404, "", format!("cannot find change with id \"{id}\""));
     };
-    let tasks = json!([{"data": {"exit-code": 0}}]);
+    let tasks = json!([{"data": {"exit-code": ended.as_ref().unwrap_or(&0)}}]);
     let mut change =
         json!({"id": id, "kind": "replan", "summary": "", "ready": true, "tasks": tasks});
     change["status"] = json!(if ended.is_ok() { "Done" } else { "Error" });
@@ -209,7 +227,7 @@ fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer {
         .as_array()
         .map(|all| all.iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect())
         .unwrap_or_default();
-    let bad = |message: String| Answer::Refused(400, "generic-error", message);
+    let bad = |message: String| Answer::Refused(400, "", message);
     match (path, body["action"].as_str().unwrap_or_default()) {
         ("/v1/layers", _) => {
             let text = body["layer"].as_str().unwrap_or_default();
@@ -224,22 +242,31 @@ fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer {
                 Err(why) => bad(why),
             }
         }
-        ("/v1/exec", _) => Answer::Task,
+        ("/v1/exec", _) => match exec::run(container, &body) {
+            Ok((printed, code)) => {
+                container.printed = printed;
+                Answer::Task(code)
+            }
+            Err(why) => bad(why),
+        },
         ("/v1/services", "replan") => Answer::Change(container.replan()),
         ("/v1/services", action) => {
             let known = &container.plan().services;
             if let Some(name) = names.iter().find(|name| !known.contains_key(*name)) {
-                return bad(format!("service \"{name}\" does not exist"));
+                let why = format!("service \"{name}\" does not exist");
+                return bad(format!("cannot {action} services: {why}"));
             }
             if action == "stop" {
                 container.stop(&names);
                 return Answer::Change(Ok(()));
             }
-            Answer::Change(container.start(&names))
+            let due = |name: &String| action == "restart" || !container.is_active(name);
+            let due: Vec<String> = names.into_iter().filter(due).collect();
+            Answer::Change(container.start(&due))
         }
         ("/v1/signals", _) => match container.reload(&names) {
             Ok(()) => Answer::Sync(json!(true)),
-            Err(why) => bad(why),
+            Err(why) => Answer::Refused(500, "", why),
         },
         _ => Answer::Refused(500, "generic-error", format!("no simulation of {path}")),
     }

@@ -1,12 +1,12 @@
 //! A PgBouncer process: what it read, and whom it lets in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pgbouncer::{Database, Entry, Ini, Userlist};
 use postgres::scram;
 use secrecy::ExposeSecret;
 
-use crate::pod::File;
+use crate::pod::{Container, File, Owner};
 use crate::world::State;
 
 /// Settings that PgBouncer takes at its start only.
@@ -22,8 +22,7 @@ pub(crate) struct Process {
 }
 
 fn text(files: &BTreeMap<String, File>, path: &str) -> Option<String> {
-    let file = files.get(path)?;
-    Some(String::from_utf8_lossy(&file.content).into_owned())
+    Some(files.get(path)?.text()?.into_owned())
 }
 
 fn read(path: &str, files: &BTreeMap<String, File>) -> Result<(Ini, Option<String>), String> {
@@ -35,14 +34,13 @@ fn read(path: &str, files: &BTreeMap<String, File>) -> Result<(Ini, Option<Strin
 
 impl Process {
     /// Starts with a configuration, if the folder of its log is there.
-    pub(crate) fn start(
-        path: &str,
-        files: &BTreeMap<String, File>,
-        folders: &BTreeSet<String>,
-    ) -> Result<Self, String> {
-        let process = Self::load(path, files)?;
+    pub(crate) fn start(path: &str, container: &Container) -> Result<Self, String> {
+        let process = Self::load(path, &container.files)?;
         let log = process.ini.settings.get("logfile").and_then(|log| log.rsplit_once('/'));
-        match log.filter(|(folder, _)| !folders.contains(*folder)) {
+        let own = |folder: &str| {
+            container.folder(folder).is_some_and(|folder| folder.owner == Owner::Postgres)
+        };
+        match log.filter(|(folder, _)| !own(folder)) {
             Some((folder, _)) => Err(format!("{folder}: no such directory")),
             None => Ok(process),
         }

@@ -1,6 +1,6 @@
 //! Pods: the workload container's files, plan and services.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use http1::Bytes;
 use pebble::{Layer, Plan, Startup};
@@ -15,6 +15,44 @@ use crate::pgbouncer_process::Process;
 pub(crate) struct File {
     pub(crate) content: Vec<u8>,
     pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+}
+
+/// A folder in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Folder {
+    pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+}
+
+/// Whose a file is; the group has the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Root,
+    Postgres,
+}
+
+impl Owner {
+    /// The user of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Root, Self::Postgres].into_iter().find(|owner| owner.name() == name)
+    }
+
+    /// The user's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+impl File {
+    /// The text, if the owner of PostgreSQL's and PgBouncer's processes may read it.
+    pub(crate) fn text(&self) -> Option<std::borrow::Cow<'_, str>> {
+        let bit = if self.owner == Owner::Postgres { 0o400 } else { 0o004 };
+        (self.mode & bit != 0).then(|| String::from_utf8_lossy(&self.content))
+    }
 }
 
 /// What a service does.
@@ -22,6 +60,8 @@ pub(crate) struct File {
 pub(crate) enum Running {
     /// It ended, or was never started.
     Stopped,
+    /// It ended as soon as it was started, and is started again.
+    Backoff,
     /// PgBouncer.
     Pooler(Box<Process>),
     /// Patroni.
@@ -37,7 +77,7 @@ pub(crate) struct Container {
     /// The PgBouncer in it.
     version: Option<Version>,
     pub(crate) files: BTreeMap<String, File>,
-    pub(crate) folders: BTreeSet<String>,
+    pub(crate) folders: BTreeMap<String, Folder>,
     pub(crate) layers: Vec<(String, Layer)>,
     /// All layers laid over each other.
     plan: Plan,
@@ -46,15 +86,31 @@ pub(crate) struct Container {
     /// The answers to who asks for the plan and the services, made once for each change.
     answers: (Bytes, Option<Bytes>),
     pub(crate) services: BTreeMap<String, Running>,
-    /// The plan's entry of each service when it was started.
-    started: BTreeMap<String, pebble::Service>,
-    /// How each change ended.
-    pub(crate) changes: Vec<Result<(), String>>,
+    /// The plan's entry of each service when it was started, and which start that was.
+    started: BTreeMap<String, (pebble::Service, u64)>,
+    /// Starts of services so far.
+    starts: u64,
+    /// How each change ended; the code is a command's.
+    pub(crate) changes: Vec<Result<u8, String>>,
+    /// What the last command prints.
+    pub(crate) printed: String,
     /// Configurations that PgBouncer refused.
     pub(crate) refused: Vec<String>,
     /// Whether the check of the backend has failed.
     pub(crate) backend_failed: bool,
 }
+
+/// Folders that every image has.
+const IMAGE: [&str; 8] = [
+    "/",
+    "/dev/shm",
+    "/etc/logrotate.d",
+    "/run",
+    "/tmp",
+    "/var/lib/pgbouncer",
+    "/var/lib/postgresql/data",
+    "/var/log/pgbouncer",
+];
 
 /// A unit's pod.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +130,18 @@ impl Container {
         Self { boot, version: Some(version), ..Self::default() }
     }
 
+    /// The PgBouncer in it.
+    pub(crate) fn version(&self) -> Version {
+        self.version.unwrap_or(Version::TRIXIE)
+    }
+
+    /// The folder at a path, of the image's or made since.
+    pub(crate) fn folder(&self, path: &str) -> Option<Folder> {
+        let of_image =
+            || IMAGE.contains(&path).then_some(Folder { mode: 0o755, owner: Owner::Root });
+        self.folders.get(path).copied().or_else(of_image)
+    }
+
     /// All layers laid over each other.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
@@ -84,18 +152,28 @@ impl Container {
         if self.layers.is_empty() { sync(&json!("{}")) } else { self.answers.0.clone() }
     }
 
-    /// The answer to who asks for the services.
-    pub(crate) fn services_answer(&mut self) -> Bytes {
-        if let Some(known) = &self.answers.1 {
+    /// The answer to who asks for the services of these names, or for all.
+    pub(crate) fn services_answer(&mut self, names: &str) -> Bytes {
+        if let (Some(known), true) = (&self.answers.1, names.is_empty()) {
             return known.clone();
         }
         let service = |(name, service): (&String, &pebble::Service)| {
-            let current = if self.is_active(name) { "active" } else { "inactive" };
+            let current = match self.services.get(name) {
+                None | Some(Running::Stopped) => "inactive",
+                Some(Running::Backoff) => "backoff",
+                Some(_) => "active",
+            };
             let startup = service.startup.unwrap_or_default();
-            json!({"name": name, "startup": startup, "current": current})
+            let since = self.started.get(name).map(|(_, start)| start.to_string());
+            json!({"name": name, "startup": startup, "current": current, "current-since": since})
         };
-        let answer = sync(&self.plan.services.iter().map(service).collect());
-        self.answers.1.insert(answer).clone()
+        let asked = |name: &str| names.is_empty() || names.split(',').any(|asked| asked == name);
+        let all = self.plan.services.iter().filter(|(name, _)| asked(name));
+        let answer = sync(&all.map(service).collect());
+        if names.is_empty() {
+            self.answers.1 = Some(answer.clone());
+        }
+        answer
     }
 
     /// Every layer as it was given.
@@ -121,6 +199,7 @@ impl Container {
         layer: Layer,
         combine: bool,
     ) -> Result<(), String> {
+        weigh(&layer)?;
         match self.layers.iter_mut().find(|(known, _)| known == label) {
             Some(_) if !combine => return Err(format!("layer \"{label}\" already exists")),
             Some((_, known)) => {
@@ -135,7 +214,8 @@ impl Container {
 
     /// Whether a service runs.
     pub(crate) fn is_active(&self, name: &str) -> bool {
-        self.services.get(name).is_some_and(|running| *running != Running::Stopped)
+        let up = |running: &Running| !matches!(running, Running::Stopped | Running::Backoff);
+        self.services.get(name).is_some_and(up)
     }
 
     /// The PgBouncer processes that run.
@@ -154,59 +234,76 @@ impl Container {
         })
     }
 
-    /// Starts what is enabled and does not run, restarts what changed.
+    /// Starts what is enabled and does not run, and whatever was started before and has changed,
+    /// even if it was stopped since and is disabled.
     pub(crate) fn replan(&mut self) -> Result<(), String> {
         let plan = &self.plan;
         let due: Vec<String> = plan
             .services
             .iter()
-            .filter(|(name, service)| {
-                let enabled = service.startup == Some(Startup::Enabled);
-                match self.is_active(name) {
-                    true => self.started.get(*name) != Some(service),
-                    false => enabled,
-                }
+            .filter(|(name, service)| match self.started.get(*name) {
+                Some((before, _)) if before != *service => true,
+                _ => service.startup == Some(Startup::Enabled) && !self.is_active(name),
             })
             .map(|(name, _)| name.clone())
             .collect();
         self.start(&due)
     }
 
-    /// Starts services anew; the first failure is told after all were tried.
+    /// Starts services anew; failures are told after all were tried.
     pub(crate) fn start(&mut self, names: &[String]) -> Result<(), String> {
-        let mut failure = Ok(());
+        let mut failures = Vec::new();
         self.answers.1 = None;
         for name in names {
-            let Some(service) = self.plan.services.get(name) else {
-                failure = Err(format!("service \"{name}\" does not exist"));
-                continue;
-            };
-            let command = service.command.as_deref().unwrap_or_default();
-            let started = match command.split_once(' ') {
-                Some(("/usr/sbin/pgbouncer", path)) => {
-                    self.run(path).map(|process| Running::Pooler(Box::new(process)))
-                }
-                Some(("patroni", path)) => Member::start(path, &self.files)
-                    .map(|member| Running::Patroni(Box::new(member))),
-                _ if command == "true" => Err("exited with code 0".to_owned()),
-                _ => Ok(Running::Other),
-            };
-            let running = started.unwrap_or_else(|why| {
-                failure = Err(format!("cannot start {name}: exited quickly: {why}"));
-                if command != "true" {
-                    self.refused.push(why);
-                }
-                Running::Stopped
+            let Some(service) = self.plan.services.get(name).cloned() else { continue };
+            let running = self.launch(&service).unwrap_or_else(|(running, why)| {
+                failures.push(format!("Start service \"{name}\" ({why})"));
+                running
             });
             self.services.insert(name.clone(), running);
-            self.started.insert(name.clone(), service.clone());
+            self.starts += 1;
+            self.started.insert(name.clone(), (service, self.starts));
         }
-        failure
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("\n- ")) }
+    }
+
+    /// What a service's command does in its first second and, where it ends in it, why.
+    fn launch(&mut self, service: &pebble::Service) -> Result<Running, (Running, String)> {
+        let command = service.command.as_deref().unwrap_or_default();
+        let (program, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let ends = |code: u8| {
+            let then = if code == 0 { &service.on_success } else { &service.on_failure };
+            let then = then.as_deref().unwrap_or("restart");
+            let why =
+                format!("service start attempt: exited quickly with code {code}, will {then}");
+            Err((if then == "restart" { Running::Backoff } else { Running::Stopped }, why))
+        };
+        let started = match program {
+            "/usr/sbin/pgbouncer" => {
+                self.run(rest).map(|process| Running::Pooler(Box::new(process)))
+            }
+            "patroni" => {
+                Member::start(rest, &self.files).map(|member| Running::Patroni(Box::new(member)))
+            }
+            "true" => return ends(0),
+            "false" => return ends(1),
+            // It is over before anybody looks again.
+            "sleep" if rest == "2" => return Ok(Running::Stopped),
+            "sleep" | "sh" | "/usr/bin/prometheus-postgres-exporter" => return Ok(Running::Other),
+            _ => {
+                let why = format!("exec: \"{program}\": executable file not found in $PATH");
+                return Err((Running::Stopped, format!("cannot start service: {why}")));
+            }
+        };
+        started.or_else(|why| {
+            self.refused.push(why);
+            ends(1)
+        })
     }
 
     fn run(&self, path: &str) -> Result<Process, String> {
-        let process = Process::start(path, &self.files, &self.folders)?;
-        let version = self.version.unwrap_or(Version::TRIXIE);
+        let process = Process::start(path, self)?;
+        let version = self.version();
         let strange = process.ini.settings.iter().find(|(key, _)| !key.known_to(version));
         match strange.map(|(key, _)| key.name) {
             Some(name) => Err(format!("{version} knows no {name}")),
@@ -222,8 +319,10 @@ impl Container {
         }
     }
 
-    /// Makes running processes read their files again.
+    /// Makes running processes read their files again; the first that does not run is told
+    /// after all were signalled.
     pub(crate) fn reload(&mut self, names: &[String]) -> Result<(), String> {
+        let mut failure = Ok(());
         for name in names {
             match self.services.get_mut(name) {
                 Some(Running::Pooler(process)) => {
@@ -234,12 +333,31 @@ impl Container {
                 Some(Running::Patroni(member)) => member.hang_up(),
                 Some(Running::Other) => {}
                 _ => {
-                    return Err(format!(
-                        "cannot send signal to \"{name}\": service is not running"
-                    ));
+                    let why = format!("cannot send signal to \"{name}\": service is not running");
+                    failure = failure.and(Err(why));
                 }
             }
         }
-        Ok(())
+        failure
+    }
+}
+
+/// What Pebble has against a layer.
+fn weigh(layer: &Layer) -> Result<(), String> {
+    let idle = layer.services.iter().find(|(_, service)| service.command.is_none());
+    if let Some((name, _)) = idle {
+        return Err(format!("plan must define \"command\" for service \"{name}\""));
+    }
+    let kinds = |check: &pebble::Check| {
+        usize::from(check.http.is_some())
+            + usize::from(check.tcp.is_some())
+            + usize::from(check.exec.is_some())
+    };
+    match layer.checks.iter().find(|(_, check)| kinds(check) != 1) {
+        Some((name, _)) => {
+            let kinds = "one of \"http\", \"tcp\", or \"exec\"";
+            Err(format!("plan must specify {kinds} for check \"{name}\""))
+        }
+        None => Ok(()),
     }
 }

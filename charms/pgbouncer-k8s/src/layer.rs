@@ -86,10 +86,14 @@ fn metrics(app: &AppName, index: u32, port: u16, exporter: bool) -> Service {
          --pgBouncer.connectionString=\"{connection}\"'"
     );
     let environment = BTreeMap::from([("PGPASSFILE".to_owned(), place::passfile(app))]);
+    // A replan starts whatever ran before and has changed, disabled or not. What takes the
+    // exporter's place stays up for the second that Pebble looks at it, and then ends for good.
+    let rest = || "sleep 2".to_owned();
     Service {
         summary: Some(format!("postgresql metrics exporter {index}")),
-        command: Some(if exporter { command } else { "true".to_owned() }),
+        command: Some(if exporter { command } else { rest() }),
         startup: Some(if exporter { Startup::Enabled } else { Startup::Disabled }),
+        on_success: (!exporter).then(|| "ignore".to_owned()),
         environment: if exporter { environment } else { BTreeMap::new() },
         user: Some(place::OWNER.to_owned()),
         group: Some(place::OWNER.to_owned()),
@@ -242,7 +246,8 @@ mod tests {
         let layer = layer(&testing::app(), NonZeroU32::new(2).unwrap(), 6432, false, None);
         let exporter = &layer.services[place::EXPORTER];
         assert_eq!(exporter.startup, Some(Startup::Disabled));
-        assert_eq!(exporter.command.as_deref(), Some("true"));
+        assert_eq!(exporter.command.as_deref(), Some("sleep 2"));
+        assert_eq!(exporter.on_success.as_deref(), Some("ignore"));
         assert_eq!(layer.checks[place::BACKEND_CHECK].startup, Some(Startup::Disabled));
     }
 }

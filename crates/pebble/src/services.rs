@@ -15,6 +15,9 @@ pub struct ServiceInfo {
     pub startup: Startup,
     /// What it does now.
     pub current: ServiceStatus,
+    /// Since when, as Pebble writes it; none where it was never started.
+    #[serde(rename = "current-since", default)]
+    pub since: Option<String>,
 }
 
 /// What a service does now.

@@ -12,7 +12,7 @@ use super::data::{CONTROL, Data, PGDATA, VERSION};
 use super::dcs::{self, Dcs};
 use super::hba::{Login, admits};
 use super::member::{Credentials, Member, Phase};
-use crate::pod::{File, Running};
+use crate::pod::{File, Owner, Running};
 use crate::sql;
 use crate::world::{MODEL, State};
 
@@ -234,7 +234,7 @@ impl Cycle<'_> {
     fn put_file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
         let container = self.state.pods.get_mut(&self.unit).and_then(|pod| pod.container.as_mut());
         if let Some(container) = container {
-            container.files.insert(path.to_owned(), File { content, mode });
+            container.files.insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
         }
     }
 

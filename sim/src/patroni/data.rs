@@ -1,11 +1,11 @@
 //! What is on a volume: files, and PostgreSQL's data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::pod::{Container, File};
+use crate::pod::{Container, File, Folder};
 use crate::sql;
 
 /// Where the volume is mounted.
@@ -21,7 +21,7 @@ pub(super) const VERSION: &str = "/var/lib/postgresql/data/pgdata/PG_VERSION";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Volume {
     files: BTreeMap<String, File>,
-    folders: BTreeSet<String>,
+    folders: BTreeMap<String, Folder>,
     /// PostgreSQL's data, if there are any.
     pub(crate) data: Option<Data>,
 }
@@ -48,7 +48,8 @@ impl Volume {
         let own = |path: &str| path.starts_with(STORAGE);
         let files = container.files.iter().filter(|(path, _)| own(path));
         self.files = files.map(|(path, file)| (path.clone(), file.clone())).collect();
-        self.folders = container.folders.iter().filter(|path| own(path)).cloned().collect();
+        let folders = container.folders.iter().filter(|(path, _)| own(path));
+        self.folders = folders.map(|(path, folder)| (path.clone(), *folder)).collect();
     }
 
     /// Shows a container what is on it.

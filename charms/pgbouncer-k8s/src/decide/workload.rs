@@ -247,7 +247,7 @@ impl Wanted {
         let (app, processes) = (facts.common.unit.app(), facts.common.processes);
         let layer = layer::layer(app, processes, options.listen_port, exporter, primary);
         let mut effects = Vec::new();
-        // A replan would run what takes the exporters' place, and fail because it ends.
+        // A hook that failed before its replan may have left them running.
         let exporters = (0..place::PROCESSES_MAX).map(place::exporter);
         for service in exporters.filter(|name| !exporter && workload.active.contains(name)) {
             effects.push(Effect::StopService(service));
