@@ -1,15 +1,20 @@
 //! Clients of the simulated parts, for the suites that the real parts pass too.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use names::UnitName;
 
 use crate::World;
-use crate::history::{History, POOLER, Run};
+use crate::history::{History, POOLER, Run, SERVER};
 use crate::hook;
 use crate::pebble_api::Socket;
-use crate::sql::Servers;
+use crate::sql::{Cluster, Role, Servers};
+use crate::world::MODEL;
+
+/// The password of the server's superuser, `operator`.
+pub const OPERATOR_PASSWORD: &str = "the operator's";
 
 /// A world of its own, in which the charms run no hook any more.
 pub struct Parts {
@@ -29,7 +34,13 @@ impl Parts {
             shuffled: false,
             steps: Vec::new(),
         };
-        Some(Self { world: Run::begin(&history, false)?.world })
+        let world = Run::begin(&history, false)?.world;
+        let operator = Role::of_patroni(OPERATOR_PASSWORD, true);
+        let roles = BTreeMap::from([("operator".to_owned(), operator)]);
+        let server = Cluster { up: true, ..Cluster::of_initdb(roles) };
+        let app = SERVER.parse().ok()?;
+        world.change(|state| state.clusters.insert(app, server));
+        Some(Self { world })
     }
 
     /// Runs a suite; time passes whenever it waits.
@@ -42,6 +53,11 @@ impl Parts {
         let unit = UnitName::new(POOLER.parse().ok()?, 0);
         let socket = Socket { world: self.world.clone(), unit };
         Some(pebble::Client::over(Arc::new(socket)))
+    }
+
+    /// The name at which the server answers that takes writes.
+    pub fn primary(&self) -> String {
+        format!("{SERVER}-primary.{MODEL}.svc.cluster.local")
     }
 
     /// The servers.

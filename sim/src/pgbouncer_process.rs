@@ -145,7 +145,7 @@ impl Process {
         cluster
             .login(caller, secret.expose_secret(), database)
             .map_err(|error| format!("auth_query: {error}"))?;
-        let found = cluster.look_up(caller, database, user);
-        found.map(str::to_owned).ok_or_else(|| "no such user".to_owned())
+        let found = cluster.look_up((caller, caller), database, user);
+        found.flatten().map(str::to_owned).ok_or_else(|| "no such user".to_owned())
     }
 }

@@ -90,8 +90,8 @@ pub trait Session: Send + Sync {
     fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>>;
 }
 
-/// Real servers.
-pub(crate) struct Network;
+/// The servers that the network leads to.
+pub struct Network;
 
 impl Server for Network {
     fn connect<'a>(

@@ -29,6 +29,12 @@ pub(crate) struct Role {
     pub(crate) comment: String,
 }
 
+/// The database that new ones are copied from.
+pub(crate) const TEMPLATE: &str = "template1";
+
+/// The extensions that the image has, of those that charms name.
+const AVAILABLE: [&str; 3] = ["citext", "hstore", "pgaudit"];
+
 /// The roles that PostgreSQL brings, of those that charms name.
 const PREDEFINED: [&str; 4] =
     ["pg_database_owner", "pg_monitor", "pg_read_all_data", "pg_write_all_data"];
@@ -62,7 +68,7 @@ pub(crate) struct Database {
     /// Who may use what clients made besides the owner.
     pub(crate) users: BTreeSet<String>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
-    pub(crate) extensions: Vec<String>,
+    pub(crate) extensions: BTreeSet<String>,
 }
 
 impl Default for Database {
@@ -72,7 +78,7 @@ impl Default for Database {
             owner: None,
             users: BTreeSet::new(),
             lookups: BTreeMap::new(),
-            extensions: vec!["plpgsql".to_owned()],
+            extensions: BTreeSet::from(["plpgsql".to_owned()]),
         }
     }
 }
@@ -102,7 +108,9 @@ impl Cluster {
             timeline: 0,
             life: 0,
             roles: groups.into_iter().chain([("operator".to_owned(), operator)]).collect(),
-            databases: BTreeMap::from([("postgres".to_owned(), postgres)]),
+            databases: [("postgres", postgres), (TEMPLATE, Database::default())]
+                .map(|(name, database)| (name.to_owned(), database))
+                .into(),
         }
     }
 
@@ -111,7 +119,8 @@ impl Cluster {
         for name in PREDEFINED {
             roles.insert(name.to_owned(), Role::default());
         }
-        let databases = BTreeMap::from([("postgres".to_owned(), Database::default())]);
+        let databases =
+            ["postgres", TEMPLATE].map(|name| (name.to_owned(), Database::default())).into();
         Self { up: false, timeline: 1, life: 0, roles, databases }
     }
 
@@ -168,17 +177,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// What the lookup of `caller` in `database` says about `wanted`.
-    pub(crate) fn look_up(&self, caller: &str, database: &str, wanted: &str) -> Option<&str> {
-        let lookup = self.databases.get(database)?.lookups.get(caller)?;
+    /// What the lookup in the schema of `owner` says to `caller` about `wanted`; none where it
+    /// may not ask.
+    pub(crate) fn look_up(
+        &self,
+        (caller, owner): (&str, &str),
+        database: &str,
+        wanted: &str,
+    ) -> Option<Option<&str>> {
+        let lookup = self.databases.get(database)?.lookups.get(owner)?;
         let superusers = lookup.superusers.as_ref()?;
-        if lookup.blind || !lookup.usage.contains(caller) || !lookup.execute.contains(caller) {
+        let granted = lookup.usage.contains(caller) && lookup.execute.contains(caller);
+        if !granted && !self.roles.get(caller)?.superuser {
             return None;
         }
-        let role = self.roles.get(wanted)?;
-        let shown =
-            role.login && wanted != caller && (!role.superuser || superusers.contains(wanted));
-        if shown { role.verifier.as_deref() } else { None }
+        let shown = |role: &&Role| {
+            let hidden = lookup.blind || (role.superuser && !superusers.contains(wanted));
+            role.login && wanted != owner && !hidden
+        };
+        let role = self.roles.get(wanted).filter(shown);
+        Some(role.and_then(|role| role.verifier.as_deref()))
     }
 
     /// Whether `role` stands anywhere, so that it cannot be dropped.
@@ -285,10 +303,7 @@ impl Connection {
             let cluster = state.clusters.get_mut(&self.app);
             let cluster = cluster.filter(|cluster| cluster.up && cluster.life == self.life);
             let cluster = cluster.ok_or_else(gone)?;
-            let role = cluster.roles.get(&self.user).filter(|role| role.login).ok_or_else(gone)?;
-            if !role.superuser {
-                return Err(Failure::new(Some("42501"), "permission denied"));
-            }
+            cluster.roles.get(&self.user).filter(|role| role.login).ok_or_else(gone)?;
             let before = state.gate.writes.len();
             let answer = run(cluster, &mut state.gate);
             if state.gate.writes.len() > before {
@@ -312,7 +327,7 @@ impl Session for Connection {
     ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
         Box::pin(async move {
             let run = |cluster: &mut Cluster, _: &mut Gate| {
-                query::answer(cluster, &self.database, text, parameters)
+                query::answer(cluster, (&self.user, &self.database), text, parameters)
             };
             self.pass(text, &mut None, run)
         })
@@ -324,6 +339,9 @@ impl Session for Connection {
             self.pass(text, &mut position, |cluster, gate| {
                 let changed = mutants::statement(text);
                 let text = changed.as_deref().unwrap_or(text);
+                if !cluster.roles.get(&self.user).is_some_and(|role| role.superuser) {
+                    return Err(Failure::new(Some("42501"), "permission denied"));
+                }
                 let before = cluster.clone();
                 match statement::run_all(cluster, &self.database, text) {
                     Ok(()) if *cluster == before => Ok(()),

@@ -3,12 +3,13 @@
 use postgres::sql::{GRANT_ON_OBJECTS, TAKE_OWNERSHIP};
 use postgres::{Failure, Row, quote_ident};
 
-use super::Cluster;
+use super::tokens::{Token, statements};
+use super::{AVAILABLE, Cluster, TEMPLATE};
 
 /// The rows of a query; one that no charm asks is refused.
 pub(super) fn answer(
     cluster: &Cluster,
-    database: &str,
+    (user, database): (&str, &str),
     text: &str,
     parameters: &[&str],
 ) -> Result<Vec<Row>, Failure> {
@@ -40,10 +41,16 @@ pub(super) fn answer(
         _ if text.contains("pg_database WHERE datname = $1") => {
             cluster.databases.keys().filter(|name| *name == first).cloned().collect()
         }
-        _ if text.contains("pg_database") => cluster.databases.keys().cloned().collect(),
-        _ if text.contains("pg_available_extensions") => vec!["pgaudit".to_owned()],
+        _ if text.contains("pg_database") => {
+            let all = !text.contains("datistemplate");
+            let shown = |name: &&String| all || *name != TEMPLATE;
+            cluster.databases.keys().filter(shown).cloned().collect()
+        }
+        _ if text.contains("pg_available_extensions") => {
+            AVAILABLE.iter().map(|&name| name.to_owned()).collect()
+        }
         _ if text.contains("pg_extension") => {
-            here.map(|here| here.extensions.clone()).unwrap_or_default()
+            here.map(|here| here.extensions.iter().cloned().collect()).unwrap_or_default()
         }
         _ if text.contains("pg_get_userbyid(p.proowner)") => {
             let lookups = here.map(|here| &here.lookups).into_iter().flatten();
@@ -59,11 +66,37 @@ pub(super) fn answer(
             let role = cluster.roles.get(first);
             role.map(|role| role.member_of.iter().cloned().collect()).unwrap_or_default()
         }
-        _ if text.contains("pg_authid") => return Ok(state(cluster, first)),
+        _ if text.contains("FROM pg_catalog.pg_authid") => {
+            if !cluster.roles.get(user).is_some_and(|role| role.superuser) {
+                return Err(Failure::new(Some("42501"), "permission denied for table pg_authid"));
+            }
+            return Ok(state(cluster, first));
+        }
         _ if text.contains("pg_roles ORDER BY 1") => cluster.roles.keys().cloned().collect(),
+        _ if text.contains(".get_auth($1)") => {
+            return look_up(cluster, user, database, text, first);
+        }
         _ => return Err(Failure::new(Some("0A000"), format!("no simulation of: {text}"))),
     };
     Ok(names.into_iter().map(|name| vec![Some(name)]).collect())
+}
+
+/// What a lookup answers, in a text that names its schema first.
+fn look_up(
+    cluster: &Cluster,
+    user: &str,
+    database: &str,
+    text: &str,
+    wanted: &str,
+) -> Result<Vec<Row>, Failure> {
+    let forbidden = || Failure::new(Some("42501"), "permission denied for schema");
+    let statement = statements(text).into_iter().flatten();
+    let names =
+        statement.filter_map(|token| if let Token::Name(name) = token { Some(name) } else { None });
+    let owner = names.into_iter().next().ok_or_else(forbidden)?;
+    let found = cluster.look_up((user, &owner), database, wanted).ok_or_else(forbidden)?;
+    let row = |verifier: &str| vec![Some(wanted.to_owned()), Some(verifier.to_owned())];
+    Ok(found.map(row).into_iter().collect())
 }
 
 /// The row that says how a role is.

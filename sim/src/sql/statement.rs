@@ -7,7 +7,7 @@ use postgres::Failure;
 use crate::mutants;
 
 use super::tokens::{Token, statements};
-use super::{Cluster, Database, Role};
+use super::{AVAILABLE, Cluster, Database, Role, TEMPLATE};
 
 /// A statement for the trace, without what may be secret.
 pub(super) fn shown(text: &str) -> String {
@@ -64,23 +64,29 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
     match words.as_slice() {
         ["SET", ..] | ["RESET", ..] | ["SELECT", ..] | ["DO"] => Some(Ok(())),
         ["COMMENT", "ON", "ROLE"] => {
-            cluster.roles.get_mut(&name)?.comment = text_of(statement)?.to_owned();
-            Some(Ok(()))
+            let text = text_of(statement)?.to_owned();
+            let role = cluster.roles.get_mut(&name).ok_or_else(|| missing(&name));
+            Some(role.map(|role| role.comment = text))
         }
         ["CREATE", "ROLE"] => Some(create_role(cluster, &name, statement)),
         ["ALTER", "ROLE"] => Some(alter_role(cluster, &name, statement)),
         ["DROP", "ROLE", "IF", "EXISTS"] => Some(drop_role(cluster, &name)),
         ["CREATE", "EXTENSION", ..] => {
-            let extensions = &mut cluster.databases.get_mut(here)?.extensions;
-            extensions.retain(|known| *known != name);
-            extensions.push(name);
+            if !AVAILABLE.contains(&name.as_str()) {
+                let text = format!("extension \"{name}\" is not available");
+                return Some(Err(refused("0A000", text)));
+            }
+            cluster.databases.get_mut(here)?.extensions.insert(name);
             Some(Ok(()))
         }
         ["DROP", "EXTENSION", ..] => {
-            cluster.databases.get_mut(here)?.extensions.retain(|known| *known != name);
+            cluster.databases.get_mut(here)?.extensions.remove(&name);
             Some(Ok(()))
         }
         ["CREATE", "DATABASE"] => Some(create_database(cluster, &name)),
+        ["REASSIGN" | "DROP", "OWNED", "BY"] if !cluster.roles.contains_key(&name) => {
+            Some(Err(missing(&name)))
+        }
         ["REASSIGN", "OWNED", "BY"] => {
             let database = cluster.databases.get_mut(here)?;
             database.owner = database.owner.take().filter(|owner| *owner != name);
@@ -115,8 +121,11 @@ fn schema(
     statement: &[Token],
 ) -> Option<Result<(), Failure>> {
     let user = names.first()?.clone();
-    let database = cluster.databases.get_mut(here)?;
     let to = names.last().cloned().unwrap_or_default();
+    if words.first() == Some(&"GRANT") && !cluster.roles.contains_key(&to) {
+        return Some(Err(missing(&to)));
+    }
+    let database = cluster.databases.get_mut(here)?;
     match words {
         ["CREATE", "SCHEMA", ..] => drop(database.lookups.entry(user).or_default()),
         ["DROP", "SCHEMA", ..] => drop(database.lookups.remove(&user)),
@@ -257,7 +266,9 @@ fn create_database(cluster: &mut Cluster, name: &str) -> Result<(), Failure> {
     if cluster.databases.contains_key(name) {
         return Err(refused("42P04", format!("database \"{name}\" already exists")));
     }
-    cluster.databases.insert(name.to_owned(), Database::default());
+    let template = cluster.databases.get(TEMPLATE).cloned().unwrap_or_default();
+    let copy = Database { extensions: template.extensions, ..Database::default() };
+    cluster.databases.insert(name.to_owned(), copy);
     Ok(())
 }
 
@@ -295,7 +306,9 @@ fn on_database(
         return Some(Err(missing(role)));
     }
     let public = statement.iter().any(|token| token.is("PUBLIC"));
-    let database = cluster.databases.get_mut(name)?;
+    let Some(database) = cluster.databases.get_mut(name) else {
+        return Some(Err(refused("3D000", format!("database \"{name}\" does not exist"))));
+    };
     let who = if public { "public" } else { role? };
     if statement.first()?.is("GRANT") {
         database.connect.insert(who.to_owned());

@@ -1,0 +1,47 @@
+//! The contract, kept by the real PostgreSQL.
+
+// The exemption for tests does not reach functions outside #[test].
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod contract;
+#[expect(dead_code, reason = "the other tests want more of it")]
+mod server;
+
+use std::sync::Arc;
+
+use contract::Far;
+use server::{OPERATOR_PASSWORD, Server};
+
+macro_rules! keeps {
+    ($($promise:ident),* $(,)?) => {$(
+        #[tokio::test]
+        async fn $promise() -> Result<(), postgres::Error> {
+            let server = Server::start().await;
+            let options = server.options("operator", OPERATOR_PASSWORD, "postgres");
+            let far = Far {
+                server: Arc::new(postgres::Network),
+                host: options.host,
+                port: options.port,
+                password: OPERATOR_PASSWORD.to_owned(),
+            };
+            contract::$promise(&far).await
+        }
+    )*};
+}
+
+keeps!(
+    logins_are_refused,
+    passwords_change,
+    users_are_as_wanted,
+    ordinary_users_read_and_change_nothing,
+    databases_are_closed_to_others,
+    a_superuser_enters_where_nobody_else_may,
+    extensions_come_and_go,
+    the_server_tells_its_facts,
+    a_lookup_shows_ordinary_roles,
+    a_lookup_is_for_its_user_alone,
+    a_lookup_goes_with_its_database_only,
+    a_role_goes_when_nothing_depends_on_it,
+    users_go,
+    tied_roles_go_too,
+);

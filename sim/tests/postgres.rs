@@ -1,0 +1,40 @@
+//! The contract of PostgreSQL, kept by the simulated one.
+
+#[path = "../../crates/postgres/tests/contract/mod.rs"]
+mod contract;
+
+use contract::Far;
+use sim::parts::{OPERATOR_PASSWORD, Parts};
+
+macro_rules! keeps {
+    ($($promise:ident),* $(,)?) => {$(
+        #[test]
+        fn $promise() -> Result<(), Box<dyn std::error::Error>> {
+            let parts = Parts::new().ok_or("cannot make a world")?;
+            let far = Far {
+                server: parts.servers(),
+                host: parts.primary(),
+                port: 5432,
+                password: OPERATOR_PASSWORD.to_owned(),
+            };
+            Ok(parts.run(contract::$promise(&far)).ok_or("cannot start the runtime")??)
+        }
+    )*};
+}
+
+keeps!(
+    logins_are_refused,
+    passwords_change,
+    users_are_as_wanted,
+    ordinary_users_read_and_change_nothing,
+    databases_are_closed_to_others,
+    a_superuser_enters_where_nobody_else_may,
+    extensions_come_and_go,
+    the_server_tells_its_facts,
+    a_lookup_shows_ordinary_roles,
+    a_lookup_is_for_its_user_alone,
+    a_lookup_goes_with_its_database_only,
+    a_role_goes_when_nothing_depends_on_it,
+    users_go,
+    tied_roles_go_too,
+);
