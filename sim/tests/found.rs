@@ -1,7 +1,7 @@
 //! What the simulator has found, each as the shortest history that shows it.
 
 use sim::exhaust::scenarios;
-use sim::gate::Fault;
+use sim::gate::{Fault, Mischief};
 use sim::history::Op::{Backend, Config, NoBackend, Part, Refresh, Relate, Scale};
 use sim::history::{Client, History, Op, Step, play};
 
@@ -9,15 +9,25 @@ fn client(old: bool, database: &str) -> Client {
     Client { old, database: database.to_owned(), roles: String::new() }
 }
 
+fn history(units: u32, clients: Vec<Client>, steps: Vec<Step>) -> History {
+    let (seed, databases, slow, old_image, shuffled) = (1, 0, true, false, false);
+    History { seed, units, databases, clients, slow, old_image, shuffled, steps }
+}
+
+#[track_caller]
+fn check_history(history: &History) {
+    let wrong = play(history, false).wrong;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn operators(ops: &[Op]) -> Vec<Step> {
+    ops.iter().cloned().map(Step::Op).collect()
+}
+
 /// Plays these operators twice: all at once, and each after the one before has come to rest.
 #[track_caller]
 fn check(clients: Vec<Client>, ops: &[Op]) {
-    let steps = ops.iter().cloned().map(Step::Op).collect();
-    let (seed, units, databases, slow) = (1, 1, 0, true);
-    let (old_image, shuffled) = (false, false);
-    let history = History { seed, units, databases, clients, slow, old_image, shuffled, steps };
-    let wrong = play(&history, false).wrong;
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    check_history(&history(1, clients, operators(ops)));
 }
 
 #[test]
@@ -59,19 +69,39 @@ fn a_container_that_came_while_an_option_was_bad_starts_when_it_is_mended() {
 #[test]
 fn an_old_pgbouncer_gets_no_setting_that_it_does_not_know() {
     let steps = vec![Step::Hook(495, None), Step::Strike(Fault::PodChurn, 780)];
-    let (seed, units, slow, old_image) = (1, 2, false, true);
-    let history = History {
-        seed,
-        units,
-        databases: 0,
-        clients: Vec::new(),
-        slow,
-        old_image,
-        shuffled: false,
-        steps,
-    };
-    let wrong = play(&history, false).wrong;
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let played = history(2, Vec::new(), steps);
+    check_history(&History { slow: false, old_image: true, ..played });
+}
+
+/// Seeds 846, 1128, 1602 and 1605 with hooks in any order: a unit that left took the end of its
+/// own part in a relation for the end of the relation, once it had left its peers.
+#[test]
+fn units_that_leave_take_nothing_of_the_clients_with_them() {
+    let clients = vec![client(false, "waltz"), client(true, "tango")];
+    let steps = operators(&[Backend, Relate(0), Relate(1), Scale(0), Scale(3)]);
+    for seed in 0..10 {
+        let played = history(2, clients.clone(), steps.clone());
+        check_history(&History { seed, shuffled: true, ..played });
+    }
+}
+
+/// Seed 1263: a hook died between the layer and the replan. The plan was as it should be, so
+/// nobody started the exporter by it.
+#[test]
+fn a_layer_that_nothing_was_started_by_is_made_up_for() {
+    let before = [536, 787, 798, 282, 197, 395, 146, 749, 967, 212, 19, 367];
+    let after = [
+        802, 923, 933, 941, 796, 534, 803, 858, 536, 312, 656, 874, 879, 655, 963, 411, 482, 644,
+        440, 10, 284, 405, 720, 507, 621, 733, 675,
+    ];
+    let mut steps = operators(&[Backend]);
+    steps.extend(before.map(|pick| Step::Hook(pick, None)));
+    steps.extend(operators(&[Relate(0)]));
+    steps.extend(after.map(|pick| Step::Hook(pick, None)));
+    let spoilt = |pick, fault, at| Step::Hook(pick, Some(Mischief { fault, at }));
+    steps.extend([spoilt(262, Fault::LeaderLost, 2), spoilt(115, Fault::KillBefore, 43)]);
+    let played = history(2, vec![client(false, "postgres")], steps);
+    check_history(&History { seed: 1263, shuffled: true, ..played });
 }
 
 /// A server came back, one statement for a client who had a user before was refused, and nobody

@@ -78,6 +78,8 @@ pub(crate) struct FullFacts {
     pub(crate) now: u64,
     /// For which map, by its digest, the leader waits since when.
     pub(crate) barrier: Option<(String, u64)>,
+    /// This unit is being removed: the relations that end for it go on for the others.
+    pub(crate) leaving: bool,
 }
 
 impl FullFacts {
@@ -227,6 +229,8 @@ pub(crate) struct Effective {
     pub(crate) ini: String,
     /// The port on which the processes listen, as text.
     pub(crate) port: String,
+    /// Digest of the layer by which Pebble was told to start what has to run.
+    pub(crate) layer: String,
 }
 
 /// The Service in the cluster.
@@ -260,14 +264,14 @@ pub(crate) struct ServiceView {
 impl Effective {
     /// The text for the controller's state.
     pub(crate) fn to_text(&self) -> String {
-        format!("{} {}", self.ini, self.port)
+        format!("{} {} {}", self.ini, self.port, self.layer)
     }
 
     /// Reads that text; anything else counts as nothing effective.
     pub(crate) fn parse(text: &str) -> Self {
         let mut parts = text.split(' ').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
-        Self { ini: next(), port: next() }
+        Self { ini: next(), port: next(), layer: next() }
     }
 }
 

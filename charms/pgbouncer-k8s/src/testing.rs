@@ -101,6 +101,7 @@ pub(crate) fn fresh() -> FullFacts {
         effective: Effective::default(),
         now: 1_000,
         barrier: None,
+        leaving: false,
     }
 }
 
@@ -267,6 +268,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
         effective: facts.effective.clone(),
         now: facts.now,
         barrier: facts.barrier.clone(),
+        leaving: facts.leaving,
     }
 }
 

@@ -105,6 +105,22 @@ fn a_bag_that_another_leader_wrote_is_not_trusted() {
     assert!(ran.world.app_bag(1)["leader_hostname"].starts_with("pgbouncer-k8s-0."));
 }
 
+/// Nobody promises in which order the relations of a unit that is removed end.
+#[test]
+fn a_unit_that_was_told_that_it_leaves_ends_nothing() {
+    let client = Relation::new(7, "database", "waltz").remote(&[("database", "waltz")]);
+    let broken = client.broken().unwrap();
+    let peers = Relation::new(1, "pgb-peers", "pgbouncer-k8s").unit("pgbouncer-k8s/1", &[]);
+    let told = peers.departing("pgbouncer-k8s/1", "pgbouncer-k8s/0").unwrap();
+    let world = run(world().leader().relation(client), &Event::LeaderElected).world;
+    let world = run(world, &told).world;
+    for event in [Event::LeaderElected, Event::UpdateStatus, broken] {
+        let ran = run(world.clone(), &event);
+        let writes = ["relation-set", "secret-set", "secret-remove", "status-set"];
+        assert!(writes.iter().all(|tool| ran.calls(tool) == 0), "{:?}", ran.tools);
+    }
+}
+
 #[test]
 fn follower_writes_its_own_bag_only() {
     let world = check(world(), &Event::ConfigChanged, Status::blocked(NO_BACKEND), FIRST);

@@ -181,6 +181,10 @@ fn a_hook_that_failed_between_writing_and_telling_is_made_up_for() {
     facts.effective.port = "6464".into();
     let (_, decision) = step(&Event::UpdateStatus, facts);
     assert!(has(&decision, |effect| matches!(effect, Effect::Restart(_))));
+    let mut facts = ready();
+    facts.effective.layer = "before".into();
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Replan(_))));
 }
 
 #[test]

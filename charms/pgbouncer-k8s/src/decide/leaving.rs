@@ -16,6 +16,12 @@ const FLAGGED: [&str; 4] = ["backend-database", "database", "db", "db-admin"];
 
 /// A decision for a unit that leaves; `None` where the unit stays.
 pub(crate) fn decide(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
+    // Nothing that happens to it is news of the others.
+    flag(event, facts).or_else(|| facts.leaving.then(Decision::new))
+}
+
+/// Flowchart "backend database departed", first question, for each relation that has a flag.
+fn flag(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
     let relation = flagged(event)?;
     let itself = relation.departing_unit.as_ref() == Some(&facts.common.unit);
     let Some(peers) = &facts.peers else {

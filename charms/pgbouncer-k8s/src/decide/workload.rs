@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use charm::{Event, ExposeSecret};
 use interfaces::pgb_peers::{DatabaseMap, secret_keys};
+use pebble::Layer;
 use pgbouncer::{Ini, Reload};
 
 use crate::effect::{Effect, File};
@@ -103,9 +104,10 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     let (true, Some(shared)) = (next.running, &next.shared) else { return Vec::new() };
     let wanted = Wanted::of(facts, next, options, shared);
     let mut effects = wanted.files(workload);
-    let effective = wanted.effective(options);
+    let layer = wanted.layer(facts, options);
+    let effective = wanted.effective(options, &layer);
     effects.extend(wanted.take_over(facts, workload, &effective));
-    effects.extend(wanted.services(facts, workload, options));
+    effects.extend(wanted.services(facts, workload, layer, &effective));
     if let Some(version) = workload.version.filter(|version| workload.told != Some(*version)) {
         effects.push(Effect::TellVersion(version));
     }
@@ -240,30 +242,44 @@ impl Wanted {
         effects
     }
 
-    /// Starts what does not run, in one change; stops the exporter if nobody may ask.
-    fn services(&self, facts: &FullFacts, workload: &Workload, options: &Options) -> Vec<Effect> {
-        let exporter = self.passfile.is_some();
+    /// What Pebble shall run.
+    fn layer(&self, facts: &FullFacts, options: &Options) -> Layer {
         let primary = facts.backend.as_ref().and_then(|backend| backend.primary.as_ref());
         let (app, processes) = (facts.common.unit.app(), facts.common.processes);
-        let layer = layer::layer(app, processes, options.listen_port, exporter, primary);
+        layer::layer(app, processes, options.listen_port, self.passfile.is_some(), primary)
+    }
+
+    /// Starts what does not run, in one change; stops the exporter if nobody may ask.
+    fn services(
+        &self,
+        facts: &FullFacts,
+        workload: &Workload,
+        layer: Layer,
+        wanted: &Effective,
+    ) -> Vec<Effect> {
+        let exporter = self.passfile.is_some();
         let mut effects = Vec::new();
         // A hook that failed before its replan may have left them running.
         let exporters = (0..place::PROCESSES_MAX).map(place::exporter);
         for service in exporters.filter(|name| !exporter && workload.active.contains(name)) {
             effects.push(Effect::StopService(service));
         }
-        let needed: BTreeSet<String> = (0..processes.get()).map(place::service).collect();
+        let processes = facts.common.processes.get();
+        let needed: BTreeSet<String> = (0..processes).map(place::service).collect();
         let down = !needed.is_subset(&workload.active);
-        if down || layer.differs_from(&workload.plan) {
+        // The plan may be that of a hook that failed before anything was started by it.
+        let told = facts.effective.layer == wanted.layer;
+        if down || !told || layer.differs_from(&workload.plan) {
             effects.push(Effect::Replan(Box::new(layer)));
         }
         effects
     }
 
-    fn effective(&self, options: &Options) -> Effective {
+    fn effective(&self, options: &Options, layer: &Layer) -> Effective {
         let mut text: String = self.inis.iter().map(|(_, text)| text.as_str()).collect();
         text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
         text.push_str(self.ca.as_ref().map_or("", Password::expose));
-        Effective { ini: digest(&text), port: options.listen_port.to_string() }
+        let layer = digest(&format!("{layer:?}"));
+        Effective { ini: digest(&text), port: options.listen_port.to_string(), layer }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) const EFFECTIVE: &str = "effective";
 const APPS: &str = "apps";
 /// The controller-state key of the map that the leader waits for, and since when.
 pub(crate) const BARRIER: &str = "barrier";
+/// The controller-state key of a unit that is being removed.
+const LEAVING: &str = "leaving";
 /// The controller-state key of the other units' numbers.
 const OTHERS: &str = "units";
 
@@ -118,6 +120,7 @@ async fn full(
     hook: &mut Hook,
     event: &Event,
 ) -> Result<Facts, OperatorError> {
+    let leaving = leaving(hook, event)?;
     let common = common(charm, hook)?;
     let mut peers = peers(hook)?;
     let leader = peers.as_ref().and_then(|peers| peers.app.leader_hostname.as_deref());
@@ -165,7 +168,22 @@ async fn full(
         effective,
         now: charm.door.now(),
         barrier,
+        leaving,
     })))
+}
+
+/// Whether this unit is being removed. Juju says so with each remote unit that departs from it,
+/// but not when a relation is broken, and nobody promises in which order relations end.
+fn leaving(hook: &mut Hook, event: &Event) -> Result<bool, HookError> {
+    if hook.state(LEAVING)?.is_some() {
+        return Ok(true);
+    }
+    let Event::Relation(relation) = event else { return Ok(false) };
+    let leaves = relation.departing_unit.as_ref() == Some(hook.unit());
+    if leaves {
+        hook.set_state(LEAVING, Some("true".to_owned()))?;
+    }
+    Ok(leaves)
 }
 
 fn peers(hook: &mut Hook) -> Result<Option<Peers>, HookError> {
