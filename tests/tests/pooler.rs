@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use end_to_end::pooled::{Pooled, Session, connect, operator_url, value};
+use anyhow::{Context, Result, ensure};
+use end_to_end::pooled::{Pooled, Session, connect, operator_url, setting, value};
 use serde_json::Value;
 
 /// Connections tried, enough to meet both processes of a unit.
 const TRIES: usize = 24;
+/// How long a process may take to do what it was told.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_pool_mode_and_the_pool_sizes_reach_the_running_pooler() -> Result<()> {
@@ -126,9 +128,17 @@ fn every_process_is_measured(world: &Pooled) -> Result<()> {
              printf \"GET /metrics HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'"
         );
         let args = ["ssh", "--container", "pgbouncer", "pgbouncer-k8s/0", &script];
-        let text = world.engine.call(&args)?;
-        ensure!(text.contains("pgbouncer_up 1"), "port {port}: {text}");
-        ensure!(text.contains("pgbouncer_pools_client_active_connections"), "port {port}: {text}");
+        // The exporter waits for its process, and a command fails while nobody listens.
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = world.engine.call(&args).unwrap_or_else(|error| error.to_string());
+            let pools = text.contains("pgbouncer_pools_client_active_connections");
+            if pools && text.contains("pgbouncer_up 1") {
+                break;
+            }
+            ensure!(Instant::now() < end, "port {port}: {text}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
     Ok(())
 }
@@ -191,16 +201,10 @@ async fn transactions_share_their_server(world: &Pooled) -> Result<()> {
     let holder = connect(&world.url).await?;
     holder.simple_query("SELECT 1").await?;
     world.configure(&["pool_mode=transaction"])?;
+    taken_over(world, "pool_mode", "transaction").await?;
     holder.simple_query("SELECT pg_advisory_lock(2)").await?;
-    // A process that had not yet read its new configuration keeps the holder's connection for
-    // it until its next transaction ends.
-    for _ in 0..TRIES {
-        if shared(world, 2).await? {
-            return Ok(());
-        }
-        holder.simple_query("SELECT 1").await?;
-    }
-    bail!("in transaction mode no client shares a server")
+    ensure!(shared(world, 2).await?, "in transaction mode no client shares a server");
+    Ok(())
 }
 
 /// One client's loop: a transaction at a time until it is told to stop.
@@ -254,9 +258,25 @@ const TRACES: [(&str, &str, &str); 4] = [
     ),
 ];
 
+/// Waits until the processes run with a value: they take a signal some time after the hook that
+/// sent it.
+async fn taken_over(world: &Pooled, key: &str, wanted: &str) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    // Each console is one of the two processes.
+    for _ in 0..7 {
+        let console = world.console().await?;
+        while setting(&console, key).await? != wanted {
+            ensure!(Instant::now() < end, "{key} does not become {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    Ok(())
+}
+
 async fn nothing_leaks_to_the_next_client(world: &Pooled) -> Result<()> {
     // One server connection per process, user and database.
     world.configure(&["pool_mode=session", "max_db_connections=4"])?;
+    taken_over(world, "pool_mode", "session").await?;
     let role = "SELECT current_user::text";
     let pid = "SELECT pg_backend_pid()::text";
     let mut used = BTreeSet::new();
