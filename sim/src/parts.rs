@@ -10,6 +10,8 @@ use crate::World;
 use crate::history::{History, POOLER, Run, SERVER};
 use crate::hook;
 use crate::pebble_api::Socket;
+use crate::pgbouncer_process::Process;
+use crate::pod::Container;
 use crate::sql::{Cluster, Role, Servers};
 use crate::world::MODEL;
 
@@ -53,6 +55,17 @@ impl Parts {
         let unit = UnitName::new(POOLER.parse().ok()?, 0);
         let socket = Socket { world: self.world.clone(), unit };
         Some(pebble::Client::over(Arc::new(socket)))
+    }
+
+    /// Whether a client gets an answer in a database at each PgBouncer that listens on a port.
+    pub fn enters(&self, port: u16, user: &str, password: &str, database: &str) -> bool {
+        self.world.look(|state| {
+            let containers = state.pods.values().filter_map(|pod| pod.container.as_ref());
+            let all = containers.flat_map(Container::poolers).map(|(_, process)| process);
+            let mut here = all.filter(|process| process.port() == Some(port)).peekable();
+            let enters = |process: &Process| process.login(state, user, password, database).is_ok();
+            here.peek().is_some() && here.all(enters)
+        })
     }
 
     /// The name at which the server answers that takes writes.

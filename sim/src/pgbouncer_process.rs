@@ -6,11 +6,19 @@ use pgbouncer::{Database, Entry, Ini, Userlist};
 use postgres::scram;
 use secrecy::ExposeSecret;
 
-use crate::pod::{Container, File, Owner};
+use crate::pod::{Container, File, Folder, Owner};
 use crate::world::State;
 
 /// Settings that PgBouncer takes at its start only.
 const FIXED: [&str; 4] = ["listen_addr", "listen_port", "so_reuseport", "unix_socket_dir"];
+
+/// The database that is none: the console.
+const CONSOLE: &str = "pgbouncer";
+
+/// Whether a password fits what is listed for its user.
+fn proves(listed: &str, password: &str) -> bool {
+    listed == password || scram::matches(listed, password)
+}
 
 /// A running process.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,17 +41,23 @@ fn read(path: &str, files: &BTreeMap<String, File>) -> Result<(Ini, Option<Strin
 }
 
 impl Process {
-    /// Starts with a configuration, if the folder of its log is there.
+    /// Starts with a configuration, if it may write where its log and its socket go.
     pub(crate) fn start(path: &str, container: &Container) -> Result<Self, String> {
         let process = Self::load(path, &container.files)?;
-        let log = process.ini.settings.get("logfile").and_then(|log| log.rsplit_once('/'));
-        let own = |folder: &str| {
-            container.folder(folder).is_some_and(|folder| folder.owner == Owner::Postgres)
-        };
-        match log.filter(|(folder, _)| !own(folder)) {
-            Some((folder, _)) => Err(format!("{folder}: no such directory")),
-            None => Ok(process),
+        let setting = |key: &str| process.ini.settings.get(key);
+        let above = |key: &str| Some(setting(key)?.rsplit_once('/')?.0);
+        let open = |folder: Folder| folder.owner == Owner::Postgres || folder.mode & 0o002 != 0;
+        let own = |folder: &str| container.folder(folder).is_some_and(open);
+        let folders = [above("logfile"), above("pidfile"), setting("unix_socket_dir")];
+        if let Some(folder) = folders.into_iter().flatten().find(|folder| !own(folder)) {
+            return Err(format!("{folder} is not to be written to"));
         }
+        Ok(process)
+    }
+
+    /// Whether another process may listen on the same port.
+    pub(crate) fn shares_port(&self) -> bool {
+        self.setting("so_reuseport") == Some("1")
     }
 
     fn load(path: &str, files: &BTreeMap<String, File>) -> Result<Self, String> {
@@ -102,6 +116,9 @@ impl Process {
         password: &str,
         name: &str,
     ) -> Result<(), String> {
+        if name == CONSOLE {
+            return self.console(user, password);
+        }
         let entry = self.entry(name).ok_or("no such database")?;
         let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());
         let host = entry.host.as_str().split(',').next().unwrap_or_default();
@@ -112,11 +129,28 @@ impl Process {
             Some(secret) => secret.expose_secret().to_owned(),
             None => self.look_up(cluster, entry, database, user)?,
         };
-        let proven = verifier == password || scram::matches(&verifier, password);
-        if !proven {
+        if !proves(&verifier, password) {
             return Err("SASL authentication failed".to_owned());
         }
+        // What the client showed opens only a server that has the same verifier.
+        let role = cluster.roles.get(user).and_then(|role| role.verifier.as_ref());
+        if verifier != password && role != Some(&verifier) {
+            return Err("server: SASL authentication failed".to_owned());
+        }
         cluster.login(user, password, database).map_err(|error| format!("server: {error}"))
+    }
+
+    /// Whether the console opens to somebody, or why not.
+    fn console(&self, user: &str, password: &str) -> Result<(), String> {
+        let named = |key: &str| {
+            let all = self.setting(key).unwrap_or_default();
+            all.split(',').any(|name| name.trim() == user)
+        };
+        match self.listed(user).filter(|listed| proves(listed, password)) {
+            Some(_) if named("admin_users") || named("stats_users") => Ok(()),
+            Some(_) => Err("not allowed".to_owned()),
+            None => Err("SASL authentication failed".to_owned()),
+        }
     }
 
     /// Asks the server for a client's verifier.

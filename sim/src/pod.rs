@@ -100,16 +100,16 @@ pub(crate) struct Container {
     pub(crate) backend_failed: bool,
 }
 
-/// Folders that every image has.
-const IMAGE: [&str; 8] = [
-    "/",
-    "/dev/shm",
-    "/etc/logrotate.d",
-    "/run",
-    "/tmp",
-    "/var/lib/pgbouncer",
-    "/var/lib/postgresql/data",
-    "/var/log/pgbouncer",
+/// Folders that every image has, and their modes.
+const IMAGE: [(&str, u32); 8] = [
+    ("/", 0o755),
+    ("/dev/shm", 0o1777),
+    ("/etc/logrotate.d", 0o755),
+    ("/run", 0o755),
+    ("/tmp", 0o1777),
+    ("/var/lib/pgbouncer", 0o755),
+    ("/var/lib/postgresql/data", 0o755),
+    ("/var/log/pgbouncer", 0o755),
 ];
 
 /// A unit's pod.
@@ -137,8 +137,10 @@ impl Container {
 
     /// The folder at a path, of the image's or made since.
     pub(crate) fn folder(&self, path: &str) -> Option<Folder> {
-        let of_image =
-            || IMAGE.contains(&path).then_some(Folder { mode: 0o755, owner: Owner::Root });
+        let of_image = || {
+            let (_, mode) = IMAGE.iter().find(|(known, _)| *known == path)?;
+            Some(Folder { mode: *mode, owner: Owner::Root })
+        };
         self.folders.get(path).copied().or_else(of_image)
     }
 
@@ -256,6 +258,7 @@ impl Container {
         self.answers.1 = None;
         for name in names {
             let Some(service) = self.plan.services.get(name).cloned() else { continue };
+            self.services.remove(name);
             let running = self.launch(&service).unwrap_or_else(|(running, why)| {
                 failures.push(format!("Start service \"{name}\" ({why})"));
                 running
@@ -305,10 +308,13 @@ impl Container {
         let process = Process::start(path, self)?;
         let version = self.version();
         let strange = process.ini.settings.iter().find(|(key, _)| !key.known_to(version));
-        match strange.map(|(key, _)| key.name) {
-            Some(name) => Err(format!("{version} knows no {name}")),
-            None => Ok(process),
+        if let Some((key, _)) = strange {
+            return Err(format!("{version} knows no {}", key.name));
         }
+        let taken = self.poolers().any(|(_, other)| {
+            other.port() == process.port() && !(other.shares_port() && process.shares_port())
+        });
+        if taken { Err("its port is taken".to_owned()) } else { Ok(process) }
     }
 
     /// Stops services.

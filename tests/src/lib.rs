@@ -3,6 +3,7 @@
 pub mod disk;
 pub mod failover;
 pub mod kubernetes;
+pub mod parts;
 pub mod pooled;
 
 use std::path::{Path, PathBuf};

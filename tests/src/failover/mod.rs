@@ -4,7 +4,7 @@ mod faults;
 mod life;
 mod members;
 mod neighbour;
-mod network;
+pub(crate) mod network;
 mod objects;
 mod repairs;
 mod tls;

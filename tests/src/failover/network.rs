@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs `work` on a thread of its own in a network namespace. Sockets belong to the namespace
 /// that they are made in.
-pub(super) fn inside<T: Send + 'static>(
+pub(crate) fn inside<T: Send + 'static>(
     namespace: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<JoinHandle<Result<T>>> {
@@ -28,7 +28,7 @@ pub(super) fn inside<T: Send + 'static>(
 }
 
 /// The result of a thread.
-pub(super) fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+pub(crate) fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().map_err(|_| anyhow!("a thread panicked"))?
 }
 

@@ -1,0 +1,93 @@
+//! With which files PgBouncer starts.
+
+use pebble::Ownership;
+
+use super::{FOLDER, Failure, Far, LIST, LOGS, OWNER, PORT, ini, list, settings};
+
+/// A file with which PgBouncer starts or does not.
+pub(crate) async fn configurations_are_taken_or_not(far: &Far<'_>) -> Result<(), Failure> {
+    let shop = far.entries(&["suite_shop"]);
+    let plain = settings(PORT);
+    let without = |key: &str| {
+        let kept = plain.lines().filter(|line| !line.starts_with(key));
+        kept.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let with = |more: &str| format!("{shop}{plain}{more}\n");
+    let peers = format!("[peers]\n3 = host={FOLDER} port=6432\n{plain}peer_id = 4\n");
+    let comments = format!("; a word\n# another\n\n{}", with("pool_mode=session"));
+    for (text, starts, what) in [
+        (with(""), true, "as most are"),
+        (format!("[databases]\n{plain}"), true, "without databases"),
+        (peers, true, "with peers"),
+        (comments, true, "with comments"),
+        (with("max_client_conn = 10000\ndns_max_ttl = 1"), true, "with numbers"),
+        (with("server_reset_query = DISCARD ALL"), true, "with a query"),
+        (with("no_such_setting = 1"), false, "with a setting that nobody knows"),
+        (with("query_wait_notify = 5"), false, "with a setting of a later version"),
+        (with("pool_mode = sometimes"), false, "with a word that is none of the choices"),
+        (with("default_pool_size = many"), false, "with a word for a number"),
+        (with("server_tls_sslmode = perhaps"), false, "with a mode of TLS that is none"),
+        (with("some words"), false, "with a line that says nothing"),
+        (format!("{shop}{}", without("logfile")), true, "without a log"),
+        (format!("[databases]\na b = host=x\n{plain}"), false, "with a blank in a name"),
+        (format!("[databases]\na = host='x\n{plain}"), false, "with an open quote"),
+        (format!("[databases]\na = host=x nonsense=1\n{plain}"), false, "with an odd option"),
+    ] {
+        far.write(&text, &list()).await?;
+        assert_eq!(far.starts("suite", &ini()).await?, starts, "{what}:\n{text}");
+        far.stop("suite").await?;
+    }
+    far.write(&with(""), &list()).await?;
+    files(far).await
+}
+
+/// What is there and may be read or written by the process' user.
+async fn files(far: &Far<'_>) -> Result<(), Failure> {
+    let text = format!("{}{}", far.entries(&["suite_shop"]), settings(PORT));
+    far.pebble.remove_path(LIST, false).await?;
+    assert!(far.starts("suite", &ini()).await?, "without a user list");
+    far.stop("suite").await?;
+    let theirs = Ownership::default().mode(0o400);
+    far.pebble.push(&ini(), &text, &theirs).await?;
+    assert!(!far.starts("suite", &ini()).await?, "with a file that only root may read");
+    far.pebble.push(&ini(), &text, &Ownership::default().mode(0o444)).await?;
+    assert!(far.starts("suite", &ini()).await?, "with a file that all may read");
+    far.stop("suite").await?;
+    assert!(!far.starts("suite", "/no/such/file.ini").await?, "without a file");
+    far.pebble.remove_path(LOGS, true).await?;
+    assert!(!far.starts("suite", &ini()).await?, "without the folder of its log");
+    let roots = Ownership::make_dirs().mode(0o755);
+    far.pebble.make_dir(LOGS, &roots).await?;
+    assert!(!far.starts("suite", &ini()).await?, "with root's folder for its log");
+    far.pebble.remove_path(LOGS, true).await?;
+    let own = Ownership::make_dirs().mode(0o700).owner(OWNER, OWNER);
+    far.pebble.make_dir(LOGS, &own).await?;
+    assert!(far.starts("suite", &ini()).await?, "with its own folders");
+    far.stop("suite").await?;
+    let elsewhere = text.replace(&format!("unix_socket_dir = {FOLDER}"), "unix_socket_dir = /none");
+    far.push(&ini(), &elsewhere).await?;
+    assert!(!far.starts("suite", &ini()).await?, "without a folder for its socket");
+    Ok(())
+}
+
+/// Two processes share a port only if both say so.
+pub(crate) async fn processes_share_a_port(far: &Far<'_>) -> Result<(), Failure> {
+    let socket = format!("unix_socket_dir = {FOLDER}");
+    let second = "/var/lib/pgbouncer/suite2";
+    let own = Ownership::make_dirs().mode(0o700).owner(OWNER, OWNER);
+    far.pebble.make_dir(second, &own).await?;
+    far.begin(&far.entries(&[]), "").await?;
+    let text = format!("{}{}", far.entries(&[]), settings(PORT));
+    let text = text.replace(&socket, &format!("unix_socket_dir = {second}"));
+    let text = text.replace(&format!("{PORT}.pid"), "second.pid");
+    let path = format!("{second}/pgbouncer.ini");
+    far.push(&path, &text.replace("so_reuseport = 1", "so_reuseport = 0")).await?;
+    assert!(!far.starts("suite2", &path).await?, "the port is taken");
+    far.push(&path, &text).await?;
+    assert!(far.starts("suite2", &path).await?, "the port is shared");
+    far.await_knocks(PORT, &[("console", "co\"nsole", "pgbouncer", true)]).await?;
+    far.stop("suite").await?;
+    far.await_knocks(PORT, &[("console", "co\"nsole", "pgbouncer", true)]).await?;
+    far.stop("suite2").await?;
+    far.await_knocks(PORT, &[("console", "co\"nsole", "pgbouncer", false)]).await
+}

@@ -1,0 +1,65 @@
+//! The contract of PgBouncer, kept by the simulated one.
+
+#[path = "../../crates/pgbouncer/tests/contract/mod.rs"]
+mod contract;
+
+use std::time::Duration;
+
+use contract::{Failure, Far, Pooler};
+use postgres::{Boxed, Client, ConnectOptions};
+use sim::parts::{OPERATOR_PASSWORD, Parts};
+
+struct Simulated<'a>(&'a Parts);
+
+impl Pooler for Simulated<'_> {
+    fn enters<'a>(
+        &'a self,
+        port: u16,
+        user: &'a str,
+        password: &'a str,
+        database: &'a str,
+    ) -> Boxed<'a, bool> {
+        let enters = self.0.enters(port, user, password, database);
+        Box::pin(async move { enters })
+    }
+}
+
+async fn operator(parts: &Parts) -> Result<Client, Failure> {
+    let options = ConnectOptions {
+        host: parts.primary(),
+        port: 5432,
+        user: "operator".parse()?,
+        password: OPERATOR_PASSWORD.to_owned().into(),
+        database: "postgres".parse()?,
+        timeout: Duration::from_secs(5),
+        ca: None,
+    };
+    Ok(Client::over(parts.servers(), &options).await?)
+}
+
+macro_rules! keeps {
+    ($($promise:ident),* $(,)?) => {$(
+        #[test]
+        fn $promise() -> Result<(), Failure> {
+            let parts = Parts::new().ok_or("cannot make a world")?;
+            let pebble = parts.pebble().ok_or("cannot find the pod")?;
+            let suite = async {
+                let operator = operator(&parts).await?;
+                let (server, pooler) = (parts.primary(), &Simulated(&parts));
+                contract::$promise(&Far { pebble, pooler, operator, server }).await
+            };
+            parts.run(suite).ok_or("cannot start the runtime")?
+        }
+    )*};
+}
+
+keeps!(
+    configurations_are_taken_or_not,
+    processes_share_a_port,
+    clients_prove_who_they_are,
+    a_wildcard_leads_to_every_database,
+    the_console_has_its_own_users,
+    what_the_server_refuses_is_refused,
+    reloads_take_what_they_can,
+    restarts_take_the_rest,
+);

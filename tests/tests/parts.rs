@@ -1,0 +1,116 @@
+//! Contracts, kept by the real parts in pods; the simulator's tests have the simulated ones
+//! keep them too.
+
+#[path = "../../crates/pgbouncer/tests/contract/mod.rs"]
+mod pgbouncer;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use end_to_end::parts::{DATABASE, POOLER, Parts};
+use postgres::{Boxed, Client, ConnectOptions};
+use serde_json::Value;
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The PgBouncer in a pod.
+struct Real {
+    host: String,
+}
+
+impl Real {
+    async fn asks(&self, port: u16, user: &str, password: &str, database: &str) -> Option<()> {
+        let mut config = tokio_postgres::Config::new();
+        config.host(&self.host).port(port).user(user).password(password).dbname(database);
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.ok()?;
+        let task = tokio::spawn(connection);
+        let question = if database == "pgbouncer" { "SHOW VERSION" } else { "SELECT 1" };
+        let answer = client.simple_query(question).await;
+        task.abort();
+        answer.ok().map(drop)
+    }
+}
+
+impl pgbouncer::Pooler for Real {
+    fn enters<'a>(
+        &'a self,
+        port: u16,
+        user: &'a str,
+        password: &'a str,
+        database: &'a str,
+    ) -> Boxed<'a, bool> {
+        let asks = self.asks(port, user, password, database);
+        Box::pin(async { matches!(tokio::time::timeout(PATIENCE, asks).await, Ok(Some(()))) })
+    }
+}
+
+/// Where the real PgBouncer and its server are.
+#[derive(Clone)]
+struct Place {
+    socket: PathBuf,
+    pooler: String,
+    primary: String,
+    password: String,
+    server: String,
+}
+
+impl Place {
+    fn of(parts: &Parts) -> Result<Self> {
+        let shown: Value = parts.engine.action(&format!("{DATABASE}/leader"), "get-primary")?;
+        let primary = shown["primary"].as_str().context("no primary")?.replace('/', "-");
+        let shown = parts.engine.action(&format!("{DATABASE}/leader"), "get-password")?;
+        Ok(Self {
+            socket: parts.socket(POOLER, "pgbouncer"),
+            pooler: parts.address(&format!("{POOLER}-0"))?,
+            primary: parts.address(&primary)?,
+            password: shown["password"].as_str().context("no password")?.to_owned(),
+            server: format!("{DATABASE}-primary"),
+        })
+    }
+
+    async fn operator(&self) -> Result<Client, pgbouncer::Failure> {
+        let options = ConnectOptions {
+            host: self.primary.clone(),
+            port: 5432,
+            user: "operator".parse()?,
+            password: self.password.clone().into(),
+            database: "postgres".parse()?,
+            timeout: PATIENCE,
+            ca: None,
+        };
+        Ok(Client::connect(&options).await?)
+    }
+}
+
+macro_rules! keeps {
+    ($parts:expr, $place:expr; $($promise:ident),* $(,)?) => {$(
+        let place = $place.clone();
+        let suite = || async move {
+            let pooler = &Real { host: place.pooler.clone() };
+            let pebble = pebble::Client::new(place.socket.clone());
+            let (operator, server) = (place.operator().await?, place.server.clone());
+            pgbouncer::$promise(&pgbouncer::Far { pebble, pooler, operator, server }).await
+        };
+        $parts.run(suite).context(stringify!($promise))?;
+    )*};
+}
+
+#[test]
+fn the_real_parts_keep_their_contracts() -> Result<()> {
+    let parts = Parts::up("ctpat")?;
+    let place = Place::of(&parts)?;
+    keeps!(
+        parts, place;
+        configurations_are_taken_or_not,
+        processes_share_a_port,
+        clients_prove_who_they_are,
+        a_wildcard_leads_to_every_database,
+        the_console_has_its_own_users,
+        what_the_server_refuses_is_refused,
+        reloads_take_what_they_can,
+        restarts_take_the_rest,
+    );
+    Ok(())
+}
