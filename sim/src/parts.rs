@@ -9,6 +9,8 @@ use names::UnitName;
 use crate::World;
 use crate::history::{History, POOLER, Run, SERVER};
 use crate::hook;
+use crate::kube;
+use crate::patroni;
 use crate::pebble_api::Socket;
 use crate::pgbouncer_process::Process;
 use crate::pod::Container;
@@ -23,20 +25,30 @@ pub struct Parts {
     world: Arc<World>,
 }
 
+/// A history in which nothing happens.
+fn history(units: u32, databases: u32) -> History {
+    History {
+        seed: 0,
+        units,
+        databases,
+        clients: Vec::new(),
+        slow: false,
+        old_image: false,
+        shuffled: false,
+        steps: Vec::new(),
+    }
+}
+
 impl Parts {
+    /// Three members of PostgreSQL under Patroni, as their charm leaves them.
+    pub fn members() -> Option<Self> {
+        let mut run = Run::begin(&history(0, 3), false)?;
+        run.settle().then_some(Self { world: run.world })
+    }
+
     /// A pooler's pod in which nothing has run yet, beside a PostgreSQL that nobody uses.
     pub fn new() -> Option<Self> {
-        let history = History {
-            seed: 0,
-            units: 1,
-            databases: 0,
-            clients: Vec::new(),
-            slow: false,
-            old_image: false,
-            shuffled: false,
-            steps: Vec::new(),
-        };
-        let world = Run::begin(&history, false)?.world;
+        let world = Run::begin(&history(1, 0), false)?.world;
         let operator = Role::of_patroni(OPERATOR_PASSWORD, true);
         let roles = BTreeMap::from([("operator".to_owned(), operator)]);
         let server = Cluster { up: true, ..Cluster::of_initdb(roles) };
@@ -52,9 +64,34 @@ impl Parts {
 
     /// The Pebble of the pooler's pod.
     pub fn pebble(&self) -> Option<pebble::Client> {
-        let unit = UnitName::new(POOLER.parse().ok()?, 0);
+        self.pebble_of(&format!("{POOLER}-0"))
+    }
+
+    /// The Pebble of a pod.
+    pub fn pebble_of(&self, pod: &str) -> Option<pebble::Client> {
+        let unit = UnitName::from_pod(pod).ok()?;
         let socket = Socket { world: self.world.clone(), unit };
         Some(pebble::Client::over(Arc::new(socket)))
+    }
+
+    /// The Patroni of a pod.
+    pub fn patroni(&self, pod: &str) -> Option<::patroni::Rest> {
+        let unit = UnitName::from_pod(pod).ok()?;
+        Some(patroni::client(self.world.clone(), unit, pod))
+    }
+
+    /// The password of one of Patroni's users; `patroni` is that of its own API.
+    pub fn password_of(&self, user: &str) -> Option<String> {
+        let app = SERVER.parse().ok()?;
+        self.world.look(|state| {
+            let (_, member) = patroni::members(state, &app).next()?;
+            member.known().into_iter().find(|(known, _)| *known == user)?.1
+        })
+    }
+
+    /// The Kubernetes API as the charm of PostgreSQL reaches it.
+    pub fn kubernetes(&self) -> Option<kubernetes::Client> {
+        Some(kube::client(self.world.clone(), SERVER.parse().ok()?))
     }
 
     /// Whether a client gets an answer in a database at each PgBouncer that listens on a port.
@@ -71,6 +108,11 @@ impl Parts {
     /// The name at which the server answers that takes writes.
     pub fn primary(&self) -> String {
         format!("{SERVER}-primary.{MODEL}.svc.cluster.local")
+    }
+
+    /// The name at which those of the members answer that follow it.
+    pub fn replicas(&self) -> String {
+        format!("{SERVER}-replicas.{MODEL}.svc.cluster.local")
     }
 
     /// The servers.

@@ -17,6 +17,7 @@ use crate::exec;
 use crate::files::{self, parameters, unescape};
 use crate::gate::{Fault, Side};
 use crate::mutants;
+use crate::patroni;
 use crate::pod::Container;
 use crate::sql::NEVER;
 
@@ -89,7 +90,9 @@ impl Socket {
         let kind = parts.headers.get(http1::header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let full = fault == Some(Fault::DiskFull);
+        let services = writes && path == "/v1/services";
         let answer = self.world.change(|state| {
+            let was = if services { patroni::member(state, &self.unit).cloned() } else { None };
             let container = state.pods.get_mut(&self.unit)?.container.as_mut()?;
             let answer = match path.as_str() {
                 _ if writes && mutants::swallows(what) => swallowed(&path, &body),
@@ -101,6 +104,9 @@ impl Socket {
             let answer = response(answer, &mut container.changes);
             if writes && !path.ends_with("/exec") {
                 state.gate.wrote(what);
+            }
+            if let Some(was) = was {
+                patroni::stopped(state, &self.unit, &was);
             }
             Some(answer)
         });

@@ -38,3 +38,16 @@ keeps!(
     users_go,
     tied_roles_go_too,
 );
+
+#[test]
+fn a_standby_takes_no_writes() -> Result<(), Box<dyn std::error::Error>> {
+    let parts = Parts::members().ok_or("cannot make a cluster")?;
+    let far = Far {
+        server: parts.servers(),
+        host: parts.replicas(),
+        port: 5432,
+        password: parts.password_of("operator").ok_or("nobody has a password")?,
+    };
+    let kept = parts.run(contract::a_standby_takes_no_writes(&far));
+    Ok(kept.ok_or("cannot start the runtime")??)
+}

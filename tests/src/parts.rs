@@ -53,10 +53,10 @@ impl Parts {
         Ok(Self { engine, instance: instance.to_owned() })
     }
 
-    /// The socket of the Pebble of an application's first unit.
-    pub fn socket(&self, app: &str, container: &str) -> PathBuf {
+    /// The socket of the Pebble of a pod's container.
+    pub fn socket(&self, pod: &str, container: &str) -> PathBuf {
         let instance = &self.instance;
-        format!("/run/talisman/{instance}/pods/{app}-0/shared/{container}/pebble.socket").into()
+        format!("/run/talisman/{instance}/pods/{pod}/shared/{container}/pebble.socket").into()
     }
 
     /// The address of a pod.

@@ -1,5 +1,5 @@
-//! What the documentation says of tests: every answer in a flowchart, every acceptance scenario
-//! and every rule of the contract with charms has one.
+//! What the documentation says of tests: every answer in a flowchart, every acceptance scenario,
+//! every rule of the contract with charms and every promise of a simulated part has one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -215,5 +215,39 @@ fn every_rule_of_the_contract_has_its_test_or_a_reason() -> Result<()> {
 fn every_stuck_state_has_its_test_or_a_reason() -> Result<()> {
     let states = scenarios("docs/reference/stuck-postgresql.md")?;
     ensure!(states.len() > 20, "there are only {}", states.len());
+    Ok(())
+}
+
+/// The promises of a suite: its functions of a far side.
+fn promises(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        let names = text.lines().filter_map(|line| line.strip_prefix("pub(crate) async fn "));
+        found.extend(names.filter_map(|rest| Some(rest.split_once("(far")?.0.to_owned())));
+    }
+    Ok(found)
+}
+
+#[test]
+fn every_promise_is_kept_by_the_simulated_part_and_the_real_one() -> Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/explanation/simulator.md"))?;
+    let mut suites = 0;
+    for line in page.lines().filter(|line| line.contains("/tests/contract` |")) {
+        let quoted: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let [suite, simulated, real] = quoted[..] else { continue };
+        let promises = promises(&root().join(suite))?;
+        ensure!(promises.len() > 5, "{suite} has few promises: {promises:?}");
+        for file in [simulated, real] {
+            let text = std::fs::read_to_string(root().join(file)).context(file.to_owned())?;
+            let words: BTreeSet<&str> =
+                text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            for promise in &promises {
+                ensure!(words.contains(promise.as_str()), "{file} leaves out {promise}");
+            }
+        }
+        suites += 1;
+    }
+    ensure!(suites == 4, "the page names {suites} suites");
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! Contracts, kept by the real parts in pods; the simulator's tests have the simulated ones
 //! keep them too.
 
+#[path = "../../crates/patroni/tests/contract/mod.rs"]
+mod cluster;
 #[path = "../../crates/pgbouncer/tests/contract/mod.rs"]
 mod pgbouncer;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,7 +65,7 @@ impl Place {
         let primary = shown["primary"].as_str().context("no primary")?.replace('/', "-");
         let shown = parts.engine.action(&format!("{DATABASE}/leader"), "get-password")?;
         Ok(Self {
-            socket: parts.socket(POOLER, "pgbouncer"),
+            socket: parts.socket(&format!("{POOLER}-0"), "pgbouncer"),
             pooler: parts.address(&format!("{POOLER}-0"))?,
             primary: parts.address(&primary)?,
             password: shown["password"].as_str().context("no password")?.to_owned(),
@@ -84,6 +87,68 @@ impl Place {
     }
 }
 
+/// The members of a cluster: the addresses of pods and the sockets of their Pebbles.
+#[derive(Clone)]
+struct Pods(BTreeMap<String, (String, PathBuf)>);
+
+impl cluster::Members for Pods {
+    fn rest(&self, pod: &str) -> patroni::Rest {
+        patroni::Rest::new(self.0[pod].0.clone(), 8008)
+    }
+
+    fn pebble(&self, pod: &str) -> pebble::Client {
+        pebble::Client::new(self.0[pod].1.clone())
+    }
+}
+
+/// Where the real Patroni is, and what its charm may ask Kubernetes with.
+#[derive(Clone)]
+struct Members {
+    pods: Pods,
+    config: kubernetes::ClusterConfig,
+    password: String,
+}
+
+impl Members {
+    fn of(parts: &Parts) -> Result<Self> {
+        let pods = (0..3).map(|number| format!("{DATABASE}-{number}"));
+        let place = |pod: String| {
+            let place = (parts.address(&pod)?, parts.socket(&pod, "postgresql"));
+            Ok((pod, place))
+        };
+        let first = format!("{DATABASE}-0");
+        let config = kubernetes::ClusterConfig {
+            host: "10.1.255.1".to_owned(),
+            port: 6443,
+            token: parts.account(&first, "token")?.trim().to_owned().into(),
+            ca_pem: parts.account(&first, "ca.crt")?,
+            namespace: parts.account(&first, "namespace")?.trim().to_owned(),
+        };
+        let file = "cat /var/lib/postgresql/data/patroni.yml";
+        let unit = format!("{DATABASE}/0");
+        let file = parts.engine.call(&["ssh", "--container", "postgresql", &unit, file])?;
+        let password = file.split_once("username: patroni").context("no user of the API")?.1;
+        let password = password.lines().find_map(|line| line.trim().strip_prefix("password: "));
+        Ok(Self {
+            pods: Pods(pods.map(place).collect::<Result<_>>()?),
+            config,
+            password: password.context("no password of the API")?.to_owned(),
+        })
+    }
+}
+
+macro_rules! keeps_together {
+    ($parts:expr, $members:expr; $($promise:ident),* $(,)?) => {$(
+        let Members { pods, config, password } = $members.clone();
+        let suite = || async move {
+            let (kubernetes, app) = (kubernetes::Client::new(config)?, DATABASE.to_owned());
+            let far = cluster::Far { members: &pods, kubernetes, app, password };
+            cluster::$promise(&far).await
+        };
+        $parts.run(suite).context(stringify!($promise))?;
+    )*};
+}
+
 macro_rules! keeps {
     ($parts:expr, $place:expr; $($promise:ident),* $(,)?) => {$(
         let place = $place.clone();
@@ -100,6 +165,19 @@ macro_rules! keeps {
 #[test]
 fn the_real_parts_keep_their_contracts() -> Result<()> {
     let parts = Parts::up("ctpat")?;
+    let members = Members::of(&parts)?;
+    keeps_together!(
+        parts, members;
+        the_cluster_is_shown,
+        the_objects_are_marked,
+        settings_are_merged,
+        parameters_wait_for_a_restart,
+        the_file_is_read_again,
+        the_lead_is_handed_over,
+        impossible_orders_are_refused,
+        members_that_stop_and_come_back,
+    );
+    // Another member may lead by now.
     let place = Place::of(&parts)?;
     keeps!(
         parts, place;

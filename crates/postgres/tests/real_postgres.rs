@@ -3,7 +3,9 @@
 // The exemption for tests does not reach functions outside #[test].
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod contract;
 mod hostile;
+mod keeps;
 mod server;
 
 use postgres::{Client, DatabaseName, ExtraRoles, Owner, RoleName, User};

@@ -394,15 +394,32 @@ impl Cycle<'_> {
         self.changed = true;
     }
 
-    fn status(&mut self, member: &Member) -> Value {
+    /// Shows in the API that the member has stopped.
+    pub(super) fn show_stopped(&mut self) {
+        if !self.reaches_api() {
+            return;
+        }
+        let mut status = self.identity();
+        (status["state"], status["role"]) = ("stopped".into(), "replica".into());
+        let status = status.to_string();
+        let patch =
+            json!({"metadata": {"labels": {"role": null}, "annotations": {"status": status}}});
+        drop(self.state.kube.patch(Kind::Pod, MODEL, &self.pod(), &patch));
+    }
+
+    /// Where the member is reached.
+    fn identity(&self) -> Value {
         let host = format!("{}.{}-endpoints.{MODEL}.svc.cluster.local", self.pod(), self.app);
-        let mut status = json!({
+        json!({
             "conn_url": format!("postgres://{host}:5432/postgres"),
             "api_url": format!("http://{host}:8008/patroni"),
-            "state": member.state(),
-            "role": member.role(),
             "version": "4.0.7",
-        });
+        })
+    }
+
+    fn status(&mut self, member: &Member) -> Value {
+        let mut status = self.identity();
+        (status["state"], status["role"]) = (member.state().into(), member.role().into());
         if member.serves() {
             let streams = member.source.is_some();
             if let Some(data) = self.data() {

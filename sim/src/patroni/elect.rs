@@ -41,11 +41,32 @@ pub(crate) fn watch(state: &mut State, app: &AppName) {
 
 /// A unit's Patroni is told to stop and does so in order: a primary sends everything first.
 pub(crate) fn stop(state: &mut State, unit: &UnitName) {
-    let app = unit.app();
-    let Some(life) = super::member(state, unit).filter(|m| m.leads && m.serves()).map(|m| m.life)
-    else {
+    if let Some(member) = super::member(state, unit).cloned() {
+        resign(state, unit, &member);
+    }
+}
+
+/// A unit's Patroni stopped in order, or another has taken its place, if it is not the one
+/// that it was.
+pub(crate) fn stopped(state: &mut State, unit: &UnitName, was: &Member) {
+    let now = super::member(state, unit);
+    if now.is_some_and(|now| now.phase == was.phase && now.life == was.life) {
         return;
-    };
+    }
+    resign(state, unit, was);
+    watch(state, unit.app());
+    let app = unit.app().clone();
+    let dcs = dcs::Dcs::read(state, &app);
+    let now = state.now().as_second();
+    Cycle { state, app, unit: unit.clone(), dcs, now, changed: false }.show_stopped();
+}
+
+fn resign(state: &mut State, unit: &UnitName, member: &Member) {
+    let app = unit.app();
+    if !(member.leads && member.serves()) {
+        return;
+    }
+    let life = member.life;
     let data = state.volumes.get(unit).and_then(|volume| volume.data.clone());
     let streams = |(_, other): &(&UnitName, &Member)| other.streams_from(unit, life);
     let standbys: Vec<UnitName> =

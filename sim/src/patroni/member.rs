@@ -90,6 +90,11 @@ impl Member {
         self.phase == Phase::Runs
     }
 
+    /// Which start of PostgreSQL this is.
+    pub(crate) fn life(&self) -> u64 {
+        self.life
+    }
+
     /// Whether it streams from anybody.
     pub(crate) fn streams(&self) -> bool {
         self.serves() && self.source.is_some()

@@ -19,11 +19,12 @@ use names::{AppName, UnitName};
 use serde_json::Value;
 
 use crate::rng::Rng;
+use crate::sql;
 use crate::world::{MODEL, State};
 
 pub(crate) use cycle::{read_passfile, rests, run};
 pub(crate) use data::Volume;
-pub(crate) use elect::{commit, is_safe, stop, watch};
+pub(crate) use elect::{commit, is_safe, stop, stopped, watch};
 pub(crate) use hba::{Login, admits};
 pub(crate) use member::Member;
 pub(crate) use rest::client;
@@ -137,6 +138,22 @@ pub(crate) fn behind(state: &State, service: &str) -> Vec<UnitName> {
     let wanted = service["spec"]["selector"].as_object().into_iter().flatten();
     let wanted = wanted.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
     pods(state, wanted.collect()).iter().filter_map(unit_of).collect()
+}
+
+/// The unit behind a service whose PostgreSQL answers but takes no writes.
+pub(crate) fn standby_behind(state: &State, host: &str) -> Option<UnitName> {
+    let service = host.split('.').next()?;
+    let follows = |unit: &UnitName| {
+        member(state, unit).is_some_and(|member| member.serves() && !member.leads)
+    };
+    behind(state, service).into_iter().find(follows)
+}
+
+/// The database as a standby has it.
+pub(crate) fn copy_of(state: &State, unit: &UnitName) -> Option<sql::Cluster> {
+    let data = state.volumes.get(unit)?.data.as_ref()?;
+    // What tells a primary from others is not in the data.
+    Some(sql::Cluster { up: true, timeline: 0, ..data.content.as_ref().clone() })
 }
 
 /// The pods that Patroni takes for members.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use names::AppName;
+use names::{AppName, UnitName};
 use postgres::{Boxed, ConnectOptions, Failure, Row, Server, Session, scram};
 use secrecy::ExposeSecret;
 
@@ -224,6 +224,8 @@ struct Connection {
     database: String,
     /// Which start of the server it is a session of.
     life: u64,
+    /// The standby that it is a session of, where it is none of the primary.
+    standby: Option<UnitName>,
 }
 
 /// The longest that anybody may wait for a commit, in seconds.
@@ -245,23 +247,33 @@ impl Servers {
             }
             _ => {}
         }
-        let (app, life) = self.0.look(|state| {
+        let password = options.password.expose_secret();
+        let (app, life, standby) = self.0.look(|state| {
             let unknown = || Failure::new(None, format!("cannot resolve {}", options.host));
-            let app = state.server_behind(&options.host).ok_or_else(unknown)?;
-            let cluster = state.clusters.get(&app).ok_or_else(unknown)?;
             let login = Login { user, database: Some(database), encrypted: options.ca.is_some() };
             let refused = || Failure::new(Some("28000"), "no pg_hba.conf entry");
+            let Some(app) = state.server_behind(&options.host) else {
+                let unit = patroni::standby_behind(state, &options.host).ok_or_else(unknown)?;
+                let member = patroni::member(state, &unit).ok_or_else(unknown)?;
+                if !patroni::admits(member, login) {
+                    return Err(refused());
+                }
+                let copy = patroni::copy_of(state, &unit).ok_or_else(unknown)?;
+                copy.login(user, password, database)?;
+                return Ok((unit.app().clone(), member.life(), Some(unit)));
+            };
+            let cluster = state.clusters.get(&app).ok_or_else(unknown)?;
             let primary = patroni::primary(state, &app);
             let member = primary.and_then(|primary| patroni::member(state, &primary));
             if member.is_some_and(|member| !patroni::admits(member, login)) {
                 return Err(refused());
             }
-            cluster.login(user, options.password.expose_secret(), database)?;
-            Ok::<_, Failure>((app, cluster.life))
+            cluster.login(user, password, database)?;
+            Ok::<_, Failure>((app, cluster.life, None))
         })?;
         self.0.effect_done();
         let (world, user, database) = (self.0.clone(), user.to_owned(), database.to_owned());
-        Ok(Box::new(Connection { world, app, user, database, life }))
+        Ok(Box::new(Connection { world, app, user, database, life, standby }))
     }
 }
 
@@ -300,6 +312,15 @@ impl Connection {
         }
         let answer = self.world.change(|state| {
             let gone = || Failure::new(None, "connection closed");
+            if let Some(unit) = &self.standby {
+                let member = patroni::member(state, unit);
+                let same = |member: &&patroni::Member| {
+                    member.serves() && !member.leads && member.life() == self.life
+                };
+                member.filter(same).ok_or_else(gone)?;
+                let mut copy = patroni::copy_of(state, unit).ok_or_else(gone)?;
+                return run(&mut copy, &mut Gate::default());
+            }
             let cluster = state.clusters.get_mut(&self.app);
             let cluster = cluster.filter(|cluster| cluster.up && cluster.life == self.life);
             let cluster = cluster.ok_or_else(gone)?;
@@ -339,6 +360,10 @@ impl Session for Connection {
             self.pass(text, &mut position, |cluster, gate| {
                 let changed = mutants::statement(text);
                 let text = changed.as_deref().unwrap_or(text);
+                if self.standby.is_some() && statement::writes(text) {
+                    let text = "cannot execute this in a read-only transaction";
+                    return Err(Failure::new(Some("25006"), text));
+                }
                 if !cluster.roles.get(&self.user).is_some_and(|role| role.superuser) {
                     return Err(Failure::new(Some("42501"), "permission denied"));
                 }

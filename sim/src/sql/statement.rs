@@ -33,6 +33,15 @@ pub(super) fn run_all(cluster: &mut Cluster, database: &str, text: &str) -> Resu
     Ok(())
 }
 
+/// Whether any statement of a text changes something.
+pub(super) fn writes(text: &str) -> bool {
+    let reads = |statement: &Vec<Token>| {
+        let first = statement.first();
+        first.is_some_and(|first| ["SET", "RESET", "SELECT"].iter().any(|word| first.is(word)))
+    };
+    !statements(text).iter().all(reads)
+}
+
 /// Whether a statement begins with these words; `$` stands for a name.
 fn begins(statement: &[Token], words: &str) -> bool {
     let mut tokens = statement.iter();

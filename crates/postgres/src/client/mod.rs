@@ -37,6 +37,9 @@ pub struct ConnectOptions {
     pub ca: Option<String>,
 }
 
+/// PostgreSQL's code for a write on a server that was the primary a moment ago.
+const READ_ONLY: &str = "25006";
+
 /// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -86,12 +89,15 @@ impl Error {
 
     /// Whether a later try may succeed without anybody's help.
     ///
-    /// True when the server is away, starting or shutting down; false when it refused.
+    /// True when the server is away, starting, shutting down or follows another now; false when
+    /// it refused.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } => true,
             Self::Connect { source, .. } | Self::Statement { source, .. } => {
-                source.code().is_none_or(|code| matches!(code.get(..2), Some("57" | "08" | "53")))
+                source.code().is_none_or(|code| {
+                    code == READ_ONLY || matches!(code.get(..2), Some("57" | "08" | "53"))
+                })
             }
             Self::NoSuchRole(_) | Self::Version(_) => false,
         }

@@ -6,6 +6,7 @@
 mod databases;
 mod lookups;
 mod removal;
+mod standby;
 mod users;
 
 use std::sync::Arc;
@@ -25,12 +26,13 @@ pub(crate) use lookups::{
     a_lookup_shows_ordinary_roles,
 };
 pub(crate) use removal::{a_role_goes_when_nothing_depends_on_it, tied_roles_go_too, users_go};
+pub(crate) use standby::a_standby_takes_no_writes;
 pub(crate) use users::{
     logins_are_refused, ordinary_users_read_and_change_nothing, passwords_change,
     users_are_as_wanted,
 };
 
-/// A server as `initdb` leaves it, with the superuser `operator`.
+/// A server as `initdb` leaves it, with the superuser `operator`; for one promise, a standby.
 pub(crate) struct Far {
     pub(crate) server: Arc<dyn Server>,
     pub(crate) host: String,

@@ -51,7 +51,12 @@ fn is_root() -> bool {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, false).await
+    }
+
+    /// A server that waits for a primary to follow.
+    pub(crate) async fn start_standby() -> Self {
+        Self::start_with(None, true).await
     }
 
     /// A server whose certificate is for `localhost`, and that certificate.
@@ -59,10 +64,10 @@ impl Server {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = made.cert.pem();
         let pair = (certificate.clone(), made.signing_key.serialize_pem());
-        (Self::start_with(Some(pair)).await, certificate)
+        (Self::start_with(Some(pair), false).await, certificate)
     }
 
-    async fn start_with(tls: Option<(String, String)>) -> Self {
+    async fn start_with(tls: Option<(String, String)>, standby: bool) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("talisman-pg").tempdir().unwrap();
         if is_root() {
@@ -89,6 +94,9 @@ impl Server {
             if is_root() {
                 std::os::unix::fs::chown(data.join(name), Some(65534), Some(65534)).unwrap();
             }
+        }
+        if standby {
+            std::fs::write(data.join("standby.signal"), "").unwrap();
         }
         let ssl = if tls.is_some() { "ssl=on" } else { "ssl=off" };
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -119,7 +127,7 @@ impl Server {
 
     async fn wait(&self) {
         let options = self.options("operator", OPERATOR_PASSWORD, "postgres");
-        for _ in 0..200 {
+        for _ in 0..1200 {
             match Client::connect(&options).await {
                 Ok(_) => return,
                 Err(error) => assert!(error.is_transient(), "{error:?}"),

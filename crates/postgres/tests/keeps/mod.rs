@@ -1,16 +1,9 @@
 //! The contract, kept by the real PostgreSQL.
 
-// The exemption for tests does not reach functions outside #[test].
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod contract;
-#[expect(dead_code, reason = "the other tests want more of it")]
-mod server;
-
 use std::sync::Arc;
 
-use contract::Far;
-use server::{OPERATOR_PASSWORD, Server};
+use crate::contract::{self, Far};
+use crate::server::{OPERATOR_PASSWORD, Server};
 
 macro_rules! keeps {
     ($($promise:ident),* $(,)?) => {$(
@@ -45,3 +38,16 @@ keeps!(
     users_go,
     tied_roles_go_too,
 );
+
+#[tokio::test]
+async fn a_standby_takes_no_writes() -> Result<(), postgres::Error> {
+    let server = Server::start_standby().await;
+    let options = server.options("operator", OPERATOR_PASSWORD, "postgres");
+    let far = Far {
+        server: Arc::new(postgres::Network),
+        host: options.host,
+        port: options.port,
+        password: OPERATOR_PASSWORD.to_owned(),
+    };
+    contract::a_standby_takes_no_writes(&far).await
+}
