@@ -83,6 +83,15 @@ pub fn operator_url(engine: &Talisman, app: &str, port: u16, database: &str) -> 
     Ok(format!("postgresql://operator:{password}@127.0.0.1:{port}/{database}"))
 }
 
+/// What the pooler wrote for `legacy`, a client of the old interface.
+pub fn legacy_bag(engine: &Talisman) -> Result<Value> {
+    let shown = engine.call(&["show-unit", "legacy/0", "--format", "json"])?;
+    let shown: Value = serde_json::from_str(&shown)?;
+    let relations = shown["legacy/0"]["relation-info"].as_array().context("no relations")?;
+    let ours = relations.iter().find(|relation| relation["endpoint"] == "db");
+    Ok(ours.context("no relation db")?["application-data"].clone())
+}
+
 impl Pooled {
     /// Brings up the default bundle in an engine of its own.
     pub fn up(instance: &str, port: u16) -> Result<Self> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use end_to_end::pooled::{Pooled, connect, operator_url, value};
+use end_to_end::pooled::{Pooled, connect, legacy_bag, operator_url, value};
 use end_to_end::{Talisman, root};
 use serde_json::Value;
 
@@ -44,18 +44,9 @@ impl World {
         Ok(())
     }
 
-    /// What the pooler wrote for the client of the old interface.
-    fn legacy_bag(&self) -> Result<Value> {
-        let shown = self.call(&["show-unit", "legacy/0", "--format", "json"])?;
-        let shown: Value = serde_json::from_str(&shown)?;
-        let relations = shown["legacy/0"]["relation-info"].as_array().context("no relations")?;
-        let ours = relations.iter().find(|relation| relation["endpoint"] == "db");
-        Ok(ours.context("no relation db")?["application-data"].clone())
-    }
-
     /// The credentials of the client of the old interface, from its own databag.
     fn legacy(&self) -> Result<String> {
-        let bag = self.legacy_bag()?;
+        let bag = legacy_bag(&self.pooled.engine)?;
         let field = |key: &str| bag[key].as_str().with_context(|| format!("no {key} in {bag}"));
         let (user, password, database) = (field("user")?, field("password")?, field("database")?);
         Ok(format!("postgresql://{user}:{password}@127.0.0.1:{}/{database}", self.pooled.port()))
@@ -256,14 +247,14 @@ fn a_client_of_the_old_interface_is_served(world: &World, operator: &str) -> Res
     world.serves(1, &["app", "waltz"])?;
     let url = world.legacy()?;
     assert_eq!(world.query(&url, "SELECT current_database()::text")?, "waltz");
-    assert_eq!(world.legacy_bag()?["extensions"], "pg_trgm");
+    assert_eq!(legacy_bag(&world.pooled.engine)?["extensions"], "pg_trgm");
 
     for (option, port) in
         [(["listen_port=6464"].as_slice(), "6464"), (&["--reset", "listen_port"], "6432")]
     {
         world.call(&[["config", "pgbouncer-k8s"].as_slice(), option].concat())?;
         world.eventually("the client is told the port", || {
-            Ok(world.legacy_bag()?["port"] == port)
+            Ok(legacy_bag(&world.pooled.engine)?["port"] == port)
         })?;
     }
     world.active()?;

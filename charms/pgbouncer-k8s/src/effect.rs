@@ -56,6 +56,14 @@ pub(crate) enum Effect {
     RemoveClient(RelationId, RoleName, Option<(DatabaseName, RoleName)>),
     /// Removes the secret of a client whose user went with PostgreSQL.
     ForgetClient(RelationId),
+    /// Makes a key, keeps it beside its request and asks for the certificate.
+    RequestCertificate(RelationId),
+    /// Makes the unit's secret have this content.
+    KeepCertificate(SecretContent),
+    /// Removes that secret: there is no issuer any more.
+    ForgetCertificate,
+    /// Tells a client who vouches for the poolers.
+    ShareTls { id: RelationId, ca: Option<String>, in_secret: bool },
     /// Removes a revision of an own secret.
     RemoveRevision(SecretId, u32),
     /// Sets the running action's results.

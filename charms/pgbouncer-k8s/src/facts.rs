@@ -10,6 +10,7 @@ use interfaces::{BagError, Endpoint, Endpoints};
 
 use crate::options::{Options, OptionsError};
 use crate::password::{Password, Seed};
+use crate::tls::Tls;
 use pgbouncer::Version;
 
 /// What was gathered, as much as the event needs.
@@ -78,6 +79,8 @@ pub(crate) struct FullFacts {
     pub(crate) now: u64,
     /// For which map, by its digest, the leader waits since when.
     pub(crate) barrier: Option<(String, u64)>,
+    /// This unit's certificate for its clients.
+    pub(crate) tls: Tls,
     /// This unit is being removed: the relations that end for it go on for the others.
     pub(crate) leaving: bool,
 }

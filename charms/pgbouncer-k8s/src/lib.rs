@@ -20,6 +20,7 @@ mod place;
 mod shared;
 #[cfg(test)]
 mod testing;
+mod tls;
 #[cfg(test)]
 mod world;
 

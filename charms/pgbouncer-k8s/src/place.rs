@@ -66,6 +66,22 @@ pub(crate) fn passfile(app: &AppName) -> String {
     format!("/dev/shm/{app}.pgpass")
 }
 
+/// The key with which clients are served, in memory.
+pub(crate) fn tls_key(app: &AppName) -> String {
+    format!("{MEMORY}/{app}.key.pem")
+}
+
+/// Its certificate, and those between it and the issuer's.
+pub(crate) fn tls_certificate(app: &AppName) -> String {
+    format!("{MEMORY}/{app}.cert.pem")
+}
+
+/// Whoever issued it; PgBouncer serves with no TLS unless it is given one, though it asks no
+/// client for a certificate.
+pub(crate) fn tls_ca(app: &AppName) -> String {
+    format!("{MEMORY}/{app}.ca.pem")
+}
+
 /// The certificates of whoever vouches for PostgreSQL.
 pub(crate) const SERVER_CA: &str = "/var/lib/pgbouncer/server-ca.pem";
 

@@ -104,6 +104,8 @@ pub(crate) struct Local<'a> {
     pub(crate) version: Version,
     /// Somebody vouches for PostgreSQL.
     pub(crate) verifies: bool,
+    /// This unit has a certificate for its clients.
+    pub(crate) encrypts: bool,
 }
 
 /// The whole configuration of process `index`.
@@ -130,6 +132,12 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
     if local.verifies {
         settings.set("server_tls_sslmode", "verify-full")?;
         settings.set("server_tls_ca_file", place::SERVER_CA)?;
+    }
+    if local.encrypts {
+        settings.set("client_tls_sslmode", "prefer")?;
+        settings.set("client_tls_key_file", place::tls_key(local.unit.app()))?;
+        settings.set("client_tls_cert_file", place::tls_certificate(local.unit.app()))?;
+        settings.set("client_tls_ca_file", place::tls_ca(local.unit.app()))?;
     }
     for (name, value) in &options.settings {
         settings.set(name, value)?;
@@ -249,6 +257,7 @@ mod tests {
             others: &others,
             version: pgbouncer::Version::TRIXIE,
             verifies: false,
+            encrypts: false,
         };
         insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @r"
         [databases]

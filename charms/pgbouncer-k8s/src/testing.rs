@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
+use certificates::Issuer;
 use charm::{AppName, Bag, Config, Decision, RelationId, UnitName};
 use interfaces::Endpoint;
 use interfaces::pgb_peers::{AppBag, DatabaseMap, MappedDatabase, UnitBag};
@@ -17,6 +18,7 @@ use crate::options::Options;
 use crate::password::{Password, Seed};
 use crate::place;
 use crate::shared::Shape;
+use crate::tls::Tls;
 
 pub(crate) const PEERS: RelationId = RelationId(1);
 pub(crate) const BACKEND: RelationId = RelationId(3);
@@ -101,6 +103,7 @@ pub(crate) fn fresh() -> FullFacts {
         effective: Effective::default(),
         now: 1_000,
         barrier: None,
+        tls: Tls::none(),
         leaving: false,
     }
 }
@@ -157,6 +160,8 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
         Effect::TellVersion(version) => workload.told = Some(*version),
         Effect::RememberBarrier(digest, since) => facts.barrier = Some((digest.clone(), *since)),
         Effect::PeerSecret(content) => facts.secret = Some(content.clone()),
+        Effect::KeepCertificate(content) => facts.tls = Tls::read(content),
+        Effect::ForgetCertificate => facts.tls = Tls::none(),
         Effect::Push(file) => {
             workload.files.insert(file.path.clone(), file.content.clone());
         }
@@ -220,8 +225,9 @@ fn settle_bag(facts: &mut FullFacts, id: RelationId, own: charm::Own, changes: &
                 if own == charm::Own::App { &mut client.own_app } else { &mut client.own_unit };
             return changes.apply_to(bag);
         }
-        let client = facts.clients.iter_mut().find(|client| client.id == id);
-        changes.apply_to(&mut client.unwrap().own);
+        if let Some(client) = facts.clients.iter_mut().find(|client| client.id == id) {
+            changes.apply_to(&mut client.own);
+        }
     }
 }
 
@@ -268,6 +274,12 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
         effective: facts.effective.clone(),
         now: facts.now,
         barrier: facts.barrier.clone(),
+        tls: Tls {
+            request: facts.tls.request.clone(),
+            files: facts.tls.files.clone(),
+            issuer: Issuer::Unknown,
+            ..facts.tls
+        },
         leaving: facts.leaving,
     }
 }

@@ -121,6 +121,26 @@ fn a_unit_that_was_told_that_it_leaves_ends_nothing() {
     }
 }
 
+/// Without an issuer nothing is asked about certificates; with one a steady hook reads one secret.
+#[test]
+fn a_unit_asks_its_issuer_once_for_a_certificate() {
+    let first = world().leader().relation(backend());
+    let before = run(run(first.clone(), &Event::UpdateStatus).world, &Event::UpdateStatus);
+    let issuer = Relation::new(9, "certificates", "issuer");
+    let asked = run(first.relation(issuer.clone()), &issuer.created().unwrap());
+    let bag = asked.world.unit_bag(9)["certificate_signing_requests"].clone();
+    assert!(bag.contains("BEGIN CERTIFICATE REQUEST"), "{bag}");
+    assert!(!bag.contains("PRIVATE KEY"), "{bag}");
+    let steady = run(run(asked.world, &Event::UpdateStatus).world, &Event::UpdateStatus);
+    assert_eq!(steady.tools.len(), before.tools.len() + 1, "{:?}", steady.tools);
+    let again = run(steady.world, &Event::ConfigChanged).world;
+    assert_eq!(again.unit_bag(9)["certificate_signing_requests"], bag);
+    let ended = run(again, &issuer.broken().unwrap());
+    assert_eq!(ended.calls("secret-remove"), 1);
+    let after = run(ended.world, &Event::UpdateStatus);
+    assert_eq!(after.tools.len(), before.tools.len(), "{:?}", after.tools);
+}
+
 #[test]
 fn follower_writes_its_own_bag_only() {
     let world = check(world(), &Event::ConfigChanged, Status::blocked(NO_BACKEND), FIRST);

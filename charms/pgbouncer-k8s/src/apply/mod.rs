@@ -3,6 +3,7 @@
 mod container;
 mod database;
 mod service;
+mod tls;
 
 use charm::{Applied, Hook, Level, SecretOwner};
 use interfaces::pgb_peers;
@@ -54,6 +55,10 @@ pub(crate) async fn effect(
             return database::remove_client(charm, hook, id, &user, database).await;
         }
         Effect::ForgetClient(id) => database::forget_client(hook, id)?,
+        Effect::RequestCertificate(id) => tls::request(hook, id)?,
+        Effect::KeepCertificate(content) => tls::keep(hook, &content)?,
+        Effect::ForgetCertificate => tls::forget(hook)?,
+        Effect::ShareTls { id, ca, in_secret } => tls::share(hook, id, ca.as_deref(), in_secret)?,
         Effect::ApplyService(spec) => return Ok(service::apply(charm, hook, &spec).await),
         container => return container::effect(hook, container).await,
     }

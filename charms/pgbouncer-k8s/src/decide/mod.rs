@@ -11,6 +11,7 @@ mod peers;
 mod service;
 pub(crate) mod start;
 pub(crate) mod status;
+mod tls;
 mod workload;
 
 #[cfg(test)]
@@ -24,8 +25,11 @@ mod edges_legacy;
 #[cfg(test)]
 mod edges_more;
 #[cfg(test)]
+mod edges_tls;
+#[cfg(test)]
 mod edges_upgrade;
 
+use certificates::Files;
 use charm::{Decision, Event, SecretContent};
 use interfaces::pgb_peers::DatabaseMap;
 use pgbouncer::Ini;
@@ -64,6 +68,10 @@ pub(crate) struct Next<'a> {
     pub(crate) digest: String,
     /// Further databases that clients with wide rights may read on replicas.
     pub(crate) readonly: Vec<String>,
+    /// What clients are served with; none without TLS.
+    pub(crate) tls: Option<Files>,
+    /// Why an issued certificate cannot be used.
+    pub(crate) certificate: Option<String>,
     /// The configuration that all units share, if this unit knows it.
     pub(crate) shared: Option<Ini>,
 }
@@ -96,21 +104,37 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     let secret = leaving::secret(event, facts, secret);
     let readonly = workload::readonly(facts, &map);
     let digest = map.digest();
-    let mut next = Next { running, secret, step, map, digest, readonly, shared: None };
+    let certificate = tls::steps(facts);
+    let mut next = Next {
+        running,
+        secret,
+        step,
+        map,
+        digest,
+        readonly,
+        tls: certificate.serves,
+        certificate: certificate.problem,
+        shared: None,
+    };
     let (shared, warning) = workload::shared(facts, &next);
     next.shared = shared;
     let status = status::decide(event, facts, &next);
+    let clients = clients::effects(facts, &next);
+    let trust = tls::tell(facts, &next, &clients);
     Decision::new()
         .effects(warning)
         .effects(status::warnings(facts))
+        .effects(next.certificate.clone().map(Effect::Warn))
         .effects(peers::claim(facts))
         .effects(leaving::cleanup(event, facts))
+        .effects(certificate.effects)
         .effects(backend::effects(facts, &next))
         .effects(workload::effects(facts, &next))
         .effects(service::effects(facts, &status))
         .effects(removals)
         .effects(clients::barrier(facts, &next))
-        .effects(clients::effects(facts, &next))
+        .effects(clients)
+        .effects(trust)
         .effects(legacy::effects(facts, &next))
         .effects(backend::keep(facts, &next))
         .effects(peers::effects(event, facts, &next))

@@ -7,7 +7,7 @@ use crate::effect::Effect;
 use crate::facts::{FullFacts, Peers};
 use crate::place;
 
-use super::{Next, service, workload};
+use super::{Next, service, tls, workload};
 
 /// Writes what differs in the unit's bag and, on the leader, in the application's.
 pub(crate) fn effects(event: &Event, facts: &FullFacts, next: &Next) -> Vec<Effect> {
@@ -56,6 +56,7 @@ fn unit(event: &Event, facts: &FullFacts, next: &Next, peers: &Peers) -> Changes
         None => DatabaseMap::default().digest(),
     };
     changes = changes.set("pgb_dbs", digest).set("container_initialised", "True");
+    changes = tls::flag(next, changes);
     match workload::nonce(facts) {
         Some(nonce) => changes.set("userlist_nonce", nonce),
         None => changes,

@@ -49,6 +49,7 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
             others: &BTreeSet::new(),
             version: shape.version,
             verifies: false,
+            encrypts: false,
         };
         let Ok(file) = instance(&ini, &local, index) else { continue };
         decision = decision

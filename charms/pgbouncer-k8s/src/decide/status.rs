@@ -14,6 +14,7 @@ pub(crate) const BAD_DATABASE: &str = "invalid database name";
 pub(crate) const EXTENSIONS: &str = "bad relation request - remote app requested extensions, \
                                      which are unsupported. Please remove this relation.";
 pub(crate) const CONFIGURATION: &str = "Configuration Error. Please check the logs";
+pub(crate) const CERTIFICATE: &str = "the certificate cannot be used, the log says why";
 pub(crate) const NO_CONTAINER: &str = "PgBouncer container currently unavailable";
 pub(crate) const NOT_RUNNING: &str = "pgbouncer not running";
 pub(crate) const SERVICE_COMING: &str = "Waiting for K8s service connectivity";
@@ -52,6 +53,9 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
     }
     if let Some(status) = service(event, facts) {
         return status;
+    }
+    if next.certificate.is_some() {
+        return Status::blocked(CERTIFICATE);
     }
     match clients::behind(facts, next) {
         Some(units) if pending => {

@@ -103,7 +103,7 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     };
     let (true, Some(shared)) = (next.running, &next.shared) else { return Vec::new() };
     let wanted = Wanted::of(facts, next, options, shared);
-    let mut effects = wanted.files(workload);
+    let mut effects = wanted.files(facts, workload);
     let layer = wanted.layer(facts, options);
     let effective = wanted.effective(options, &layer);
     effects.extend(wanted.take_over(facts, workload, &effective));
@@ -129,6 +129,8 @@ struct Wanted {
     leftover: Option<String>,
     /// The certificates that vouch for PostgreSQL.
     ca: Option<Password>,
+    /// What clients are served with: where, and what is in it; the key comes last.
+    tls: Vec<(String, Password)>,
 }
 
 impl Wanted {
@@ -155,6 +157,7 @@ impl Wanted {
             others: &facts.others,
             version: facts.version(),
             verifies: ca.is_some(),
+            encrypts: next.tls.is_some(),
         };
         let inis = (0..facts.common.processes.get())
             .filter_map(|index| instance(shared, &local, index).ok())
@@ -164,7 +167,15 @@ impl Wanted {
             })
             .collect();
         let ca = ca.map(Password::from);
-        Self { inis, auth_file, passfile, leftover, ca }
+        let tls = next.tls.iter().flat_map(|files| {
+            let text = |text: &str| Password::from(text);
+            [
+                (place::tls_ca(app), text(&files.ca)),
+                (place::tls_certificate(app), text(&files.certificate)),
+                (place::tls_key(app), Password::from(files.key.clone())),
+            ]
+        });
+        Self { inis, auth_file, passfile, leftover, ca, tls: tls.collect() }
     }
 
     fn indexed(&self) -> impl Iterator<Item = (u32, &(Ini, String))> {
@@ -172,11 +183,12 @@ impl Wanted {
     }
 
     /// Writes the files that differ; secrets before the configuration that names them.
-    fn files(&self, workload: &Workload) -> Vec<Effect> {
+    fn files(&self, facts: &FullFacts, workload: &Workload) -> Vec<Effect> {
         let mut effects = Vec::new();
         let now = |path: &str| workload.files.get(path).map(Password::expose);
         let ca = self.ca.clone().map(|ca| (place::SERVER_CA.to_owned(), ca));
-        for (path, content) in self.auth_file.iter().chain(&self.passfile).chain(&ca) {
+        let own = self.auth_file.iter().chain(&self.passfile).chain(&ca).chain(&self.tls);
+        for (path, content) in own {
             if now(path) != Some(content.expose()) {
                 effects.push(push(path.clone(), content.expose()));
             }
@@ -199,7 +211,10 @@ impl Wanted {
                 effects.push(push(path, text.as_str()));
             }
         }
-        let leftover = self.leftover.iter().filter(|path| now(path).is_some());
+        let app = facts.common.unit.app();
+        let unserved = [place::tls_key(app), place::tls_certificate(app), place::tls_ca(app)];
+        let unserved: Vec<&String> = unserved.iter().filter(|_| self.tls.is_empty()).collect();
+        let leftover = self.leftover.iter().chain(unserved).filter(|path| now(path).is_some());
         let known = self.auth_file.as_ref().map(|(path, _)| path);
         let strangers = workload.strangers.iter().filter(|path| Some(*path) != known);
         effects.extend(leftover.chain(strangers).map(|path| Effect::RemoveFile(path.clone())));
@@ -279,6 +294,7 @@ impl Wanted {
         let mut text: String = self.inis.iter().map(|(_, text)| text.as_str()).collect();
         text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
         text.push_str(self.ca.as_ref().map_or("", Password::expose));
+        text.extend(self.tls.iter().map(|(_, content)| content.expose()));
         let layer = digest(&format!("{layer:?}"));
         Effective { ini: digest(&text), port: options.listen_port.to_string(), layer }
     }

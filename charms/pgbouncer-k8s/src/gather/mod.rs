@@ -3,6 +3,7 @@
 mod legacy;
 mod relations;
 pub(crate) mod service;
+mod tls;
 pub(crate) mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,8 @@ const LEAVING: &str = "leaving";
 /// The controller-state key of the other units' numbers.
 const OTHERS: &str = "units";
 
+pub(crate) use tls::ISSUER;
+
 /// Reads what the event needs.
 pub(crate) async fn facts(
     charm: &mut PgBouncer,
@@ -59,7 +62,7 @@ pub(crate) async fn facts(
             }
             // A client's units say nothing; what the client says comes with *changed*.
             "database" if relation.kind == RelationKind::Joined => Ok(Facts::None),
-            "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" => {
+            "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" | "certificates" => {
                 known(charm, hook, event).await
             }
             _ => Ok(Facts::None),
@@ -147,9 +150,12 @@ async fn full(
             peers.digests = digests(hook, peers.id)?;
         }
     }
+    let now = charm.door.now();
+    let tls = tls::tls(hook, event, peers.as_ref(), common.leader, now)?;
     let id = peers.as_ref().map(|peers| peers.id);
     let nonce = peers.as_ref().and_then(|peers| peers.own.userlist_nonce.clone());
-    let workload = workload::workload(hook, event, common.processes, nonce.as_deref()).await?;
+    let workload =
+        workload::workload(hook, event, &common, nonce.as_deref(), tls.is_known()).await?;
     let service = service::service(charm, hook, event, &common).await;
     let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
@@ -166,8 +172,9 @@ async fn full(
         workload,
         service,
         effective,
-        now: charm.door.now(),
+        now,
         barrier,
+        tls,
         leaving,
     })))
 }

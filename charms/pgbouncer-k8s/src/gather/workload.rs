@@ -1,7 +1,6 @@
 //! What runs in the container, and whether PostgreSQL lets us in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use charm::{AppName, Event, Hook, Level, SecretString};
@@ -10,7 +9,7 @@ use pgbouncer::Version;
 use postgres::{ConnectOptions, ServerFacts};
 
 use crate::decide::starts;
-use crate::facts::{Login, Workload};
+use crate::facts::{Common, Login, Workload};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::place;
 
@@ -38,12 +37,21 @@ pub(super) async fn configured(hook: &Hook) -> Result<(bool, bool), OperatorErro
 pub(super) async fn workload(
     hook: &mut Hook,
     event: &Event,
-    processes: NonZeroU32,
+    common: &Common,
     nonce: Option<&str>,
+    tls: bool,
 ) -> Result<Option<Workload>, OperatorError> {
     let told = hook.state(VERSION)?.and_then(|text| text.parse().ok());
     let pebble = pebble(hook)?.with_timeout(PATIENCE);
-    match read_all(&pebble, hook, event, processes, nonce, told).await {
+    let app = hook.app();
+    let mut paths: Vec<String> = (0..common.processes.get()).map(place::ini).collect();
+    paths.push(place::LOGROTATE_RULES.to_owned());
+    paths.push(place::passfile(app));
+    paths.push(place::SERVER_CA.to_owned());
+    if tls {
+        paths.extend([place::tls_ca(app), place::tls_certificate(app), place::tls_key(app)]);
+    }
+    match read_all(&pebble, hook, event, paths, nonce, told).await {
         Ok(workload) => Ok(Some(workload)),
         Err(error) if error.is_unreachable() => Ok(None),
         Err(error) => Err(error.into()),
@@ -54,11 +62,11 @@ async fn read_all(
     pebble: &pebble::Client,
     hook: &mut Hook,
     event: &Event,
-    processes: NonZeroU32,
+    paths: Vec<String>,
     nonce: Option<&str>,
     told: Option<Version>,
 ) -> Result<Workload, pebble::Error> {
-    let mut workload = read(pebble, hook, processes, nonce).await?;
+    let mut workload = read(pebble, hook, paths, nonce).await?;
     workload.told = told;
     let runs = workload.plan.services.contains_key(&place::service(0));
     // An older PgBouncer does not start with settings of a later one, so nothing starts before
@@ -72,7 +80,7 @@ async fn read_all(
 async fn read(
     pebble: &pebble::Client,
     hook: &Hook,
-    processes: NonZeroU32,
+    mut paths: Vec<String>,
     nonce: Option<&str>,
 ) -> Result<Workload, pebble::Error> {
     let plan = pebble.plan().await?;
@@ -80,10 +88,6 @@ async fn read(
     let active: BTreeSet<String> =
         services.into_iter().filter(|s| s.is_active()).map(|s| s.name).collect();
     let app = hook.app();
-    let mut paths: Vec<String> = (0..processes.get()).map(place::ini).collect();
-    paths.push(place::LOGROTATE_RULES.to_owned());
-    paths.push(place::passfile(app));
-    paths.push(place::SERVER_CA.to_owned());
     let list = nonce.map(|nonce| place::auth_file(app, nonce));
     paths.extend(list.clone());
     let wanted: Vec<&str> = paths.iter().map(String::as_str).collect();

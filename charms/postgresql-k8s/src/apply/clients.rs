@@ -10,7 +10,6 @@ use interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
 use postgres::{RoleName, ServerVersion, User};
 
 use super::cluster::{SqlError, operator, words};
-use super::tls;
 use crate::Error;
 use crate::decide::{BAD_ROLES, FAILED};
 use crate::door::Door;
@@ -106,7 +105,7 @@ fn share(
         offer.plain = Some(credentials);
     }
     let mut bag = offer.render();
-    bag.extend(tls::shared(hook, client.id, client.ca.as_deref(), client.tls_in_secret)?);
+    bag.extend(certificates::shared(hook, client.id, client.ca.as_deref(), client.tls_in_secret)?);
     bag.insert(SEEN.to_owned(), client.seen.clone());
     hook.set_bag(client.id, Own::App, Changes::from(bag))?;
     Ok(())

@@ -1,5 +1,6 @@
 //! What is known about this unit's certificate.
 
+pub(crate) use certificates::{ENDPOINT, FLAG};
 use charm::{Event, Hook, Own, RelationKind, SecretString, databag};
 use postgres::Validity;
 
@@ -8,11 +9,6 @@ use crate::Error;
 use crate::door::Door;
 use crate::facts::Facts;
 use crate::tls::{self, Files, Issuer, Request, Tls};
-
-/// The endpoint at which certificates are asked for.
-pub(crate) const ENDPOINT: &str = "certificates";
-/// The key in which a unit tells the others that it serves with TLS, and its value.
-pub(crate) const FLAG: (&str, &str) = ("tls", "enabled");
 
 pub(super) async fn tls(
     door: &dyn Door,

@@ -1,0 +1,213 @@
+//! Every edge of the chart of the relation `certificates`, and what clients hear of TLS.
+
+use certificates::{Issuer, Request, TOLD};
+use charm::{Bag, Changes, Decision, Event, Own, RelationEvent, RelationId, RelationKind, Status};
+use interfaces::tls_certificates::asked;
+
+use super::status::CERTIFICATE;
+use crate::effect::Effect;
+use crate::facts::FullFacts;
+use crate::testing::{self, CLIENT, PEERS, client, copy, ready, relation, step};
+
+const ISSUER: RelationId = RelationId(9);
+
+fn event(kind: RelationKind) -> Event {
+    let Event::Relation(event) = relation("certificates", kind) else { unreachable!() };
+    Event::Relation(RelationEvent { id: ISSUER, ..event })
+}
+
+fn run(facts: FullFacts) -> (FullFacts, Decision<Effect>) {
+    step(&event(RelationKind::Changed), facts)
+}
+
+/// An issuer that was asked for nothing.
+fn related(mut facts: FullFacts) -> FullFacts {
+    facts.tls.issuer = Issuer::Related { id: ISSUER, asked: Bag::new(), offered: Bag::new() };
+    facts
+}
+
+fn pair() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["pgbouncer-k8s-0".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// An issuer that answered with this certificate to a request with this key.
+fn answered(mut facts: FullFacts, certificate: &str, key: &str) -> FullFacts {
+    let csr = "-----BEGIN CERTIFICATE REQUEST-----\nr\n".to_owned();
+    let answer = serde_json::json!([{
+        "certificate_signing_request": csr, "certificate": certificate, "ca": certificate}]);
+    facts.tls.issuer = Issuer::Related {
+        id: ISSUER,
+        asked: asked(&csr),
+        offered: Bag::from([("certificates".to_owned(), answer.to_string())]),
+    };
+    facts.tls.request = Some(Request { key: key.to_owned().into(), csr });
+    facts
+}
+
+fn issued(facts: FullFacts) -> FullFacts {
+    let (certificate, key) = pair();
+    answered(facts, &certificate, &key)
+}
+
+/// Everything served with TLS, and nothing looked for.
+fn encrypted() -> FullFacts {
+    run(issued(ready())).0
+}
+
+fn pushes(decision: &Decision<Effect>, path: &str) -> Option<String> {
+    decision.effects.iter().find_map(|effect| match effect {
+        Effect::Push(file) if file.path.ends_with(path) => Some(file.content.expose().to_owned()),
+        _ => None,
+    })
+}
+
+fn has(decision: &Decision<Effect>, wanted: impl Fn(&Effect) -> bool) -> bool {
+    decision.effects.iter().any(wanted)
+}
+
+fn asks(decision: &Decision<Effect>) -> bool {
+    has(decision, |effect| *effect == Effect::RequestCertificate(ISSUER))
+}
+
+/// Which clients are told, and what.
+fn shared(decision: &Decision<Effect>) -> Vec<(RelationId, bool, bool)> {
+    let share = |effect: &Effect| match effect {
+        Effect::ShareTls { id, ca, in_secret } => Some((*id, ca.is_some(), *in_secret)),
+        _ => None,
+    };
+    decision.effects.iter().filter_map(share).collect()
+}
+
+#[test]
+fn certificates_is_related_no_serves_without() {
+    let mut facts = encrypted();
+    facts.tls.issuer = Issuer::None;
+    let (facts, decision) = step(&event(RelationKind::Broken), facts);
+    assert!(has(&decision, |effect| *effect == Effect::ForgetCertificate));
+    assert!(!pushes(&decision, "instance_0/pgbouncer.ini").unwrap().contains("client_tls"));
+    for name in ["key", "cert", "ca"] {
+        let path = format!("/dev/shm/pgbouncer-k8s.{name}.pem");
+        assert!(has(&decision, |effect| *effect == Effect::RemoveFile(path.clone())), "{path}");
+    }
+    assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+    assert!(!facts.peers.as_ref().unwrap().own_bag.contains_key("tls"));
+    assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
+}
+
+#[test]
+fn certificates_has_request_no_asks() {
+    let (_, decision) = run(related(ready()));
+    assert!(asks(&decision));
+    assert_eq!(pushes(&decision, ".pem"), None);
+}
+
+#[test]
+fn certificates_has_request_no_databag_is_written_again() {
+    let mut facts = issued(ready());
+    let Issuer::Related { asked, offered, .. } = &mut facts.tls.issuer else { unreachable!() };
+    let bag = std::mem::take(asked);
+    offered.clear();
+    let (_, decision) = run(facts);
+    let again = Effect::Bag(ISSUER, Own::Unit, Changes::from(bag));
+    assert!(has(&decision, |effect| *effect == again), "{decision:?}");
+}
+
+#[test]
+fn certificates_is_issued_no_changes_nothing() {
+    let mut facts = issued(ready());
+    let Issuer::Related { offered, .. } = &mut facts.tls.issuer else { unreachable!() };
+    offered.clear();
+    assert_eq!(run(facts).1.effects, []);
+}
+
+#[test]
+fn certificates_is_issued_no_when_it_does_not_fit_the_key() {
+    let ((certificate, _), (_, key)) = (pair(), pair());
+    let (_, decision) = run(answered(ready(), &certificate, &key));
+    assert_eq!(decision.status, Some(Status::blocked(CERTIFICATE)));
+    assert!(has(&decision, |effect| matches!(effect, Effect::Warn(_))));
+    assert_eq!(pushes(&decision, ".pem"), None);
+}
+
+#[test]
+fn certificates_is_issued_yes_serves_with_it() {
+    let (facts, decision) = run(issued(ready()));
+    let order = |wanted: fn(&Effect) -> bool| decision.effects.iter().position(wanted).unwrap();
+    let key =
+        order(|effect| matches!(effect, Effect::Push(file) if file.path.ends_with("key.pem")));
+    let ini = order(|effect| matches!(effect, Effect::Push(file) if file.path.ends_with(".ini")));
+    let reload = order(|effect| matches!(effect, Effect::Reload(_)));
+    assert!(key < ini && ini < reload, "{decision:?}");
+    let text = pushes(&decision, "instance_0/pgbouncer.ini").unwrap();
+    assert!(text.contains("client_tls_key_file = /dev/shm/pgbouncer-k8s.key.pem"), "{text}");
+    assert_eq!(facts.peers.as_ref().unwrap().own_bag["tls"], "enabled");
+    assert_eq!(step(&Event::UpdateStatus, facts).1.effects, []);
+}
+
+#[test]
+fn certificates_is_issued_yes_anew_reloads_without_another_configuration() {
+    let (_, decision) = run(issued(encrypted()));
+    assert!(pushes(&decision, "key.pem").is_some());
+    assert_eq!(pushes(&decision, ".ini"), None);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
+}
+
+#[test]
+fn certificates_is_aged_no_changes_nothing() {
+    assert!(!asks(&step(&Event::UpdateStatus, encrypted()).1));
+}
+
+#[test]
+fn certificates_is_aged_yes_asks_for_another_and_goes_on() {
+    let (certificate, key) = pair();
+    let mut facts = run(answered(ready(), &certificate, &key)).0;
+    facts = answered(facts, &certificate, &key);
+    facts.tls.aged = true;
+    let (_, decision) = step(&Event::UpdateStatus, copy_with_issuer(&facts, true));
+    assert!(asks(&decision));
+    assert_eq!(pushes(&decision, ".pem"), None);
+    // The request that waits is not made again.
+    assert!(!asks(&step(&Event::UpdateStatus, copy_with_issuer(&facts, false)).1));
+}
+
+/// The same facts, whose issuer answered or not.
+fn copy_with_issuer(facts: &FullFacts, answers: bool) -> FullFacts {
+    let Issuer::Related { id, asked, offered } = &facts.tls.issuer else { unreachable!() };
+    let offered = if answers { offered.clone() } else { Bag::new() };
+    let mut copied = copy(facts);
+    copied.tls.issuer = Issuer::Related { id: *id, asked: asked.clone(), offered };
+    copied.tls.aged = facts.tls.aged;
+    copied
+}
+
+#[test]
+fn clients_hear_of_tls_once_all_units_serve_with_it() {
+    let served = || {
+        step(
+            &event(RelationKind::Created),
+            FullFacts { clients: vec![client(7, "waltz")], ..ready() },
+        )
+        .0
+    };
+    let (facts, decision) = run(issued(served()));
+    assert_eq!(shared(&decision), []);
+    let mut facts = facts;
+    facts.tls.others = true;
+    let (mut facts, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
+    assert_eq!(shared(&decision), [(CLIENT, true, false)]);
+    let told = |effect: &Effect| match effect {
+        Effect::Bag(PEERS, Own::App, changes) => changes.iter().any(|(key, _)| key == TOLD),
+        _ => false,
+    };
+    assert!(has(&decision, told));
+    // A client that comes later hears of it with its credentials.
+    facts.clients[0].own.insert("tls".to_owned(), "True".to_owned());
+    facts.clients.push(client(8, "tango"));
+    let (mut facts, decision) = step(&relation("database", RelationKind::Changed), facts);
+    assert_eq!(shared(&decision), [(RelationId(8), true, false)]);
+    facts.tls = testing::fresh().tls;
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(shared(&decision)[0], (CLIENT, false, false));
+    assert!(has(&decision, told));
+}

@@ -1,0 +1,99 @@
+//! This unit's certificate for its clients.
+//!
+//! Key and request are kept in a secret of the unit, so that a pod that is replaced serves with
+//! the certificate of the one before; in the container they are in memory only.
+
+use certificates::{Files, Issuer, Request};
+use charm::{AppName, ExposeSecret as _, SecretContent, UnitName};
+
+use crate::place;
+
+/// Keys of the unit's secret: what was asked with, and what is served with.
+const REQUEST: &str = "request";
+const KEY: &str = "private-key";
+const CERTIFICATE: &str = "certificate";
+const CA: &str = "ca-certificate";
+
+/// What is known about this unit's certificate.
+pub(crate) struct Tls {
+    /// What was asked for.
+    pub(crate) request: Option<Request>,
+    /// What the processes serve with; none while they serve without TLS.
+    pub(crate) files: Option<Files>,
+    /// Whether the certificate is in the last third of its life; looked at in hooks that are
+    /// not the issuer's own.
+    pub(crate) aged: bool,
+    /// Who may issue a certificate.
+    pub(crate) issuer: Issuer,
+    /// Whether all other units serve with TLS; read when it matters.
+    pub(crate) others: bool,
+}
+
+impl Tls {
+    /// Nothing is there, and nobody was asked.
+    pub(crate) fn none() -> Self {
+        Self { request: None, files: None, aged: false, issuer: Issuer::Unknown, others: false }
+    }
+
+    /// Whether there is, or was until now, an issuer.
+    pub(crate) fn is_known(&self) -> bool {
+        self.request.is_some() || self.files.is_some() || !matches!(self.issuer, Issuer::Unknown)
+    }
+
+    /// What the unit's secret says.
+    pub(crate) fn read(content: &SecretContent) -> Self {
+        let text = |key: &str| content.get(key).cloned();
+        let request = text(REQUEST).as_ref().and_then(Request::parse);
+        let plain = |key: &str| text(key).map(|text| text.expose_secret().to_owned());
+        let files = match (text(KEY), plain(CERTIFICATE), plain(CA)) {
+            (Some(key), Some(certificate), Some(ca)) => Some(Files { key, certificate, ca }),
+            _ => None,
+        };
+        Self { request, files, ..Self::none() }
+    }
+}
+
+/// The content of the unit's secret.
+pub(crate) fn content(request: &Request, files: Option<&Files>) -> SecretContent {
+    let content = SecretContent::new().with(REQUEST, request.text());
+    match files {
+        None => content,
+        Some(files) => content
+            .with(KEY, files.key.clone())
+            .with(CERTIFICATE, files.certificate.clone())
+            .with(CA, files.ca.clone()),
+    }
+}
+
+/// The names by which clients find this unit: its own, and those of the Service.
+pub(crate) fn names(unit: &UnitName, model: &str) -> Vec<String> {
+    let (app, pod) = (unit.app(), unit.pod());
+    let service = place::service_name(app);
+    let host = place::hostname(unit, model);
+    let endpoints = |app: &AppName| format!("{pod}.{app}-endpoints");
+    let within = [endpoints(app), pod.clone(), service.clone(), "localhost".to_owned()];
+    let whole = [host, format!("{service}.{model}.svc.cluster.local")];
+    whole.into_iter().chain(within).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn the_secret_reads_back() {
+        let request = Request::make("pgbouncer-k8s-0", names(&testing::unit(0), "m")).unwrap();
+        let files = Files { key: "k".into(), certificate: "c".into(), ca: "a".into() };
+        let tls = Tls::read(&content(&request, Some(&files)));
+        assert_eq!(tls.request.unwrap().csr, request.csr);
+        assert!(tls.files.unwrap() == files);
+        assert!(Tls::read(&content(&request, None)).files.is_none());
+        assert!(Tls::read(&SecretContent::new()).request.is_none());
+    }
+
+    #[test]
+    fn a_unit_is_found_by_many_names() {
+        insta::assert_snapshot!(names(&testing::unit(0), "m").join(" "), @"pgbouncer-k8s-0.pgbouncer-k8s-endpoints.m.svc.cluster.local pgbouncer-k8s-service.m.svc.cluster.local pgbouncer-k8s-0.pgbouncer-k8s-endpoints pgbouncer-k8s-0 pgbouncer-k8s-service localhost");
+    }
+}

@@ -1,0 +1,131 @@
+//! A unit's certificate: the key that it made, the request, the issuer's answer.
+//!
+//! The relation is `certificates` of the interface `tls-certificates`. What a charm does with
+//! the files, and where it keeps them, is its own.
+
+mod clients;
+
+use charm::{Bag, ExposeSecret as _, RelationId, SecretString};
+use interfaces::BagError;
+use interfaces::tls_certificates::{Issued, issued};
+
+pub use clients::shared;
+
+/// The endpoint at which certificates are asked for.
+pub const ENDPOINT: &str = "certificates";
+
+/// The key in the application's peer databag that says whom clients were told to trust.
+pub const TOLD: &str = "tls-ca";
+
+/// The key in which a unit tells the others that it serves with TLS, and its value.
+pub const FLAG: (&str, &str) = ("tls", "enabled");
+
+const REQUEST_BEGINS: &str = "-----BEGIN CERTIFICATE REQUEST-----";
+
+/// A key, its certificate and who vouches for it, in PEM.
+#[derive(Clone)]
+pub struct Files {
+    /// The key.
+    pub key: SecretString,
+    /// The certificate, and those between it and the issuer's.
+    pub certificate: String,
+    /// The issuer's certificate.
+    pub ca: String,
+}
+
+/// A key and the request for its certificate, in PEM.
+#[derive(Clone)]
+pub struct Request {
+    /// The key.
+    pub key: SecretString,
+    /// The request.
+    pub csr: String,
+}
+
+/// The other end of the relation.
+pub enum Issuer {
+    /// Not looked for: what is there stays.
+    Unknown,
+    /// There is none.
+    None,
+    /// There is one.
+    Related {
+        /// The relation.
+        id: RelationId,
+        /// What this unit asked for.
+        asked: Bag,
+        /// The application that issues, as its databag has it.
+        offered: Bag,
+    },
+}
+
+impl Files {
+    /// The files of an issued certificate.
+    fn of(key: &SecretString, issued: &Issued) -> Self {
+        let ca = format!("{}\n", issued.ca.trim());
+        Self { key: key.clone(), certificate: issued.shown(), ca }
+    }
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.expose_secret() == other.key.expose_secret()
+            && self.certificate == other.certificate
+            && self.ca == other.ca
+    }
+}
+
+impl Request {
+    /// A new key, and a request that names it: a common name of at most 64 characters, and
+    /// every name by which clients find the server.
+    ///
+    /// # Errors
+    /// When a name is none, or the system gives no randomness.
+    pub fn make(common_name: &str, names: Vec<String>) -> Result<Self, rcgen::Error> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut wanted = rcgen::CertificateParams::new(names)?;
+        wanted.distinguished_name = rcgen::DistinguishedName::new();
+        wanted.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+        let csr = wanted.serialize_request(&key)?.pem()?;
+        Ok(Self { key: key.serialize_pem().into(), csr })
+    }
+
+    /// Reads what [`Self::text`] wrote; nonsense counts as none.
+    pub fn parse(text: &SecretString) -> Option<Self> {
+        let at = text.expose_secret().find(REQUEST_BEGINS)?;
+        let (key, csr) = text.expose_secret().split_at(at);
+        Some(Self { key: key.to_owned().into(), csr: csr.to_owned() })
+    }
+
+    /// Key and request as one text.
+    pub fn text(&self) -> SecretString {
+        format!("{}{}", self.key.expose_secret(), self.csr).into()
+    }
+
+    /// The files of the certificate that was issued for it, if there is one.
+    ///
+    /// # Errors
+    /// When the certificate or its issuer's cannot be used.
+    pub fn answer(&self, offered: &Bag) -> Result<Option<Files>, BagError> {
+        let Some(issued) = issued(offered, &self.csr)? else { return Ok(None) };
+        let files = Files::of(&self.key, &issued);
+        postgres::check_ca(&files.ca).map_err(|error| BagError::new("ca", error))?;
+        postgres::check_certificate(&files.certificate, &files.key)
+            .map_err(|error| BagError::new("certificate", error))?;
+        Ok(Some(files))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reads_back() {
+        let request = Request::make("pg-1", vec!["pg-1.pg-endpoints".to_owned()]).unwrap();
+        let read = Request::parse(&request.text()).unwrap();
+        assert_eq!(read.csr, request.csr);
+        assert_eq!(read.key.expose_secret(), request.key.expose_secret());
+        assert!(Request::parse(&"nonsense".to_owned().into()).is_none());
+    }
+}
