@@ -14,6 +14,7 @@ pub(super) fn answer(
     parameters: &[&str],
 ) -> Result<Vec<Row>, Failure> {
     let first = parameters.first().copied().unwrap_or_default();
+    let second = parameters.get(1).copied();
     let here = cluster.databases.get(database);
     let names: Vec<String> = match text {
         "SHOW server_version" => vec!["17.5".to_owned()],
@@ -23,6 +24,7 @@ pub(super) fn answer(
             }
             _ => Vec::new(),
         },
+        GRANT_ON_OBJECTS if here.and_then(|here| here.owner.as_deref()) == second => Vec::new(),
         GRANT_ON_OBJECTS => {
             vec![format!("GRANT USAGE, CREATE ON SCHEMA \"public\" TO {}", quote_ident(first))]
         }

@@ -59,13 +59,18 @@ impl Client {
         self.run(&what, &sql::grant_database(name, &users)).await?;
 
         let inside = self.in_database(name).await?;
-        let query = match owner {
-            Owner::Sole => sql::TAKE_OWNERSHIP,
-            Owner::Shared => sql::GRANT_ON_OBJECTS,
-        };
         let what = format!("let {user} use the database {name}");
-        let statements = inside.texts(&what, query, &[user.as_str()]).await?;
-        inside.run(&what, &statements).await
+        // What clients of somebody else made stays theirs, and may be used.
+        let own = match owner {
+            Owner::Sole => {
+                let taken = inside.texts(&what, sql::TAKE_OWNERSHIP, &[user.as_str()]).await?;
+                inside.run(&what, &taken).await?;
+                user.as_str()
+            }
+            Owner::Shared => "",
+        };
+        let granted = inside.texts(&what, sql::GRANT_ON_OBJECTS, &[user.as_str(), own]).await?;
+        inside.run(&what, &granted).await
     }
 
     /// Closes the database `postgres` to clients and creates the role `admin`, once.

@@ -86,7 +86,7 @@ SELECT pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', l.oid, $1::text)
 FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner IN (SELECT oid FROM heirless)";
 
 /// A query whose rows are the statements that let user `$1` use everything in the connected
-/// database, which it shares with other clients.
+/// database, but for schemas of user `$2`.
 pub const GRANT_ON_OBJECTS: &str = "\
 SELECT pg_catalog.format(kind.statement, n.nspname, $1::text)
 FROM pg_catalog.pg_namespace n CROSS JOIN (VALUES
@@ -94,7 +94,8 @@ FROM pg_catalog.pg_namespace n CROSS JOIN (VALUES
   ('GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA %I TO %I'),
   ('GRANT ALL PRIVILEGES ON ALL SEQUENCES IN SCHEMA %I TO %I'),
   ('GRANT ALL PRIVILEGES ON ALL ROUTINES IN SCHEMA %I TO %I')) AS kind (statement)
-WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND pg_catalog.pg_get_userbyid(n.nspowner) <> $2::text AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_proc p
   WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)";
 
