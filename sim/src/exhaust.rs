@@ -1,5 +1,6 @@
 //! Scripted scenarios in which each hook dies before and after each single effect.
 
+use crate::check;
 use crate::gate::{Fault, Mischief};
 use crate::history::{Client, DatabaseOp, History, Op, Run};
 
@@ -96,11 +97,13 @@ impl Scenario {
         let history = History { seed, units, databases, clients, slow, old_image, shuffled, steps };
         let mut run = Run::begin(&history, false)?;
         run.strike = strike;
-        for op in &self.ops {
-            run.settle();
-            run.operate(op);
-        }
         run.settle();
+        for op in &self.ops {
+            let before = run.world.look(check::cluster);
+            run.operate(op);
+            run.settle();
+            run.look(|state, _| check::failed(state, op, &before));
+        }
         run.end();
         Some(run)
     }

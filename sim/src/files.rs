@@ -268,7 +268,7 @@ pub(crate) fn read(container: &Container, query: &str) -> Answer {
     let mut body = Vec::new();
     let mut outcomes = Vec::new();
     for path in parameters(query, "path") {
-        match container.files.get(&path) {
+        match container.files.get(&path).filter(|_| !mutants::hides(&path)) {
             Some(file) => {
                 body.extend_from_slice(PART.as_bytes());
                 body.extend_from_slice(path.as_bytes());

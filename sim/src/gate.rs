@@ -58,13 +58,15 @@ pub enum Fault {
     PeersLate,
     Shuffled,
     CheckLost,
+    PodFrozen,
+    StreamCut,
 }
 
 use Fault::*;
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -102,6 +104,8 @@ impl Fault {
         PeersLate,
         Shuffled,
         CheckLost,
+        PodFrozen,
+        StreamCut,
     ];
 
     /// The faults that strike one effect of a hook.
@@ -165,6 +169,8 @@ impl Fault {
             PeersLate => ("peers-late", "a new unit's peer relation is not there yet in one hook"),
             Shuffled => ("shuffled", "hooks come in another order than Juju's usual one"),
             CheckLost => ("check-lost", "that PostgreSQL went or came back is not told"),
+            PodFrozen => ("pod-frozen", "a pod stands still for several hooks, and nobody is told"),
+            StreamCut => ("stream-cut", "a standby reaches the API but not the primary"),
             HookTwice => ("hook-twice", "the hook succeeds, but Juju runs it again"),
             PatroniAway => ("patroni-away", "Patroni does not answer for the rest of the hook"),
             PatroniFails => ("patroni-fails", "Patroni refuses one request"),

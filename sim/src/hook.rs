@@ -106,10 +106,11 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
         (state.model.environment(run), app.map(|app| app.charm.name.clone()))
     });
     let app = run.unit.app().clone();
-    if mutants::ignores(app.as_str(), &run.hook.name()) {
+    mutants::enter(app.as_str());
+    if mutants::ignores(&run.hook.name()) {
         return Ok(());
     }
-    if let Some(name) = mutants::unset(app.as_str()) {
+    if let Some(name) = mutants::unset() {
         vars.remove(name);
     }
     match Kind::of(charm.as_deref().unwrap_or_default()) {
@@ -127,7 +128,11 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
         Kind::Client => dispatch(world, data_integrator::DataIntegrator, &vars),
         Kind::Database => {
             let door = database_door::Simulated { world: world.clone(), unit: run.unit.clone() };
-            dispatch(world, postgresql_k8s::Postgresql::new(Box::new(door)), &vars)
+            let charm = postgresql_k8s::Postgresql::new(Box::new(door));
+            if mutants::is_planted() {
+                return dispatch(world, Planted(charm), &vars);
+            }
+            dispatch(world, charm, &vars)
         }
         Kind::Server => world.change(|state| apps::server(state, run)),
         Kind::OldClient => world.change(|state| apps::old_client(state, run)),

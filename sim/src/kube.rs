@@ -38,6 +38,17 @@ pub(crate) fn put_application(api: &Api, app: &AppName) {
         "spec": {"replicas": 1, "serviceName": format!("{app}-endpoints")},
     });
     put(api, Kind::StatefulSet, MODEL, &set);
+    let headless = json!({
+        "metadata": {"name": format!("{app}-endpoints")},
+        "spec": {"clusterIP": "None", "selector": {"app.kubernetes.io/name": app}},
+    });
+    put(api, Kind::Service, MODEL, &headless);
+}
+
+/// Removes an application: its stateful set, which takes along what it owns, and what Juju made.
+pub(crate) fn delete_application(api: &Api, app: &AppName) {
+    drop(api.delete(Kind::StatefulSet, MODEL, app.as_str()));
+    drop(api.delete(Kind::Service, MODEL, &format!("{app}-endpoints")));
 }
 
 /// Gives every load balancer an address, as a cloud would.
@@ -154,16 +165,21 @@ impl Way {
             let app = state.model.application(&self.app);
             (state.kube.clone(), app.is_some_and(|app| app.trust))
         });
-        if mutants::drops(request.method().as_str()) {
-            self.world.effect_done();
-            let body = request.into_body().collect().await;
-            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-            return Ok(Response { status: StatusCode::OK, headers: Default::default(), body });
-        }
+        let shown = what();
+        let request = if mutants::is_planted() {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let Some(changed) = mutants::object(parts.method.as_str(), body.clone()) else {
+                self.world.effect_done();
+                return Ok(Response { status: StatusCode::OK, headers: Default::default(), body });
+            };
+            Request::from_parts(parts, Body::from(changed))
+        } else {
+            request
+        };
         let (namespace, app) = (MODEL.to_owned(), self.app.to_string());
         let rights = Rights(Identity { namespace, app, trusted });
         let writes = request.method() != http1::Method::GET;
-        let shown = what();
         let answer = kube_api::respond(&api, &rights, request).await;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -171,6 +187,8 @@ impl Way {
             self.world.change(|state| state.gate.wrote(|| shown));
         }
         self.world.effect_done();
-        Ok(Response { status: parts.status, headers: parts.headers, body })
+        let mistaken = parts.status == StatusCode::FORBIDDEN && mutants::mistakes_refusals();
+        let status = if mistaken { StatusCode::NOT_FOUND } else { parts.status };
+        Ok(Response { status, headers: parts.headers, body })
     }
 }

@@ -11,7 +11,7 @@ use clap::Parser;
 use sim::exhaust::{database_scenarios, scenarios};
 use sim::gate::Fault;
 use sim::history::{Faults, History, Played, draw, draw_database, play};
-use sim::mutants::Outcome;
+use sim::mutants::{Outcome, Target};
 use sim::shrink::shrink;
 
 #[global_allocator]
@@ -62,6 +62,8 @@ struct Args {
 #[derive(Default)]
 struct Tally {
     histories: u64,
+    /// Those of them with the real PostgreSQL charm.
+    databases: u64,
     hooks: u64,
     faults: BTreeMap<Fault, u64>,
     failed: Vec<u64>,
@@ -143,6 +145,7 @@ fn run(args: &Args, faults: &Faults) -> bool {
         let history = drawn(args, seed, faults);
         let played = play(&history, false);
         tally.histories += 1;
+        tally.databases += u64::from(history.databases > 0);
         tally.hooks += played.hooks;
         for (fault, count) in &played.faults {
             *tally.faults.entry(*fault).or_default() += count;
@@ -170,9 +173,10 @@ fn run(args: &Args, faults: &Faults) -> bool {
         say(&format!("{count:>9}  {name:<18} {about}"));
     }
     say(&format!(
-        "{} histories, {} hooks, {seconds:.1} s, {rate:.0} hooks per second, \
-         {own:.0} per second of processor, {} failed",
+        "{} histories, {} of them with postgresql-k8s, {} hooks, {seconds:.1} s, \
+         {rate:.0} hooks per second, {own:.0} per second of processor, {} failed",
         tally.histories,
+        tally.databases,
         tally.hooks,
         tally.failed.len(),
     ));
@@ -210,9 +214,11 @@ fn mutants(named: &str) -> bool {
     let began = Instant::now();
     let mut all = sim::mutants::all();
     all.retain(|mutant| mutant.name.contains(named));
-    if let Some(why) = sim::mutants::unplanted(SEEDS) {
-        say(&format!("cannot judge planted faults: without one there is: {why}"));
-        return false;
+    for target in [Target::Pooler, Target::Database] {
+        if let Some(why) = sim::mutants::unplanted(target, SEEDS) {
+            say(&format!("cannot judge planted faults: without one there is: {why}"));
+            return false;
+        }
     }
     // A hook that panics because of a planted fault is caught, and no news.
     std::panic::set_hook(Box::new(|_| {}));
@@ -239,7 +245,7 @@ fn mutants(named: &str) -> bool {
     let share = caught * 100 / all.len().max(1);
     let seconds = began.elapsed().as_secs_f64();
     say(&format!("{caught} of {} planted faults caught, {share} %, {seconds:.1} s", all.len()));
-    for (name, why) in sim::mutants::LEFT_OUT {
+    for (name, why) in sim::mutants::not_planted() {
         say(&format!("not planted: {name}: {why}"));
     }
     for name in missed {

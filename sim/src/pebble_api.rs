@@ -237,6 +237,8 @@ fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer {
     match (path, body["action"].as_str().unwrap_or_default()) {
         ("/v1/layers", _) => {
             let text = body["layer"].as_str().unwrap_or_default();
+            let changed = mutants::layer(text);
+            let text = changed.as_deref().unwrap_or(text);
             let layer = match Layer::parse(text) {
                 Ok(layer) => layer,
                 Err(why) => return bad(why),

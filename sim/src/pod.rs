@@ -228,10 +228,10 @@ impl Container {
         })
     }
 
-    /// The Patroni that runs.
+    /// The Patroni that runs and answers.
     pub(crate) fn patroni(&self) -> Option<&Member> {
         self.services.values().find_map(|running| match running {
-            Running::Patroni(member) => Some(member.as_ref()),
+            Running::Patroni(member) => Some(member.as_ref()).filter(|member| !member.frozen),
             _ => None,
         })
     }

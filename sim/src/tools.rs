@@ -48,8 +48,7 @@ impl Tools for InProcess {
     ) -> Result<String, ToolError> {
         let what = || format!("{tool} {}", args.join(" "));
         let fault = self.world.effect(Side::Juju, what);
-        let app = self.unit.app().as_str();
-        let (args, stdin) = match mutants::call(app, tool, args, stdin) {
+        let (args, stdin) = match mutants::call(tool, args, stdin) {
             Some(Changed::Answered(text)) => {
                 self.world.effect_done();
                 return Ok(text);
@@ -98,7 +97,7 @@ impl Tools for InProcess {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
             let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, &args);
-            let text = mutants::read(app, &self.hook(), tool, &text).unwrap_or(text);
+            let text = mutants::read(&self.hook(), tool, &text).unwrap_or(text);
             let text = if first { "{}".to_owned() } else { text };
             return Ok(self.aged(tool, &args, fault == Some(Fault::StaleBag), text));
         }

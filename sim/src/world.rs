@@ -1,6 +1,6 @@
 //! The world of one history: Juju's model, pods, servers, the Kubernetes API, a clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,10 @@ pub(crate) struct State {
     pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
     pub(crate) volumes: BTreeMap<UnitName, Volume>,
     pub(crate) kube: Api,
+    /// Volumes that an application of the same name had before.
+    pub(crate) foreign: BTreeSet<UnitName>,
+    /// Applications whose volumes outlive them.
+    pub(crate) kept: BTreeSet<AppName>,
     /// The hook that runs.
     pub(crate) session: Option<Session>,
     pub(crate) gate: Gate,
@@ -75,6 +79,8 @@ impl World {
             patroni: BTreeMap::new(),
             volumes: BTreeMap::new(),
             kube: Api::new(options),
+            foreign: BTreeSet::new(),
+            kept: BTreeSet::new(),
             session: None,
             gate: Gate::default(),
             entropy: Rng::new(seed),

@@ -133,3 +133,11 @@ fn a_client_hides_no_invalid_option() {
     let bad = Database(DatabaseOp::Config("instance_password_encryption", "plain"));
     check(0, 2, vec![client("waltz")], operators(&[bad, Direct(0)]));
 }
+
+/// Seed 140 of the first with pods that stand still: a pooler's client had made the database,
+/// and one of the server's own could not make a table in it.
+#[test]
+fn a_client_may_use_a_database_that_another_charms_client_made() {
+    let clients = vec![client("waltz"), client("waltz")];
+    check(1, 1, clients, operators(&[Backend, Op::Relate(0), Direct(1)]));
+}

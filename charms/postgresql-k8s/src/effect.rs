@@ -1,5 +1,7 @@
 //! What the charm does to the world.
 
+mod shown;
+
 use charm::{Changes, Level, Own, RelationId, SecretContent, SecretId, SecretString};
 use patroni::Cluster;
 use pebble::Layer;

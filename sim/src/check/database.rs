@@ -1,14 +1,16 @@
 //! The real PostgreSQL charm: one primary, passwords that work, clients that are led to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use names::{AppName, RelationId, UnitName};
 use serde_json::Value;
 
+use super::member;
+use super::offered::{self, impossible};
 use crate::apps::{read_secret, server_user};
 use crate::history::{Client, DatabaseOp, SERVER};
-use crate::patroni::{self, behind, member, members, primary};
-use crate::world::{MODEL, State};
+use crate::patroni::{self, behind, members, primary};
+use crate::world::State;
 
 /// What is seen of a cluster that nobody may lead until a lost unit comes back.
 pub(crate) const HEADLESS: &str = "nobody may lead";
@@ -26,7 +28,7 @@ const OWN: [&str; 8] = [
 ];
 
 /// The application, if Patroni runs it here.
-fn server(state: &State) -> Option<AppName> {
+pub(super) fn server(state: &State) -> Option<AppName> {
     let app = SERVER.parse().ok()?;
     state.patroni.contains_key(&app).then_some(app)
 }
@@ -41,6 +43,7 @@ pub(crate) fn able(state: &State) -> bool {
         && units > 0
         && !misconfigured(state, &app)
         && !patroni::is_headless(state, &app)
+        && !state.model.units(&app).any(|unit| state.foreign.contains(&unit.name))
 }
 
 /// Whether an invalid value stands in the options.
@@ -54,7 +57,7 @@ fn misconfigured(state: &State, app: &AppName) -> bool {
 }
 
 /// The relations of clients, with the application at the other end.
-fn clients(state: &State) -> Vec<(RelationId, AppName)> {
+pub(super) fn clients(state: &State) -> Vec<(RelationId, AppName)> {
     let Some(app) = server(state) else { return Vec::new() };
     let live = state.model.relations().filter(|relation| relation.life == model::Life::Alive);
     live.filter_map(|relation| {
@@ -99,7 +102,8 @@ pub(super) fn check(state: &State, asked: &[Client]) -> Vec<String> {
     wrong.extend(passwords(state, &app));
     wrong.extend(configuration(state, &app));
     wrong.extend(peer(state, &app));
-    wrong.extend(served(state, &app, asked));
+    wrong.extend(offered::check(state, &app, asked));
+    wrong.extend(member::check(state, &app));
     wrong.extend(statuses(state, &app, asked));
     wrong
 }
@@ -126,7 +130,7 @@ fn one_cluster(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> 
     let mut wrong = Vec::new();
     let content = |unit: &UnitName| state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
     for unit in state.model.units(app).map(|unit| &unit.name) {
-        let follows = match member(state, unit) {
+        let follows = match patroni::member(state, unit) {
             None => Err("runs no Patroni"),
             Some(member) if !member.serves() => Err("does not serve"),
             Some(_) if unit == primary => Ok(()),
@@ -137,6 +141,28 @@ fn one_cluster(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> 
         wrong.extend(follows.err().map(|what| format!("{unit} {what}")));
     }
     wrong
+}
+
+/// A charm that needs a person says so.
+pub(crate) fn blocked(state: &State, word: &str) -> Vec<String> {
+    let Some(app) = server(state) else { return Vec::new() };
+    let says = |unit: &model::Unit| {
+        let status = unit.status();
+        status.status == "blocked" && status.message.contains(word)
+    };
+    let well = state.model.units(&app).any(says);
+    if well { Vec::new() } else { vec![format!("no unit of {app} asks a person for {word:?}")] }
+}
+
+/// Whoever writes is led to the one who may, whatever else is away.
+pub(crate) fn routes(state: &State) -> Vec<String> {
+    let Some(app) = server(state) else { return Vec::new() };
+    let Some(primary) = primary(state, &app) else {
+        return vec![format!("{app} has no primary")];
+    };
+    let found = behind(state, &format!("{app}-primary"));
+    let well = found == [primary.clone()];
+    if well { Vec::new() } else { vec![format!("writes are led to {found:?}, not to {primary}")] }
 }
 
 /// The services lead to the primary and to the others.
@@ -155,7 +181,7 @@ fn objects(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> {
 }
 
 /// The passwords that the charm keeps, by user.
-fn kept(state: &State, app: &AppName) -> BTreeMap<String, String> {
+pub(super) fn kept(state: &State, app: &AppName) -> BTreeMap<String, String> {
     let label = format!("database-peers.{app}.app");
     let secret = state.model.secrets().find(|secret| secret.label.as_deref() == Some(&label));
     let content = secret.and_then(|secret| read_secret(state, &secret.id.to_string()));
@@ -169,6 +195,10 @@ fn kept(state: &State, app: &AppName) -> BTreeMap<String, String> {
 fn passwords(state: &State, app: &AppName) -> Vec<String> {
     let mut wrong = Vec::new();
     let kept = kept(state, app);
+    let distinct: BTreeSet<&String> = kept.values().collect();
+    if distinct.len() < kept.len() {
+        wrong.push("two users have the same password".to_owned());
+    }
     for (unit, member) in members(state, app) {
         let data = state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
         for user in ["operator", "replication", "rewind", "monitoring", "backup"] {
@@ -204,17 +234,25 @@ fn configuration(state: &State, app: &AppName) -> Vec<String> {
         Some(text) => text.parse().unwrap_or(u64::MAX).min(units - 1),
         None => units - 1,
     };
+    let strict = count > 0 && option("synchronous_mode_strict") == Value::Bool(true);
     let dynamic = patroni::dynamic(state, app).unwrap_or_default();
     let prepared = &dynamic["postgresql"]["parameters"]["max_prepared_transactions"];
     let lag = &dynamic["maximum_lag_on_failover"];
     let expected = [
         ("synchronous_node_count", &dynamic["synchronous_node_count"], Value::from(count)),
+        ("synchronous_mode_strict", &dynamic["synchronous_mode_strict"], Value::Bool(strict)),
         ("max_prepared_transactions", prepared, option("memory_max_prepared_transactions")),
         ("maximum_lag_on_failover", lag, option("durability_maximum_lag_on_failover")),
     ];
     for (name, found, wanted) in expected {
         if *found != wanted {
             wrong.push(format!("{name} is {found}, not {wanted}"));
+        }
+    }
+    let citext = option("plugin_citext_enable") == Value::Bool(true);
+    for (name, database) in state.clusters.get(app).into_iter().flat_map(|c| &c.databases) {
+        if database.extensions.iter().any(|known| known == "citext") != citext {
+            wrong.push(format!("{name} has citext, or has it not, against the option"));
         }
     }
     for (unit, member) in members(state, app) {
@@ -242,76 +280,6 @@ fn peer(state: &State, app: &AppName) -> Option<String> {
     let units = state.model.units(app).map(|unit| unit.name.pod());
     let units: Vec<String> = units.map(|pod| format!("{pod}.{app}-endpoints")).collect();
     (listed != units).then(|| format!("the members are listed as {listed:?}"))
-}
-
-/// A request that the server never grants.
-fn impossible(client: &Client) -> bool {
-    client.database == "postgres" || client.roles == "nosuchrole"
-}
-
-/// Every client of its own gets in and is led to the right members.
-fn served(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for (index, client) in asked.iter().enumerate().filter(|(_, client)| !client.old) {
-        let name = client.app(index);
-        let all = clients(state);
-        let Some((id, _)) = all.iter().find(|(_, remote)| remote.as_str() == name) else {
-            continue;
-        };
-        let found = offered(state, app, *id);
-        match (found, impossible(client)) {
-            (Some(_), true) => wrong.push(format!("{name} got what it may not have")),
-            (None, false) => wrong.push(format!("{name} got no credentials in relation {id}")),
-            (Some(offer), false) => {
-                let lacks = offer.lacks(state, app, client);
-                wrong.extend(lacks.into_iter().map(|what| format!("{name} {what}")));
-            }
-            (None, true) => {}
-        }
-    }
-    wrong
-}
-
-/// What a client finds in its bag and its secret.
-struct Offer {
-    user: String,
-    password: String,
-    bag: BTreeMap<String, String>,
-}
-
-fn offered(state: &State, app: &AppName, id: RelationId) -> Option<Offer> {
-    let bag = state.model.relation(id)?.app_bags.get(app)?.values.clone();
-    let content = read_secret(state, bag.get("secret-user")?)?;
-    let (user, password) = (content.get("username")?.clone(), content.get("password")?.clone());
-    let bag = bag.into_iter().collect();
-    Some(Offer { user, password, bag })
-}
-
-impl Offer {
-    fn lacks(&self, state: &State, app: &AppName, client: &Client) -> Vec<String> {
-        let mut wrong = Vec::new();
-        let text = |key: &str| self.bag.get(key).map(String::as_str).unwrap_or_default();
-        if text("database") != client.database {
-            wrong.push(format!("asked for {} and got {}", client.database, text("database")));
-        }
-        let login = state.clusters.get(app).map(|cluster| {
-            cluster
-                .login(&self.user, &self.password, text("database"))
-                .map_err(|why| why.to_string())
-        });
-        if let Some(Err(why)) = login {
-            wrong.push(format!("cannot log in: {why}"));
-        }
-        let several = state.model.units(app).count() > 1;
-        let reads = if several { "replicas" } else { "primary" };
-        for (key, role) in [("endpoints", "primary"), ("read-only-endpoints", reads)] {
-            let host = format!("{app}-{role}.{MODEL}.svc.cluster.local:5432");
-            if text(key) != host {
-                wrong.push(format!("has {key} {:?}, not {host:?}", text(key)));
-            }
-        }
-        wrong
-    }
 }
 
 /// What the statuses should say.

@@ -1,9 +1,12 @@
 //! Checkers: they look at the world from outside and know nothing of the charms' code.
 
+mod acted;
 mod always;
 mod container;
 mod database;
 mod login;
+mod member;
+mod offered;
 mod residue;
 mod rights;
 mod truth;
@@ -17,9 +20,10 @@ use crate::history::{Client, POOLER};
 use crate::pgbouncer_process::Process;
 use crate::world::{MODEL, State};
 
+pub(crate) use acted::{acted, cluster, failed};
 pub(crate) use always::{Watch, always};
 pub(crate) use container::failed_changes;
-pub(crate) use database::{HEADLESS, able};
+pub(crate) use database::{HEADLESS, able, blocked, routes};
 pub(crate) use login::{cut_off, processes_by_boot, waiting};
 pub(crate) use truth::{console, lies, statuses};
 pub(crate) use view::view;
@@ -33,6 +37,11 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
     wrong.extend(database::check(state, clients));
     wrong.extend(rights::check(state, clients));
     wrong
+}
+
+/// What is wrong with a world in which update-status has run.
+pub(crate) fn settled(state: &State) -> Vec<String> {
+    member::adopted(state)
 }
 
 /// What is wrong with a world without faults before update-status has run.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use names::{AppName, UnitName};
 use serde_json::{Map, Value, json};
 
-use super::{Client, Op, SERVER};
+use super::{Client, Op, SERVER, Which};
 use crate::rng::Rng;
 use crate::world::State;
 
@@ -24,10 +24,12 @@ pub enum DatabaseOp {
     Act(&'static str, u32),
     /// Trusts the charm, or does so no more.
     Trust(bool),
+    /// Moves data that are another cluster's out of the way.
+    SetAside,
 }
 
 /// Options with valid, edge and invalid values; the first is the default.
-pub(crate) const OPTIONS: [(&str, &[&str]); 9] = [
+pub(crate) const OPTIONS: [(&str, &[&str]); 10] = [
     ("synchronous_node_count", &["all", "majority", "1", "9", "0", "some"]),
     ("synchronous_mode_strict", &["true", "false"]),
     ("durability_maximum_lag_on_failover", &["1048576", "0", "-1"]),
@@ -37,6 +39,7 @@ pub(crate) const OPTIONS: [(&str, &[&str]); 9] = [
     ("cpu_max_worker_processes", &["auto", "2", "8", "1", "many"]),
     ("connection_statement_timeout", &["0", "5000", "-1"]),
     ("request_time_zone", &["UTC", "Europe/Berlin"]),
+    ("plugin_citext_enable", &["false", "true"]),
 ];
 
 /// The values among them that the charm refuses.
@@ -60,9 +63,12 @@ impl DatabaseOp {
 /// The users whose password can be changed, and one whose cannot.
 const USERS: [&str; 6] = ["operator", "replication", "rewind", "monitoring", "backup", "somebody"];
 
+/// The action that lets a unit lead whatever it lacks.
+pub(crate) const FORCE: &str = "promote-to-primary by force";
+
 /// The actions besides `set-password`.
-const ACTIONS: [&str; 5] =
-    ["switchover", "promote-to-primary", "restart", "get-primary", "get-password"];
+const ACTIONS: [&str; 6] =
+    ["switchover", "promote-to-primary", "restart", "get-primary", "get-password", FORCE];
 
 /// One of them.
 pub(super) fn draw(rng: &mut Rng, clients: &[Client]) -> Op {
@@ -80,7 +86,10 @@ pub(super) fn draw(rng: &mut Rng, clients: &[Client]) -> Op {
         10..=12 => DatabaseOp::SetPassword(USERS[rng.below(USERS.len())]),
         13 => DatabaseOp::Refresh,
         14 if rng.chance(300) => DatabaseOp::Trust(rng.chance(500)),
-        _ => DatabaseOp::Act(ACTIONS[rng.below(ACTIONS.len())], rng.below(3) as u32),
+        14 if rng.chance(250) => DatabaseOp::SetAside,
+        14 if rng.chance(400) => return Op::Remove(Which::Server, rng.chance(500)),
+        14 => return Op::Deploy(Which::Server),
+        _ => DatabaseOp::Act(ACTIONS[rng.below(ACTIONS.len())], rng.below(5) as u32),
     };
     Op::Database(op)
 }
@@ -108,10 +117,13 @@ pub(super) fn operate(state: &mut State, op: &DatabaseOp) -> bool {
         DatabaseOp::Act(name, number) => {
             let parameters = match *name {
                 "promote-to-primary" => json!({"scope": "unit"}),
+                FORCE => json!({"scope": "unit", "force": true}),
                 _ => json!({}),
             };
+            let name = if *name == FORCE { "promote-to-primary" } else { name };
             act(state, &UnitName::new(app, *number), name, parameters)
         }
+        DatabaseOp::SetAside => super::apps::set_aside(state),
         DatabaseOp::Trust(trusted) => model.set_trust(&app, *trusted).is_ok(),
     }
 }

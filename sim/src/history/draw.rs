@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Client, History, Op, Step, database};
+use super::{Client, History, Op, Step, Which, database};
 use crate::gate::{Fault, Mischief};
 use crate::rng::Rng;
 
@@ -46,7 +46,7 @@ const DATABASES: [&str; 8] = [
 ];
 
 /// Faults that come between two hooks.
-const BETWEEN: [Fault; 11] = [
+const BETWEEN: [Fault; 13] = [
     Fault::LeaderTurns,
     Fault::PodChurn,
     Fault::ContainerRestart,
@@ -58,6 +58,8 @@ const BETWEEN: [Fault; 11] = [
     Fault::LostEvent,
     Fault::UpgradeDeferred,
     Fault::CheckLost,
+    Fault::PodFrozen,
+    Fault::StreamCut,
 ];
 
 /// The history of a seed.
@@ -154,8 +156,20 @@ fn op(rng: &mut Rng, clients: &[Client]) -> Op {
         17 => Op::Refresh,
         18 => Op::Rotate,
         19 if rng.chance(300) => Op::Trust(rng.chance(500)),
+        19 if rng.chance(500) => again(rng, clients),
         _ => Op::Action,
     }
+}
+
+/// Removes an application, or deploys it again.
+fn again(rng: &mut Rng, clients: &[Client]) -> Op {
+    let which = match rng.below(4) {
+        0 => Which::Pooler,
+        1 => Which::Server,
+        _ if clients.is_empty() => Which::Pooler,
+        _ => Which::Client(rng.below(clients.len())),
+    };
+    if rng.chance(400) { Op::Remove(which, rng.chance(500)) } else { Op::Deploy(which) }
 }
 
 fn mischief(rng: &mut Rng, on: &[Fault]) -> Option<Mischief> {

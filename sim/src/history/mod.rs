@@ -1,5 +1,6 @@
 //! Histories: what is deployed, what people ask for, what goes wrong, in order.
 
+mod apps;
 mod database;
 mod draw;
 mod play;
@@ -7,10 +8,11 @@ mod rest;
 mod strike;
 
 pub use database::DatabaseOp;
+pub(crate) use database::FORCE;
 pub use draw::{Faults, draw, draw_database};
 pub(crate) use play::Run;
 pub use play::{Played, play};
-pub(crate) use strike::{restart, strike};
+pub(crate) use strike::{heal, restart, strike, strike_at};
 
 use crate::gate::{Fault, Mischief};
 
@@ -86,6 +88,21 @@ pub enum Op {
     PartDirect(usize),
     /// Something of the real PostgreSQL charm.
     Database(DatabaseOp),
+    /// Removes an application; its volumes stay or go with it.
+    Remove(Which, bool),
+    /// Deploys one that was removed.
+    Deploy(Which),
+}
+
+/// An application of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The pooler.
+    Pooler,
+    /// The server.
+    Server,
+    /// A client.
+    Client(usize),
 }
 
 /// One step of a history.

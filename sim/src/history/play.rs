@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use model::{Deploy, Next};
+use model::Next;
 use names::{AppName, UnitName};
 use pgbouncer::Version;
 
-use super::{Client, History, Op, POOLER, SERVER, Step, database};
-use crate::apps::{Kind, ROTATE};
+use super::{Client, History, Op, POOLER, SERVER, Step, Which, database};
+use crate::apps::ROTATE;
 use crate::gate::{Fault, Mischief, Side};
 use crate::hook::{self, Ran};
-use crate::sql::Cluster;
 use crate::world::State;
-use crate::{World, check, kube, patroni};
+use crate::{World, check, patroni};
 
 /// The PgBouncer of an old image.
 const OLD: Version = Version { minor: 18, patch: 0 };
@@ -48,7 +47,10 @@ pub struct Played {
 /// A history on its way.
 pub(crate) struct Run {
     pub(crate) world: Arc<World>,
-    pub(super) clients: Vec<Client>,
+    pub(crate) clients: Vec<Client>,
+    /// Poolers, and units of the real PostgreSQL charm, that are deployed.
+    pub(super) units: u32,
+    pub(super) databases: u32,
     slow: bool,
     tracing: bool,
     /// A fault for the hook of this number.
@@ -132,6 +134,7 @@ fn is_due(state: &mut State, unit: &UnitName) -> bool {
             state.replace_pod(unit);
             state.model.unit_gone(unit);
             state.model.lease_tick(now);
+            super::apps::forget(state, unit.app());
             false
         }
         Next::Restart => {
@@ -149,6 +152,8 @@ impl Run {
         let mut run = Self {
             world,
             clients: history.clients.clone(),
+            units: 0,
+            databases: 0,
             slow: history.slow,
             tracing,
             strike: None,
@@ -172,55 +177,16 @@ impl Run {
         if history.steps.iter().any(stale) {
             run.world.change(|state| state.read = Some(BTreeMap::new()));
         }
-        match history.databases {
-            0 => run.deploy(SERVER, Kind::Server, 1, &[]),
-            units => run.deploy(SERVER, Kind::Database, units, &[]),
-        }
-        if history.units > 0 || history.databases == 0 {
-            run.deploy(POOLER, Kind::Pooler, history.units, &[]);
-        }
-        for (index, client) in history.clients.iter().enumerate() {
-            let kind = if client.old { Kind::OldClient } else { Kind::Client };
-            let options = [
-                ("database-name", client.database.as_str()),
-                ("extra-user-roles", client.roles.as_str()),
-            ];
-            let options = if client.old { &[][..] } else { &options[..] };
-            run.deploy(&client.app(index), kind, 1, options);
+        run.databases = history.databases;
+        run.units = history.units;
+        let clients = (0..history.clients.len()).map(Which::Client);
+        for which in [Which::Server, Which::Pooler].into_iter().chain(clients) {
+            let alone = which == Which::Pooler && history.units == 0 && history.databases > 0;
+            if !alone && !run.deploy(which) {
+                run.played.wrong.push(format!("cannot deploy {which:?}"));
+            }
         }
         Some(run)
-    }
-
-    fn deploy(&mut self, name: &str, kind: Kind, units: u32, options: &[(&str, &str)]) {
-        let (Some(app), Ok(charm)) = (app(name), kind.charm()) else {
-            return self.played.wrong.push(format!("cannot deploy {name}"));
-        };
-        let config = options.iter().filter(|(_, value)| !value.is_empty());
-        let config = config.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let deploy = Deploy {
-            app: app.clone(),
-            charm,
-            charm_ref: name.to_owned(),
-            units,
-            config: config.collect(),
-            trust: true,
-        };
-        self.world.change(|state| {
-            kube::put_application(&state.kube, &app);
-            match kind {
-                Kind::Server => drop(state.clusters.insert(app, Cluster::new())),
-                Kind::Database => {
-                    let now = state.now().as_second();
-                    let seed = state.entropy.draw();
-                    state.patroni.insert(app.clone(), patroni::Cluster::new(now, seed));
-                    state.clusters.insert(app, Cluster::of_initdb(BTreeMap::new()));
-                }
-                _ => {}
-            }
-            let now = state.now();
-            drop(state.model.deploy(now, deploy));
-            state.tend();
-        });
     }
 
     pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -252,6 +218,10 @@ impl Run {
 
     /// Does what an operator asks; whether Juju takes it.
     pub(crate) fn operate(&mut self, op: &Op) -> bool {
+        if let Op::Deploy(which) = op {
+            return self.deploy(*which);
+        }
+        let removed = |which| self.name_of(which);
         let name = |index: usize| self.clients.get(index).map(|client| client.app(index));
         let endpoint = |index: usize| {
             let client = self.clients.get(index);
@@ -307,6 +277,10 @@ impl Run {
                     model.remove_relation(now, &server, &name).is_ok()
                 }
                 Op::Database(op) => database::operate(state, op),
+                Op::Remove(which, keeps) => {
+                    removed(*which).is_some_and(|app| super::apps::remove(state, &app, *keeps))
+                }
+                Op::Deploy(_) => false,
             };
             state.tend();
             taken

@@ -106,9 +106,7 @@ impl Run {
             for (app, cluster) in &mut state.clusters {
                 cluster.up |= !state.patroni.contains_key(app);
             }
-            for cluster in state.patroni.values_mut() {
-                cluster.cut.clear();
-            }
+            super::heal(state);
             state.watch_backends();
             state.tend();
         });
@@ -135,6 +133,7 @@ impl Run {
         let clients = self.clients.clone();
         let found = self.world.look(|state| check::at_peace(state, &clients));
         self.played.wrong.extend(found);
+        self.played.wrong.extend(self.world.look(check::settled));
         self.played.view = self.world.look(check::view);
     }
 }

@@ -8,30 +8,40 @@ use crate::gate::Fault;
 use crate::patroni;
 use crate::world::State;
 
-/// Makes a fault happen; `pick` says to which of the poolers.
+/// Makes a fault happen; `pick` says to which of the units.
 pub(crate) fn strike(state: &mut State, fault: Fault, pick: u32) {
+    let up = |name: &str| {
+        let app = name.parse::<AppName>().ok();
+        let units = app.iter().flat_map(|app| state.model.units(app));
+        let up = units.filter(|unit| unit.address.is_some());
+        up.map(|unit| unit.name.clone()).collect::<Vec<UnitName>>()
+    };
+    let poolers = up(POOLER);
     // With both charms one is struck or the other.
-    let name = if state.patroni.is_empty() || pick.is_multiple_of(3) { POOLER } else { SERVER };
-    let Ok(app) = name.parse() else { return };
-    let units: Vec<UnitName> = state
-        .model
-        .units(&app)
-        .filter(|unit| unit.address.is_some())
-        .map(|unit| unit.name.clone())
-        .collect();
-    let unit = units.get(pick as usize % units.len().max(1));
+    let pooler = state.patroni.is_empty() || (!poolers.is_empty() && pick.is_multiple_of(3));
+    let units = if pooler { poolers } else { up(SERVER) };
+    // Whatever divides by three is no unit's lot more than another's.
+    let pick = if state.patroni.is_empty() { pick } else { pick / 3 };
+    strike_at(state, fault, units.get(pick as usize % units.len().max(1)), pick);
+}
+
+/// Makes a fault happen to this unit or its application.
+pub(crate) fn strike_at(state: &mut State, fault: Fault, unit: Option<&UnitName>, pick: u32) {
+    let app = || unit.map(|unit| unit.app().clone());
     match (fault, unit) {
-        (Fault::LeaderTurns, _) => state.turn_leader(&app),
+        (Fault::LeaderTurns, _) => app().iter().for_each(|app| state.turn_leader(app)),
         (Fault::PodChurn, Some(unit)) if pick.is_multiple_of(2) => state.replace_pod(unit),
         (Fault::PodChurn, Some(unit)) => state.stop_pod(unit),
         (Fault::VolumeLost, Some(unit)) => lose_volume(state, unit),
         (Fault::MemberCut, Some(unit)) => cut(state, unit),
+        (Fault::StreamCut, Some(unit)) => part(state, unit),
+        (Fault::PodFrozen, Some(unit)) => freeze(state, unit),
         (Fault::LostEvent, Some(unit)) => {
             if let Some(cluster) = state.patroni.get_mut(unit.app()) {
                 cluster.deaf += 1;
             }
         }
-        (Fault::UpgradeDeferred, _) => refresh_owing(state, &app),
+        (Fault::UpgradeDeferred, _) => app().iter().for_each(|app| refresh_owing(state, app)),
         (Fault::ContainerRestart, Some(unit)) => state.start_container(unit),
         (Fault::AgentAway, Some(unit)) => away(state, unit),
         (Fault::ServerDown, _) => {
@@ -42,7 +52,7 @@ pub(crate) fn strike(state: &mut State, fault: Fault, pick: u32) {
         }
         (Fault::CheckLost, _) => {
             state.deaf = true;
-            strike(state, Fault::ServerDown, pick);
+            strike_at(state, Fault::ServerDown, unit, pick);
             state.deaf = false;
         }
         (Fault::ClockJump, _) => state.pass(SignedDuration::from_hours(1)),
@@ -56,6 +66,7 @@ fn lose_volume(state: &mut State, unit: &UnitName) {
     if primary.is_some_and(|primary| primary != *unit) {
         state.stop_pod(unit);
         state.volumes.remove(unit);
+        state.foreign.remove(unit);
     }
 }
 
@@ -64,6 +75,48 @@ fn cut(state: &mut State, unit: &UnitName) {
     let Some(cluster) = state.patroni.get_mut(unit.app()) else { return };
     if !cluster.cut.remove(unit) {
         cluster.cut.insert(unit.clone());
+    }
+}
+
+/// A standby's PostgreSQL reaches the primary's no more, or does so again.
+fn part(state: &mut State, unit: &UnitName) {
+    let Some(cluster) = state.patroni.get_mut(unit.app()) else { return };
+    if !cluster.parted.remove(unit) {
+        cluster.parted.insert(unit.clone());
+    }
+}
+
+/// A pod of PostgreSQL stands still until its leases have ended, or comes to itself again.
+fn freeze(state: &mut State, unit: &UnitName) {
+    if patroni::is_frozen(state, unit) {
+        return thaw(state, unit);
+    }
+    if !patroni::freeze(state, unit) {
+        return;
+    }
+    let now = state.now();
+    state.model.lease_tick(now);
+    state.model.agent_stopped(unit, now);
+    state.pass(SignedDuration::from_secs(61));
+    patroni::run(state);
+    let now = state.now();
+    state.model.lease_tick(now);
+}
+
+fn thaw(state: &mut State, unit: &UnitName) {
+    patroni::thaw(state, unit);
+    restart(state, unit);
+}
+
+/// Every network and every pod is well again.
+pub(crate) fn heal(state: &mut State) {
+    for cluster in state.patroni.values_mut() {
+        cluster.cut.clear();
+        cluster.parted.clear();
+    }
+    let frozen = state.units().into_iter().filter(|unit| patroni::is_frozen(state, unit));
+    for unit in frozen.collect::<Vec<_>>() {
+        thaw(state, &unit);
     }
 }
 

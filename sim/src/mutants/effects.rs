@@ -2,19 +2,19 @@
 
 use charm::{Applied, Charm, Decision, Event, Hook, Status};
 
-use super::{Plant, planted};
+use super::{Plant, is, planted};
 
 /// The charm with the planted fault.
 pub(crate) struct Planted<C>(pub(crate) C);
 
-/// Whether an effect is of this kind: the begin of what it says of itself, without the
-/// wrapper's name.
-fn is<E: std::fmt::Debug>(effect: &E, kind: &str) -> bool {
+/// Whether an effect is of this kind: the begin of what it says of itself, without a
+/// wrapper's name, and a word in it behind `..`.
+fn is_of<E: std::fmt::Debug>(effect: &E, kind: &str) -> bool {
     let text = format!("{effect:?}");
-    let bare = text.split_once('(').map_or(text.as_str(), |(_, rest)| rest);
-    let (name, word) = kind.split_once(' ').unwrap_or((kind, ""));
-    let begin = bare.split(['(', ' ', ')']).next().unwrap_or_default();
-    begin == name && bare.contains(word)
+    let bare = text.strip_prefix("Deed(").unwrap_or(&text);
+    let (begin, word) = kind.split_once(" .. ").unwrap_or((kind, ""));
+    let rest = bare.strip_prefix(begin);
+    rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric) && rest.contains(word))
 }
 
 impl<C: Charm> Charm for Planted<C>
@@ -33,9 +33,9 @@ where
         let mut decision = C::decide(event, facts);
         planted(|plant| {
             match plant {
-                Plant::Drop(kind) => decision.effects.retain(|effect| !is(effect, kind)),
-                Plant::First(kind) => decision.effects.sort_by_key(|effect| !is(effect, kind)),
-                Plant::Last(kind) => decision.effects.sort_by_key(|effect| is(effect, kind)),
+                Plant::Drop(kind) => decision.effects.retain(|effect| !is_of(effect, kind)),
+                Plant::First(kind) => decision.effects.sort_by_key(|effect| !is_of(effect, kind)),
+                Plant::Last(kind) => decision.effects.sort_by_key(|effect| is_of(effect, kind)),
                 Plant::AlwaysActive => decision.status = Some(Status::active()),
                 _ => {}
             }
@@ -46,15 +46,17 @@ where
 
     async fn apply(&mut self, hook: &mut Hook, effect: C::Effect) -> Result<Applied, C::Error> {
         let goes_on = planted(|plant| match plant {
-            Plant::GoOn(kind) => Some(is(&effect, kind)),
+            Plant::GoOn(kind) => Some(is_of(&effect, kind)),
             _ => None,
         });
         let applied = self.0.apply(hook, effect).await?;
         Ok(match applied {
-            Applied::Stop(_) | Applied::Status(_) if goes_on == Some(true) => Applied::Done,
-            Applied::Again if planted(|p| (*p == Plant::NeverAgain).then_some(())).is_some() => {
+            Applied::Stop(_) | Applied::Status(_) | Applied::Defer { .. }
+                if goes_on == Some(true) =>
+            {
                 Applied::Done
             }
+            Applied::Again if is(&Plant::NeverAgain) => Applied::Done,
             applied => applied,
         })
     }

@@ -1,20 +1,20 @@
 //! The faults that are planted, by name.
 
-use super::{Mutant, Plant};
+use super::{Mutant, Plant, Target, databases};
 
 /// Kinds of the charm's effects; a word behind the kind narrows it.
 const DROPPED: [&str; 24] = [
-    "Bag App",
-    "Bag Unit",
+    "Bag .. App",
+    "Bag .. Unit",
     "PeerSecret",
     "Initialise",
     "RemoveAuth",
     "MakeDir",
     "Push",
-    "Push .ini",
-    "Push logrotate",
-    "Push .pgpass",
-    "Push /dev/shm/pgbouncer-k8s_",
+    "Push .. .ini",
+    "Push .. logrotate",
+    "Push .. .pgpass",
+    "Push .. /dev/shm/pgbouncer-k8s_",
     "RemoveFile",
     "Replan",
     "Reload",
@@ -218,7 +218,7 @@ const ISSUES: [(&str, Plant); 9] = [
 ];
 
 /// What is not planted, because nothing in this world would differ, and why.
-pub const LEFT_OUT: [(&str, &str); 8] = [
+const LEFT_OUT: [(&str, &str); 8] = [
     ("effect PeerSecret comes last", "Juju keeps a hook's writes until its end"),
     ("effect RemoveClient comes first", "a client that is gone misses nothing"),
     ("effect RemoveAuth comes last", "nothing in the same hook follows from it"),
@@ -235,10 +235,16 @@ pub const LEFT_OUT: [(&str, &str); 8] = [
     ("Kubernetes: DELETE does nothing", "the charm deletes no object"),
 ];
 
+/// What is not planted in any charm, and why.
+pub fn not_planted() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LEFT_OUT.into_iter().chain(databases::LEFT_OUT)
+}
+
 /// Every planted fault.
 pub fn all() -> Vec<Mutant> {
     let mut all = Vec::new();
-    let mut add = |name: String, plant| all.push(Mutant { name, plant });
+    let target = Target::Pooler;
+    let mut add = |name: String, plant| all.push(Mutant { name, target, plant });
     for kind in DROPPED {
         add(format!("effect {kind} is dropped"), Plant::Drop(kind));
     }
@@ -282,12 +288,13 @@ pub fn all() -> Vec<Mutant> {
     for (name, from, to) in SWAPS {
         add(format!("SQL: {name}"), Plant::Swap(from, to));
     }
-    add("Kubernetes: PATCH does nothing".to_owned(), Plant::Kubernetes("PATCH"));
+    add("Kubernetes: PATCH does nothing".to_owned(), Plant::Kubernetes("PATCH", ""));
     for key in SECRETS {
         add(format!("secrets lack {key}"), Plant::SecretKey(key));
     }
     for (name, plant) in ISSUES {
         add(format!("issue: {name}"), plant);
     }
+    all.extend(databases::all());
     all
 }

@@ -3,19 +3,20 @@
 //! Effects, hook-tool calls, requests and statements are data, so a fault in the charm or
 //! the framework is planted where they pass: nothing is compiled again.
 
+mod databases;
 mod effects;
 mod list;
 mod ports;
 mod run;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 pub(crate) use effects::Planted;
-pub use list::{LEFT_OUT, all};
+pub use list::{all, not_planted};
 pub(crate) use ports::*;
-pub use run::{Outcome, run, unplanted};
+pub use run::{Outcome, run, scripted, unplanted};
 
-use crate::history::POOLER;
+use crate::history::{POOLER, SERVER};
 
 /// A fault in the charm or the framework, as it shows where its effects pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +65,49 @@ pub enum Plant {
     OpenFiles,
     /// A line that begins so is left out of every file.
     Line(&'static str),
+    /// One text stands in place of another in every file.
+    Text(&'static str, &'static str),
+    /// A file whose path ends so is not there for who reads it.
+    Unread(&'static str),
+    /// One text stands in place of another in every layer.
+    Layer(&'static str, &'static str),
     /// A statement that begins so is left out.
     Sql(&'static str),
     /// One text stands in place of another in every statement.
     Swap(&'static str, &'static str),
-    /// A request to Kubernetes of this method does nothing but says it did.
-    Kubernetes(&'static str),
+    /// A request to Kubernetes of this method, with these words in what it sends, does
+    /// nothing but says it did.
+    Kubernetes(&'static str, &'static str),
+    /// One text stands in place of another in what is sent to Kubernetes.
+    Object(&'static str, &'static str),
+    /// A refusal of Kubernetes' is taken for an object that is not there.
+    Unforbidden,
+    /// A request to Patroni of this method and path does nothing but says it did.
+    Patroni(&'static str),
+    /// A text in what is sent to Patroni becomes another.
+    Order(&'static str, &'static str),
+    /// Patroni is not told who asks.
+    Anonymous,
+    /// The same random numbers come in every hook.
+    Dull,
+}
+
+/// A charm, by its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// pgbouncer-k8s.
+    Pooler,
+    /// postgresql-k8s.
+    Database,
+}
+
+impl Target {
+    fn app(self) -> &'static str {
+        match self {
+            Self::Pooler => POOLER,
+            Self::Database => SERVER,
+        }
+    }
 }
 
 /// A planted fault.
@@ -77,30 +115,45 @@ pub enum Plant {
 pub struct Mutant {
     /// What it is called.
     pub name: String,
+    /// The charm in which it is.
+    pub target: Target,
     /// What it does.
     pub plant: Plant,
 }
 
 thread_local! {
-    static HERE: RefCell<Option<Plant>> = const { RefCell::new(None) };
+    static HERE: RefCell<Option<Mutant>> = const { RefCell::new(None) };
+    /// Whether a hook of the charm runs in which the fault is planted.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Plants a fault, or takes it away again.
-fn plant(plant: Option<Plant>) {
-    HERE.with(|here| *here.borrow_mut() = plant);
+fn plant(mutant: Option<Mutant>) {
+    HERE.with(|here| *here.borrow_mut() = mutant);
+    RUNS.with(|runs| runs.set(false));
 }
 
-/// Looks at the planted fault from code of the pooler; nothing where there is none.
+/// A hook of this application begins.
+pub(crate) fn enter(app: &str) {
+    let planted =
+        HERE.with(|here| here.borrow().as_ref().is_some_and(|mutant| mutant.target.app() == app));
+    RUNS.with(|runs| runs.set(planted));
+}
+
+/// Looks at the planted fault from a hook of its charm; nothing where there is none.
 pub(crate) fn planted<T>(look: impl FnOnce(&Plant) -> Option<T>) -> Option<T> {
-    HERE.with(|here| here.borrow().as_ref().and_then(look))
+    if !is_planted() {
+        return None;
+    }
+    HERE.with(|here| here.borrow().as_ref().and_then(|mutant| look(&mutant.plant)))
 }
 
-/// Whether a fault is planted.
+/// Whether the planted fault is this one.
+pub(crate) fn is(plant: &Plant) -> bool {
+    planted(|here| (here == plant).then_some(())).is_some()
+}
+
+/// Whether a fault is planted in the charm whose hook runs.
 pub(crate) fn is_planted() -> bool {
-    HERE.with(|here| here.borrow().is_some())
-}
-
-/// As [`planted`], in the hooks of one application.
-pub(crate) fn planted_in<T>(app: &str, look: impl FnOnce(&Plant) -> Option<T>) -> Option<T> {
-    if app == POOLER { planted(look) } else { None }
+    RUNS.with(Cell::get)
 }

@@ -1,8 +1,9 @@
 //! Planted faults where hook tools and requests pass.
 
+use http1::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Plant, planted, planted_in};
+use super::{Plant, is, planted};
 
 /// A hook-tool call that the planted fault has changed.
 pub(crate) enum Changed {
@@ -12,9 +13,9 @@ pub(crate) enum Changed {
     Made(Vec<String>, Option<String>),
 }
 
-/// What becomes of a hook-tool call of this application.
-pub(crate) fn call(app: &str, tool: &str, args: &[&str], stdin: Option<&str>) -> Option<Changed> {
-    planted_in(app, |plant| match plant {
+/// What becomes of a hook-tool call.
+pub(crate) fn call(tool: &str, args: &[&str], stdin: Option<&str>) -> Option<Changed> {
+    planted(|plant| match plant {
         Plant::Tool(name, word) if *name == tool && has(args, word) => {
             Some(Changed::Answered(String::new()))
         }
@@ -77,8 +78,8 @@ pub(crate) fn only_once() -> Option<&'static str> {
 }
 
 /// What is read in place of a databag in a hook of this name.
-pub(crate) fn read(app: &str, hook: &str, tool: &str, text: &str) -> Option<String> {
-    planted_in(app, |plant| match plant {
+pub(crate) fn read(hook: &str, tool: &str, text: &str) -> Option<String> {
+    planted(|plant| match plant {
         Plant::Blind(wanted, key) if *wanted == hook && tool == "relation-get" => {
             let mut map: Map<String, Value> = serde_json::from_str(text).ok()?;
             map.remove(*key)?;
@@ -89,8 +90,8 @@ pub(crate) fn read(app: &str, hook: &str, tool: &str, text: &str) -> Option<Stri
 }
 
 /// Whether the charm does nothing in a hook of this name.
-pub(crate) fn ignores(app: &str, hook: &str) -> bool {
-    let ignores = planted_in(app, |plant| match plant {
+pub(crate) fn ignores(hook: &str) -> bool {
+    let ignores = planted(|plant| match plant {
         Plant::Ignore(name) => Some(*name == hook),
         _ => None,
     });
@@ -98,8 +99,8 @@ pub(crate) fn ignores(app: &str, hook: &str) -> bool {
 }
 
 /// The variable that the charm is not told.
-pub(crate) fn unset(app: &str) -> Option<&'static str> {
-    planted_in(app, |plant| if let Plant::Unset(name) = plant { Some(*name) } else { None })
+pub(crate) fn unset() -> Option<&'static str> {
+    planted(|plant| if let Plant::Unset(name) = plant { Some(*name) } else { None })
 }
 
 /// Whether a request to Pebble is swallowed; `what` says what is asked.
@@ -116,12 +117,13 @@ pub(crate) fn file(path: &str, content: &[u8], mode: u32) -> Option<(Vec<u8>, u3
         let text = || String::from_utf8_lossy(content).into_owned();
         match plant {
             Plant::OpenFiles => Some((content.to_vec(), 0o644)),
-            Plant::Line(begin) if path.ends_with(".ini") => {
+            Plant::Line(begin) if path.ends_with(".ini") || path.ends_with(".yml") => {
                 let text = text();
-                let kept = text.lines().filter(|line| !line.starts_with(begin));
+                let kept = text.lines().filter(|line| !line.trim_start().starts_with(begin));
                 let kept: Vec<&str> = kept.collect();
-                Some((kept.join("\n").into_bytes(), mode))
+                Some(((kept.join("\n") + "\n").into_bytes(), mode))
             }
+            Plant::Text(from, to) => Some((text().replace(from, to).into_bytes(), mode)),
             Plant::LongNames if path.ends_with(".ini") => {
                 Some((with_long_names(&text()).into_bytes(), mode))
             }
@@ -143,12 +145,63 @@ fn with_long_names(ini: &str) -> String {
     lines.join("\n")
 }
 
-/// Whether a request to Kubernetes is swallowed.
-pub(crate) fn drops(method: &str) -> bool {
+/// Whether a file is hidden from who reads it.
+pub(crate) fn hides(path: &str) -> bool {
     planted(|plant| match plant {
-        Plant::Kubernetes(wanted) => Some(*wanted == method),
+        Plant::Unread(end) => Some(path.ends_with(end)),
         _ => None,
     }) == Some(true)
+}
+
+/// A layer in place of the one that was given.
+pub(crate) fn layer(text: &str) -> Option<String> {
+    planted(|plant| match plant {
+        Plant::Layer(from, to) => Some(text.replace(from, to)),
+        _ => None,
+    })
+}
+
+/// What becomes of a request to Kubernetes, by its body: none where it is swallowed.
+pub(crate) fn object(method: &str, body: Bytes) -> Option<Bytes> {
+    let has = |words: &str| String::from_utf8_lossy(&body).contains(words);
+    let swallowed = planted(|plant| match plant {
+        Plant::Kubernetes(wanted, words) => Some(*wanted == method && has(words)),
+        _ => None,
+    });
+    if swallowed == Some(true) {
+        return None;
+    }
+    let changed = planted(|plant| match plant {
+        Plant::Object(from, to) => {
+            Some(String::from_utf8_lossy(&body).replace(from, to).into_bytes().into())
+        }
+        _ => None,
+    });
+    Some(changed.unwrap_or(body))
+}
+
+/// Whether a refusal of Kubernetes' is mistaken.
+pub(crate) fn mistakes_refusals() -> bool {
+    is(&Plant::Unforbidden)
+}
+
+/// Whether a request to Patroni is swallowed.
+pub(crate) fn silences(request: &str) -> bool {
+    planted(|plant| match plant {
+        Plant::Patroni(words) => Some(request == *words),
+        _ => None,
+    }) == Some(true)
+}
+
+/// What Patroni is sent in place of a body.
+pub(crate) fn order(body: Bytes) -> Bytes {
+    let changed = planted(|plant| match plant {
+        Plant::Order(from, to) => {
+            Some(String::from_utf8_lossy(&body).replace(from, to).into_bytes().into())
+        }
+        _ => None,
+    });
+    changed.unwrap_or(body)
 }
 
 /// The text of a statement in place of the one that was sent.
@@ -166,5 +219,5 @@ pub(crate) fn left_out() -> Option<&'static str> {
 
 /// Whether the charm cannot do without its peer relation.
 pub(crate) fn needs_peers() -> bool {
-    planted(|plant| (*plant == Plant::NeedsPeers).then_some(())).is_some()
+    is(&Plant::NeedsPeers)
 }

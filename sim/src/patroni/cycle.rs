@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::TTL;
 use super::data::{CONTROL, Data, PGDATA, VERSION};
 use super::dcs::{self, Dcs};
-use super::hba::{Login, admits};
+use super::hba::{Login, method};
 use super::member::{Credentials, Member, Phase};
 use crate::pod::{File, Owner, Running};
 use crate::sql;
@@ -172,8 +172,7 @@ impl Cycle<'_> {
         if self.reaches_api() {
             self.show(&mut member);
         }
-        let notice =
-            if std::mem::take(&mut member.due) { member.notice("on_role_change") } else { None };
+        let notice = member.due.take().and_then(|callback| member.notice(callback));
         if let (Some(key), Ok(name)) = (notice, "postgresql".parse()) {
             self.changed = true;
             self.state.notify(&self.unit, &name, key);
@@ -243,10 +242,9 @@ impl Cycle<'_> {
         let (user, password) = who;
         let database = (!replicates).then_some("postgres");
         let login = Login { user, database, encrypted: false };
-        let admitted =
-            super::member(self.state, leader).is_some_and(|member| admits(member, login));
+        let admitted = super::member(self.state, leader).and_then(|member| method(member, login));
         let cluster = self.state.clusters.get(&self.app);
-        admitted && cluster.is_some_and(|cluster| cluster.proves(user, password))
+        admitted.is_some() && cluster.is_some_and(|cluster| cluster.proves(user, password))
     }
 
     /// There is no data yet, or PostgreSQL has not been started on it.
@@ -260,6 +258,11 @@ impl Cycle<'_> {
             return;
         }
         if !self.reaches_api() {
+            return;
+        }
+        // What runs as PostgreSQL's own user cannot make a folder where root's volume begins.
+        let container = self.state.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
+        if !container.is_some_and(|container| container.folders.contains_key(PGDATA)) {
             return;
         }
         let begins = known.is_none() && self.dcs.holder.is_none();
@@ -278,8 +281,13 @@ impl Cycle<'_> {
     /// Whether there is a primary that lets this member copy it.
     fn may_copy(&self, member: &Member) -> bool {
         let Some(leader) = self.leader() else { return false };
+        let parted =
+            |unit| self.state.patroni.get(&self.app).is_some_and(|c| c.parted.contains(unit));
         let serves = super::member(self.state, &leader).is_some_and(|m| m.serves() && m.leads);
-        serves && member.user("replication").is_some_and(|who| self.lets_in(&leader, &who, true))
+        serves
+            && !parted(&leader)
+            && !parted(&self.unit)
+            && member.user("replication").is_some_and(|who| self.lets_in(&leader, &who, true))
     }
 
     /// The cluster is made.
@@ -335,7 +343,7 @@ impl Cycle<'_> {
         member.life = cluster.lives;
         member.phase = Phase::Runs;
         (member.leads, member.source, member.told) = (false, None, None);
-        member.due = true;
+        member.due = Some("on_start");
         self.fix_parameters(member);
     }
 
@@ -446,7 +454,7 @@ pub(super) fn start_again(state: &mut State, unit: &UnitName) {
     let Running::Patroni(mut member) = std::mem::replace(slot, Running::Other) else { return };
     let leads = member.leads;
     cycle.come_up(&mut member);
-    (member.leads, member.due) = (leads, true);
+    member.leads = leads;
     let life = member.life;
     if let Some(cluster) = cycle.state.clusters.get_mut(unit.app()).filter(|_| leads) {
         cluster.life = life;

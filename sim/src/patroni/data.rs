@@ -52,6 +52,17 @@ impl Volume {
         self.folders = folders.map(|(path, folder)| (path.clone(), *folder)).collect();
     }
 
+    /// PostgreSQL's data get another name.
+    pub(crate) fn set_aside(&mut self, container: Option<&mut Container>) {
+        self.data = None;
+        self.files.retain(|path, _| !path.starts_with(PGDATA));
+        self.folders.remove(PGDATA);
+        if let Some(container) = container {
+            container.files.retain(|path, _| !path.starts_with(PGDATA));
+            container.folders.remove(PGDATA);
+        }
+    }
+
     /// Shows a container what is on it.
     pub(crate) fn mount(&self, container: &mut Container) {
         container.files.extend(self.files.clone());

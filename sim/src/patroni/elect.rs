@@ -158,7 +158,7 @@ impl Cycle<'_> {
     fn step_down(&mut self, member: &mut Member) {
         self.changed = true;
         member.leads = false;
-        member.due = true;
+        member.due = Some("on_role_change");
         member.phase = Phase::Starts;
     }
 
@@ -256,7 +256,7 @@ impl Cycle<'_> {
     fn promote(&mut self, member: &mut Member) {
         self.changed = true;
         (member.leads, member.source, member.told) = (true, None, None);
-        member.due = true;
+        member.due = Some("on_role_change");
         let (unit, life) = (self.unit.clone(), member.life);
         let Some(data) = self.data() else { return };
         // The first timeline begins with the cluster.
@@ -334,7 +334,10 @@ impl Cycle<'_> {
 
     /// The member follows the leader, if that serves and lets it.
     fn follow(&mut self, member: &mut Member, leader: &UnitName) {
-        let life = super::member(self.state, leader).filter(|m| m.serves() && m.leads);
+        let parted =
+            |unit| self.state.patroni.get(&self.app).is_some_and(|c| c.parted.contains(unit));
+        let apart = parted(leader) || parted(&self.unit);
+        let life = super::member(self.state, leader).filter(|m| m.serves() && m.leads && !apart);
         let Some(life) = life.map(|leader| leader.life) else {
             self.changed |= member.source.take().is_some();
             return;

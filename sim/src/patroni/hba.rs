@@ -11,11 +11,12 @@ pub(crate) struct Login<'a> {
     pub(crate) encrypted: bool,
 }
 
-/// Whether the first line that fits lets a login from another pod prove who it is.
-pub(crate) fn admits(member: &Member, login: Login<'_>) -> bool {
+/// How a login from another pod has to prove who it is, by the first line that fits; none where
+/// it is not let in.
+pub(crate) fn method<'a>(member: &'a Member, login: Login<'_>) -> Option<&'a str> {
     let fits = |line: &&str| fit(line, login).unwrap_or(false);
     let method = member.hba().find(fits).and_then(|line| line.split_whitespace().nth(4));
-    method.is_some_and(|method| method != "reject")
+    method.filter(|method| *method != "reject")
 }
 
 fn fit(line: &str, login: Login<'_>) -> Option<bool> {

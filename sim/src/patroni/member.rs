@@ -47,8 +47,10 @@ pub(crate) struct Member {
     pub(super) reload: bool,
     /// What it showed last in the API.
     pub(super) shown: Option<(Value, Option<&'static str>)>,
-    /// The notice that it gives when its role has changed.
-    pub(super) due: bool,
+    /// Whether its pod stands still.
+    pub(crate) frozen: bool,
+    /// The callback that it owes.
+    pub(super) due: Option<&'static str>,
 }
 
 /// A user and its password.
@@ -69,7 +71,8 @@ impl Member {
             pending: false,
             reload: false,
             shown: None,
-            due: false,
+            frozen: false,
+            due: None,
         })
     }
 

@@ -18,6 +18,7 @@ use kube_api::{Kind, Selector};
 use names::{AppName, UnitName};
 use serde_json::Value;
 
+use crate::pod::Running;
 use crate::rng::Rng;
 use crate::sql;
 use crate::world::{MODEL, State};
@@ -25,8 +26,8 @@ use crate::world::{MODEL, State};
 pub(crate) use cycle::{read_passfile, rests, run};
 pub(crate) use data::Volume;
 pub(crate) use elect::{commit, is_safe, stop, stopped, watch};
-pub(crate) use hba::{Login, admits};
-pub(crate) use member::Member;
+pub(crate) use hba::{Login, method};
+pub(crate) use member::{Member, Phase};
 pub(crate) use rest::client;
 
 /// Seconds until a leader that is silent loses its lock, as the charm has it.
@@ -41,6 +42,8 @@ pub(crate) struct Cluster {
     renewed: i64,
     /// Who reaches the API no more.
     pub(crate) cut: BTreeSet<UnitName>,
+    /// Whose PostgreSQL reaches no other.
+    pub(crate) parted: BTreeSet<UnitName>,
     /// The standbys that commits wait for, as the primary was told.
     sync: BTreeSet<UnitName>,
     /// Whether commits wait although no standby is there.
@@ -67,6 +70,7 @@ impl Cluster {
             seen: now,
             renewed: now,
             cut: BTreeSet::new(),
+            parted: BTreeSet::new(),
             sync: BTreeSet::new(),
             strict: false,
             acknowledged: 0,
@@ -90,6 +94,44 @@ pub(crate) fn member<'a>(state: &'a State, unit: &UnitName) -> Option<&'a Member
     state.pods.get(unit)?.container.as_ref()?.patroni()
 }
 
+/// The slot of the unit's Patroni, whether it stands still or not.
+fn slot<'a>(state: &'a mut State, unit: &UnitName) -> Option<&'a mut Member> {
+    let container = state.pods.get_mut(unit)?.container.as_mut()?;
+    container.services.values_mut().find_map(|running| match running {
+        Running::Patroni(member) => Some(member.as_mut()),
+        _ => None,
+    })
+}
+
+/// Whether the unit's pod stands still.
+pub(crate) fn is_frozen(state: &State, unit: &UnitName) -> bool {
+    let container = state.pods.get(unit).and_then(|pod| pod.container.as_ref());
+    container.is_some_and(|container| {
+        container
+            .services
+            .values()
+            .any(|running| matches!(running, Running::Patroni(member) if member.frozen))
+    })
+}
+
+/// The unit's pod stands still; whether it did something before.
+pub(crate) fn freeze(state: &mut State, unit: &UnitName) -> bool {
+    let Some(member) = slot(state, unit) else { return false };
+    member.frozen = true;
+    watch(state, unit.app());
+    true
+}
+
+/// The unit's pod goes on. The first that Patroni does is to look at its lock, which is lost.
+pub(crate) fn thaw(state: &mut State, unit: &UnitName) {
+    let Some(member) = slot(state, unit) else { return };
+    member.frozen = false;
+    if member.serves() {
+        member.phase = Phase::Starts;
+        member.leads = false;
+    }
+}
+
 /// The members of an application whose Patroni runs.
 pub(crate) fn members<'a>(
     state: &'a State,
@@ -105,6 +147,12 @@ pub(crate) fn primary(state: &State, app: &AppName) -> Option<UnitName> {
     leading.map(|(unit, _)| unit.clone())
 }
 
+/// The primary and the standbys that commits wait for.
+pub(crate) fn chosen(state: &State, app: &AppName) -> Vec<UnitName> {
+    let sync = state.patroni.get(app).map(|cluster| cluster.sync.clone()).unwrap_or_default();
+    sync.into_iter().chain(primary(state, app)).collect()
+}
+
 /// The dynamic configuration of a cluster.
 pub(crate) fn dynamic(state: &State, app: &AppName) -> Option<Value> {
     dcs::Dcs::read(state, app).config
@@ -116,7 +164,16 @@ pub(crate) fn is_headless(state: &State, app: &AppName) -> bool {
     let named = |pod: &String| dcs.sync.contains(pod) || dcs.sync_leader.as_ref() == Some(pod);
     dcs.sync_leader.is_some()
         && primary(state, app).is_none()
-        && !members(state, app).any(|(unit, _)| named(&unit.pod()))
+        && !state
+            .model
+            .units(app)
+            .any(|unit| named(&unit.name.pod()) && is_whole(state, &unit.name))
+}
+
+/// Whether a unit's volume has a cluster's data.
+fn is_whole(state: &State, unit: &UnitName) -> bool {
+    let data = state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+    data.is_some_and(|data| data.system.is_some())
 }
 
 /// The pods with these labels, as the API has them.

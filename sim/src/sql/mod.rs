@@ -255,7 +255,7 @@ impl Servers {
             let Some(app) = state.server_behind(&options.host) else {
                 let unit = patroni::standby_behind(state, &options.host).ok_or_else(unknown)?;
                 let member = patroni::member(state, &unit).ok_or_else(unknown)?;
-                if !patroni::admits(member, login) {
+                if patroni::method(member, login).is_none() {
                     return Err(refused());
                 }
                 let copy = patroni::copy_of(state, &unit).ok_or_else(unknown)?;
@@ -265,7 +265,7 @@ impl Servers {
             let cluster = state.clusters.get(&app).ok_or_else(unknown)?;
             let primary = patroni::primary(state, &app);
             let member = primary.and_then(|primary| patroni::member(state, &primary));
-            if member.is_some_and(|member| !patroni::admits(member, login)) {
+            if member.is_some_and(|member| patroni::method(member, login).is_none()) {
                 return Err(refused());
             }
             cluster.login(user, password, database)?;

@@ -111,8 +111,12 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
             }
             Some(Ok(()))
         }
-        // What the predefined roles may do, and what nobody may do in the schema of everybody.
-        ["GRANT", "PG_READ_ALL_DATA"] | ["REVOKE", "CREATE", "ON", "SCHEMA", ..] => Some(Ok(())),
+        ["GRANT", "PG_READ_ALL_DATA"] => {
+            let predefined = ["pg_read_all_data", "pg_write_all_data"].map(str::to_owned);
+            cluster.roles.get_mut(&name)?.member_of.extend(predefined);
+            Some(Ok(()))
+        }
+        ["REVOKE", "CREATE", "ON", "SCHEMA", ..] => Some(Ok(())),
         ["REVOKE" | "GRANT", .., "ON", "DATABASE"] => {
             on_database(cluster, statement, &name, names.get(1).map(String::as_str))
         }

@@ -1,0 +1,107 @@
+//! What a member of PostgreSQL needs around it: its environment and objects of Kubernetes.
+
+use kube_api::{Kind, Selector};
+use names::AppName;
+use pebble::Startup;
+use serde_json::Value;
+
+use super::database::{able, server};
+use crate::world::{MODEL, State};
+
+/// The mark by which a controller manager leaves Endpoints alone.
+const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
+
+pub(super) fn check(state: &State, app: &AppName) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (unit, pod) in state.pods.iter().filter(|(unit, _)| unit.app() == app) {
+        let Some(container) = &pod.container else { continue };
+        let plan = container.plan();
+        let scope = format!("patroni-{app}");
+        let labels = format!("{{application: patroni, cluster-name: {scope}}}");
+        let pod = unit.pod();
+        let told = [
+            ("PATRONI_NAME", pod.as_str()),
+            ("PATRONI_SCOPE", &scope),
+            ("PATRONI_KUBERNETES_NAMESPACE", MODEL),
+            ("PATRONI_KUBERNETES_LABELS", &labels),
+            ("PATRONI_KUBERNETES_LEADER_LABEL_VALUE", "primary"),
+            ("PATRONI_KUBERNETES_USE_ENDPOINTS", "true"),
+        ];
+        let environment = plan.services.get("postgresql").map(|service| &service.environment);
+        for (key, value) in told {
+            let found = environment.and_then(|all| all.get(key)).map(String::as_str);
+            if found != Some(value) {
+                wrong.push(format!("Patroni of {unit} is told {key}={found:?}, not {value:?}"));
+            }
+        }
+        let exporter = plan.services.get("metrics_server");
+        let exports = exporter.is_some_and(|service| service.startup == Some(Startup::Enabled));
+        if !exports || !container.is_active("metrics_server") {
+            wrong.push(format!("nobody exports metrics of {unit}"));
+        }
+        let http = plan.checks.get("postgresql").and_then(|check| check.http.as_ref());
+        if !http.is_some_and(|http| http.url.ends_with(":8008/health")) {
+            wrong.push(format!("nobody looks whether {unit} serves"));
+        }
+    }
+    wrong.extend(services(state, app));
+    wrong.extend(peers(state, app));
+    wrong
+}
+
+/// The Services have the ports of PostgreSQL and of Patroni, and go with the application.
+fn services(state: &State, app: &AppName) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for name in [format!("{app}-primary"), format!("{app}-replicas")] {
+        let service = state.kube.get(Kind::Service, MODEL, &name).unwrap_or_default();
+        let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+        let mut ports: Vec<u64> = ports.filter_map(|port| port["port"].as_u64()).collect();
+        ports.sort_unstable();
+        if ports != [5432, 8008] {
+            wrong.push(format!("the Service {name} has the ports {ports:?}"));
+        }
+        if !is_owned(&service) {
+            wrong.push(format!("the Service {name} stays when the application goes"));
+        }
+    }
+    wrong
+}
+
+/// Every unit says in the relation of upgrades that it is idle.
+fn peers(state: &State, app: &AppName) -> Vec<String> {
+    let named = |relation: &&model::Relation| {
+        relation.is_peer()
+            && relation.end(app).is_some_and(|end| end.endpoint.as_str() == "upgrade")
+    };
+    let Some(relation) = state.model.relations().find(named) else { return Vec::new() };
+    let idle = |bag: &model::Databag| bag.values.get("state").map(String::as_str) == Some("idle");
+    let units = state.model.units(app).map(|unit| &unit.name);
+    let silent = units.filter(|unit| !relation.unit_bags.get(*unit).is_some_and(idle));
+    silent.map(|unit| format!("{unit} does not say that no upgrade runs")).collect()
+}
+
+fn is_owned(object: &Value) -> bool {
+    !object["metadata"]["ownerReferences"].is_null()
+}
+
+/// What Patroni made goes with the application, and nobody takes it for litter; what Juju made
+/// is there.
+pub(super) fn adopted(state: &State) -> Vec<String> {
+    let Some(app) = server(state).filter(|_| able(state)) else { return Vec::new() };
+    let mut wrong = Vec::new();
+    let scope = format!("patroni-{app}");
+    for object in state.kube.list(Kind::Endpoints, MODEL, &Selector::default()) {
+        let Some(name) =
+            object["metadata"]["name"].as_str().filter(|name| name.starts_with(&scope))
+        else {
+            continue;
+        };
+        if !is_owned(&object) || object["metadata"]["annotations"][LOCK].is_null() {
+            wrong.push(format!("the Endpoints {name} are nobody's"));
+        }
+    }
+    if state.kube.get(Kind::Service, MODEL, &format!("{app}-endpoints")).is_none() {
+        wrong.push("the members have no names".to_owned());
+    }
+    wrong
+}

@@ -1,0 +1,108 @@
+//! Applications come, go, and come again.
+
+use std::collections::BTreeMap;
+
+use model::Deploy;
+use names::AppName;
+
+use super::{POOLER, Run, SERVER, Which};
+use crate::apps::Kind;
+use crate::sql::Cluster;
+use crate::world::State;
+use crate::{kube, patroni};
+
+impl Run {
+    /// The name of an application.
+    pub(super) fn name_of(&self, which: Which) -> Option<AppName> {
+        match which {
+            Which::Pooler => POOLER.parse().ok(),
+            Which::Server => SERVER.parse().ok(),
+            Which::Client(index) => self.clients.get(index)?.app(index).parse().ok(),
+        }
+    }
+
+    /// Deploys an application as the history has it; whether Juju takes it.
+    pub(super) fn deploy(&mut self, which: Which) -> bool {
+        let (kind, units, options) = match which {
+            Which::Pooler => (Kind::Pooler, self.units, BTreeMap::new()),
+            Which::Server if self.databases == 0 => (Kind::Server, 1, BTreeMap::new()),
+            Which::Server => (Kind::Database, self.databases, BTreeMap::new()),
+            Which::Client(index) => match self.clients.get(index) {
+                None => return false,
+                Some(client) if client.old => (Kind::OldClient, 1, BTreeMap::new()),
+                Some(client) => {
+                    let options = [
+                        ("database-name", client.database.clone()),
+                        ("extra-user-roles", client.roles.clone()),
+                    ];
+                    let options = options.into_iter().filter(|(_, value)| !value.is_empty());
+                    let options = options.map(|(key, value)| (key.to_owned(), value));
+                    (Kind::Client, 1, options.collect())
+                }
+            },
+        };
+        let (Some(app), Ok(charm)) = (self.name_of(which), kind.charm()) else { return false };
+        let charm_ref = app.to_string();
+        let deploy =
+            Deploy { app: app.clone(), charm, charm_ref, units, config: options, trust: true };
+        self.world.change(|state| {
+            let now = state.now();
+            if state.model.deploy(now, deploy).is_err() {
+                return false;
+            }
+            kube::put_application(&state.kube, &app);
+            match kind {
+                Kind::Server => drop(state.clusters.insert(app, Cluster::new())),
+                Kind::Database => {
+                    let seed = state.entropy.draw();
+                    let cluster = patroni::Cluster::new(now.as_second(), seed);
+                    state.patroni.insert(app.clone(), cluster);
+                    state.clusters.insert(app, Cluster::of_initdb(BTreeMap::new()));
+                }
+                _ => {}
+            }
+            state.tend();
+            true
+        })
+    }
+}
+
+/// Removes an application; whether Juju takes it.
+pub(super) fn remove(state: &mut State, app: &AppName, keeps: bool) -> bool {
+    let now = state.now();
+    let taken = state.model.remove_application(now, app).is_ok();
+    if taken && keeps {
+        state.kept.insert(app.clone());
+    }
+    forget(state, app);
+    taken
+}
+
+/// Forgets what there was of an application of which no unit is left.
+pub(super) fn forget(state: &mut State, app: &AppName) {
+    if state.model.application(app).is_some() {
+        return;
+    }
+    kube::delete_application(&state.kube, app);
+    state.clusters.remove(app);
+    state.patroni.remove(app);
+    if !state.kept.remove(app) {
+        state.volumes.retain(|unit, _| unit.app() != app);
+    }
+    state.foreign.retain(|unit| unit.app() != app);
+    let own =
+        state.volumes.iter().filter(|(unit, volume)| unit.app() == app && volume.data.is_some());
+    state.foreign.extend(own.map(|(unit, _)| unit.clone()));
+}
+
+/// A person moves data that are another cluster's out of the way.
+pub(super) fn set_aside(state: &mut State) -> bool {
+    let foreign = std::mem::take(&mut state.foreign);
+    for unit in &foreign {
+        let container = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
+        if let Some(volume) = state.volumes.get_mut(unit) {
+            volume.set_aside(container);
+        }
+    }
+    !foreign.is_empty()
+}

@@ -1,0 +1,137 @@
+//! Scripts of the real PostgreSQL charm.
+
+use kube_api::Kind;
+
+use super::Beat::{
+    self, Act, Aside, Deleted, Dies, Distrusted, Doom, Early, Heal, Late, Litter, Primary, Rush,
+    Strike, Unit,
+};
+use super::Script;
+use crate::gate::Fault;
+use crate::history::DatabaseOp::{Config, Refresh, Scale, SetPassword};
+use crate::history::{Client, DatabaseOp, FORCE, Op, Which};
+
+fn clients() -> Vec<Client> {
+    let client = |database: &str, roles: &str| Client {
+        old: false,
+        database: database.to_owned(),
+        roles: roles.to_owned(),
+    };
+    vec![
+        client("waltz", ""),
+        client("tango", "superuser"),
+        client("waltz", "admin"),
+        client("samba", "createdb"),
+        client("postgres", ""),
+        client("waltz", "nosuchrole"),
+    ]
+}
+
+fn script(databases: u32, beats: Vec<Beat>) -> Script {
+    Script { databases, clients: clients(), ..Script::of(beats) }
+}
+
+fn direct(client: usize) -> Beat {
+    Beat::Op(Op::Direct(client))
+}
+
+fn part(client: usize) -> Beat {
+    Beat::Op(Op::PartDirect(client))
+}
+
+fn database(op: DatabaseOp) -> Beat {
+    Beat::Op(Op::Database(op))
+}
+
+fn act(name: &'static str, unit: u32) -> Beat {
+    Act(DatabaseOp::Act(name, unit))
+}
+
+fn then<const N: usize>(mut beats: Vec<Beat>, more: [Beat; N]) -> Vec<Beat> {
+    beats.extend(more);
+    beats
+}
+
+/// Every client, one after the other.
+fn all() -> Vec<Beat> {
+    (0..4).map(direct).collect()
+}
+
+/// A new password for each of the charm's own users.
+fn renewed() -> Vec<Beat> {
+    let users = ["operator", "replication", "rewind", "monitoring", "backup"];
+    users.map(|user| Act(SetPassword(user))).into()
+}
+
+/// Options of every kind, one of them invalid for a while.
+fn options() -> Vec<Beat> {
+    let options = [
+        ("memory_max_prepared_transactions", "100"),
+        ("memory_max_prepared_transactions", "0"),
+        ("connection_statement_timeout", "5000"),
+        ("profile", "holiday"),
+        ("profile", "production"),
+        ("durability_maximum_lag_on_failover", "0"),
+    ];
+    options.map(|(key, value)| database(Config(key, value))).into()
+}
+
+/// All of them, the shortest first.
+pub(crate) fn scripts() -> Vec<Script> {
+    alone().into_iter().chain(several()).chain(again()).collect()
+}
+
+/// Of one unit at the beginning.
+fn alone() -> Vec<Script> {
+    let gone = |name| script(1, vec![direct(0), Deleted(Kind::Service, name)]);
+    let parted = [part(0), part(1), part(3), part(2), direct(0)];
+    let scale = |units| database(Scale(units));
+    let rush = Rush(vec![Op::Database(Scale(2)), Op::PartDirect(0)]);
+    vec![
+        script(1, then(all(), parted)),
+        script(1, vec![Early(Op::Direct(0)), Late(1)]),
+        script(1, vec![direct(4), part(4), direct(5), part(5), direct(0)]),
+        script(1, then(renewed(), [direct(0), act("get-password", 0)])),
+        script(1, then(options(), [act("restart", 0), act("get-primary", 0)])),
+        script(1, vec![direct(0), database(Refresh), Unit(Fault::ContainerRestart, 0)]),
+        gone("postgresql-k8s-primary"),
+        gone("postgresql-k8s-endpoints"),
+        script(1, vec![Distrusted, direct(0)]),
+        script(1, vec![direct(0), scale(2), scale(1), scale(3)]),
+        script(1, vec![Unit(Fault::LostEvent, 0), scale(2), scale(3)]),
+        script(1, vec![direct(0), rush, Strike(Fault::LeaderTurns, 1)]),
+    ]
+}
+
+/// Of several units.
+fn several() -> Vec<Script> {
+    let promote = |unit| act("promote-to-primary", unit);
+    let few = || database(Config("synchronous_node_count", "1"));
+    let citext = database(Config("plugin_citext_enable", "true"));
+    let scale = |units| database(Scale(units));
+    vec![
+        script(2, vec![direct(0), Distrusted]),
+        script(2, then(renewed(), [direct(1), Unit(Fault::PodChurn, 1)])),
+        script(2, vec![direct(0), act("switchover", 1), promote(0), promote(1), direct(1)]),
+        script(2, vec![direct(0), Primary(Fault::PodFrozen), Heal, direct(1)]),
+        script(3, then(options(), [few(), citext, direct(0)])),
+        script(3, then(all(), [Strike(Fault::LeaderTurns, 1), part(0), scale(1)])),
+        script(3, vec![direct(0), scale(0), scale(3), part(0)]),
+        script(3, vec![Unit(Fault::VolumeLost, 2), Unit(Fault::PodChurn, 0), direct(0)]),
+        script(3, vec![few(), direct(0), Doom, act(FORCE, 2), direct(1)]),
+    ]
+}
+
+/// Of what an earlier deployment, or a hook that died, left behind.
+fn again() -> Vec<Script> {
+    let again = |keeps| [Op::Remove(Which::Server, keeps), Op::Deploy(Which::Server)].map(Beat::Op);
+    let dies = |user| Dies(vec![SetPassword(user)]);
+    let timeout = |value| Config("connection_statement_timeout", value);
+    vec![
+        script(2, vec![Litter, direct(0)]),
+        script(2, then(then(vec![direct(0)], again(false)), [direct(0)])),
+        script(2, then(then(vec![direct(0)], again(true)), [Aside, direct(0)])),
+        script(2, vec![dies("operator"), dies("backup")]),
+        script(1, vec![Dies(vec![timeout("5000"), timeout("0")])]),
+    ]
+}
