@@ -15,6 +15,9 @@ const FIXED: [&str; 4] = ["listen_addr", "listen_port", "so_reuseport", "unix_so
 /// The database that is none: the console.
 const CONSOLE: &str = "pgbouncer";
 
+/// The modes of TLS with which a server without it is of no use; none here has it.
+const INSISTS: [&str; 3] = ["require", "verify-ca", "verify-full"];
+
 /// Whether a password fits what is listed for its user.
 fn proves(listed: &str, password: &str) -> bool {
     listed == password || scram::matches(listed, password)
@@ -52,7 +55,23 @@ impl Process {
         if let Some(folder) = folders.into_iter().flatten().find(|folder| !own(folder)) {
             return Err(format!("{folder} is not to be written to"));
         }
+        process.check_tls(&container.files)?;
         Ok(process)
+    }
+
+    /// Whether clients can be served with TLS where they shall be.
+    fn check_tls(&self, files: &BTreeMap<String, File>) -> Result<(), String> {
+        let setting = |key: &str| self.ini.settings.get(key);
+        if setting("client_tls_sslmode").is_none_or(|mode| mode == "disable") {
+            return Ok(());
+        }
+        let keys = ["client_tls_key_file", "client_tls_cert_file", "client_tls_ca_file"];
+        for key in keys {
+            let path = setting(key).ok_or_else(|| format!("TLS needs {key}"))?;
+            let pem = text(files, path).filter(|text| text.starts_with("-----BEGIN "));
+            pem.ok_or_else(|| format!("{path} is no {key}"))?;
+        }
+        Ok(())
     }
 
     /// Whether another process may listen on the same port.
@@ -118,6 +137,9 @@ impl Process {
     ) -> Result<(), String> {
         if name == CONSOLE {
             return self.console(user, password);
+        }
+        if self.setting("server_tls_sslmode").is_some_and(|mode| INSISTS.contains(&mode)) {
+            return Err("server refuses TLS".to_owned());
         }
         let entry = self.entry(name).ok_or("no such database")?;
         let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());

@@ -56,6 +56,7 @@ macro_rules! keeps {
 keeps!(
     configurations_are_taken_or_not,
     processes_share_a_port,
+    tls_needs_its_files,
     clients_prove_who_they_are,
     a_wildcard_leads_to_every_database,
     the_console_has_its_own_users,

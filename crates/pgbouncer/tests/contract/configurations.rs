@@ -77,6 +77,50 @@ async fn files(far: &Far<'_>) -> Result<(), Failure> {
     check("without a folder for its socket", &ini(), false).await
 }
 
+/// Clients are served with TLS only with a key, a certificate and whoever issued it, all there
+/// and readable; a server that has no TLS is no use to who insists on it.
+pub(crate) async fn tls_needs_its_files(far: &Far<'_>) -> Result<(), Failure> {
+    far.populate("suite_shop", &["suite_app"]).await?;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let (key, certificate) = ("/dev/shm/suite.key.pem", "/dev/shm/suite.cert.pem");
+    let shop = far.entries(&["suite_shop"]);
+    far.write(&format!("{shop}{}", settings(PORT)), &list()).await?;
+    far.push(key, &made.signing_key.serialize_pem()).await?;
+    far.push(certificate, &made.cert.pem()).await?;
+    far.push("/dev/shm/suite.none.pem", "no certificate").await?;
+    let theirs = Ownership::default().mode(0o400);
+    far.pebble.push("/dev/shm/suite.root.pem", made.signing_key.serialize_pem(), &theirs).await?;
+    let all = "tls_key_file=suite.key tls_cert_file=suite.cert tls_ca_file=suite.cert";
+    for (mode, files, starts) in [
+        ("prefer", all, true),
+        ("require", all, true),
+        ("require", "", false),
+        ("prefer", "tls_key_file=suite.key tls_cert_file=suite.cert", false),
+        ("prefer", "tls_cert_file=suite.cert tls_ca_file=suite.cert", false),
+        ("prefer", &all.replace("suite.key", "suite.root"), false),
+        ("prefer", &all.replace("suite.key", "suite.missing"), false),
+        ("prefer", &all.replace("cert_file=suite.cert", "cert_file=suite.none"), false),
+        ("disable", &all.replace("suite.key", "suite.missing"), true),
+    ] {
+        let lines = files.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let lines = lines.map(|(name, file)| format!("client_{name} = /dev/shm/{file}.pem\n"));
+        let lines: String = lines.collect();
+        let text = format!("{shop}{}client_tls_sslmode = {mode}\n{lines}", settings(PORT));
+        far.push(&ini(), &text).await?;
+        let what = format!("tls {mode} {files}");
+        assert_eq!(tries(far, &what, &ini()).await?, starts, "{what}");
+    }
+    for (mode, enters) in
+        [("prefer", true), ("disable", true), ("require", false), ("verify-full", false)]
+    {
+        let more = format!("server_tls_sslmode = {mode}\nserver_tls_ca_file = {certificate}\n");
+        far.begin(&shop, &more).await?;
+        far.await_knocks(PORT, &[("suite_app", "suite_app", "suite_shop", enters)]).await?;
+        far.stop("suite").await?;
+    }
+    Ok(())
+}
+
 /// Two processes share a port only if both say so.
 pub(crate) async fn processes_share_a_port(far: &Far<'_>) -> Result<(), Failure> {
     let socket = format!("unix_socket_dir = {FOLDER}");

@@ -13,7 +13,9 @@ use pebble::{Layer, Ownership, Service};
 use postgres::{Boxed, ExtraRoles, User};
 use tokio::time::{Instant, sleep};
 
-pub(crate) use configurations::{configurations_are_taken_or_not, processes_share_a_port};
+pub(crate) use configurations::{
+    configurations_are_taken_or_not, processes_share_a_port, tls_needs_its_files,
+};
 pub(crate) use logins::{
     a_wildcard_leads_to_every_database, clients_prove_who_they_are, the_console_has_its_own_users,
     what_the_server_refuses_is_refused,
