@@ -21,8 +21,17 @@ pub(crate) enum Facts {
     Start(Box<StartFacts>),
     /// What the admin console's action needs.
     Console(Box<ConsoleFacts>),
+    /// What those who measure need.
+    Metrics(Box<(Common, Metrics)>),
     /// Everything, for one reconciliation.
     Full(Box<FullFacts>),
+}
+
+/// Who measures, as far as they are to be told now.
+#[derive(Clone, Default)]
+pub(crate) struct Metrics {
+    pub(crate) model_uuid: String,
+    pub(crate) relations: Vec<RelationId>,
 }
 
 /// What the start hook needs: it only makes a first configuration.
@@ -81,6 +90,8 @@ pub(crate) struct FullFacts {
     pub(crate) barrier: Option<(String, u64)>,
     /// This unit's certificate for its clients.
     pub(crate) tls: Tls,
+    /// Those who measure; looked for where nobody else may have told them.
+    pub(crate) metrics: Metrics,
     /// This unit is being removed: the relations that end for it go on for the others.
     pub(crate) leaving: bool,
 }

@@ -12,7 +12,7 @@ use crate::place;
 /// The layer's label.
 pub(crate) const LABEL: &str = "pgbouncer";
 /// The port on which the first process' exporter answers; the others follow.
-const METRICS_PORT: u16 = 9127;
+const METRICS_PORT: u32 = 9127;
 
 /// What runs in the container. The exporter runs only if it has somebody to ask for
 /// statistics as.
@@ -57,6 +57,11 @@ pub(crate) fn layer(
         .check("pgbouncer", check)
 }
 
+/// The port of the exporter of process `index`.
+pub(crate) fn metrics_port(index: u32) -> u16 {
+    u16::try_from(METRICS_PORT.saturating_add(index)).unwrap_or(u16::MAX)
+}
+
 fn pooler(index: u32) -> Service {
     Service {
         summary: Some(format!("pgbouncer service {index}")),
@@ -77,7 +82,7 @@ fn metrics(app: &AppName, index: u32, port: u16, exporter: bool) -> Service {
         "host={} port={port} user={user} dbname=pgbouncer sslmode=disable",
         place::folder(index)
     );
-    let listen = u32::from(METRICS_PORT) + index;
+    let listen = metrics_port(index);
     // The exporter gives up at once where nobody listens yet.
     let socket = format!("{}/.s.PGSQL.{port}", place::folder(index));
     let command = format!(

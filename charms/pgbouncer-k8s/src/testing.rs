@@ -13,7 +13,7 @@ use pgbouncer::Ini;
 use crate::decide::{Step, decide};
 use crate::effect::Effect;
 use crate::facts::{Backend, Client, Common, Effective, Facts, FullFacts, Login, Peers};
-use crate::facts::{Service, ServiceView, Workload};
+use crate::facts::{Metrics, Service, ServiceView, Workload};
 use crate::options::Options;
 use crate::password::{Password, Seed};
 use crate::place;
@@ -104,6 +104,7 @@ pub(crate) fn fresh() -> FullFacts {
         now: 1_000,
         barrier: None,
         tls: Tls::none(),
+        metrics: Metrics::default(),
         leaving: false,
     }
 }
@@ -280,6 +281,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
             issuer: Issuer::Unknown,
             ..facts.tls
         },
+        metrics: facts.metrics.clone(),
         leaving: facts.leaving,
     }
 }

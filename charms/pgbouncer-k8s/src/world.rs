@@ -121,6 +121,30 @@ fn a_unit_that_was_told_that_it_leaves_ends_nothing() {
     }
 }
 
+#[test]
+fn metrics_joined_is_leader_yes_tells_of_every_exporter() {
+    let relation = Relation::new(8, "metrics-endpoint", "prometheus");
+    let event = relation.created().unwrap();
+    let told = run(world().leader().relation(relation.clone()), &event).world;
+    assert!(told.app_bag(8)["scrape_jobs"].contains("*:9127"), "{:?}", told.app_bag(8));
+    assert!(told.app_bag(8)["scrape_metadata"].contains("pgbouncer-k8s"));
+    assert!(told.unit_bag(8)["prometheus_scrape_unit_address"].starts_with("pgbouncer-k8s-0."));
+    // Whoever led went before it had told them.
+    let follower = run(world().relation(relation), &event).world;
+    assert!(follower.app_bag(8).is_empty());
+    let late = run(follower.leader(), &Event::LeaderElected).world;
+    assert!(late.app_bag(8).contains_key("scrape_jobs"));
+}
+
+#[test]
+fn metrics_joined_is_leader_no_tells_of_itself() {
+    let relation = Relation::new(8, "metrics-endpoint", "prometheus");
+    let event = relation.created().unwrap();
+    let told = run(world().relation(relation), &event).world;
+    assert!(told.app_bag(8).is_empty());
+    assert_eq!(told.unit_bag(8)["prometheus_scrape_unit_name"], "pgbouncer-k8s/0");
+}
+
 /// Without an issuer nothing is asked about certificates; with one a steady hook reads one secret.
 #[test]
 fn a_unit_asks_its_issuer_once_for_a_certificate() {

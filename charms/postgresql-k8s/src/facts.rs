@@ -17,6 +17,10 @@ use crate::topology::Topology;
 pub struct Facts {
     /// The application and its model.
     pub topology: Topology,
+    /// The model's UUID.
+    pub model_uuid: String,
+    /// Those who measure, as far as they are to be told now.
+    pub metrics: Vec<RelationId>,
     /// This unit.
     pub unit: UnitName,
     /// Whether this unit leads its application in Juju's sense.
@@ -137,6 +141,8 @@ impl Facts {
     pub fn bare(topology: Topology, unit: UnitName) -> Self {
         Self {
             topology,
+            model_uuid: String::new(),
+            metrics: Vec::new(),
             unit,
             leader: false,
             planned: 0,

@@ -11,6 +11,7 @@ use charm::{
     databag,
 };
 use interfaces::postgresql_client::{self, Request};
+use interfaces::prometheus_scrape::ENDPOINT;
 use patroni::Health;
 use serde_json::Value;
 
@@ -38,7 +39,10 @@ pub(crate) async fn gather(
 ) -> Result<Facts, Error> {
     let topology = topology(hook);
     let mut facts = Facts::bare(topology, hook.unit().clone());
+    facts.model_uuid = hook.environment().model_uuid.clone();
+    facts.metrics = metrics(hook, event)?;
     if !decide::needs_facts(event) {
+        facts.leader = !facts.metrics.is_empty() && hook.is_leader()?;
         return Ok(facts);
     }
     facts.leader = hook.is_leader()?;
@@ -83,6 +87,17 @@ pub(crate) async fn gather(
         }
     }
     Ok(facts)
+}
+
+/// Those who measure: where one comes, and where whoever led may have gone before it told them.
+fn metrics(hook: &mut Hook, event: &Event) -> Result<Vec<RelationId>, Error> {
+    Ok(match event {
+        Event::LeaderElected | Event::UpgradeCharm => hook.relations(ENDPOINT)?,
+        Event::Relation(relation) if relation.endpoint.as_str() == ENDPOINT => {
+            relation.kind.is_live().then_some(relation.id).into_iter().collect()
+        }
+        _ => Vec::new(),
+    })
 }
 
 /// The names that follow from where the hook runs.

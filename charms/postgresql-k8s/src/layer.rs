@@ -15,7 +15,7 @@ pub(crate) const ROLE_CHANGED: &str = "canonical.com/postgresql/role-changed";
 /// The name of the exporter's service.
 const METRICS: &str = "metrics_server";
 /// The port on which the exporter answers.
-const METRICS_PORT: u16 = 9187;
+pub(crate) const METRICS_PORT: u16 = 9187;
 
 /// The exporter asks through the socket: whoever runs as the workload's own user is let in
 /// there without a password, so neither the plan nor the argument list can show one.

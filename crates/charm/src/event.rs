@@ -146,6 +146,11 @@ impl RelationKind {
     const ALL: [Self; 5] =
         [Self::Created, Self::Joined, Self::Changed, Self::Departed, Self::Broken];
 
+    /// Whether the relation is there, and whoever the event is about stays in it.
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Created | Self::Joined | Self::Changed)
+    }
+
     /// Juju's word, for instance `joined`.
     pub fn word(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 pub mod pgb_peers;
 pub mod pgsql;
 pub mod postgresql_client;
+pub mod prometheus_scrape;
 pub mod tls_certificates;
 
 mod endpoint;

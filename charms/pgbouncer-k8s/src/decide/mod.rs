@@ -7,6 +7,7 @@ mod clients;
 mod leaving;
 mod legacy;
 pub(crate) mod lookup;
+mod metrics;
 mod peers;
 mod service;
 pub(crate) mod start;
@@ -49,6 +50,7 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
             Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
         }
         (_, Facts::Start(facts)) => start::decide(facts),
+        (_, Facts::Metrics(facts)) => Decision::new().effects(metrics::effects(&facts.0, &facts.1)),
         (_, Facts::Full(facts)) => reconcile(event, facts),
         (_, Facts::None) => Decision::new(),
     }
@@ -138,5 +140,6 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(legacy::effects(facts, &next))
         .effects(backend::keep(facts, &next))
         .effects(peers::effects(event, facts, &next))
+        .effects(metrics::effects(&facts.common, &facts.metrics))
         .status(status)
 }

@@ -11,10 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use charm::{AppName, Event, Hook, HookError, Level, Own, RelationId, RelationKind};
 use charm::{Revision, SecretContent, UnitName};
 use interfaces::pgb_peers;
+use interfaces::prometheus_scrape::ENDPOINT;
 
 use crate::decide::{actions::CONSOLE, backend::initialised, start::processes};
 use crate::facts::{
-    Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Peers, Room, StartFacts,
+    Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Metrics, Peers, Room,
+    StartFacts,
 };
 use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
@@ -30,6 +32,8 @@ const APPS: &str = "apps";
 pub(crate) const BARRIER: &str = "barrier";
 /// The controller-state key of a unit that is being removed.
 const LEAVING: &str = "leaving";
+/// The controller-state key of the relations to those who measure.
+const METRICS: &str = "metrics";
 /// The controller-state key of the other units' numbers.
 const OTHERS: &str = "units";
 
@@ -62,6 +66,10 @@ pub(crate) async fn facts(
             }
             // A client's units say nothing; what the client says comes with *changed*.
             "database" if relation.kind == RelationKind::Joined => Ok(Facts::None),
+            ENDPOINT => {
+                let metrics = metrics(hook, event)?;
+                Ok(Facts::Metrics(Box::new((common(charm, hook)?, metrics))))
+            }
             "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" | "certificates" => {
                 known(charm, hook, event).await
             }
@@ -69,6 +77,30 @@ pub(crate) async fn facts(
         },
         _ => Ok(Facts::None),
     }
+}
+
+/// Those who measure: whoever comes, and on a new leader all that are remembered, because the
+/// one before may have gone before it told them.
+fn metrics(hook: &mut Hook, event: &Event) -> Result<Metrics, HookError> {
+    let known = hook.state(METRICS)?.and_then(|text| serde_json::from_str(&text).ok());
+    let mut known: BTreeSet<RelationId> = known.unwrap_or_default();
+    let relations = match event {
+        Event::Relation(relation) if relation.endpoint.as_str() == ENDPOINT => {
+            let live = relation.kind.is_live();
+            if live {
+                known.insert(relation.id);
+            } else if relation.kind == RelationKind::Broken {
+                known.remove(&relation.id);
+            }
+            let text = serde_json::json!(known).to_string();
+            hook.set_state(METRICS, (!known.is_empty()).then_some(text))?;
+            live.then_some(relation.id).into_iter().collect()
+        }
+        Event::LeaderElected => known.into_iter().collect(),
+        Event::UpgradeCharm => hook.relations(ENDPOINT)?,
+        _ => Vec::new(),
+    };
+    Ok(Metrics { model_uuid: hook.environment().model_uuid.clone(), relations })
 }
 
 fn common(charm: &PgBouncer, hook: &mut Hook) -> Result<Common, HookError> {
@@ -175,6 +207,7 @@ async fn full(
         now,
         barrier,
         tls,
+        metrics: metrics(hook, event)?,
         leaving,
     })))
 }

@@ -3,6 +3,7 @@
 mod actions;
 mod clients;
 mod members;
+mod metrics;
 mod plugins;
 mod tls;
 mod workload;
@@ -48,6 +49,10 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
 
 /// What to do about an event.
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
+    of_event(event, facts).effects(metrics::effects(facts))
+}
+
+fn of_event(event: &Event, facts: &Facts) -> Decision<Effect> {
     match event {
         Event::LeaderElected => members::leader_elected(facts),
         Event::PebbleReady { container } if container.as_str() == layer::NAME => {

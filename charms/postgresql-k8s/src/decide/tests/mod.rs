@@ -2,6 +2,7 @@
 
 mod flowcharts;
 mod healing;
+mod metrics;
 mod plugins;
 mod relations;
 mod tls;

@@ -1,0 +1,76 @@
+//! The interface `prometheus_scrape`, the side that is measured.
+
+use names::UnitName;
+use serde::Serialize;
+
+use crate::{Bag, python};
+
+/// The endpoint at which charms offer what they measure.
+pub const ENDPOINT: &str = "metrics-endpoint";
+
+/// Where a unit stands, as the one who measures labels what it reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Topology {
+    /// The model's name.
+    pub model: String,
+    /// The model's UUID.
+    pub model_uuid: String,
+    /// The application.
+    pub application: String,
+    /// The unit that writes.
+    pub unit: String,
+    /// The charm's name.
+    pub charm_name: String,
+}
+
+#[derive(Serialize)]
+struct Job {
+    metrics_path: &'static str,
+    static_configs: [Targets; 1],
+}
+
+#[derive(Serialize)]
+struct Targets {
+    targets: Vec<String>,
+}
+
+/// What the leader writes: every unit answers `/metrics` on these ports.
+pub fn app_bag(ports: impl IntoIterator<Item = u16>, topology: &Topology) -> Bag {
+    // The reader puts the units' addresses in the place of the star.
+    let targets = ports.into_iter().map(|port| format!("*:{port}")).collect();
+    let jobs = [Job { metrics_path: "/metrics", static_configs: [Targets { targets }] }];
+    Bag::from([
+        ("scrape_jobs".to_owned(), python::dumps(&jobs)),
+        ("scrape_metadata".to_owned(), python::dumps(topology)),
+    ])
+}
+
+/// What each unit writes: its name, and an address that outlives its pod.
+pub fn unit_bag(unit: &UnitName, address: String) -> Bag {
+    Bag::from([
+        ("prometheus_scrape_unit_address".to_owned(), address),
+        ("prometheus_scrape_unit_name".to_owned(), unit.to_string()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bags_are_as_their_reader_expects_them() {
+        let topology = Topology {
+            model: "m".to_owned(),
+            model_uuid: "u".to_owned(),
+            application: "a".to_owned(),
+            unit: "a/0".to_owned(),
+            charm_name: "c".to_owned(),
+        };
+        let bag = app_bag([9127, 9128], &topology);
+        insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127", "*:9128"]}]}]"#);
+        insta::assert_snapshot!(bag["scrape_metadata"], @r#"{"model": "m", "model_uuid": "u", "application": "a", "unit": "a/0", "charm_name": "c"}"#);
+        let bag = unit_bag(&"a/0".parse().unwrap(), "a-0.a-endpoints".to_owned());
+        assert_eq!(bag["prometheus_scrape_unit_address"], "a-0.a-endpoints");
+        assert_eq!(bag["prometheus_scrape_unit_name"], "a/0");
+    }
+}
