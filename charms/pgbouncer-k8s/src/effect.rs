@@ -36,8 +36,6 @@ pub(crate) enum Effect {
     Reload(Vec<String>),
     /// Restarts one process.
     Restart(String),
-    /// Stops a service.
-    StopService(String),
     /// Remembers what is effective in the container now.
     Remember(Effective),
     /// Tells Juju the workload's version.

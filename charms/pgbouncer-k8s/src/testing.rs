@@ -174,7 +174,6 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
             let names = layer.services.iter().filter(|(_, service)| enabled(service));
             workload.active = names.map(|(name, _)| name.clone()).collect();
         }
-        Effect::StopService(name) => drop(workload.active.remove(name)),
         Effect::Remember(effective) => facts.effective = effective.clone(),
         Effect::ApplyService(spec) => {
             facts.service = Service::Present(ServiceView {

@@ -3,7 +3,7 @@
 use super::{Mutant, Plant, Target, databases};
 
 /// Kinds of the charm's effects; a word behind the kind narrows it.
-const DROPPED: [&str; 24] = [
+const DROPPED: [&str; 23] = [
     "Bag .. App",
     "Bag .. Unit",
     "PeerSecret",
@@ -19,7 +19,6 @@ const DROPPED: [&str; 24] = [
     "Replan",
     "Reload",
     "Restart",
-    "StopService",
     "Remember",
     "RememberBarrier",
     "ApplyService",

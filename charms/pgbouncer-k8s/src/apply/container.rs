@@ -60,10 +60,6 @@ async fn change(
             return settled(pebble, hook, ended.err()).await;
         }
         Effect::Replan(layer) => return replan(pebble, hook, &layer).await,
-        Effect::StopService(service) => {
-            let change = pebble.stop(&[&service]).await?;
-            pebble.wait_change(&change, START).await?;
-        }
         _ => {}
     }
     Ok(Applied::Done)

@@ -2,6 +2,7 @@
 
 use charm::{Decision, Event, Own, RelationEvent, RelationKind, Status};
 use interfaces::pgb_peers::{departing_key, secret_keys};
+use pebble::{Layer, Startup};
 
 use super::edges::{check_settled, facts_of, follower, has, told, touches_container};
 use super::status::NO_BACKEND;
@@ -161,7 +162,8 @@ fn backend_broken_is_leader_yes_removes_what_was_authenticated() {
     let facts = FullFacts { backend: None, ..ready() };
     let (facts, decision) = step(&relation("backend-database", RelationKind::Broken), facts);
     assert!(has(&decision, |effect| matches!(effect, Effect::RemoveFile(_))));
-    assert!(has(&decision, |effect| *effect == Effect::StopService(place::EXPORTER.into())));
+    let rests = |layer: &Layer| layer.services[place::EXPORTER].startup == Some(Startup::Disabled);
+    assert!(has(&decision, |effect| matches!(effect, Effect::Replan(layer) if rests(layer))));
     let text = testing::pushed(&decision, &place::ini(0));
     assert!(!text.contains("auth_query") && !text.contains("auth_file"));
     assert!(facts.secret.as_ref().unwrap().get(secret_keys::AUTH_FILE).is_none());

@@ -264,30 +264,23 @@ impl Wanted {
         layer::layer(app, processes, options.listen_port, self.passfile.is_some(), primary)
     }
 
-    /// Starts what does not run, in one change; stops the exporter if nobody may ask.
+    /// Starts what does not run and what has changed, in one change.
     fn services(
         &self,
         facts: &FullFacts,
         workload: &Workload,
         layer: Layer,
         wanted: &Effective,
-    ) -> Vec<Effect> {
-        let exporter = self.passfile.is_some();
-        let mut effects = Vec::new();
-        // A hook that failed before its replan may have left them running.
-        let exporters = (0..place::PROCESSES_MAX).map(place::exporter);
-        for service in exporters.filter(|name| !exporter && workload.active.contains(name)) {
-            effects.push(Effect::StopService(service));
-        }
+    ) -> Option<Effect> {
         let processes = facts.common.processes.get();
         let needed: BTreeSet<String> = (0..processes).map(place::service).collect();
         let down = !needed.is_subset(&workload.active);
         // The plan may be that of a hook that failed before anything was started by it.
         let told = facts.effective.layer == wanted.layer;
         if down || !told || layer.differs_from(&workload.plan) {
-            effects.push(Effect::Replan(Box::new(layer)));
+            return Some(Effect::Replan(Box::new(layer)));
         }
-        effects
+        None
     }
 
     fn effective(&self, options: &Options, layer: &Layer) -> Effective {
