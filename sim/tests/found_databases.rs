@@ -141,3 +141,14 @@ fn a_client_may_use_a_database_that_another_charms_client_made() {
     let clients = vec![client("waltz"), client("waltz")];
     check(1, 1, clients, operators(&[Backend, Op::Relate(0), Direct(1)]));
 }
+
+/// Seed 1795283663000113: a leader lost the lead before it could say that the cluster is set up,
+/// then its pod was replaced; the next leader took the objects for litter and made another one.
+#[test]
+fn a_cluster_whose_first_leader_is_away_is_not_made_anew() {
+    let mut steps = operators(&[Database(DatabaseOp::Scale(2))]);
+    steps.extend([926, 512, 570, 686, 392, 124].map(|pick| Step::Hook(pick, None)));
+    steps.push(Step::Hook(302, Some(Mischief { fault: Fault::LeaderLost, at: 8 })));
+    steps.push(Step::Strike(Fault::PodChurn, 948));
+    check(0, 5, Vec::new(), steps);
+}

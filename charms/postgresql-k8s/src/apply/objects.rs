@@ -185,7 +185,19 @@ async fn try_remove_leftovers(
     if client.list(Resource::Pods, &selector).await?.iter().any(is_other) {
         return Ok(());
     }
-    for object in client.list(Resource::Endpoints, &selector).await? {
+    let objects = client.list(Resource::Endpoints, &selector).await?;
+    // Nor are they where they belong to the application as it is now: whoever began the cluster
+    // has its data and comes back.
+    let pod = client.get(Resource::Pods, own).await?.unwrap_or_default();
+    let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+    let is_ours = |object: &Value| {
+        let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        !owner.is_null() && owners.into_iter().any(|one| one["uid"] == *owner)
+    };
+    if objects.iter().any(is_ours) {
+        return Ok(());
+    }
+    for object in objects {
         if let Some(name) = object["metadata"]["name"].as_str().filter(|n| n.starts_with(scope)) {
             client.delete(Resource::Endpoints, name).await?;
         }

@@ -96,7 +96,8 @@ fn converge(facts: &Facts) -> Decision<Effect> {
     if facts.leader && facts.peer.is_some() {
         decision = decision.effects(members::lead(facts).effects);
     }
-    if facts.container.is_none() || !(facts.leader || facts.initialised()) {
+    let runs = facts.leader || facts.initialised() || workload::has_begun(facts);
+    if facts.container.is_none() || !runs {
         return decision;
     }
     let start = workload::start(facts);

@@ -25,7 +25,7 @@ pub(super) fn pebble_ready(facts: &Facts) -> Decision<Effect> {
     let Some(container) = &facts.container else {
         return Decision::new().defer("the container does not answer yet");
     };
-    if !facts.leader && !facts.initialised() {
+    if !facts.leader && !facts.initialised() && !has_begun(facts) {
         let decision = Decision::new().effects(storage(container));
         return decision.defer("the leader has not set up the cluster yet");
     }
@@ -140,6 +140,14 @@ fn foreign(facts: &Facts, container: &Container, passwords: &Passwords) -> Optio
         !config.is_some_and(|text| text.expose_secret().contains(password))
     };
     is_foreign.then_some(own)
+}
+
+/// Whether this unit has the data that this deployment's cluster began with: its leader lost
+/// the lead before it could say so, and the next one waits for it.
+pub(super) fn has_begun(facts: &Facts) -> bool {
+    let data = facts.container.as_ref().filter(|container| container.system.is_some());
+    data.zip(facts.passwords())
+        .is_some_and(|(container, passwords)| foreign(facts, container, &passwords).is_none())
 }
 
 /// Blocked until somebody decides about data that are not this cluster's.
