@@ -60,13 +60,16 @@ pub enum Fault {
     CheckLost,
     PodFrozen,
     StreamCut,
+    EventsLate,
+    TwoLeaders,
+    WatchGone,
 }
 
 use Fault::*;
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 42] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -106,6 +109,9 @@ impl Fault {
         CheckLost,
         PodFrozen,
         StreamCut,
+        EventsLate,
+        TwoLeaders,
+        WatchGone,
     ];
 
     /// The faults that strike one effect of a hook.
@@ -171,6 +177,11 @@ impl Fault {
             CheckLost => ("check-lost", "that PostgreSQL went or came back is not told"),
             PodFrozen => ("pod-frozen", "a pod stands still for several hooks, and nobody is told"),
             StreamCut => ("stream-cut", "a standby reaches the API but not the primary"),
+            EventsLate => {
+                ("events-late", "a unit's events wait for others' and are merged meanwhile")
+            }
+            TwoLeaders => ("two-leaders", "the lead goes to another unit and back at once"),
+            WatchGone => ("watch-gone", "the API ends a Patroni's watch, which misses loops"),
             HookTwice => ("hook-twice", "the hook succeeds, but Juju runs it again"),
             PatroniAway => ("patroni-away", "Patroni does not answer for the rest of the hook"),
             PatroniFails => ("patroni-fails", "Patroni refuses one request"),

@@ -23,7 +23,7 @@ struct Args {
     /// Replay one history, with its trace.
     #[arg(long)]
     seed: Option<u64>,
-    /// Play the scripted scenarios, each hook killed before and after each effect.
+    /// Play the scripted scenarios, each hook killed before and after each effect and refused it.
     #[arg(long)]
     exhaust: bool,
     /// Plant faults in the charm and the framework, and count those that are caught.
@@ -183,22 +183,41 @@ fn run(args: &Args, faults: &Faults) -> bool {
     tally.failed.is_empty()
 }
 
+/// What far sides refuse, each at every effect that they could.
+const REFUSALS: [Fault; 10] = [
+    Fault::PebbleFails,
+    Fault::DiskFull,
+    Fault::SqlFails,
+    Fault::SqlCut,
+    Fault::Kube403,
+    Fault::Kube409,
+    Fault::Kube410,
+    Fault::Kube500,
+    Fault::PatroniFails,
+    Fault::LeaderLost,
+];
+
 /// Plays each scenario in every way.
 fn exhausted() -> bool {
     let mut well = true;
     for scenario in scenarios().into_iter().chain(database_scenarios()) {
         let began = Instant::now();
-        let all = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 1, false);
-        for wrong in all.wrong.iter().take(20) {
+        let deaths = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 1, false);
+        let refusals = scenario.exhaust(&REFUSALS, 1, false);
+        let wrong: Vec<&String> = deaths.wrong.iter().chain(&refusals.wrong).collect();
+        for wrong in wrong.iter().take(20) {
             say(&format!("WRONG: {wrong}"));
         }
         let seconds = began.elapsed().as_secs_f64();
-        let (runs, hooks, wrong) = (all.runs, all.hooks, all.wrong.len());
         say(&format!(
-            "{}: {runs} deaths, {hooks} hooks, {seconds:.1} s, {wrong} wrong",
-            scenario.name
+            "{}: {} deaths, {} refusals, {} hooks, {seconds:.1} s, {} wrong",
+            scenario.name,
+            deaths.runs,
+            refusals.runs,
+            deaths.hooks + refusals.hooks,
+            wrong.len(),
         ));
-        well &= all.wrong.is_empty();
+        well &= wrong.is_empty();
     }
     well
 }

@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) kube: Api,
     /// Volumes that an application of the same name had before.
     pub(crate) foreign: BTreeSet<UnitName>,
+    /// Units whose events wait, while others run so many hooks.
+    pub(crate) held: BTreeMap<UnitName, u32>,
     /// Applications whose volumes outlive them.
     pub(crate) kept: BTreeSet<AppName>,
     /// The hook that runs.
@@ -80,6 +82,7 @@ impl World {
             volumes: BTreeMap::new(),
             kube: Api::new(options),
             foreign: BTreeSet::new(),
+            held: BTreeMap::new(),
             kept: BTreeSet::new(),
             session: None,
             gate: Gate::default(),

@@ -25,6 +25,7 @@ pub(crate) use always::{Watch, always};
 pub(crate) use container::failed_changes;
 pub(crate) use database::{HEADLESS, able, blocked, routes};
 pub(crate) use login::{cut_off, processes_by_boot, waiting};
+pub(crate) use rights::owned;
 pub(crate) use truth::{console, lies, statuses};
 pub(crate) use view::view;
 

@@ -100,3 +100,27 @@ fn of_lookups(cluster: &Cluster, lookups: &BTreeSet<String>) -> Vec<String> {
     }
     wrong
 }
+
+/// A client whom no other shares its database with owns what is in it.
+pub(crate) fn owned(state: &State, clients: &[Client], index: usize) -> Vec<String> {
+    let mut all = super::database::clients(state);
+    all.extend(relations(state, "database").into_iter().filter(|_| able(state)));
+    let related = |index: usize, client: &Client| {
+        all.iter().find(|(_, app)| app.as_str() == client.app(index)).map(|(id, _)| *id)
+    };
+    let Some(client) = clients.get(index).filter(|client| !client.old) else { return Vec::new() };
+    let Some(user) = related(index, client).map(server_user) else { return Vec::new() };
+    let shares = |(other, of): (usize, &Client)| {
+        other != index && of.database == client.database && related(other, of).is_some()
+    };
+    let known = state.clusters.values().any(|cluster| cluster.roles.contains_key(&user));
+    if !known || clients.iter().enumerate().any(shares) {
+        return Vec::new();
+    }
+    let owns = |cluster: &Cluster| {
+        let database = cluster.databases.get(&client.database);
+        database.is_some_and(|database| database.owner.as_ref() == Some(&user))
+    };
+    let well = state.clusters.values().any(owns);
+    if well { Vec::new() } else { vec![format!("{user} does not own what only it uses")] }
+}

@@ -45,8 +45,17 @@ const DATABASES: [&str; 8] = [
     "pgbouncer",
 ];
 
+/// The pooler's actions.
+const ACTIONS: [&str; 5] = [
+    "get-console-credentials",
+    "get-console-credentials",
+    "pre-upgrade-check",
+    "resume-upgrade",
+    "set-tls-private-key",
+];
+
 /// Faults that come between two hooks.
-const BETWEEN: [Fault; 13] = [
+const BETWEEN: [Fault; 16] = [
     Fault::LeaderTurns,
     Fault::PodChurn,
     Fault::ContainerRestart,
@@ -60,12 +69,15 @@ const BETWEEN: [Fault; 13] = [
     Fault::CheckLost,
     Fault::PodFrozen,
     Fault::StreamCut,
+    Fault::EventsLate,
+    Fault::TwoLeaders,
+    Fault::WatchGone,
 ];
 
 /// The history of a seed.
 pub fn draw(seed: u64, faults: &Faults) -> History {
     let mut rng = Rng::new(seed);
-    let units = 1 + [0, 0, 1, 1, 2, 2, 4][rng.below(7)];
+    let units = 1 + [0, 0, 1, 1, 2, 2, 3, 4][rng.below(8)];
     let crowd = if rng.chance(50) { 20 } else { 5 };
     let kinds = 1 + rng.below(6);
     let clients: Vec<Client> = (0..rng.below(crowd + 1)).map(|_| client(&mut rng, kinds)).collect();
@@ -90,8 +102,9 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
 pub fn draw_database(seed: u64, faults: &Faults) -> History {
     let mut rng = Rng::new(seed ^ 0x6461_7461_6261_7365);
     let databases = 1 + [0, 1, 1, 2, 2, 2, 3, 4][rng.below(8)];
-    let clients: Vec<Client> = (0..rng.below(4)).map(|_| client(&mut rng, 2)).collect();
-    let units = if rng.chance(600) { 1 } else { 0 };
+    let crowd = if rng.chance(30) { 20 } else { 3 };
+    let clients: Vec<Client> = (0..rng.below(crowd + 1)).map(|_| client(&mut rng, 2)).collect();
+    let units = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 3, 4, 5][rng.below(14)];
     let mut on: Vec<Fault> = faults.0.iter().copied().collect();
     on.retain(|_| rng.chance(400));
     let rate = [0, 50, 150, 400][rng.below(4)];
@@ -152,12 +165,12 @@ fn op(rng: &mut Rng, clients: &[Client]) -> Op {
             let value = if rng.chance(500) { values.first() } else { rng.pick(values) };
             Op::Config(key, value.copied().unwrap_or_default())
         }
-        15 | 16 => Op::Scale([1, 1, 2, 3, 0][rng.below(5)]),
+        15 | 16 => Op::Scale([1, 1, 2, 3, 0, 5][rng.below(6)]),
         17 => Op::Refresh,
         18 => Op::Rotate,
         19 if rng.chance(300) => Op::Trust(rng.chance(500)),
         19 if rng.chance(500) => again(rng, clients),
-        _ => Op::Action,
+        _ => Op::Action(ACTIONS[rng.below(ACTIONS.len())]),
     }
 }
 

@@ -77,7 +77,7 @@ pub enum Op {
     /// Refreshes the pooler's charm: every pod is replaced.
     Refresh,
     /// Runs an action on a pooler.
-    Action,
+    Action(&'static str),
     /// The server gives its clients new passwords.
     Rotate,
     /// Trusts the pooler, or does so no more.

@@ -254,10 +254,9 @@ impl Run {
                     let Some(charm) = charm else { return false };
                     model.refresh(now, &pooler, charm, POOLER.to_owned()).is_ok()
                 }
-                Op::Action => {
+                Op::Action(action) => {
                     let unit = model.units(&pooler).next().map(|unit| unit.name.clone());
                     let Some(unit) = unit else { return false };
-                    let action = "get-console-credentials";
                     model.enqueue_action(now, &unit, action, Default::default()).is_ok()
                 }
                 Op::Rotate if state.patroni.is_empty() => {
@@ -303,7 +302,14 @@ impl Run {
 
     /// Runs one hook of one unit, where one is due.
     fn hook(&mut self, pick: u32, mischief: Option<Mischief>) {
-        let due = self.due();
+        let mut due = self.due();
+        self.world.change(|state| {
+            state.held.retain(|_, left| {
+                *left = left.saturating_sub(1);
+                *left > 0
+            });
+            due.retain(|unit| !state.held.contains_key(unit));
+        });
         let Some(unit) = due.get(pick as usize % due.len().max(1)) else { return };
         if !self.slow {
             self.world.change(|state| {

@@ -29,6 +29,13 @@ pub(crate) fn strike(state: &mut State, fault: Fault, pick: u32) {
 pub(crate) fn strike_at(state: &mut State, fault: Fault, unit: Option<&UnitName>, pick: u32) {
     let app = || unit.map(|unit| unit.app().clone());
     match (fault, unit) {
+        (Fault::EventsLate, Some(unit)) => drop(state.held.insert(unit.clone(), HELD)),
+        (Fault::WatchGone, Some(unit)) => patroni::lose_watch(state, unit),
+        (Fault::TwoLeaders, Some(unit)) => {
+            let leader = state.model.application(unit.app()).and_then(|app| app.leader.clone());
+            state.turn_leader(unit.app());
+            leader.iter().for_each(|leader| state.model.lease_passes(leader));
+        }
         (Fault::LeaderTurns, _) => app().iter().for_each(|app| state.turn_leader(app)),
         (Fault::PodChurn, Some(unit)) if pick.is_multiple_of(2) => state.replace_pod(unit),
         (Fault::PodChurn, Some(unit)) => state.stop_pod(unit),
@@ -108,8 +115,12 @@ fn thaw(state: &mut State, unit: &UnitName) {
     restart(state, unit);
 }
 
+/// How many hooks others run while a unit's events wait.
+const HELD: u32 = 25;
+
 /// Every network and every pod is well again.
 pub(crate) fn heal(state: &mut State) {
+    state.held.clear();
     for cluster in state.patroni.values_mut() {
         cluster.cut.clear();
         cluster.parted.clear();

@@ -155,6 +155,13 @@ impl Cycle<'_> {
         let Some(slot) = self.slot() else { return };
         let taken = std::mem::replace(slot, Running::Other);
         let Running::Patroni(mut member) = taken else { return };
+        if let Some(left) = member.misses.checked_sub(1) {
+            (member.misses, self.changed) = (left, true);
+            if let Some(slot) = self.slot() {
+                *slot = Running::Patroni(member);
+            }
+            return;
+        }
         if std::mem::take(&mut member.reload) {
             self.reload(&mut member);
         }

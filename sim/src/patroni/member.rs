@@ -47,6 +47,8 @@ pub(crate) struct Member {
     pub(super) reload: bool,
     /// What it showed last in the API.
     pub(super) shown: Option<(Value, Option<&'static str>)>,
+    /// Loops that it misses next.
+    pub(super) misses: u32,
     /// Whether its pod stands still.
     pub(crate) frozen: bool,
     /// The callback that it owes.
@@ -71,6 +73,7 @@ impl Member {
             pending: false,
             reload: false,
             shown: None,
+            misses: 0,
             frozen: false,
             due: None,
         })

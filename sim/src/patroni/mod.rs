@@ -33,6 +33,9 @@ pub(crate) use rest::client;
 /// Seconds until a leader that is silent loses its lock, as the charm has it.
 const TTL: i64 = 15;
 
+/// Loops that a member misses whose watch has ended.
+const MISSED: u32 = 3;
+
 /// One cluster, apart from what is in volumes and in the Kubernetes API.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -101,6 +104,13 @@ fn slot<'a>(state: &'a mut State, unit: &UnitName) -> Option<&'a mut Member> {
         Running::Patroni(member) => Some(member.as_mut()),
         _ => None,
     })
+}
+
+/// The unit's Patroni lists its objects anew, for which it needs some loops.
+pub(crate) fn lose_watch(state: &mut State, unit: &UnitName) {
+    if let Some(member) = slot(state, unit) {
+        member.misses = MISSED;
+    }
 }
 
 /// Whether the unit's pod stands still.

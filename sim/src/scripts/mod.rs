@@ -164,7 +164,7 @@ impl Script {
             Beat::Older => older(run),
             Beat::Restart => restart(run),
             Beat::Console => {
-                run.operate(&Op::Action);
+                run.operate(&Op::Action("get-console-credentials"));
                 run.settle();
                 run.look(|state, _| check::console(state));
             }
@@ -172,6 +172,9 @@ impl Script {
             _ => {}
         }
         run.promptly();
+        if let Beat::Op(Op::Direct(index) | Op::Relate(index)) = beat {
+            run.look(|state, clients| check::owned(state, clients, *index));
+        }
     }
 }
 
