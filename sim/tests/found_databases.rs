@@ -152,3 +152,28 @@ fn a_cluster_whose_first_leader_is_away_is_not_made_anew() {
     steps.push(Step::Strike(Fault::PodChurn, 948));
     check(0, 5, Vec::new(), steps);
 }
+
+/// Seed 1795284798000228: a pod was replaced while its Patroni copied the primary. Patroni leaves
+/// what is there, and nobody asked it to copy anew.
+#[test]
+fn a_copy_that_was_broken_off_is_made_anew() {
+    let mut steps = Vec::new();
+    steps.extend(
+        [957, 980, 554, 405, 738, 251, 883, 463, 570, 866, 873, 423, 206, 941, 220, 282]
+            .map(|pick| Step::Hook(pick, None)),
+    );
+    steps.extend(operators(&[Direct(1)]));
+    steps.extend([497].map(|pick| Step::Hook(pick, None)));
+    steps.extend(operators(&[Database(DatabaseOp::Refresh)]));
+    steps.extend(
+        [
+            125, 43, 941, 899, 192, 720, 647, 676, 956, 460, 429, 460, 906, 836, 150, 709, 908,
+            322, 537, 852, 213, 249, 371, 27, 256, 843, 436, 285,
+        ]
+        .map(|pick| Step::Hook(pick, None)),
+    );
+    steps.push(Step::Hook(776, Some(Mischief { fault: Fault::KillBefore, at: 24 })));
+    steps.extend([36, 758].map(|pick| Step::Hook(pick, None)));
+    let superuser = Client { roles: "superuser".to_owned(), ..client("waltz") };
+    check(0, 3, vec![superuser, client("tango"), client("tango")], steps);
+}

@@ -60,6 +60,11 @@ pub enum Effect {
     RefreshPassfile(SecretString),
     /// Lays the layer over the plan and starts what does not run.
     StartWorkload(Box<Layer>),
+    /// Has Patroni copy the primary anew, over what a copy left that was broken off.
+    CopyAnew {
+        /// The password of the REST API.
+        password: SecretString,
+    },
     /// Waits until this member's PostgreSQL is up, within a bound.
     AwaitMember,
     /// Waits until the service in front of the primary leads to it, within a bound.

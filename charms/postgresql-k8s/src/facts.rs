@@ -78,6 +78,9 @@ pub struct Container {
     pub pgdata: bool,
     /// The identifier of the data in it, if there are any; read only while the member is down.
     pub system: Option<u64>,
+    /// Whether there is something in the data folder that is no whole cluster, while Patroni
+    /// runs and does nothing about it: what a copy left that was broken off.
+    pub unfinished: bool,
     /// Whether the image has the library of the audit.
     pub audit: bool,
     /// The text of `patroni.yml`.

@@ -12,7 +12,7 @@ use charm::{
 };
 use interfaces::postgresql_client::{self, Request};
 use interfaces::prometheus_scrape::ENDPOINT;
-use patroni::Health;
+use patroni::{Health, State};
 use serde_json::Value;
 
 use crate::Error;
@@ -154,6 +154,7 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
     Ok(Some(Container {
         pgdata,
         system: if pgdata && !started { system(&pebble).await } else { None },
+        unfinished: pgdata && is_stopped(health.as_ref()) && is_unfinished(&pebble).await?,
         audit: pebble.stat(patroni_yml::AUDIT).await?.is_some(),
         config,
         marks: marks.unwrap_or_default(),
@@ -162,6 +163,17 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
         running,
         health,
     }))
+}
+
+/// Whether Patroni answers and has nothing to do with its PostgreSQL.
+fn is_stopped(health: Option<&Health>) -> bool {
+    health.is_some_and(|health| matches!(&health.state, State::Other(state) if state == "stopped"))
+}
+
+/// Whether files are there but not the one that a copy gets last.
+async fn is_unfinished(pebble: &pebble::Client) -> Result<bool, Error> {
+    let whole = pebble.stat(patroni_yml::CONTROL).await?.is_some();
+    Ok(!whole && !pebble.list_files(patroni_yml::PGDATA, "*").await?.is_empty())
 }
 
 /// The identifier of the data on the volume: PostgreSQL's control file begins with it.

@@ -132,6 +132,21 @@ pub(crate) fn freeze(state: &mut State, unit: &UnitName) -> bool {
     true
 }
 
+/// What is in the data folder of a unit goes; Patroni begins again.
+fn forget_data(state: &mut State, unit: &UnitName) {
+    if let Some(volume) = state.volumes.get_mut(unit) {
+        volume.data = None;
+    }
+    let container = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
+    if let Some(container) = container {
+        container.files.retain(|path, _| !path.starts_with(data::PGDATA));
+    }
+    if let Some(member) = slot(state, unit) {
+        member.phase = Phase::Waits;
+        (member.leads, member.source) = (false, None);
+    }
+}
+
 /// The unit's pod goes on. The first that Patroni does is to look at its lock, which is lost.
 pub(crate) fn thaw(state: &mut State, unit: &UnitName) {
     let Some(member) = slot(state, unit) else { return };

@@ -123,6 +123,7 @@ impl Way {
     async fn act(&self, unit: &UnitName, path: &str, order: &Value) -> Answer {
         match path {
             "/config" => self.world.change(|state| configure(state, unit, order)),
+            "/reinitialize" => self.world.change(|state| reinitialise(state, unit)),
             "/restart" => self.world.change(|state| restart(state, unit)),
             "/switchover" | "/failover" => {
                 let begun = self.world.change(|state| begin(state, unit, path, order));
@@ -255,6 +256,16 @@ fn merge(into: &mut Value, patch: &Value) {
             change => merge(map.entry(key.clone()).or_insert_with(|| json!({})), change),
         }
     }
+}
+
+/// What the member has goes, and it copies the leader.
+fn reinitialise(state: &mut State, unit: &UnitName) -> Answer {
+    let leader = Dcs::read(state, unit.app()).leader;
+    if leader.is_none_or(|leader| leader == unit.pod()) {
+        return words(503, "Cluster has no leader, can not reinitialize");
+    }
+    super::forget_data(state, unit);
+    words(200, "reinitialize started")
 }
 
 fn restart(state: &mut State, unit: &UnitName) -> Answer {

@@ -251,6 +251,14 @@ pub(super) async fn switchover(
     Ok(Applied::Done)
 }
 
+/// Has Patroni copy the primary anew.
+pub(super) async fn copy_anew(door: &dyn Door, hook: &mut Hook, password: SecretString) {
+    let rest = door.patroni(LOCAL).with_login("patroni", password);
+    if let Err(error) = rest.reinitialize().await {
+        hook.log(Level::Warning, error.to_string());
+    }
+}
+
 /// Lets this member lead whatever it lacks.
 pub(super) async fn fail_over(
     door: &dyn Door,

@@ -52,6 +52,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
             return workload::refresh_passfile(hook, &password).await;
         }
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
+        Effect::CopyAnew { password } => cluster::copy_anew(door, hook, password).await,
         Effect::AwaitMember => return Ok(cluster::await_member(door, &hook.unit().pod()).await),
         Effect::AwaitPrimary => return Ok(cluster::await_primary(door, hook).await),
         Effect::SetUpCluster { passwords, salts, ca } => {

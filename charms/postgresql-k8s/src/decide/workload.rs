@@ -74,6 +74,7 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
     decision = decision.effects(update);
     let waits = changed || !container.started();
+    decision = decision.effects(copied_anew(facts, container, &passwords));
     if waits {
         decision = decision.effect(Effect::AwaitMember);
     }
@@ -102,6 +103,14 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
             decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned });
     }
     decision.effects(confirmation(facts, settings, &passwords))
+}
+
+/// What a copy needs that was broken off, for instance with its pod: Patroni leaves what is there
+/// and waits for somebody to ask.
+fn copied_anew(facts: &Facts, container: &Container, passwords: &Passwords) -> Option<Effect> {
+    let leader = facts.cluster.as_ref().and_then(patroni::Cluster::leader)?;
+    let broken = container.unfinished && leader.name != facts.unit.pod();
+    broken.then(|| Effect::CopyAnew { password: passwords.patroni.clone() })
 }
 
 /// What follows a change of passwords of which nobody knows whether it is kept.

@@ -31,6 +31,7 @@ impl std::fmt::Debug for Effect {
             Self::RefreshPassfile(_) => f.write_str("refresh passfile"),
             Self::Reload => f.write_str("reload"),
             Self::StartWorkload(_) => f.write_str("start workload"),
+            Self::CopyAnew { .. } => f.write_str("copy anew"),
             Self::AwaitMember => f.write_str("await member"),
             Self::AwaitPrimary => f.write_str("await primary"),
             Self::SetUpCluster { .. } => f.write_str("set up cluster"),

@@ -41,6 +41,7 @@ pub(crate) fn empty_container() -> Container {
     Container {
         pgdata: false,
         system: None,
+        unfinished: false,
         audit: false,
         marks: patroni_yml::Marks::default(),
         config: None,
@@ -92,6 +93,7 @@ fn running(facts: &Facts) -> Container {
     Container {
         pgdata: true,
         system: None,
+        unfinished: false,
         audit: false,
         marks: patroni_yml::Marks::default(),
         config: Some(config),

@@ -5,7 +5,7 @@ use patroni::{Member, Role, State};
 use serde_json::json;
 
 use super::{check_without, decide, list};
-use crate::facts::fixture::{joined, member, new_leader, steady};
+use crate::facts::fixture::{joined, member, new_leader, second_unit, steady};
 use crate::facts::{Facts, Objects};
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
@@ -223,4 +223,16 @@ fn converge_was_file_read_no_reloads() {
     let found = list(&decide(&Event::UpdateStatus, &facts));
     assert_eq!(found[..3], ["push config", "reload", "push config"]);
     assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&"reload".to_owned()));
+}
+
+#[test]
+fn a_copy_that_was_broken_off_is_made_anew() {
+    let broken = |mut facts: Facts| {
+        facts.container.as_mut().unwrap().unfinished = true;
+        list(&decide(&Event::UpdateStatus, &facts)).contains(&"copy anew".to_owned())
+    };
+    assert!(broken(second_unit()));
+    // Without another leader there is nothing to copy.
+    assert!(!broken(steady()));
+    assert!(!broken(Facts { cluster: None, ..second_unit() }));
 }
