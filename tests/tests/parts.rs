@@ -183,7 +183,7 @@ fn the_real_parts_keep_their_contracts() -> Result<()> {
         parts, place;
         configurations_are_taken_or_not,
         processes_share_a_port,
-    tls_needs_its_files,
+        tls_needs_its_files,
         clients_prove_who_they_are,
         a_wildcard_leads_to_every_database,
         the_console_has_its_own_users,

@@ -5,19 +5,23 @@ use std::sync::Arc;
 use crate::contract::{self, Far};
 use crate::server::{OPERATOR_PASSWORD, Server};
 
+/// The way to a server.
+fn far(server: &Server) -> Far {
+    let options = server.options("operator", OPERATOR_PASSWORD, "postgres");
+    Far {
+        server: Arc::new(postgres::Network),
+        host: options.host,
+        port: options.port,
+        password: OPERATOR_PASSWORD.to_owned(),
+    }
+}
+
 macro_rules! keeps {
     ($($promise:ident),* $(,)?) => {$(
         #[tokio::test]
         async fn $promise() -> Result<(), postgres::Error> {
             let server = Server::start().await;
-            let options = server.options("operator", OPERATOR_PASSWORD, "postgres");
-            let far = Far {
-                server: Arc::new(postgres::Network),
-                host: options.host,
-                port: options.port,
-                password: OPERATOR_PASSWORD.to_owned(),
-            };
-            contract::$promise(&far).await
+            contract::$promise(&far(&server)).await
         }
     )*};
 }
@@ -42,12 +46,5 @@ keeps!(
 #[tokio::test]
 async fn a_standby_takes_no_writes() -> Result<(), postgres::Error> {
     let server = Server::start_standby().await;
-    let options = server.options("operator", OPERATOR_PASSWORD, "postgres");
-    let far = Far {
-        server: Arc::new(postgres::Network),
-        host: options.host,
-        port: options.port,
-        password: OPERATOR_PASSWORD.to_owned(),
-    };
-    contract::a_standby_takes_no_writes(&far).await
+    contract::a_standby_takes_no_writes(&far(&server)).await
 }
