@@ -5,9 +5,9 @@
 
 mod clients;
 
-use charm::{Bag, ExposeSecret as _, RelationId, SecretString};
+use charm::{Bag, Changes, ExposeSecret as _, RelationId, SecretString};
 use interfaces::BagError;
-use interfaces::tls_certificates::{Issued, issued};
+use interfaces::tls_certificates::{self, Issued, issued};
 
 pub use clients::shared;
 
@@ -59,6 +59,17 @@ pub enum Issuer {
     },
 }
 
+/// What an issuer's answer asks of a unit.
+pub enum Step {
+    /// To go on as before.
+    Stay,
+    /// To serve with these files.
+    Serve(Files),
+    /// To make another key and ask for another certificate; what is there goes on serving until
+    /// the new one comes.
+    Ask,
+}
+
 impl Files {
     /// The files of an issued certificate.
     fn of(key: &SecretString, issued: &Issued) -> Self {
@@ -100,6 +111,25 @@ impl Request {
     /// Key and request as one text.
     pub fn text(&self) -> SecretString {
         format!("{}{}", self.key.expose_secret(), self.csr).into()
+    }
+
+    /// What the unit's databag lacks of the request.
+    pub fn unwritten(&self, asked: &Bag) -> Option<Changes> {
+        let bag = tls_certificates::asked(&self.csr);
+        let differs = bag.iter().any(|(key, value)| asked.get(key) != Some(value));
+        differs.then(|| Changes::from(bag))
+    }
+
+    /// What the issuer's databag asks of a unit that serves with these files now.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn step(&self, offered: &Bag, now: Option<&Files>, aged: bool) -> Result<Step, BagError> {
+        Ok(match self.answer(offered)? {
+            Some(files) if now != Some(&files) => Step::Serve(files),
+            Some(_) if aged => Step::Ask,
+            _ => Step::Stay,
+        })
     }
 
     /// The files of the certificate that was issued for it, if there is one.

@@ -1,8 +1,7 @@
 //! Whether and with which certificate this unit serves its clients.
 
-use certificates::{FLAG, Files, Issuer, TOLD};
+use certificates::{FLAG, Files, Issuer, Step, TOLD};
 use charm::{Changes, Own, databag};
-use interfaces::tls_certificates;
 
 use crate::effect::Effect;
 use crate::facts::{Client, FullFacts};
@@ -34,21 +33,16 @@ pub(super) fn steps(facts: &FullFacts) -> Steps {
                 steps.effects.push(Effect::RequestCertificate(*id));
                 return steps;
             };
-            let bag = tls_certificates::asked(&request.csr);
-            if bag.iter().any(|(key, value)| asked.get(key) != Some(value)) {
-                steps.effects.push(Effect::Bag(*id, Own::Unit, Changes::from(bag)));
-            }
-            match request.answer(offered) {
-                Ok(Some(files)) if now != Some(&files) => {
+            let unwritten = request.unwritten(asked);
+            steps.effects.extend(unwritten.map(|bag| Effect::Bag(*id, Own::Unit, bag)));
+            match request.step(offered, now, facts.tls.aged) {
+                Ok(Step::Serve(files)) => {
                     let content = tls::content(request, Some(&files));
                     steps.effects.push(Effect::KeepCertificate(content));
                     steps.serves = Some(files);
                 }
-                // What is there goes on serving until the new one comes.
-                Ok(Some(_)) if facts.tls.aged => {
-                    steps.effects.push(Effect::RequestCertificate(*id));
-                }
-                Ok(_) => {}
+                Ok(Step::Ask) => steps.effects.push(Effect::RequestCertificate(*id)),
+                Ok(Step::Stay) => {}
                 Err(error) => steps.problem = Some(format!("the certificate: {error}")),
             }
         }

@@ -1,7 +1,7 @@
 //! Whether and with which certificate this unit serves.
 
+use certificates::Step;
 use charm::{Changes, Own, Status, databag};
-use interfaces::tls_certificates;
 
 use crate::effect::Effect;
 use crate::facts::{Client, Facts};
@@ -42,19 +42,16 @@ pub(super) fn steps(facts: &Facts) -> Steps {
                 steps.before.push(Effect::RequestCertificate(*id));
                 return steps;
             };
-            let bag = tls_certificates::asked(&request.csr);
-            if bag.iter().any(|(key, value)| asked.get(key) != Some(value)) {
-                steps.before.push(Effect::SetBag(*id, Own::Unit, Changes::from(bag)));
-            }
-            match request.answer(offered) {
-                Ok(Some(files)) if now != Some(&files) => {
+            let unwritten = request.unwritten(asked);
+            steps.before.extend(unwritten.map(|bag| Effect::SetBag(*id, Own::Unit, bag)));
+            match request.step(offered, now, facts.tls.aged) {
+                Ok(Step::Serve(files)) => {
                     steps.changed = true;
                     steps.ca = Some(files.ca.clone());
                     steps.before.push(Effect::PushTls(Box::new(files)));
                 }
-                // What is there goes on serving until the new one comes.
-                Ok(Some(_)) if facts.tls.aged => steps.before.push(Effect::RequestCertificate(*id)),
-                Ok(_) => {}
+                Ok(Step::Ask) => steps.before.push(Effect::RequestCertificate(*id)),
+                Ok(Step::Stay) => {}
                 Err(error) => steps.before.push(Effect::Refuse {
                     line: error.to_string(),
                     status: Status::blocked("the certificate cannot be used, the log says why"),
