@@ -100,3 +100,22 @@ fn a_taken_port_is_named() -> Result<()> {
     check(&engine, &["forward", "1024", "nobody:80"], &["nobody"]);
     Ok(())
 }
+
+/// A model whose charms are gone, or lie where another program kept them, is refused at once.
+#[test]
+fn a_model_without_its_charm_is_refused() -> Result<()> {
+    let engine = Talisman::new("e2elost");
+    engine.call(&["up"])?;
+    engine.call(&["deploy", &hello()])?;
+    engine.wait_active(60)?;
+    engine.call(&["down"])?;
+    std::fs::rename(
+        "/var/lib/talisman/e2elost/charms/hello",
+        "/var/lib/talisman/e2elost/charms/.hello",
+    )?;
+    check(&engine, &["up"], &["cannot run hello", "charms/hello", "down --destroy-storage"]);
+    check(&engine, &["status"], &["not running"]);
+    engine.call(&["down", "--destroy-storage"])?;
+    engine.call(&["up"])?;
+    Ok(())
+}

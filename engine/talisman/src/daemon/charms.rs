@@ -102,6 +102,33 @@ pub(crate) fn refresh(engine: &Arc<Engine>, refresh: Refresh) -> Result<Value, V
     })?
 }
 
+/// An application whose charm is not where this program keeps it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot run {app}: there is no charm in {path}, as if the store were another program's; \
+     `talisman down --destroy-storage` gives the model up, and `talisman up` makes it anew",
+    path = path.display()
+)]
+pub(crate) struct NoCharm {
+    app: AppName,
+    path: PathBuf,
+}
+
+/// Sees to it that every pod of the model can be given its charm.
+///
+/// # Errors
+/// When the charm of an application is missing.
+pub(crate) fn check(state: &Path, model: &model::Model) -> Result<(), NoCharm> {
+    for application in model.applications() {
+        let app = &application.name;
+        let path = CharmFolders::new(state, app, application.charm_revision).charm();
+        if !path.is_dir() {
+            return Err(NoCharm { app: app.clone(), path });
+        }
+    }
+    Ok(())
+}
+
 /// Forgets the images and tokens of applications that are gone.
 pub(crate) fn forget(inner: &mut Inner) {
     let Snapshot { model, images, tokens, .. } = &mut inner.kept;

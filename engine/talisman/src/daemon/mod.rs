@@ -58,6 +58,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
         Some(kept) => kept,
         None => empty(&paths.instance)?,
     };
+    charms::check(&paths.state, &kept.model)?;
     let cluster = cluster(&store)?;
     let node = Node::open(paths.node()).await?;
     let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
