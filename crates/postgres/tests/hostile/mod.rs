@@ -95,10 +95,11 @@ struct Names {
 
 fn names() -> impl Strategy<Value = Names> {
     let all = prop::collection::vec(name(), 7);
-    all.prop_filter_map("the roles need names of their own", |all| {
+    all.prop_filter_map("roles and schemas need names of their own", |all| {
         let [user, next, pooler, group, database, object, password] = all.try_into().ok()?;
-        let roles = std::collections::BTreeSet::from([&user, &next, &pooler, &group]);
-        let distinct = roles.len() == 4;
+        // The lookup is in a schema of the pooler's name.
+        let own = std::collections::BTreeSet::from([&user, &next, &pooler, &group, &object]);
+        let distinct = own.len() == 5;
         distinct.then_some(Names { user, next, pooler, group, database, object, password })
     })
 }
