@@ -42,6 +42,8 @@ pub(crate) enum Effect {
     TellVersion(Version),
     /// Remembers for which map the leader waits, and since when.
     RememberBarrier(String, u64),
+    /// Forgets it: no client waits.
+    ForgetBarrier,
     /// Applies the Service.
     ApplyService(Box<ServiceSpec>),
     /// Makes a client's user and database and publishes the credentials.

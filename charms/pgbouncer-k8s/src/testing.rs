@@ -160,6 +160,7 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
         Effect::Initialise(_) => facts.backend.as_mut().unwrap().knows_lookup = true,
         Effect::TellVersion(version) => workload.told = Some(*version),
         Effect::RememberBarrier(digest, since) => facts.barrier = Some((digest.clone(), *since)),
+        Effect::ForgetBarrier => facts.barrier = None,
         Effect::PeerSecret(content) => facts.secret = Some(content.clone()),
         Effect::KeepCertificate(content) => facts.tls = Tls::read(content),
         Effect::ForgetCertificate => facts.tls = Tls::none(),

@@ -93,6 +93,25 @@ fn a_client_that_has_said_nothing_yet_is_not_read() {
     }
 }
 
+/// A unit's own bag holds nothing that is read, except its peers' while a client waits for them.
+#[test]
+fn a_change_of_a_units_own_bag_is_not_a_reason_to_read_everything() {
+    let client = Relation::new(7, "database", "waltz").unit("waltz/0", &[]);
+    let peers = || Relation::new(1, "pgb-peers", "pgbouncer-k8s").unit("pgbouncer-k8s/1", &[]);
+    for (relation, unit) in
+        [(backend(), "postgresql-k8s/0"), (client, "waltz/0"), (peers(), "pgbouncer-k8s/1")]
+    {
+        let event = relation.changed(Some(unit)).unwrap();
+        let ran = run(world().leader().relation(relation), &event);
+        assert_eq!(ran.tools.len(), 1, "{:?}", ran.tools);
+    }
+    let event = peers().changed(Some("pgbouncer-k8s/1")).unwrap();
+    let waits = world().leader().relation(peers()).state("barrier", r#"["digest",7]"#);
+    let ran = run(waits, &event);
+    assert!(ran.calls("relation-get") > 0, "{:?}", ran.tools);
+    assert_eq!(ran.world.state_value("barrier"), None, "nobody waits any more");
+}
+
 #[test]
 fn a_bag_that_another_leader_wrote_is_not_trusted() {
     let relation = Relation::new(7, "database", "waltz").remote(&[("database", "waltz")]);
@@ -201,7 +220,7 @@ fn a_backend_whose_server_is_away_is_not_ready() {
         ("secret-user", &id.to_string()),
         ("version", "17.5"),
     ]);
-    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let event = relation.changed(None).unwrap();
     let content = [("username", "relation_id_3"), ("password", "hunter2")];
     let world = world().leader().relation(relation).remote_secret(&id, &content);
     // Nothing can be initialised while PgBouncer does not run, so that comes first.
@@ -218,7 +237,7 @@ fn an_empty_backend_bag_is_waited_for_with_and_without_peers() {
     let without = World::new(METADATA, "pgbouncer-k8s/0").unwrap().config_yaml(CONFIG);
     for world in [world().leader(), without.clone().leader(), without, world()] {
         let relation = backend();
-        let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+        let event = relation.changed(None).unwrap();
         let ran = run(world.relation(relation), &event);
         assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
     }
@@ -234,7 +253,7 @@ fn certificates_of_the_backend_that_are_none_are_named() {
         ("secret-user", &user.to_string()),
         ("secret-tls", &tls.to_string()),
     ]);
-    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let event = relation.changed(None).unwrap();
     let content = [("username", "relation_id_3"), ("password", "hunter2")];
     let world = world().leader().relation(relation).remote_secret(&user, &content);
     let bad = world.clone().remote_secret(&tls, &[("tls", "True"), ("tls-ca", "nonsense")]);
@@ -248,7 +267,7 @@ fn certificates_of_the_backend_that_are_none_are_named() {
 #[test]
 fn nonsense_from_the_backend_is_named() {
     let relation = backend().remote(&[("endpoints", "host:-1")]);
-    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let event = relation.changed(None).unwrap();
     let ran = run(world().leader().relation(relation), &event);
     assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
     assert!(format!("{:?}", ran.logs).contains("endpoints"));
@@ -258,7 +277,7 @@ fn nonsense_from_the_backend_is_named() {
 fn nonsense_from_the_backend_heals_when_it_is_mended() {
     let id = secret_id(9);
     let bad = backend().remote(&[("endpoints", "[::1"), ("secret-user", "secret:short")]);
-    let event = bad.changed(Some("postgresql-k8s/0")).unwrap();
+    let event = bad.changed(None).unwrap();
     let ran = run(world().leader().relation(bad), &event);
     assert_eq!(ran.world.status(), Some(Status::blocked(NO_BACKEND)));
     let secret = id.to_string();
@@ -273,7 +292,7 @@ fn nonsense_from_the_backend_heals_when_it_is_mended() {
 fn a_backend_whose_secret_may_not_be_read_is_not_ready() {
     let id = secret_id(9).to_string();
     let relation = backend().remote(&[("endpoints", "127.0.0.1:1"), ("secret-user", &id)]);
-    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let event = relation.changed(None).unwrap();
     let ran = run(world().leader().relation(relation), &event);
     assert_eq!(ran.world.status(), Some(Status::waiting(NO_CONTAINER)));
 }
@@ -286,7 +305,7 @@ fn nonsense_from_a_client_is_named_and_heals_when_it_is_mended() {
             .remote(&[("database", "waltz"), ("requested-secrets", requested)])
     };
     let bad = client("{\"username\": ");
-    let event = bad.changed(Some("waltz/0")).unwrap();
+    let event = bad.changed(None).unwrap();
     let ran = run(world().leader().relation(bad), &event);
     let blocked = Status::blocked("Failed to initialize relation database");
     assert_eq!(ran.world.status(), Some(blocked));
@@ -312,7 +331,7 @@ fn a_follower_needs_the_leaders_secret() {
     let id = secret_id(9).to_string();
     let offer = [("endpoints", "pg:5432"), ("secret-user", id.as_str())];
     let relation = backend().remote(&offer);
-    let event = relation.changed(Some("postgresql-k8s/0")).unwrap();
+    let event = relation.changed(None).unwrap();
     let follower = world().relation(relation);
     check(follower, &event, Status::blocked(BACKEND_NOT_READY), FIRST);
 }

@@ -33,6 +33,7 @@ pub(crate) async fn effect(
         Effect::RememberBarrier(digest, since) => {
             hook.set_state(BARRIER, Some(serde_json::json!([digest, since]).to_string()))?;
         }
+        Effect::ForgetBarrier => drop(hook.set_state(BARRIER, None)?),
         Effect::TellVersion(version) => {
             hook.set_workload_version(&version.to_string())?;
             hook.set_state(VERSION, Some(version.to_string()))?;

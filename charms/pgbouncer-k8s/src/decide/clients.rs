@@ -216,11 +216,14 @@ fn overdue(facts: &FullFacts, next: &Next) -> bool {
     since.is_some_and(|(_, since)| facts.now.saturating_sub(*since) >= BARRIER_MAX)
 }
 
-/// Remembers since when clients wait for units that are behind; says whom it stopped
-/// waiting for.
+/// Remembers since when clients wait for units that are behind, until none waits; says whom it
+/// stopped waiting for.
 pub(super) fn barrier(facts: &FullFacts, next: &Next) -> Option<Effect> {
     let waits = pending(facts).next().is_some() || legacy::pending(facts);
-    let units = behind(facts, next).filter(|_| waits && next.ready())?;
+    if !waits {
+        return facts.barrier.is_some().then_some(Effect::ForgetBarrier);
+    }
+    let units = behind(facts, next).filter(|_| next.ready())?;
     let digest = next.digest.clone();
     if overdue(facts, next) {
         let text = format!("clients are let in although {units} does not serve all databases");

@@ -322,10 +322,12 @@ fn database_requested_waits_for_units_that_are_behind_but_not_for_ever() {
     let (mut facts, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!((grants(&decision).len(), &decision.effects[..]), (0, &[][..]));
     facts.now += 1;
-    let (_, decision) = step(&Event::UpdateStatus, facts);
+    let (facts, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!(grants(&decision).len(), 1);
     let said = |effect: &Effect| matches!(effect, Effect::Warn(text) if text.contains("k8s/1"));
     assert!(decision.effects.iter().any(said), "{:?}", decision.effects);
+    let (facts, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!((decision.effects, facts.barrier), (vec![Effect::ForgetBarrier], None));
 }
 
 #[test]

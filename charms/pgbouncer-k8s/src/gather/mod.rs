@@ -8,7 +8,7 @@ pub(crate) mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use charm::{AppName, Event, Hook, HookError, Level, Own, RelationId, RelationKind};
+use charm::{AppName, Event, Hook, HookError, Level, Own, RelationEvent, RelationId, RelationKind};
 use charm::{Revision, SecretContent, UnitName};
 use interfaces::pgb_peers;
 use interfaces::prometheus_scrape::ENDPOINT;
@@ -70,12 +70,26 @@ pub(crate) async fn facts(
                 let metrics = metrics(hook, event)?;
                 Ok(Facts::Metrics(Box::new((common(charm, hook)?, metrics))))
             }
+            _ if is_silent(hook, relation)? => Ok(Facts::None),
             "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" | "certificates" => {
                 known(charm, hook, event).await
             }
             _ => Ok(Facts::None),
         },
         _ => Ok(Facts::None),
+    }
+}
+
+/// Whether a unit's own bag changed where nothing is read in it: applications speak for their
+/// units, and what its peers serve only the leader wants to know, while a client waits for them.
+fn is_silent(hook: &mut Hook, relation: &RelationEvent) -> Result<bool, HookError> {
+    if relation.kind != RelationKind::Changed || relation.remote_unit.is_none() {
+        return Ok(false);
+    }
+    match relation.endpoint.as_str() {
+        "database" | "backend-database" => Ok(true),
+        "pgb-peers" => Ok(hook.state(BARRIER)?.is_none()),
+        _ => Ok(false),
     }
 }
 
