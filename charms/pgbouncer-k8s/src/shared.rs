@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use charm::{AppName, UnitName};
 use interfaces::pgb_peers::DatabaseMap;
-use pgbouncer::{Ini, KeyError, Peer, Settings, WordError};
+use pgbouncer::{Ini, KeyError, Peer, Settings, Word, WordError};
 use pgbouncer::{NameError, Version, pool_sizes};
 
 use crate::databases;
@@ -108,8 +108,13 @@ pub(crate) struct Local<'a> {
     pub(crate) encrypts: bool,
 }
 
-/// The whole configuration of process `index`.
-pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, RenderError> {
+/// The whole configuration of each process.
+pub(crate) fn instances(shared: &Ini, local: &Local) -> Result<Vec<Ini>, RenderError> {
+    let peers = peers(local)?;
+    (0..local.processes.get()).map(|index| instance(shared, local, &peers, index)).collect()
+}
+
+fn instance(shared: &Ini, local: &Local, peers: &[Peer], index: u32) -> Result<Ini, RenderError> {
     let mut settings = Settings::default();
     if let Some(id) = place::peer_id(local.unit.number(), index) {
         settings.set("peer_id", id)?;
@@ -151,27 +156,25 @@ pub(crate) fn instance(shared: &Ini, local: &Local, index: u32) -> Result<Ini, R
         database.pool_size = part(database.pool_size);
         database.max_db_connections = part(database.max_db_connections);
     }
-    Ok(Ini { databases, peers: peers(local)?, settings }.for_version(local.version))
+    Ok(Ini { databases, peers: peers.to_vec(), settings }.for_version(local.version))
 }
 
-/// Whom a process hands the cancel requests of others: its siblings by socket, and the
+/// Whom each process hands the cancel requests of others: its siblings by socket, and the
 /// other units by name. There the request reaches any process, which hands it on.
 fn peers(local: &Local) -> Result<Vec<Peer>, RenderError> {
     let (unit, port) = (local.unit, local.options.listen_port);
     let mut found = Vec::new();
-    let mut add = |number: u32, index: u32, host: &str| {
-        if let Some(id) = place::peer_id(number, index) {
-            found.push(Peer { id, host: host.parse()?, port });
-        }
-        Ok::<_, RenderError>(())
+    let mut add = |number: u32, index: u32, host: Word| {
+        found.extend(place::peer_id(number, index).map(|id| Peer { id, host, port }));
     };
     for index in 0..local.processes.get() {
-        add(unit.number(), index, &place::folder(index))?;
+        add(unit.number(), index, place::folder(index).parse()?);
     }
     for number in local.others {
         let other = UnitName::new(unit.app().clone(), *number);
+        let host: Word = place::hostname(&other, local.model).parse()?;
         for index in 0..place::PROCESSES_MAX {
-            add(*number, index, &place::hostname(&other, local.model))?;
+            add(*number, index, host.clone());
         }
     }
     found.sort_by_key(|peer| peer.id);
@@ -259,7 +262,7 @@ mod tests {
             verifies: false,
             encrypts: false,
         };
-        insta::assert_snapshot!(instance(&shared, &local, 1).unwrap(), @r"
+        insta::assert_snapshot!(instances(&shared, &local).unwrap()[1], @r"
         [databases]
         pgbouncer_lookup = host=postgresql-k8s-primary.m.svc.cluster.local dbname=pgbouncer port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=2 max_db_connections=2
         waltz = host=postgresql-k8s-primary.m.svc.cluster.local dbname=waltz port=5432 auth_user=pgbouncer_auth_relation_id_3

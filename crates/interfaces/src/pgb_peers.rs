@@ -111,7 +111,7 @@ impl DatabaseMap {
         hasher.update(self.to_string().as_bytes());
         let mut bytes = [0; 16];
         hasher.finalize_xof().read(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:032x}", u128::from_be_bytes(bytes))
     }
 }
 

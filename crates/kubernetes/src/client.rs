@@ -276,7 +276,7 @@ impl Client {
             None => request.body(Body::default()),
             Some((media_type, value)) => {
                 let request = request.header(header::CONTENT_TYPE, media_type);
-                request.body(Body::from(value.to_string()))
+                request.body(Body::from(serde_json::to_vec(value).unwrap_or_default()))
             }
         }
     }

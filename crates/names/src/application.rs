@@ -1,26 +1,28 @@
 //! Names of applications, endpoints, containers and models.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::Deserialize;
 
 /// An application's name, such as `pgbouncer-k8s`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct AppName(String);
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AppName(Arc<str>);
 
 /// A relation endpoint's name, such as `backend-database`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EndpointName(String);
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct EndpointName(Arc<str>);
 
 /// A workload container's name, such as `pgbouncer`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ContainerName(String);
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ContainerName(Arc<str>);
 
 /// A model's name, which is also its Kubernetes namespace.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ModelName(String);
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ModelName(Arc<str>);
 
 /// Juju's grammar: `[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*`.
 fn application(text: &str) -> bool {

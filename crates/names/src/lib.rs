@@ -40,7 +40,8 @@ pub enum NameError {
     Secret(String),
 }
 
-/// Implements the traits that every name over a `String` shares.
+/// Implements the traits that every name over a text shares. Names are handed around much, so
+/// a copy of one shares the text.
 macro_rules! string_name {
     ($name:ident, $error:ident, $valid:path) => {
         impl $name {
@@ -49,11 +50,24 @@ macro_rules! string_name {
                 &self.0
             }
         }
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                if std::sync::Arc::ptr_eq(&self.0, &other.0) {
+                    return std::cmp::Ordering::Equal;
+                }
+                self.0.cmp(&other.0)
+            }
+        }
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
         impl std::str::FromStr for $name {
             type Err = $crate::NameError;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 if $valid(text) {
-                    Ok(Self(text.to_owned()))
+                    Ok(Self(text.into()))
                 } else {
                     Err($crate::NameError::$error(text.to_owned()))
                 }
@@ -75,6 +89,11 @@ macro_rules! text_traits {
         impl From<$name> for String {
             fn from(name: $name) -> String {
                 name.to_string()
+            }
+        }
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
         impl std::fmt::Debug for $name {

@@ -1,6 +1,8 @@
 //! Secret ids.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use serde::Deserialize;
 
 use crate::NameError;
 
@@ -8,9 +10,9 @@ use crate::NameError;
 ///
 /// It is read from `secret:<id>`, `<id>` and `secret://<model uuid>/<id>`, and
 /// printed as `secret:<id>`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SecretId(String);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
+pub struct SecretId(Arc<str>);
 
 /// The length of a bare id.
 const LENGTH: usize = 20;
@@ -34,7 +36,7 @@ impl SecretId {
             *slot = ALPHABET[(value & 31) as usize];
             value >>= 5;
         }
-        Self(text.iter().map(|&b| char::from(b)).collect())
+        Self(String::from_utf8_lossy(&text).into())
     }
 }
 
@@ -47,7 +49,7 @@ impl std::str::FromStr for SecretId {
         };
         let valid = bare.len() == LENGTH
             && bare.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'v').contains(&b));
-        if valid { Ok(Self(bare.to_owned())) } else { Err(NameError::Secret(text.to_owned())) }
+        if valid { Ok(Self(bare.into())) } else { Err(NameError::Secret(text.to_owned())) }
     }
 }
 

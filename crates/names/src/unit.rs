@@ -1,12 +1,12 @@
 //! Names of units.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{AppName, NameError};
 
 /// A unit's name, such as `pgbouncer-k8s/0`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct UnitName {
     app: AppName,
     number: u32,
@@ -68,7 +68,10 @@ impl std::str::FromStr for UnitName {
 
 impl std::fmt::Display for UnitName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(&format!("{}/{}", self.app, self.number))
+        match (f.width(), f.precision()) {
+            (None, None) => write!(f, "{}/{}", self.app.as_str(), self.number),
+            _ => f.pad(&format!("{}/{}", self.app, self.number)),
+        }
     }
 }
 

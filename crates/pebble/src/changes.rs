@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use http1::{Method, Request};
 
-use crate::client::query;
+use crate::client::{query, result};
 use crate::{Client, Error};
 
 /// The id of a change.
@@ -79,12 +79,12 @@ impl Client {
             let wait = format!("{:.3}s", slice.as_secs_f64());
             let path = format!("/v1/changes/{id}/wait{}", query(&[("timeout", &wait)]));
             let request = Request::builder().method(Method::GET).uri(path);
-            let change: Change =
-                match self.exchange(&doing, request, Vec::new(), slice + self.timeout()).await {
-                    Ok(answer) => answer.result(&doing)?,
-                    Err(Error::Refused { status: 504, .. }) => continue,
-                    Err(error) => return Err(error),
-                };
+            let answer = self.send(&doing, request, Vec::new(), slice + self.timeout()).await?;
+            let change: Change = match result(&doing, &answer.body) {
+                Ok(change) => change,
+                Err(Error::Refused { status: 504, .. }) => continue,
+                Err(error) => return Err(error),
+            };
             if !change.ready {
                 continue;
             }

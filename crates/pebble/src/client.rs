@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http1::{Body, Bytes, Method, Request, Response, Stream, Transport, Unix, header};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use crate::{ChangeId, Error, Layer, Plan};
 
@@ -29,21 +28,24 @@ pub struct SystemInfo {
     pub boot_id: String,
 }
 
-/// The envelope of every JSON answer; its result is read in a second pass, straight into the
-/// type that it has.
+/// The envelope of every JSON answer.
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<T> {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Kind,
     #[serde(rename = "status-code")]
     status: u16,
     #[serde(default)]
     change: Option<ChangeId>,
+    result: Option<T>,
 }
 
-#[derive(Deserialize)]
-struct Content<T> {
-    result: T,
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Error,
+    #[serde(other)]
+    Success,
 }
 
 #[derive(Deserialize)]
@@ -53,25 +55,63 @@ struct Refusal {
     kind: String,
 }
 
-/// An answer and, where Pebble started one, the change.
-pub(crate) struct Answer {
-    body: Bytes,
-    pub(crate) change: Option<ChangeId>,
+fn malformed(doing: &str, why: impl ToString) -> Error {
+    Error::Answer { doing: doing.to_owned(), why: why.to_string() }
 }
 
-impl Answer {
-    /// The result of the expected shape.
-    pub(crate) fn result<T: DeserializeOwned>(&self, doing: &str) -> Result<T, Error> {
-        result(doing, &self.body)
+/// The result in an envelope and, where Pebble started one, the change.
+pub(crate) fn open<T: DeserializeOwned>(
+    doing: &str,
+    envelope: &[u8],
+) -> Result<(Option<T>, Option<ChangeId>), Error> {
+    let why = match serde_json::from_slice::<Envelope<T>>(envelope) {
+        Ok(Envelope { kind: Kind::Success, change, result, .. }) => return Ok((result, change)),
+        Ok(_) => "its error has no message".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    match serde_json::from_slice(envelope) {
+        Ok(Envelope { kind: Kind::Error, status, result: Some(refusal), .. }) => {
+            let Refusal { kind, message } = refusal;
+            Err(Error::Refused { doing: doing.to_owned(), status, kind, message })
+        }
+        _ => Err(malformed(doing, why)),
     }
 }
 
 /// The result in an envelope.
 pub(crate) fn result<T: DeserializeOwned>(doing: &str, envelope: &[u8]) -> Result<T, Error> {
-    let content: Result<Content<T>, _> = serde_json::from_slice(envelope);
-    content
-        .map(|content| content.result)
-        .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })
+    open(doing, envelope)?.0.ok_or_else(|| malformed(doing, "it has no result"))
+}
+
+/// The body that adds a layer.
+#[derive(Serialize)]
+struct Addition<'a> {
+    action: &'a str,
+    combine: bool,
+    label: &'a str,
+    format: &'a str,
+    layer: &'a str,
+}
+
+/// The answer to a request that changes something.
+pub(crate) struct Answer(Bytes);
+
+impl Answer {
+    /// The result of the expected shape.
+    pub(crate) fn result<T: DeserializeOwned>(&self, doing: &str) -> Result<T, Error> {
+        result(doing, &self.0)
+    }
+
+    /// That it was done; the result says no more.
+    pub(crate) fn done(&self, doing: &str) -> Result<(), Error> {
+        open::<IgnoredAny>(doing, &self.0).map(drop)
+    }
+
+    /// The change that Pebble started.
+    pub(crate) fn change(&self, doing: &str) -> Result<ChangeId, Error> {
+        let (_, change) = open::<IgnoredAny>(doing, &self.0)?;
+        change.ok_or_else(|| malformed(doing, "it names no change"))
+    }
 }
 
 /// How long one request may take unless [`Client::with_timeout`] says otherwise.
@@ -110,7 +150,7 @@ impl Client {
     pub async fn plan(&self) -> Result<Plan, Error> {
         let doing = "read the plan";
         let text: String = self.get(doing, "/v1/plan?format=yaml").await?;
-        Plan::parse(&text).map_err(|why| Error::Answer { doing: doing.to_owned(), why })
+        Plan::parse(&text).map_err(|why| malformed(doing, why))
     }
 
     /// Adds a layer to the plan. With `combine`, a layer with this label is extended;
@@ -123,12 +163,9 @@ impl Client {
     pub async fn add_layer(&self, label: &str, layer: &Layer, combine: bool) -> Result<(), Error> {
         let doing = format!("add the layer {label}");
         // Every JSON text is YAML, and leaves no doubt about quoting.
-        let text = serde_json::to_string(layer)
-            .map_err(|error| Error::Answer { doing: doing.clone(), why: error.to_string() })?;
-        let body = serde_json::json!({
-            "action": "add", "combine": combine, "label": label, "format": "yaml", "layer": text,
-        });
-        self.post(&doing, "/v1/layers", &body).await.map(drop)
+        let text = serde_json::to_string(layer).map_err(|error| malformed(&doing, error))?;
+        let body = Addition { action: "add", combine, label, format: "yaml", layer: &text };
+        self.post(&doing, "/v1/layers", &body).await?.done(&doing)
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(
@@ -137,44 +174,23 @@ impl Client {
         path: &str,
     ) -> Result<T, Error> {
         let request = Request::builder().method(Method::GET).uri(path);
-        let answer = self.exchange(doing, request, Vec::new(), self.timeout).await?;
-        answer.result(doing)
+        let answer = self.send(doing, request, Vec::new(), self.timeout).await?;
+        result(doing, &answer.body)
     }
 
     pub(crate) async fn post(
         &self,
         doing: &str,
         path: &str,
-        body: &Value,
+        body: &impl Serialize,
     ) -> Result<Answer, Error> {
         let request = Request::builder()
             .method(Method::POST)
             .uri(path)
             .header(header::CONTENT_TYPE, "application/json");
-        self.exchange(doing, request, body.to_string().into_bytes(), self.timeout).await
-    }
-
-    /// Sends a request and unwraps the JSON envelope.
-    pub(crate) async fn exchange(
-        &self,
-        doing: &str,
-        request: hyper::http::request::Builder,
-        body: Vec<u8>,
-        timeout: Duration,
-    ) -> Result<Answer, Error> {
-        let response = self.send(doing, request, body, timeout).await?;
-        let envelope: Envelope = serde_json::from_slice(&response.body)
-            .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })?;
-        if envelope.kind != "error" {
-            return Ok(Answer { body: response.body, change: envelope.change });
-        }
-        let refusal: Refusal = result(doing, &response.body)?;
-        Err(Error::Refused {
-            doing: doing.to_owned(),
-            status: envelope.status,
-            kind: refusal.kind,
-            message: refusal.message,
-        })
+        let body = serde_json::to_vec(body).map_err(|error| malformed(doing, error))?;
+        let answer = self.send(doing, request, body, self.timeout).await?;
+        Ok(Answer(answer.body))
     }
 
     /// Sends a request and returns the raw answer.
@@ -188,7 +204,7 @@ impl Client {
         let request = request
             .header(header::HOST, "localhost")
             .body(Body::from(body))
-            .map_err(|error| Error::Answer { doing: doing.to_owned(), why: error.to_string() })?;
+            .map_err(|error| malformed(doing, error))?;
         match tokio::time::timeout(timeout, self.transport.send(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(http1::Error::Connect(source))) => Err(self.unreachable(source)),

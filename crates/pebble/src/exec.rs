@@ -6,9 +6,14 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::{ChangeId, Client, Error};
+
+/// How much of a command's output is read at a time. The library's own 128 KiB are made and
+/// cleared for each of a command's three sockets, most of which say one line.
+const READ_BYTES: usize = 4 << 10;
 
 /// How a command runs. It has no `Debug`: the environment and the input may be secret.
 #[derive(Clone, Default)]
@@ -99,7 +104,7 @@ impl Client {
         let missing = || Error::Answer { doing: doing.to_owned(), why: "it names no task".into() };
         let result: Value = answer.result(doing)?;
         let task = result.get("task-id").and_then(Value::as_str).ok_or_else(missing)?;
-        let change = answer.change.ok_or_else(missing)?;
+        let change = answer.change(doing)?;
         // Pebble waits for the sockets in this order. The control socket stays open
         // until the end: closing it would say nothing, but holds the session.
         let control = self.socket_of(doing, task, "control").await?;
@@ -142,7 +147,8 @@ impl Client {
     ) -> Result<Socket, Error> {
         let stream = self.connect().await?;
         let address = format!("ws://localhost/v1/tasks/{task}/websocket/{name}");
-        match tokio_tungstenite::client_async(address, stream).await {
+        let small = Some(WebSocketConfig::default().read_buffer_size(READ_BYTES));
+        match tokio_tungstenite::client_async_with_config(address, stream, small).await {
             Ok((socket, _)) => Ok(socket),
             Err(source) => Err(broken(doing, name, source)),
         }

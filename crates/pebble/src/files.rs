@@ -159,8 +159,8 @@ impl Client {
             .uri("/v1/files")
             .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"));
         let body = multipart::write(&parts, &boundary);
-        let answer = self.exchange(&doing, request, body, self.timeout()).await?;
-        settle(&doing, answer.result(&doing)?)
+        let answer = self.send(&doing, request, body, self.timeout()).await?;
+        settle(&doing, result(&doing, &answer.body)?)
     }
 
     /// Reads a file.

@@ -1,5 +1,7 @@
 //! The multipart bodies of Pebble's file requests.
 
+use memchr::memmem::Finder;
+
 /// One part of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part<'a> {
@@ -17,8 +19,8 @@ const BOUNDARY: &str = "talisman-0123456789abcdef0123456789abcdef";
 /// A boundary that no part contains.
 pub(crate) fn boundary(parts: &[Part<'_>]) -> String {
     let taken = |boundary: &str| {
-        let wanted = boundary.as_bytes();
-        parts.iter().any(|part| find(part.content, wanted).is_some())
+        let wanted = Finder::new(boundary);
+        parts.iter().any(|part| wanted.find(part.content).is_some())
     };
     let mut boundary = BOUNDARY.to_owned();
     let mut number = 0_u64;
@@ -57,29 +59,25 @@ pub(crate) fn write(parts: &[Part<'_>], boundary: &str) -> Vec<u8> {
 pub(crate) fn read<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<Part<'a>>> {
     let boundary = content_type.split_once("boundary=")?.1;
     let boundary = boundary.split(';').next()?.trim().trim_matches('"');
-    let first = format!("--{boundary}");
     let next = format!("\r\n--{boundary}");
-    let mut rest = body.strip_prefix(first.as_bytes())?;
+    let mut rest = body.strip_prefix(&next.as_bytes()[2..])?;
+    let (next, blank) = (Finder::new(&next), Finder::new(b"\r\n\r\n"));
     let mut parts = Vec::new();
     while !rest.starts_with(b"--") {
         let inside = rest.strip_prefix(b"\r\n")?;
-        let end = find(inside, next.as_bytes())?;
-        parts.push(part(&inside[..end])?);
-        rest = &inside[end + next.len()..];
+        let end = next.find(inside)?;
+        parts.push(part(&inside[..end], &blank)?);
+        rest = &inside[end + next.needle().len()..];
     }
     Some(parts)
 }
 
-fn part(text: &[u8]) -> Option<Part<'_>> {
-    let blank = find(text, b"\r\n\r\n")?;
+fn part<'a>(text: &'a [u8], blank: &Finder<'_>) -> Option<Part<'a>> {
+    let blank = blank.find(text)?;
     let head = std::str::from_utf8(&text[..blank]).ok()?;
     let name = head.split_once("name=\"")?.1.split('"').next()?;
     let path = head.split_once("filename=\"").and_then(|(_, rest)| rest.split('"').next());
     Some(Part { name, path, content: &text[blank + 4..] })
-}
-
-fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    memchr::memmem::find(text, wanted)
 }
 
 #[cfg(test)]

@@ -252,10 +252,14 @@ impl Layer {
     /// written, and summaries and descriptions of the layer itself do not count.
     pub fn differs_from(&self, plan: &Plan) -> bool {
         let service = |(name, wanted): (&String, &Service)| {
-            plan.services.get(name).is_none_or(|now| wanted.over(now) != now.clone().plain())
+            plan.services
+                .get(name)
+                .is_none_or(|now| wanted != now && wanted.over(now) != now.clone().plain())
         };
         let check = |(name, wanted): (&String, &Check)| {
-            plan.checks.get(name).is_none_or(|now| wanted.over(now) != now.clone().plain())
+            plan.checks
+                .get(name)
+                .is_none_or(|now| wanted != now && wanted.over(now) != now.clone().plain())
         };
         let target = |(name, wanted): (&String, &LogTarget)| {
             plan.log_targets.get(name).is_none_or(|now| {

@@ -93,7 +93,7 @@ impl Client {
     pub async fn signal(&self, signal: &str, names: &[&str]) -> Result<(), Error> {
         let doing = format!("send {signal} to {}", names.join(", "));
         let body = json!({ "signal": signal, "services": names });
-        self.post(&doing, "/v1/signals", &body).await.map(drop)
+        self.post(&doing, "/v1/signals", &body).await?.done(&doing)
     }
 
     async fn act(&self, action: &str, names: &[&str]) -> Result<ChangeId, Error> {
@@ -102,7 +102,6 @@ impl Client {
         if let (Value::Object(map), false) = (&mut body, names.is_empty()) {
             map.insert("services".to_owned(), json!(names));
         }
-        let change = self.post(&doing, "/v1/services", &body).await?.change;
-        change.ok_or_else(|| Error::Answer { doing, why: "it names no change".to_owned() })
+        self.post(&doing, "/v1/services", &body).await?.change(&doing)
     }
 }

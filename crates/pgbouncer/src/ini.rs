@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::connect::push;
+use crate::connect::pair;
 use crate::keys::{Key, KeyError, Reload};
 use crate::{DatabaseName, Version};
 
@@ -170,14 +170,15 @@ impl fmt::Display for Ini {
             writeln!(f, "\n[peers]")?;
         }
         for peer in &self.peers {
-            let mut line = String::new();
-            push(&mut line, "host", &peer.host.0);
-            push(&mut line, "port", &peer.port.to_string());
-            writeln!(f, "{} = {line}", peer.id)?;
+            write!(f, "{} =", peer.id)?;
+            pair(f, "host", &peer.host.0)?;
+            writeln!(f, " port={}", peer.port)?;
         }
         writeln!(f, "\n[pgbouncer]")?;
         for (key, value) in self.settings.iter() {
-            writeln!(f, "{} = {value}", key.name)?;
+            for text in [key.name, " = ", value, "\n"] {
+                f.write_str(text)?;
+            }
         }
         Ok(())
     }
@@ -185,30 +186,31 @@ impl fmt::Display for Ini {
 
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = String::new();
-        push(&mut line, "host", &self.host.0);
+        let name = match &self.entry {
+            Entry::Named(name) => name.as_str(),
+            Entry::Fallback => "*",
+        };
+        write!(f, "{name} =")?;
+        pair(f, "host", &self.host.0)?;
         if let Some(dbname) = &self.dbname {
-            push(&mut line, "dbname", &dbname.0);
+            pair(f, "dbname", &dbname.0)?;
         }
         if let Some(dbname) = &self.auth_dbname {
-            push(&mut line, "auth_dbname", dbname.as_str());
+            pair(f, "auth_dbname", dbname.as_str())?;
         }
-        push(&mut line, "port", &self.port.to_string());
+        write!(f, " port={}", self.port)?;
         if let Some(user) = &self.auth_user {
-            push(&mut line, "auth_user", &user.0);
+            pair(f, "auth_user", &user.0)?;
         }
         if let Some(size) = self.pool_size {
-            push(&mut line, "pool_size", &size.to_string());
+            write!(f, " pool_size={size}")?;
         }
         if let Some(most) = self.max_db_connections {
-            push(&mut line, "max_db_connections", &most.to_string());
+            write!(f, " max_db_connections={most}")?;
         }
-        if let Some(query) = &self.connect_query {
-            push(&mut line, "connect_query", &query.0);
-        }
-        match &self.entry {
-            Entry::Named(name) => write!(f, "{name} = {line}"),
-            Entry::Fallback => write!(f, "* = {line}"),
+        match &self.connect_query {
+            Some(query) => pair(f, "connect_query", &query.0),
+            None => Ok(()),
         }
     }
 }

@@ -70,8 +70,13 @@ impl Key {
     /// # Errors
     /// `KeyError::Unknown` when there is none.
     pub fn find(name: &str) -> Result<&'static Self, KeyError> {
-        let found = KEYS.binary_search_by(|key| key.name.cmp(name));
-        found.map(|at| &KEYS[at]).map_err(|_| KeyError::Unknown(name.to_owned()))
+        let letter = name.bytes().next().filter(u8::is_ascii_lowercase);
+        let found = letter.and_then(|letter| {
+            let letter = usize::from(letter - b'a');
+            let same = &KEYS[STARTS[letter]..STARTS[letter + 1]];
+            same.iter().find(|key| key.name == name)
+        });
+        found.ok_or_else(|| KeyError::Unknown(name.to_owned()))
     }
 
     /// Whether `version` knows the setting.
@@ -242,9 +247,33 @@ pub static KEYS: &[Key] = &[
     key("verbose", Count, None, 18, Signal),
 ];
 
+/// Where the settings of each first letter begin in the table: they are sought often.
+const STARTS: [usize; 27] = {
+    let mut starts = [0; 27];
+    let (mut letter, mut at) = (0, 0);
+    while letter < 26 {
+        while at < KEYS.len() && KEYS[at].name.as_bytes()[0] <= b'a' + letter {
+            at += 1;
+        }
+        letter += 1;
+        starts[letter as usize] = at;
+    }
+    starts
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_is_found_by_its_name() {
+        for key in KEYS {
+            assert!(std::ptr::eq(Key::find(key.name).unwrap(), key), "{}", key.name);
+        }
+        for strange in ["", "z", "{", "Pool_mode", "pool_mod", "pool_modes"] {
+            assert!(Key::find(strange).is_err(), "{strange:?}");
+        }
+    }
 
     #[test]
     fn the_table_is_sorted_and_its_defaults_are_valid() {

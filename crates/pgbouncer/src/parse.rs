@@ -1,6 +1,6 @@
 //! Reads `pgbouncer.ini` back.
 
-use crate::connect::pairs;
+use crate::connect::{cut, pairs};
 use crate::ini::{Database, Entry, Ini, Peer, Word};
 use crate::keys::KeyError;
 
@@ -78,7 +78,7 @@ impl std::str::FromStr for Ini {
 
 /// The key and the value.
 fn split(line: &str) -> Option<(&str, &str)> {
-    let (key, value) = line.split_once('=')?;
+    let (key, value) = cut(line, b'=')?;
     let key = key.trim_end();
     let plain = !key.is_empty() && !key.contains(char::is_whitespace);
     plain.then(|| (key, value.trim()))
@@ -93,7 +93,7 @@ fn database(key: &str, value: &str) -> Result<Database, String> {
     let (mut dbname, mut auth_dbname, mut auth_user) = (None, None, None);
     let (mut pool_size, mut max_db_connections, mut connect_query) = (None, None, None);
     for (option, value) in pairs(value).ok_or("its connection string is malformed")? {
-        match option.as_str() {
+        match option {
             "host" => host = Some(value.parse().map_err(text)?),
             "port" => port = number(&value)?,
             "dbname" => dbname = Some(value.parse().map_err(text)?),
@@ -122,7 +122,7 @@ fn database(key: &str, value: &str) -> Result<Database, String> {
 fn peer(key: &str, value: &str) -> Result<Peer, String> {
     let (mut host, mut port): (Option<Word>, u16) = (None, 6432);
     for (option, value) in pairs(value).ok_or("its connection string is malformed")? {
-        match option.as_str() {
+        match option {
             "host" => host = Some(value.parse().map_err(text)?),
             "port" => port = number(&value)?,
             _ => return Err(format!("{option:?} is an option this charm does not use")),

@@ -51,6 +51,7 @@ fn unit(event: &Event, facts: &FullFacts, next: &Next, peers: &Peers) -> Changes
     }
     // A follower answers for the map it read, which is the one its files were made of.
     let digest = match &peers.app.databases {
+        Some(map) if *map == next.map => next.digest.clone(),
         _ if common.leader => next.digest.clone(),
         Some(map) => map.digest(),
         None => DatabaseMap::default().digest(),

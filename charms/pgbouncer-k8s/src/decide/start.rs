@@ -10,7 +10,7 @@ use pgbouncer::{Ini, Version};
 use crate::effect::Effect;
 use crate::facts::StartFacts;
 use crate::place;
-use crate::shared::{Local, Shape, instance, shared};
+use crate::shared::{Local, Shape, instances, shared};
 
 use super::{status, workload};
 
@@ -39,19 +39,18 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
     let Some(ini) = known.or_else(|| shared(app, options, None, &empty, &shape).ok()) else {
         return decision;
     };
-    for index in 0..common.processes.get() {
-        let local = Local {
-            options,
-            processes: common.processes,
-            auth_file: None,
-            unit: &common.unit,
-            model: &common.model,
-            others: &BTreeSet::new(),
-            version: shape.version,
-            verifies: false,
-            encrypts: false,
-        };
-        let Ok(file) = instance(&ini, &local, index) else { continue };
+    let local = Local {
+        options,
+        processes: common.processes,
+        auth_file: None,
+        unit: &common.unit,
+        model: &common.model,
+        others: &BTreeSet::new(),
+        version: shape.version,
+        verifies: false,
+        encrypts: false,
+    };
+    for (index, file) in (0u32..).zip(instances(&ini, &local).unwrap_or_default()) {
         decision = decision
             .effects(workload::folders(index))
             .effect(workload::push(place::ini(index), file.to_string()));

@@ -1,6 +1,7 @@
 //! The container: folders, files, services.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use charm::{Event, ExposeSecret};
 use interfaces::pgb_peers::{DatabaseMap, secret_keys};
@@ -13,7 +14,7 @@ use crate::layer::{self, logrotate_rules};
 use crate::options::Options;
 use crate::password::{Password, digest};
 use crate::place;
-use crate::shared::{Local, Shape, instance, shared as render_shared};
+use crate::shared::{Local, Shape, instances, shared as render_shared};
 
 use super::{Next, Step, capacity};
 
@@ -117,6 +118,9 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     effects
 }
 
+/// What most configurations fit into.
+const INI_BYTES: usize = 4 << 10;
+
 /// The container as it shall be.
 struct Wanted {
     /// Configurations by process, and their texts.
@@ -159,13 +163,13 @@ impl Wanted {
             verifies: ca.is_some(),
             encrypts: next.tls.is_some(),
         };
-        let inis = (0..facts.common.processes.get())
-            .filter_map(|index| instance(shared, &local, index).ok())
-            .map(|ini| {
-                let text = ini.to_string();
-                (ini, text)
-            })
-            .collect();
+        let inis = instances(shared, &local).unwrap_or_default().into_iter();
+        let inis = inis.map(|ini| {
+            let mut text = String::with_capacity(INI_BYTES);
+            // A text takes everything.
+            write!(text, "{ini}").ok();
+            (ini, text)
+        });
         let ca = ca.map(Password::from);
         let tls = next.tls.iter().flat_map(|files| {
             let text = |text: &str| Password::from(text);
@@ -175,7 +179,8 @@ impl Wanted {
                 (place::tls_key(app), Password::from(files.key.clone())),
             ]
         });
-        Self { inis, auth_file, passfile, leftover, ca, tls: tls.collect() }
+        let (inis, tls) = (inis.collect(), tls.collect());
+        Self { inis, auth_file, passfile, leftover, ca, tls }
     }
 
     fn indexed(&self) -> impl Iterator<Item = (u32, &(Ini, String))> {
@@ -284,11 +289,13 @@ impl Wanted {
     }
 
     fn effective(&self, options: &Options, layer: &Layer) -> Effective {
-        let mut text: String = self.inis.iter().map(|(_, text)| text.as_str()).collect();
+        // The others say the same with another number, and how many there are is told in each.
+        let mut text = self.inis.first().map(|(_, text)| text.clone()).unwrap_or_default();
         text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
         text.push_str(self.ca.as_ref().map_or("", Password::expose));
         text.extend(self.tls.iter().map(|(_, content)| content.expose()));
-        let layer = digest(&format!("{layer:?}"));
+        // A layer is always JSON.
+        let layer = digest(&serde_json::to_string(layer).unwrap_or_default());
         Effective { ini: digest(&text), port: options.listen_port.to_string(), layer }
     }
 }

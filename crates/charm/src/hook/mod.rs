@@ -3,6 +3,7 @@
 mod action;
 mod log;
 mod mirror;
+mod pairs;
 mod relation;
 mod secret;
 mod state;

@@ -2,6 +2,7 @@
 
 use names::{AppName, RelationId, UnitName};
 
+use super::pairs::Pairs;
 use super::{Hook, HookError, malformed};
 use crate::{Bag, Changes, Own, Party};
 
@@ -87,8 +88,8 @@ impl Hook {
         }
         args.extend(["-", name.as_str()]);
         let doing = || format!("read the databag of {name} in relation {id}");
-        let bag: Option<Bag> = self.read(doing, "relation-get", &args)?;
-        let bag = bag.unwrap_or_default();
+        let found: Option<Pairs<String>> = self.read(doing, "relation-get", &args)?;
+        let bag = Bag::from_iter(found.unwrap_or_default().0);
         self.bags.insert(key, bag.clone());
         Ok(bag)
     }
@@ -149,10 +150,11 @@ impl Hook {
                 args.push("--app");
             }
             args.extend(["--file", "-"]);
-            let content =
-                serde_json::json!(changes.iter().collect::<std::collections::BTreeMap<_, _>>());
+            let changed = changes.iter().collect::<std::collections::BTreeMap<_, _>>();
+            // A map of texts is always JSON.
+            let content = serde_json::to_string(&changed).unwrap_or_default();
             let doing = || format!("write the own databag of relation {id}");
-            self.call(doing, "relation-set", &args, Some(&content.to_string()))?;
+            self.call(doing, "relation-set", &args, Some(&content))?;
         }
         Ok(())
     }

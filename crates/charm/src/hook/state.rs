@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pairs::Pairs;
 use super::{Hook, HookError};
 use crate::Bag;
 
@@ -40,8 +41,9 @@ impl Hook {
     fn whole_state(&mut self) -> Result<&mut Bag, HookError> {
         if self.state.is_none() {
             let doing = || "read the controller state".to_owned();
-            let found: Option<Bag> = self.read(doing, "state-get", &["--format", "json", "-"])?;
-            self.state = Some(found.unwrap_or_default());
+            let args = ["--format", "json", "-"];
+            let found: Option<Pairs<String>> = self.read(doing, "state-get", &args)?;
+            self.state = Some(Bag::from_iter(found.unwrap_or_default().0));
         }
         Ok(self.state.get_or_insert_default())
     }
@@ -56,7 +58,8 @@ impl Hook {
             }
         }
         if !set.is_empty() {
-            let content = serde_json::json!(set).to_string();
+            // A map of texts is always JSON.
+            let content = serde_json::to_string(&set).unwrap_or_default();
             self.call(doing, "state-set", &["--file", "-"], Some(&content))?;
         }
         Ok(())

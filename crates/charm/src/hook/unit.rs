@@ -2,21 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pairs::Pairs;
 use super::{Hook, HookError, malformed};
 use crate::Status;
 
 /// The charm's options: what was set, or the default.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Config(BTreeMap<String, Value>);
+pub struct Config(Arc<BTreeMap<String, Value>>);
 
 impl Config {
     /// Options from pairs, for tests of `decide`.
     pub fn new(options: impl IntoIterator<Item = (String, Value)>) -> Self {
-        Self(options.into_iter().collect())
+        Self(Arc::new(options.into_iter().collect()))
     }
 
     /// The value as Juju gave it; `None` where there is neither value nor default.
@@ -184,8 +186,8 @@ impl Hook {
             return Ok(known.clone());
         }
         let doing = || "read the options".to_owned();
-        let found: Option<_> = self.read(doing, "config-get", &["--format", "json"])?;
-        let config = Config(found.unwrap_or_default());
+        let found: Option<Pairs<Value>> = self.read(doing, "config-get", &["--format", "json"])?;
+        let config = Config::new(found.unwrap_or_default().0);
         self.config = Some(config.clone());
         Ok(config)
     }
