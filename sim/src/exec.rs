@@ -4,9 +4,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http1::Stream;
 use serde_json::Value;
 use tokio::io::DuplexStream;
-use tokio_tungstenite::accept_hdr_async;
+use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::pod::{Container, Owner};
 
@@ -43,7 +44,9 @@ async fn serve(far: DuplexStream, output: String) {
         request.uri().path().clone_into(&mut path);
         Ok(response)
     };
-    let Ok(mut socket) = accept_hdr_async(far, note).await else { return };
+    let small = Some(WebSocketConfig::default().read_buffer_size(PIPE));
+    let accepted = accept_hdr_async_with_config(far, note, small).await;
+    let Ok(mut socket) = accepted else { return };
     let name = path.rsplit('/').next().unwrap_or_default();
     // Whoever hangs up early has died, and needs no answer.
     if name == "stdio" {

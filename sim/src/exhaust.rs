@@ -164,7 +164,7 @@ fn ways(clean: &Run, faults: &[Fault]) -> Vec<(u64, Mischief)> {
             let effects = match fault.side() {
                 // What refuses in the last round is no peace.
                 Some(_) if hook >= clean.played.before_peace => 0,
-                Some(side) => sides.get(&side).copied().unwrap_or_default(),
+                Some(side) => sides.on(side),
                 None => *all,
             };
             ways.extend((0..effects).map(|at| (hook, Mischief { fault: *fault, at })));

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::mutants;
 use crate::pebble_api::Answer;
-use crate::pod::{Container, File, Folder, Owner};
-
-const BOUNDARY: &str = "01234567890123456789012345678901";
+use crate::pod::{Container, File, Folder, Owner, sync};
 
 /// A query's text without escapes.
 pub(crate) fn unescape(text: &str) -> String {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         if byte != b'%' {
@@ -23,7 +22,7 @@ pub(crate) fn unescape(text: &str) -> String {
         let digits = String::from_utf8_lossy(&digits).into_owned();
         bytes.push(u8::from_str_radix(&digits, 16).unwrap_or_default());
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// The values of a parameter.
@@ -265,7 +264,7 @@ pub(crate) fn read(container: &Container, query: &str) -> Answer {
     if parameter(query, "action") == "list" {
         return look(container, query);
     }
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY);
     let mut outcomes = Vec::new();
     for path in parameters(query, "path") {
         match container.files.get(&path).filter(|_| !mutants::hides(&path)) {
@@ -275,19 +274,40 @@ pub(crate) fn read(container: &Container, query: &str) -> Answer {
                 body.extend_from_slice(b"\"\r\n\r\n");
                 body.extend_from_slice(&file.content);
                 body.extend_from_slice(b"\r\n");
-                outcomes.push(json!({"path": path}));
+                outcomes.push(Outcome { path, error: None });
             }
-            None => outcomes.push(json!({"path": path, "error": missing(container, &path)})),
+            None => {
+                let error = Some(missing(container, &path));
+                outcomes.push(Outcome { path, error });
+            }
         }
     }
-    let tail = json!({"type": "sync", "status-code": 200, "result": outcomes});
-    let tail = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"response\"\r\n\r\n\
-         {tail}\r\n--{BOUNDARY}--\r\n"
-    );
-    body.extend_from_slice(tail.as_bytes());
-    Answer::Raw(format!("multipart/form-data; boundary={BOUNDARY}"), body)
+    body.extend_from_slice(RESPONSE.as_bytes());
+    body.extend_from_slice(&sync(&outcomes));
+    body.extend_from_slice(END.as_bytes());
+    Answer::Raw(KIND, body)
 }
+
+/// What became of one file.
+#[derive(Serialize)]
+struct Outcome {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
+/// The type of a body with files.
+const KIND: &str = "multipart/form-data; boundary=01234567890123456789012345678901";
+
+/// How the part that speaks of the files begins.
+const RESPONSE: &str = "--01234567890123456789012345678901\r\n\
+                        Content-Disposition: form-data; name=\"response\"\r\n\r\n";
+
+/// How the body ends.
+const END: &str = "\r\n--01234567890123456789012345678901--\r\n";
+
+/// What most bodies fit into, in bytes.
+const BODY: usize = 16 << 10;
 
 /// How the part of a file begins, up to its path.
 const PART: &str = "--01234567890123456789012345678901\r\n\

@@ -1,7 +1,5 @@
 //! The gate through which every effect of a hook goes: counted, and spoilt where asked.
 
-use std::collections::BTreeMap;
-
 /// What an effect is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
@@ -15,6 +13,17 @@ pub enum Side {
     Kubernetes,
     /// A request to Patroni.
     Patroni,
+}
+
+/// How many effects there were on each side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Effects([u32; 5]);
+
+impl Effects {
+    /// Those on one side.
+    pub(crate) fn on(self, side: Side) -> u32 {
+        self.0[side as usize]
+    }
 }
 
 /// What can go wrong, by name. Each has a switch.
@@ -244,14 +253,16 @@ pub(crate) struct Killed;
 pub(crate) struct Gate {
     plan: Option<Mischief>,
     /// Effects so far, by side and in all.
-    seen: BTreeMap<Side, u32>,
+    seen: Effects,
     all: u32,
     /// Whether the fault has struck.
     struck: bool,
     /// Writes that changed something outside.
     pub(crate) writes: Vec<String>,
-    /// What stood in argument lists.
-    pub(crate) shown: Vec<String>,
+    /// Whether there were any.
+    pub(crate) wrote: bool,
+    /// What stood in argument lists, a line each.
+    pub(crate) shown: String,
     /// Kept for the trace.
     pub(crate) lines: Option<Vec<String>>,
 }
@@ -268,8 +279,8 @@ impl Gate {
     }
 
     /// The effects so far that a fault of this kind could have struck.
-    pub(crate) fn seen(&self) -> BTreeMap<Side, u32> {
-        self.seen.clone()
+    pub(crate) fn seen(&self) -> Effects {
+        self.seen
     }
 
     /// The fault that has struck.
@@ -279,7 +290,7 @@ impl Gate {
 
     /// Counts an effect; the fault that strikes it.
     pub(crate) fn pass(&mut self, side: Side, what: impl FnOnce() -> String) -> Option<Fault> {
-        let own = self.seen.entry(side).or_default();
+        let own = &mut self.seen.0[side as usize];
         let (own_number, number) = (*own, self.all);
         *own += 1;
         self.all += 1;
@@ -297,8 +308,17 @@ impl Gate {
         strikes.map(|plan| plan.fault)
     }
 
+    /// Notes an argument list.
+    pub(crate) fn show(&mut self, args: &[&str]) {
+        for arg in args {
+            self.shown.push_str(arg);
+            self.shown.push('\n');
+        }
+    }
+
     /// Notes a write that changed something.
-    pub(crate) fn wrote(&mut self, what: impl FnOnce() -> String) {
+    pub(crate) fn write(&mut self, what: impl FnOnce() -> String) {
+        self.wrote = true;
         self.writes.push(what());
     }
 }

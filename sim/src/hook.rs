@@ -1,8 +1,8 @@
 //! One hook of one unit: the charm's code, to its end or its death.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::World;
 use crate::apps::{self, Kind, OLDER};
 use crate::database_door;
 use crate::door::Simulated;
-use crate::gate::{Fault, Killed, Mischief, Side};
+use crate::gate::{Effects, Fault, Killed, Mischief};
 use crate::mutants::{self, Planted};
 use crate::patroni;
 use crate::tools::InProcess;
@@ -31,7 +31,7 @@ pub(crate) struct Ran {
     /// How many effects it had.
     pub(crate) effects: u32,
     /// How many of them on each side.
-    pub(crate) sides: BTreeMap<Side, u32>,
+    pub(crate) sides: Effects,
     /// The fault that struck it.
     pub(crate) struck: Option<Fault>,
     /// Why it failed.
@@ -94,7 +94,8 @@ fn dispatch<C: Charm>(world: &Arc<World>, mut charm: C, vars: &Vars) -> Result<(
     let sockets = containers.into_iter().map(|name| (name, "/socket".into()));
     environment.sockets = Some(sockets.collect());
     let tools = InProcess { world: world.clone(), unit: environment.unit.clone() };
-    let run = charm::dispatch(&mut charm, environment, vars, Box::new(tools));
+    // In a box, for it is large and handed on several times.
+    let run = Box::pin(charm::dispatch(&mut charm, environment, vars, Box::new(tools)));
     let ended = block_on(alongside(world, run)).ok_or("cannot start the runtime")?;
     ended.map_err(|error| error.to_string())
 }
@@ -145,6 +146,7 @@ pub(crate) fn run(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> R
     let ran = once(world, run.clone(), plan);
     if ran.struck == Some(Fault::HookTwice) && ran.error.is_none() && !run.hook.is_operation() {
         let again = once(world, run, None);
+        world.change(|state| state.gate.wrote = true);
         return Ran { struck: ran.struck, effects: ran.effects, ..again };
     }
     ran
@@ -200,13 +202,23 @@ fn once(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
     ran
 }
 
+/// What most names of hooks fit into.
+const NAME_BYTES: usize = 96;
+
 fn name(run: &HookRun) -> String {
-    let hook = match &run.hook {
-        Hook::SecretChanged { label, .. } => format!("secret-changed {label}"),
-        Hook::SecretRemove { label, revision, .. } => format!("secret-remove {label}/{revision}"),
-        hook => hook.name(),
+    let mut text = String::with_capacity(NAME_BYTES);
+    // A text takes everything.
+    write!(text, "{} {}", run.unit, run.hook.name()).ok();
+    match &run.hook {
+        Hook::SecretChanged { label, .. } => write!(text, " {label}").ok(),
+        Hook::SecretRemove { label, revision, .. } => write!(text, " {label}/{revision}").ok(),
+        _ => None,
     };
-    let relation = run.hook.relation().map(|event| format!(" #{}", event.id)).unwrap_or_default();
-    let remote = run.hook.remote_unit().map(|unit| format!(" {unit}")).unwrap_or_default();
-    format!("{} {hook}{relation}{remote}", run.unit)
+    if let Some(event) = run.hook.relation() {
+        write!(text, " #{}", event.id).ok();
+    }
+    if let Some(unit) = run.hook.remote_unit() {
+        write!(text, " {unit}").ok();
+    }
+    text
 }

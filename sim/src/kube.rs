@@ -158,7 +158,7 @@ impl Way {
         }
         if let Some((status, message)) = fault.and_then(refusal) {
             let body = json!({"kind": "Status", "message": message, "code": status.as_u16()});
-            let body = Bytes::from(body.to_string());
+            let body = Bytes::from(serde_json::to_vec(&body).unwrap_or_default());
             return Ok(Response { status, headers: Default::default(), body });
         }
         let (api, trusted) = self.world.look(|state| {
@@ -184,7 +184,7 @@ impl Way {
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         if writes {
-            self.world.change(|state| state.gate.wrote(|| shown));
+            self.world.change(|state| state.gate.write(|| shown));
         }
         self.world.effect_done();
         let mistaken = parts.status == StatusCode::FORBIDDEN && mutants::mistakes_refusals();

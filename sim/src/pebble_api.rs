@@ -5,11 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
+use http1::header::HeaderValue;
 use http1::{
     Body, Boxed, Bytes, HeaderMap, Method, Request, Response, StatusCode, Stream, Transport,
 };
 use names::UnitName;
 use pebble::{Layer, Startup};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::World;
@@ -18,7 +20,7 @@ use crate::files::{self, parameters, unescape};
 use crate::gate::{Fault, Side};
 use crate::mutants;
 use crate::patroni;
-use crate::pod::Container;
+use crate::pod::{Container, sync};
 use crate::sql::NEVER;
 
 /// The way to one unit's Pebble.
@@ -52,7 +54,7 @@ pub(crate) enum Answer {
     /// A refusal: status, kind, message.
     Refused(u16, &'static str, String),
     /// A body of its own kind.
-    Raw(String, Vec<u8>),
+    Raw(&'static str, Vec<u8>),
 }
 
 impl Transport for Socket {
@@ -103,7 +105,7 @@ impl Socket {
             };
             let answer = response(answer, &mut container.changes);
             if writes && !path.ends_with("/exec") {
-                state.gate.wrote(what);
+                state.gate.write(what);
             }
             if let Some(was) = was {
                 patroni::stopped(state, &self.unit, &was);
@@ -129,54 +131,64 @@ fn swallowed(path: &str, body: &[u8]) -> Answer {
 
 /// A request for the trace, without contents.
 fn detail(path: &str, query: &str, body: &[u8]) -> String {
-    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
     let mut text = path.to_owned();
     if !query.is_empty() {
         text = format!("{text}?{}", unescape(query));
     }
-    for key in ["action", "services", "label", "signal", "paths", "dirs"] {
-        if !parsed[key].is_null() {
-            text = format!("{text} {}", parsed[key]);
-        }
+    let asked: Asked = serde_json::from_slice(body).unwrap_or_default();
+    let Asked { action, services, label, signal, paths, dirs } = asked;
+    for word in [action, services, label, signal, paths, dirs].into_iter().flatten() {
+        text = format!("{text} {word}");
     }
     if let Some(name) = files::file_name(body) {
-        text = format!("{text} {name}");
+        text.push(' ');
+        text.push_str(&name);
     }
     text
 }
 
+/// What is told of the body of a request.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    action: Option<Value>,
+    services: Option<Value>,
+    label: Option<Value>,
+    signal: Option<Value>,
+    paths: Option<Value>,
+    dirs: Option<Value>,
+}
+
 /// Wraps an answer as Pebble does.
 fn response(answer: Answer, changes: &mut Vec<Result<u8, String>>) -> Response {
-    let json = || "application/json".to_owned();
-    let (status, kind, body) = match answer {
-        Answer::Sync(result) => {
-            let body = json!({"type": "sync", "status-code": 200, "result": result});
-            (200, json(), Bytes::from(body.to_string()))
-        }
+    let mut kind = HeaderValue::from_static("application/json");
+    let change = |changes: &[_], result: &str| {
+        let id = changes.len();
+        let envelope = r#""type":"async","status-code":202"#;
+        Bytes::from(format!(r#"{{{envelope},"change":"{id}","result":{result}}}"#))
+    };
+    let (status, body) = match answer {
+        Answer::Sync(result) => (200, sync(&result)),
         Answer::Change(ended) => {
             changes.push(ended.map(|()| 0));
-            let id = changes.len().to_string();
-            let body = json!({"type": "async", "status-code": 202, "change": id, "result": null});
-            (202, json(), Bytes::from(body.to_string()))
+            (202, change(changes, "null"))
         }
         Answer::Task(code) => {
             changes.push(Ok(code));
-            let (id, result) = (changes.len().to_string(), json!({"task-id": "1"}));
-            let body = json!({"type": "async", "status-code": 202, "change": id, "result": result});
-            (202, json(), Bytes::from(body.to_string()))
+            (202, change(changes, r#"{"task-id":"1"}"#))
         }
         Answer::Refused(status, kind, message) => {
             let result = json!({"kind": kind, "message": message});
             let body = json!({"type": "error", "status-code": status, "result": result});
-            (status, json(), Bytes::from(body.to_string()))
+            (status, Bytes::from(body.to_string()))
         }
-        Answer::Ready(body) => (200, json(), body),
-        Answer::Raw(kind, body) => (200, kind, body.into()),
+        Answer::Ready(body) => (200, body),
+        Answer::Raw(parts, body) => {
+            kind = HeaderValue::from_static(parts);
+            (200, body.into())
+        }
     };
-    let mut headers = HeaderMap::new();
-    if let Ok(kind) = kind.parse() {
-        headers.insert(http1::header::CONTENT_TYPE, kind);
-    }
+    let headers = HeaderMap::from_iter([(http1::header::CONTENT_TYPE, kind)]);
     let status = StatusCode::from_u16(status).unwrap_or_default();
     Response { status, headers, body }
 }

@@ -28,19 +28,25 @@ fn proves(listed: &str, password: &str) -> bool {
 pub(crate) struct Process {
     path: String,
     pub(crate) ini: Ini,
+    /// What the configuration was read from.
+    text: String,
     fixed: BTreeMap<&'static str, Option<String>>,
     users: Option<String>,
 }
 
-fn text(files: &BTreeMap<String, File>, path: &str) -> Option<String> {
-    Some(files.get(path)?.text()?.into_owned())
+fn text<'a>(files: &'a BTreeMap<String, File>, path: &str) -> Option<&'a str> {
+    files.get(path)?.text()
 }
 
-fn read(path: &str, files: &BTreeMap<String, File>) -> Result<(Ini, Option<String>), String> {
+/// A configuration, its text and the list of users that it names.
+type Read = (Ini, String, Option<String>);
+
+fn read(path: &str, files: &BTreeMap<String, File>) -> Result<Read, String> {
     let content = text(files, path).ok_or_else(|| format!("{path} does not exist"))?;
     let ini: Ini = content.parse().map_err(|error| format!("{path}: {error}"))?;
     let users = ini.settings.get("auth_file").and_then(|path| text(files, path));
-    Ok((ini, users))
+    let users = users.map(str::to_owned);
+    Ok((ini, content.to_owned(), users))
 }
 
 impl Process {
@@ -80,14 +86,14 @@ impl Process {
     }
 
     fn load(path: &str, files: &BTreeMap<String, File>) -> Result<Self, String> {
-        let (ini, users) = read(path, files)?;
+        let (ini, text, users) = read(path, files)?;
         let fixed = FIXED.map(|key| (key, ini.settings.get(key).map(str::to_owned)));
-        Ok(Self { path: path.to_owned(), ini, fixed: fixed.into(), users })
+        Ok(Self { path: path.to_owned(), ini, text, fixed: fixed.into(), users })
     }
 
     /// Reads the configuration again; a bad one is not taken.
     pub(crate) fn reload(&mut self, files: &BTreeMap<String, File>) -> Result<(), String> {
-        (self.ini, self.users) = read(&self.path, files)?;
+        (self.ini, self.text, self.users) = read(&self.path, files)?;
         Ok(())
     }
 
@@ -106,8 +112,10 @@ impl Process {
 
     /// Whether its configuration is what its files say.
     pub(crate) fn is_current(&self, files: &BTreeMap<String, File>) -> bool {
-        let fresh = Self::load(&self.path, files);
-        fresh.is_ok_and(|fresh| fresh == *self)
+        let users = self.ini.settings.get("auth_file").and_then(|path| text(files, path));
+        let taken =
+            self.fixed.iter().all(|(key, fixed)| self.ini.settings.get(key) == fixed.as_deref());
+        taken && text(files, &self.path) == Some(&self.text) && users == self.users.as_deref()
     }
 
     /// What the user list holds for a user.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use http1::Bytes;
 use pebble::{Layer, Plan, Startup};
 use pgbouncer::Version;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::patroni::Member;
@@ -49,9 +50,9 @@ impl Owner {
 
 impl File {
     /// The text, if the owner of PostgreSQL's and PgBouncer's processes may read it.
-    pub(crate) fn text(&self) -> Option<std::borrow::Cow<'_, str>> {
+    pub(crate) fn text(&self) -> Option<&str> {
         let bit = if self.owner == Owner::Postgres { 0o400 } else { 0o004 };
-        (self.mode & bit != 0).then(|| String::from_utf8_lossy(&self.content))
+        if self.mode & bit == 0 { None } else { std::str::from_utf8(&self.content).ok() }
     }
 }
 
@@ -120,8 +121,12 @@ pub(crate) struct Pod {
 }
 
 /// An answer of Pebble.
-fn sync(result: &Value) -> Bytes {
-    json!({"type": "sync", "status-code": 200, "result": result}).to_string().into()
+pub(crate) fn sync(result: &impl Serialize) -> Bytes {
+    let mut body = br#"{"type":"sync","status-code":200,"result":"#.to_vec();
+    // What is written here is always JSON.
+    drop(serde_json::to_writer(&mut body, result));
+    body.push(b'}');
+    body.into()
 }
 
 impl Container {
@@ -151,7 +156,7 @@ impl Container {
 
     /// The answer to who asks for the plan.
     pub(crate) fn plan_answer(&self) -> Bytes {
-        if self.layers.is_empty() { sync(&json!("{}")) } else { self.answers.0.clone() }
+        if self.layers.is_empty() { sync(&"{}") } else { self.answers.0.clone() }
     }
 
     /// The answer to who asks for the services of these names, or for all.
@@ -171,7 +176,7 @@ impl Container {
         };
         let asked = |name: &str| names.is_empty() || names.split(',').any(|asked| asked == name);
         let all = self.plan.services.iter().filter(|(name, _)| asked(name));
-        let answer = sync(&all.map(service).collect());
+        let answer = sync(&all.map(service).collect::<Value>());
         if names.is_empty() {
             self.answers.1 = Some(answer.clone());
         }
@@ -190,8 +195,8 @@ impl Container {
             self.plan.checks.extend(layer.checks.clone());
         }
         let layers: Vec<&Layer> = self.layers.iter().map(|(_, layer)| layer).collect();
-        self.shown = json!(layers).to_string();
-        self.answers = (sync(&json!(json!(self.plan).to_string())), None);
+        self.shown = serde_json::to_string(&layers).unwrap_or_default();
+        self.answers = (sync(&serde_json::to_string(&self.plan).unwrap_or_default()), None);
     }
 
     /// Adds a layer, or extends the one of this label.

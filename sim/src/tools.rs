@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use charm::{ToolError, Tools};
-use hooktools::Call;
+use hooktools::Output;
 use names::UnitName;
 
 use crate::World;
@@ -48,62 +48,23 @@ impl Tools for InProcess {
     ) -> Result<String, ToolError> {
         let what = || format!("{tool} {}", args.join(" "));
         let fault = self.world.effect(Side::Juju, what);
-        let (args, stdin) = match mutants::call(tool, args, stdin) {
+        let changed = match mutants::call(tool, args, stdin) {
             Some(Changed::Answered(text)) => {
                 self.world.effect_done();
                 return Ok(text);
             }
-            Some(Changed::Made(args, stdin)) => (args, stdin),
-            None => (
-                args.iter().map(|arg| (*arg).to_owned()).collect(),
-                self.once(tool, args, stdin).or(stdin.map(str::to_owned)),
-            ),
+            Some(Changed::Made(args, stdin)) => Some((args, stdin)),
+            None => self
+                .once(tool, args, stdin)
+                .map(|stdin| (args.iter().map(|arg| (*arg).to_owned()).collect(), Some(stdin))),
         };
-        if fault == Some(Fault::SecretLate) && self.is_of_another(tool, &args) {
-            let (tool, message) = (tool.to_owned(), "secret not found".to_owned());
-            return Err(ToolError::Refused { tool, code: 1, message });
-        }
-        if fault == Some(Fault::PeersLate) && self.is_new_among_peers(tool, &args) {
-            self.world.effect_done();
-            if mutants::needs_peers() {
-                let (tool, message) = (tool.to_owned(), "peer data is None".to_owned());
-                return Err(ToolError::Refused { tool, code: 1, message });
+        match changed {
+            Some((args, stdin)) => {
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                self.answer(fault, tool, &args, stdin.as_deref(), what)
             }
-            return Ok("[]".to_owned());
+            None => self.answer(fault, tool, args, stdin, what),
         }
-        let call = Call { tool: tool.to_owned(), args, stdin: stdin.map(String::into_bytes) };
-        let output = self.world.change(|state| {
-            // Juju has no other way to hand results over than an argument list.
-            if tool != "action-set" {
-                state.gate.shown.push(call.args.join(" "));
-            }
-            let mut session = state.session.take()?;
-            let now = state.now();
-            let output = hooktools::run(&mut state.model.tools(&mut session, now), &call);
-            state.session = Some(session);
-            if output.code == 0 && !QUIET.contains(&tool) {
-                state.gate.wrote(what);
-            }
-            Some(output)
-        });
-        self.world.effect_done();
-        let refused = |code: u8, message: String| ToolError::Refused {
-            tool: tool.to_owned(),
-            code: code.into(),
-            message,
-        };
-        let output = output.ok_or_else(|| refused(1, "no hook runs".to_owned()))?;
-        if output.code == 0 {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
-            let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, &args);
-            let text = mutants::read(&self.hook(), tool, &text).unwrap_or(text);
-            let text = if first { "{}".to_owned() } else { text };
-            return Ok(self.aged(tool, &args, fault == Some(Fault::StaleBag), text));
-        }
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let message = message.strip_prefix("ERROR ").unwrap_or(&message).to_owned();
-        Err(refused(output.code, message))
     }
 
     fn pebble(&self, _socket: &Path) -> pebble::Client {
@@ -113,6 +74,74 @@ impl Tools for InProcess {
 }
 
 impl InProcess {
+    /// The answer to a call, unless a fault spoils it.
+    fn answer(
+        &self,
+        fault: Option<Fault>,
+        tool: &str,
+        args: &[&str],
+        stdin: Option<&str>,
+        what: impl FnOnce() -> String,
+    ) -> Result<String, ToolError> {
+        let refused = |code: u8, message: String| ToolError::Refused {
+            tool: tool.to_owned(),
+            code: code.into(),
+            message,
+        };
+        if fault == Some(Fault::SecretLate) && self.is_of_another(tool, args) {
+            return Err(refused(1, "secret not found".to_owned()));
+        }
+        if fault == Some(Fault::PeersLate) && self.is_new_among_peers(tool, args) {
+            self.world.effect_done();
+            if mutants::needs_peers() {
+                return Err(refused(1, "peer data is None".to_owned()));
+            }
+            return Ok("[]".to_owned());
+        }
+        let ran = self.run(tool, args, stdin, what);
+        self.world.effect_done();
+        let (output, ages) = ran.ok_or_else(|| refused(1, "no hook runs".to_owned()))?;
+        if output.code != 0 {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            let message = message.strip_prefix("ERROR ").unwrap_or(&message).to_owned();
+            return Err(refused(output.code, message));
+        }
+        let text = String::from_utf8(output.stdout).unwrap_or_default();
+        let first = fault == Some(Fault::EmptyBag) && self.is_unseen_remote(tool, args);
+        let text = mutants::read(&self.hook(), tool, &text).unwrap_or(text);
+        let text = if first { "{}".to_owned() } else { text };
+        if !ages {
+            return Ok(text);
+        }
+        Ok(self.aged(tool, args, fault == Some(Fault::StaleBag), text))
+    }
+
+    /// Runs the tool; what it printed, and whether bags may be shown as they were before.
+    fn run(
+        &self,
+        tool: &str,
+        args: &[&str],
+        stdin: Option<&str>,
+        what: impl FnOnce() -> String,
+    ) -> Option<(Output, bool)> {
+        self.world.change(|state| {
+            // Juju has no other way to hand results over than an argument list.
+            if tool != "action-set" {
+                state.gate.show(args);
+            }
+            let mut session = state.session.take()?;
+            let now = state.now();
+            let mut context = state.model.tools(&mut session, now);
+            let stdin = stdin.map(str::as_bytes);
+            let output = hooktools::run_borrowed(&mut context, tool, args, stdin);
+            state.session = Some(session);
+            if output.code == 0 && !QUIET.contains(&tool) {
+                state.gate.write(what);
+            }
+            Some((output, state.read.is_some()))
+        })
+    }
+
     /// A remote bag as it was when the unit looked before, where a fault says so. The hook
     /// that tells of a change sees it.
     fn aged(&self, tool: &str, args: &[&str], stale: bool, text: String) -> String {
@@ -146,7 +175,7 @@ impl InProcess {
     }
 
     /// Whether the call reads a secret that another application owns.
-    fn is_of_another(&self, tool: &str, args: &[String]) -> bool {
+    fn is_of_another(&self, tool: &str, args: &[&str]) -> bool {
         let own = |state: &crate::world::State| {
             let id = args.iter().find_map(|arg| arg.parse().ok())?;
             Some(match &state.model.secret(&id)?.owner {
@@ -159,7 +188,7 @@ impl InProcess {
     }
 
     /// Whether the call lists the peer relation before this unit has written into it.
-    fn is_new_among_peers(&self, tool: &str, args: &[String]) -> bool {
+    fn is_new_among_peers(&self, tool: &str, args: &[&str]) -> bool {
         let wrote = |state: &crate::world::State| {
             let app = self.unit.app();
             let mut peers = state.model.relations().filter(|relation| relation.is_peer());
@@ -167,7 +196,7 @@ impl InProcess {
             let bag = peers.and_then(|peers| peers.unit_bags.get(&self.unit));
             bag.is_some_and(|bag| bag.values.contains_key("container_initialised"))
         };
-        let lists = tool == "relation-ids" && args.iter().any(|arg| arg == PEERS);
+        let lists = tool == "relation-ids" && args.contains(&PEERS);
         lists && !self.world.look(wrote)
     }
 
@@ -192,7 +221,8 @@ impl InProcess {
     /// its relation, when Juju may not have it yet.
     fn is_unseen_remote(&self, tool: &str, args: &[&str]) -> bool {
         let name = args.last().copied().unwrap_or_default();
-        if tool != "relation-get" || !args.contains(&"--app") || name == self.unit.app().as_str() {
+        let app = args.contains(&"--app");
+        if tool != "relation-get" || !app || name == self.unit.app().as_str() {
             return false;
         }
         self.world.look(|state| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,8 @@ pub(crate) const MODEL: &str = "dev";
 /// Everything that is simulated. The far sides share it with the one that runs hooks.
 pub struct World {
     state: Mutex<State>,
+    /// Whether the hook that runs dies when its effect has ended.
+    dying: AtomicBool,
 }
 
 /// What is in a world.
@@ -58,7 +60,6 @@ pub(crate) struct State {
     pub(crate) plain: bool,
     /// Whether nobody tells the charms of their backends.
     pub(crate) deaf: bool,
-    dying: bool,
     /// Whether the hook that runs is dead, whatever its code still does.
     pub(crate) dead: bool,
 }
@@ -92,11 +93,10 @@ impl World {
             read: None,
             plain: false,
             deaf: false,
-            dying: false,
             dead: false,
         };
         kube::put_node(&state.kube);
-        Some(Arc::new(Self { state: Mutex::new(state) }))
+        Some(Arc::new(Self { state: Mutex::new(state), dying: AtomicBool::new(false) }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -117,13 +117,13 @@ impl World {
     /// Lets an effect of the running hook begin, unless the hook dies before it; the fault
     /// that strikes it.
     pub(crate) fn effect(&self, side: Side, what: impl FnOnce() -> String) -> Option<Fault> {
-        if self.look(|state| state.dead) {
-            resume_unwind(Box::new(Killed));
-        }
         let fault = self.change(|state| {
+            if state.dead {
+                return Some(Fault::KillBefore);
+            }
             let fault = state.gate.pass(side, what);
             state.dead = fault == Some(Fault::KillBefore);
-            state.dying = fault == Some(Fault::KillAfter);
+            self.dying.store(fault == Some(Fault::KillAfter), Ordering::Relaxed);
             if fault == Some(Fault::LeaderLost) {
                 let unit = state.session.as_ref().map(|session| session.run().unit.clone());
                 if let Some(unit) = unit {
@@ -140,11 +140,8 @@ impl World {
 
     /// Ends an effect, and the hook with it where it dies after it.
     pub(crate) fn effect_done(&self) {
-        let dies = self.change(|state| {
-            state.dead |= state.dying;
-            std::mem::take(&mut state.dying)
-        });
-        if dies {
+        if self.dying.swap(false, Ordering::Relaxed) {
+            self.change(|state| state.dead = true);
             resume_unwind(Box::new(Killed));
         }
     }

@@ -1,9 +1,10 @@
 //! `config-get`.
 
 use model::tools::Context;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::input::{Input, Printed, usage};
+use crate::output::Sorted;
 
 /// `config-get [KEY] [--all]`.
 pub(crate) fn get(context: &mut dyn Context, input: &Input) -> Printed {
@@ -12,14 +13,17 @@ pub(crate) fn get(context: &mut dyn Context, input: &Input) -> Printed {
     if let (Some(key), true) = (key, all) {
         return usage(format!("cannot use argument --all together with key {key:?}"));
     }
-    let mut config = context.config()?;
+    let config = context.config()?;
     if let Some(key) = key {
-        return input.print(&config.remove(key).flatten().unwrap_or(Value::Null));
+        let value = config.get(key).and_then(Option::as_ref);
+        return input.print(value.unwrap_or(&Value::Null));
     }
-    let options = config.into_iter().filter(|(_, value)| all || value.is_some());
-    let options: Map<String, Value> =
-        options.map(|(name, value)| (name, value.unwrap_or(Value::Null))).collect();
-    input.print(&Value::Object(options))
+    let options = config.iter().filter(|(_, value)| all || value.is_some());
+    let options = options.map(|(name, value)| {
+        let value = value.as_ref().unwrap_or(&Value::Null);
+        (name.clone(), Sorted(value))
+    });
+    input.print_map(&options.collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A small context with one of everything, and the `check` functions of the tables.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::tools::*;
 use names::{AppName, EndpointName, RelationId, SecretId, UnitName};
@@ -186,11 +187,13 @@ impl Context for Fake {
     fn relation_model(&mut self, _: RelationId) -> Answer<String> {
         Ok("11111111-2222-3333-4444-555555555555".to_owned())
     }
-    fn relation_get(&mut self, _: RelationId, of: &Party) -> Answer<Bag> {
+    fn relation_get(&mut self, _: RelationId, of: &Party) -> Answer<Arc<Bag>> {
         match of {
-            Party::Unit(unit) if *unit == self.unit() => Ok(Bag::new()),
-            Party::Unit(unit) if unit.app().as_str() == "app" => Ok(bag(&[("a", "1"), ("b", "<")])),
-            Party::App(app) if app.as_str() == "app" => Ok(bag(&[("c", "2")])),
+            Party::Unit(unit) if *unit == self.unit() => Ok(Arc::default()),
+            Party::Unit(unit) if unit.app().as_str() == "app" => {
+                Ok(bag(&[("a", "1"), ("b", "<")]).into())
+            }
+            Party::App(app) if app.as_str() == "app" => Ok(bag(&[("c", "2")]).into()),
             _ => refused("permission denied"),
         }
     }
@@ -227,7 +230,7 @@ impl Context for Fake {
     fn log(&mut self, level: &str, message: &str) {
         self.effects.push(format!("log {level} {message}"));
     }
-    fn config(&mut self) -> Answer<BTreeMap<String, Option<Value>>> {
+    fn config(&mut self) -> Answer<Arc<Options>> {
         let options = [
             ("title", Some(json!("x"))),
             ("size", Some(json!(7))),
@@ -235,7 +238,8 @@ impl Context for Fake {
             ("flag", Some(json!(true))),
             ("none", None),
         ];
-        Ok(options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        let options = options.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Ok(Arc::new(options.collect()))
     }
     fn goal_state(&mut self) -> Answer<GoalState> {
         let one = |name: &str, status: &str| {

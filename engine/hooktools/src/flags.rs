@@ -121,9 +121,9 @@ pub enum FlagError {
 ///
 /// # Errors
 /// An unknown flag, a flag without its value, a switch with an odd value.
-pub fn parse<'a>(args: &'a [String], flags: &[Flag]) -> Result<Parsed<'a>, FlagError> {
+pub fn parse<'a>(args: &'a [impl AsRef<str>], flags: &[Flag]) -> Result<Parsed<'a>, FlagError> {
     let mut parsed = Parsed::default();
-    let mut left = args.iter().map(String::as_str);
+    let mut left = args.iter().map(AsRef::as_ref);
     while let Some(arg) = left.next() {
         if arg == "--" {
             parsed.rest.extend(left);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::tools::{Answer, Bag, Context, ToolError};
 use names::{RelationId, SecretId, UnitName};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::flags::Parsed;
@@ -56,6 +57,14 @@ impl<'a> Input<'a> {
     /// Prints a value in the format of the call.
     pub(crate) fn print(&self, value: &Value) -> Printed {
         self.format.print(value)
+    }
+
+    /// Prints a map in the format of the call.
+    pub(crate) fn print_map<V: Serialize + Clone + Into<Value>>(
+        &self,
+        map: &BTreeMap<String, V>,
+    ) -> Printed {
+        self.format.print_map(map)
     }
 
     /// `-r`, if given, as an id of a relation that is there.

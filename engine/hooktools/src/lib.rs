@@ -73,9 +73,19 @@ impl From<Output> for wire::Response {
 
 /// Runs a tool against a hook's context.
 pub fn run(context: &mut dyn Context, call: &Call) -> Output {
-    let printed = match spec::find(&call.tool) {
-        Some(spec) => answer(context, spec, call),
-        None => refused(format!("bad request: unknown command {:?}", call.tool)),
+    run_borrowed(context, &call.tool, &call.args, call.stdin.as_deref())
+}
+
+/// As [`run`], of a call in parts.
+pub fn run_borrowed(
+    context: &mut dyn Context,
+    tool: &str,
+    args: &[impl AsRef<str>],
+    stdin: Option<&[u8]>,
+) -> Output {
+    let printed = match spec::find(tool) {
+        Some(spec) => answer(context, spec, args, stdin),
+        None => refused(format!("bad request: unknown command {tool:?}")),
     };
     match printed {
         Ok(stdout) => Output { code: 0, stdout, stderr: Vec::new() },
@@ -86,8 +96,13 @@ pub fn run(context: &mut dyn Context, call: &Call) -> Output {
     }
 }
 
-fn answer(context: &mut dyn Context, spec: &Spec, call: &Call) -> Printed {
-    let parsed = flags::parse(&call.args, spec.flags);
+fn answer(
+    context: &mut dyn Context,
+    spec: &Spec,
+    args: &[impl AsRef<str>],
+    stdin: Option<&[u8]>,
+) -> Printed {
+    let parsed = flags::parse(args, spec.flags);
     let parsed = parsed.map_err(|error| ToolError::Usage(error.to_string()))?;
     if parsed.help {
         return Ok(spec.help(context.hook_storage().as_deref()).into_bytes());
@@ -99,7 +114,7 @@ fn answer(context: &mut dyn Context, spec: &Spec, call: &Call) -> Printed {
         return usage("cannot read --file here: the hook tool's own process sends it");
     }
     let format = Format::of(spec, parsed.text("format"))?;
-    dispatch(context, spec.name, &Input { parsed, stdin: call.stdin.as_deref(), format })
+    dispatch(context, spec.name, &Input { parsed, stdin, format })
 }
 
 fn dispatch(context: &mut dyn Context, tool: &str, input: &Input) -> Printed {

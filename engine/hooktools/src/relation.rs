@@ -5,7 +5,7 @@ use names::{AppName, UnitName};
 use serde_json::Value;
 
 use crate::input::{Input, Printed, unit_name, usage};
-use crate::output::{list as texts, object};
+use crate::output::list as texts;
 
 /// `relation-ids [ENDPOINT]`.
 pub(crate) fn ids(context: &mut dyn Context, input: &Input) -> Printed {
@@ -47,10 +47,10 @@ pub(crate) fn get(context: &mut dyn Context, input: &Input) -> Printed {
     let args = input.at_most(2)?;
     let key = args.first().copied().filter(|&key| key != "-" && !key.is_empty());
     let party = party(context, args.get(1).copied(), input.parsed.on("app"))?;
-    let mut bag = context.relation_get(id, &party)?;
+    let bag = context.relation_get(id, &party)?;
     match key {
-        None => input.print(&object(bag)),
-        Some(key) => input.print(&bag.remove(key).map_or(Value::Null, Value::String)),
+        None => input.print_map(&*bag),
+        Some(key) => input.print(&bag.get(key).map_or(Value::Null, |value| value.as_str().into())),
     }
 }
 

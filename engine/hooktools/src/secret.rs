@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use crate::expire::expire;
 use crate::input::{Input, Printed, refused, secret_id, unit_name, usage};
-use crate::output::object;
 use crate::secret_content::{BASE64, content, decode};
 
 /// The rotation policies.
@@ -76,7 +75,7 @@ pub(crate) fn get(context: &mut dyn Context, input: &Input) -> Printed {
         for (key, value) in &mut content {
             *value = decode(key, value)?;
         }
-        return input.print(&object(content));
+        return input.print_map(&content);
     };
     let key = wanted.strip_suffix(BASE64).unwrap_or(wanted);
     let Some(value) = content.remove(key) else {

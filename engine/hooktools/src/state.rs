@@ -6,7 +6,6 @@ use model::tools::Context;
 use serde_json::Value;
 
 use crate::input::{Input, Printed, refused};
-use crate::output::object;
 
 /// The longest key, in bytes.
 const MAX_KEY: usize = 256;
@@ -19,7 +18,7 @@ pub(crate) fn get(context: &mut dyn Context, input: &Input) -> Printed {
     let mut state = context.state()?;
     match key {
         None if state.is_empty() => input.print(&Value::Null),
-        None => input.print(&object(state)),
+        None => input.print_map(&state),
         Some(key) => match state.remove(key) {
             None if input.parsed.on("strict") => refused(format!("{key:?} not found")),
             found => input.print(&Value::String(found.unwrap_or_default())),

@@ -144,10 +144,14 @@ impl Store {
             labels["service.kubernetes.io/headless"] = json!("");
         }
         let key = Key::new(Kind::Endpoints, namespace, name);
-        let mut value = self.objects.get(&key).map_or(json!({}), |old| old.value().clone());
+        let old = self.objects.get(&key).map(Object::value);
+        // The write below repeats this function.
+        if old.is_some_and(|old| old["metadata"]["labels"] == labels && old["subsets"] == subsets) {
+            return;
+        }
+        let mut value = old.cloned().unwrap_or_else(|| json!({}));
         value["metadata"]["labels"] = labels;
         value["subsets"] = subsets;
-        // The write repeats this function, which then finds nothing to change.
         if let Err(error) = self.write(key, value, Scope::Whole, now) {
             tracing::warn!(%error, namespace, name, "cannot write the endpoints of a service");
         }

@@ -1,6 +1,7 @@
 //! Applications.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use names::{AppName, UnitName};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ pub struct Application {
     /// Resources that came with a deploy or a refresh; nobody has said where this is absent.
     #[serde(default)]
     pub resources: Option<BTreeSet<String>>,
+    /// The fingerprint of what `config-changed` tells, until the application is written to.
+    #[serde(skip)]
+    pub(crate) fingerprint: OnceLock<u64>,
 }
 
 /// What the operator limits each workload container of an application to.

@@ -3,14 +3,15 @@
 //! The calls themselves are in `call_relation`, `call_secret` and `call_misc`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use names::{AppName, EndpointName, RelationId, SecretId, UnitName};
 use serde_json::Value;
 
 use crate::tools::{
-    Answer, Bag, Context, GoalState, HookRelation, NetworkInfo, Party, Port, Revision, SecretInfo,
-    SecretMetadata, Status, StorageInfo, ToolError,
+    Answer, Bag, Context, GoalState, HookRelation, NetworkInfo, Options, Party, Port, Revision,
+    SecretInfo, SecretMetadata, Status, StorageInfo, ToolError,
 };
 use crate::{Hook, Model, Session};
 
@@ -92,7 +93,7 @@ impl Context for ToolCall<'_> {
         Ok(self.model.uuid.clone())
     }
 
-    fn relation_get(&mut self, id: RelationId, of: &Party) -> Answer<Bag> {
+    fn relation_get(&mut self, id: RelationId, of: &Party) -> Answer<Arc<Bag>> {
         match of {
             Party::Unit(unit) => self.unit_bag(id, unit),
             Party::App(app) => self.app_bag(id, app),
@@ -121,7 +122,7 @@ impl Context for ToolCall<'_> {
     }
 
     fn set_application_version(&mut self, version: &str) -> Answer<()> {
-        let app = self.model.apps.get_mut(self.session.run.unit.app());
+        let app = self.model.app_mut(self.session.run.unit.app());
         if let Some(app) = app {
             version.clone_into(&mut app.version);
         }
@@ -132,9 +133,9 @@ impl Context for ToolCall<'_> {
         self.put_log(level, message);
     }
 
-    fn config(&mut self) -> Answer<BTreeMap<String, Option<Value>>> {
+    fn config(&mut self) -> Answer<Arc<Options>> {
         let app = self.model.apps.get(self.session.run.unit.app());
-        let read = || app.map(crate::Application::effective_config).unwrap_or_default();
+        let read = || app.map(crate::Application::effective_config).unwrap_or_default().into();
         Ok(self.session.reads.config.get_or_insert_with(read).clone())
     }
 

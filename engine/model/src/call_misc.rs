@@ -42,7 +42,7 @@ impl ToolCall<'_> {
             if !self.leads() {
                 return Err(refused("this unit is not the leader"));
             }
-            if let Some(app) = self.model.apps.get_mut(unit.app()) {
+            if let Some(app) = self.model.app_mut(unit.app()) {
                 app.own_status = Some(new);
             }
         } else if let Some(unit) = self.model.units.get_mut(&unit) {

@@ -1,5 +1,7 @@
 //! Relation tools: who may read and write which databag.
 
+use std::sync::Arc;
+
 use names::{AppName, RelationId, UnitName};
 
 use crate::call::{ToolCall, refused};
@@ -25,8 +27,8 @@ impl ToolCall<'_> {
             let event = relation.event(self.session.run.unit.app())?;
             Some(Seen { event, is_peer: relation.is_peer() })
         });
-        let unknown = format!("invalid value \"{id}\" for option -r: relation not found");
-        seen.ok_or(ToolError::Usage(unknown))
+        let unknown = || format!("invalid value \"{id}\" for option -r: relation not found");
+        seen.ok_or_else(|| ToolError::Usage(unknown()))
     }
 
     /// Relations of an endpoint that the unit is in, without the one that is breaking.
@@ -47,7 +49,7 @@ impl ToolCall<'_> {
     }
 
     /// A unit's databag: the own one with buffered writes, another's as first read.
-    pub(crate) fn unit_bag(&mut self, id: RelationId, unit: &UnitName) -> Answer<Bag> {
+    pub(crate) fn unit_bag(&mut self, id: RelationId, unit: &UnitName) -> Answer<Arc<Bag>> {
         let seen = self.relation(id)?;
         let own = self.own();
         let stored = || {
@@ -57,7 +59,7 @@ impl ToolCall<'_> {
         if *unit == own {
             let mut bag = stored().unwrap_or_default();
             if let Some(changes) = self.session.writes.unit_bags.get(&id) {
-                overlay(&mut bag, changes);
+                overlay(Arc::make_mut(&mut bag), changes);
             }
             return Ok(bag);
         }
@@ -75,7 +77,7 @@ impl ToolCall<'_> {
     }
 
     /// An application's databag. The own one is the leader's alone, except among peers.
-    pub(crate) fn app_bag(&mut self, id: RelationId, app: &AppName) -> Answer<Bag> {
+    pub(crate) fn app_bag(&mut self, id: RelationId, app: &AppName) -> Answer<Arc<Bag>> {
         let seen = self.relation(id)?;
         let own = self.own().app() == app;
         if own && !seen.is_peer && !self.leads() {
@@ -84,16 +86,15 @@ impl ToolCall<'_> {
         if !own && *app != seen.event.remote_app {
             return Err(denied());
         }
-        let key = (id, app.clone());
-        let cached = self.session.reads.app_bags.get(&key).cloned();
-        let mut bag = cached.unwrap_or_else(|| {
+        let stored = || {
             let relation = self.model.relations.get(&id);
             let bag = relation.and_then(|relation| relation.app_bags.get(app));
             bag.map(|bag| bag.values.clone()).unwrap_or_default()
-        });
-        self.session.reads.app_bags.insert(key, bag.clone());
+        };
+        let read = self.session.reads.app_bags.entry((id, app.clone()));
+        let mut bag = read.or_insert_with(stored).clone();
         if let Some(changes) = self.session.writes.app_bags.get(&id).filter(|_| own) {
-            overlay(&mut bag, changes);
+            overlay(Arc::make_mut(&mut bag), changes);
         }
         Ok(bag)
     }

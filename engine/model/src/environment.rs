@@ -16,14 +16,15 @@ const EMPTY: [&str; 8] = [
     "JUJU_CHARM_NO_PROXY",
 ];
 
-type Variables = BTreeMap<String, String>;
+/// Each name comes once.
+type Variables = Vec<(String, String)>;
 
 impl Model {
     /// The variables that the model knows. The caller adds `PATH`, `CHARM_DIR`, sockets and so on,
     /// and may replace `JUJU_API_ADDRESSES` and `CLOUD_API_VERSION`.
     pub fn environment(&self, run: &HookRun) -> BTreeMap<String, String> {
-        let mut env: Variables =
-            EMPTY.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        let mut env = Variables::with_capacity(EMPTY.len() + 16);
+        env.extend(EMPTY.map(|name| (name.to_owned(), String::new())));
         put(&mut env, "JUJU_UNIT_NAME", &run.unit);
         put(&mut env, "JUJU_MODEL_NAME", &self.name);
         put(&mut env, "JUJU_MODEL_UUID", &self.uuid);
@@ -39,7 +40,7 @@ impl Model {
             relation(&mut env, &run.hook, event);
         }
         self.specific(&mut env, &run.hook);
-        env
+        env.into_iter().collect()
     }
 
     /// What single kinds of hooks add.
@@ -95,5 +96,5 @@ fn relation(env: &mut Variables, hook: &Hook, event: &RelationEvent) {
 }
 
 fn put(env: &mut Variables, name: &str, value: impl ToString) {
-    env.insert(name.to_owned(), value.to_string());
+    env.push((name.to_owned(), value.to_string()));
 }

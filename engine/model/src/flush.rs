@@ -92,7 +92,10 @@ impl Model {
         }
         self.write_bags(unit, &writes);
         self.add_storage(unit, &writes.storage);
-        let endpoints = self.endpoint_names(unit.app());
+        let endpoints = match writes.ports.is_empty() {
+            true => Vec::new(),
+            false => self.endpoint_names(unit.app()),
+        };
         if let Some(state) = self.units.get_mut(unit) {
             for (port, open) in &writes.ports {
                 port.clone().apply(*open, &mut state.ports, &endpoints);

@@ -140,20 +140,19 @@ impl Model {
         self.shuffle = seed;
     }
 
-    /// Things that come to a unit in no promised order, in the order in which they come.
-    fn in_turn<T>(
+    /// Of things that come to a unit in no promised order, the one that comes first.
+    fn first_in_turn<T>(
         &self,
         unit: &UnitName,
-        things: impl Iterator<Item = T>,
+        mut things: impl Iterator<Item = T>,
         name: impl Fn(&T) -> String,
-    ) -> Vec<T> {
-        let mut things: Vec<T> = things.collect();
-        if let Some(seed) = self.shuffle {
-            things.sort_by_cached_key(|thing| {
-                resolve::hash(&format!("{seed} {unit} {}", name(thing)))
-            });
+    ) -> Option<T> {
+        match self.shuffle {
+            None => things.next(),
+            Some(seed) => {
+                things.min_by_key(|thing| resolve::hash(&format!("{seed} {unit} {}", name(thing))))
+            }
         }
-        things
     }
 
     /// Takes from another state of the same model what is not stored: agents, leases, the log.

@@ -63,6 +63,7 @@ impl Model {
             constraints: crate::Constraints::default(),
             refresh_forced: false,
             resources: None,
+            fingerprint: std::sync::OnceLock::new(),
         };
         self.apps.insert(d.app.clone(), application);
         self.create_peers(&d.app);
@@ -270,9 +271,16 @@ impl Model {
         Ok(())
     }
 
+    /// An application, to be written to.
+    pub(crate) fn app_mut(&mut self, app: &AppName) -> Option<&mut Application> {
+        let app = self.apps.get_mut(app)?;
+        app.fingerprint = std::sync::OnceLock::new();
+        Some(app)
+    }
+
     /// An application that is not on its way out.
     pub(crate) fn alive_app(&mut self, app: &AppName) -> Option<&mut Application> {
-        self.apps.get_mut(app).filter(|app| app.life == Life::Alive)
+        self.app_mut(app).filter(|app| app.life == Life::Alive)
     }
 
     /// Why an application cannot be used, for people.

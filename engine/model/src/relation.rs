@@ -1,6 +1,7 @@
 //! Relations and their databags.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use names::{AppName, EndpointName, RelationId, UnitName};
 use serde::{Deserialize, Serialize};
@@ -24,18 +25,23 @@ pub struct RelationEnd {
 /// A databag and how often it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Databag {
-    /// Its content.
-    pub values: Bag,
+    /// Its content; hooks that read it share it.
+    pub values: Arc<Bag>,
     pub(crate) version: u64,
 }
 
 impl Databag {
     /// Applies changes; an empty value deletes. Reports whether anything differs.
     pub(crate) fn apply(&mut self, changes: &Bag) -> bool {
-        let before = self.values.clone();
-        overlay(&mut self.values, changes);
-        let changed = before != self.values;
-        self.version += u64::from(changed);
+        let differs = |(key, value): (&String, &String)| match self.values.get(key) {
+            Some(now) => now != value,
+            None => !value.is_empty(),
+        };
+        let changed = changes.iter().any(differs);
+        if changed {
+            overlay(Arc::make_mut(&mut self.values), changes);
+            self.version += 1;
+        }
         changed
     }
 }

@@ -12,7 +12,7 @@ impl Model {
     /// [`ModelError::RemoveApplication`] when there is no such application.
     pub fn remove_application(&mut self, now: Timestamp, app: &AppName) -> Result<(), ModelError> {
         let reason = self.unknown_app(app.as_str());
-        let Some(application) = self.apps.get_mut(app) else {
+        let Some(application) = self.app_mut(app) else {
             return Err(ModelError::RemoveApplication(reason));
         };
         application.life = Life::Dying;
@@ -100,12 +100,12 @@ impl Model {
                 action.completed = Some(state.agent.since);
             }
         }
-        let Some(app) = self.apps.get_mut(unit.app()) else { return };
-        if app.leader.as_ref() == Some(unit) {
-            app.leader = None;
+        let Some(app) = self.app_mut(unit.app()) else { return };
+        let led = app.leader.take_if(|leader| leader == unit).is_some();
+        let wanted = app.life == Life::Alive && unit.number() < app.scale;
+        if led {
             self.leases.remove(unit.app());
         }
-        let wanted = app.life == Life::Alive && unit.number() < app.scale;
         if wanted {
             self.create_unit(state.agent.since, unit);
         }

@@ -18,22 +18,22 @@ impl Model {
         let Some(state) = self.units.get(unit) else {
             return Next::Idle { until: None };
         };
+        let live = self.live_of(unit);
         if state.machine.removed || (state.life == Life::Dying && !state.machine.installed) {
-            let running = self.live_of(unit).running.is_some();
+            let running = live.running.is_some();
             return if running { Next::Idle { until: None } } else { Next::Gone };
         }
-        let live = self.live_of(unit);
         if !live.up || live.running.is_some() || state.address.is_none() {
             return Next::Idle { until: None };
         }
         if live.ended {
             return Next::Restart;
         }
-        let Some(hook) = self.decide(unit, now) else {
-            return Next::Idle { until: self.wake(unit) };
+        let Some(hook) = self.decide(state, live, now) else {
+            return Next::Idle { until: self.wake(state, live) };
         };
         let token = self.token(unit, &hook);
-        let context_id = format!("{unit}-{}-{}", hook.name(), self.seed.hex32());
+        let context_id = [unit.to_string(), hook.name(), self.seed.hex32()].join("-");
         Next::Hook(HookRun { unit: unit.clone(), hook, context_id, token })
     }
 
@@ -44,7 +44,7 @@ impl Model {
                 && unit.machine.failed.is_none()
                 && self.live_of(name).workload_due().is_none()
                 && unit.life == Life::Alive
-                && self.decide(name, now).is_none()
+                && self.decide(unit, self.live_of(name), now).is_none()
         })
     }
 
@@ -53,10 +53,8 @@ impl Model {
     }
 
     /// The first resolver with work wins.
-    pub(crate) fn decide(&self, unit: &UnitName, now: Timestamp) -> Option<Hook> {
-        let state = self.units.get(unit)?;
+    pub(crate) fn decide(&self, state: &Unit, live: &Live, now: Timestamp) -> Option<Hook> {
         let machine = &state.machine;
-        let live = self.live_of(unit);
         if let Some(failed) = machine.holding() {
             let asked = failed.retry_at == Timestamp::UNIX_EPOCH;
             let due = asked || (self.retry_hooks && failed.retry_at <= now);
@@ -99,9 +97,9 @@ impl Model {
 
     fn next_storage(&self, unit: &Unit) -> Option<Hook> {
         let attached = self.storage_of(&unit.name).into_iter();
-        let attached = self.in_turn(&unit.name, attached, Clone::clone);
-        let fresh = attached.into_iter().find(|id| !unit.machine.attached.contains(id));
-        fresh.map(|storage| Hook::StorageAttached { storage })
+        let fresh = attached.filter(|id| !unit.machine.attached.contains(id));
+        let storage = self.first_in_turn(&unit.name, fresh, Clone::clone)?;
+        Some(Hook::StorageAttached { storage })
     }
 
     /// An action or command, once the unit has started or while a hook has failed.
@@ -152,15 +150,14 @@ impl Model {
     }
 
     /// When an idle unit may have something to do although nothing changes.
-    fn wake(&self, unit: &UnitName) -> Option<Timestamp> {
-        let unit = self.units.get(unit)?;
+    fn wake(&self, unit: &Unit, live: &Live) -> Option<Timestamp> {
         if let Some(failed) = unit.machine.holding() {
             return Some(failed.retry_at).filter(|_| self.retry_hooks);
         }
-        if unit.life == Life::Dying || self.live_of(&unit.name).stopping {
+        if unit.life == Life::Dying || live.stopping {
             return None;
         }
-        let workload = self.live_of(&unit.name).workload_due();
+        let workload = live.workload_due();
         [self.update_status_due(unit), self.secret_due(unit), workload].into_iter().flatten().min()
     }
 
@@ -191,17 +188,9 @@ impl Model {
     /// A number that differs when options, trust or addresses differ.
     fn fingerprint(&self, unit: &UnitName) -> u64 {
         let app = self.apps.get(unit.app());
+        let app = app.map(|app| *app.fingerprint.get_or_init(|| of_application(app)));
         let address = self.units.get(unit).and_then(|unit| unit.address.as_deref());
-        let parts = (
-            app.map(Options),
-            app.map(|app| app.trust),
-            app.and_then(|app| app.address.as_deref()),
-            address,
-        );
-        let mut hash = Fnv::default();
-        // Writing into a number cannot fail.
-        drop(serde_json::to_writer(&mut hash, &parts));
-        hash.0
+        hashed(&(app, address))
     }
 
     /// Steps that need no hook: leaving peer relations, dropping what no longer applies.
@@ -242,6 +231,17 @@ impl Model {
             }
         }
     }
+}
+
+fn of_application(app: &crate::Application) -> u64 {
+    hashed(&(Options(app), app.trust, app.address.as_deref()))
+}
+
+fn hashed(parts: &impl serde::Serialize) -> u64 {
+    let mut hash = Fnv::default();
+    // Writing into a number cannot fail.
+    drop(serde_json::to_writer(&mut hash, parts));
+    hash.0
 }
 
 /// An application's options as a map, without one being made.

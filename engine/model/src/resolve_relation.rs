@@ -1,5 +1,7 @@
 //! What a unit does next in its relations, and how it enters and leaves them.
 
+use std::sync::Arc;
+
 use names::{RelationId, UnitName};
 
 use crate::relation::Relation;
@@ -16,8 +18,8 @@ impl Model {
                 && relation.end(unit.name.app()).is_some()
                 && !known.get(&relation.id).is_some_and(|membership| membership.created)
         });
-        let fresh = self.in_turn(&unit.name, fresh, |relation| relation.id.to_string());
-        let relation = fresh.first()?.event(unit.name.app())?;
+        let fresh = self.first_in_turn(&unit.name, fresh, |relation| relation.id.to_string());
+        let relation = fresh?.event(unit.name.app())?;
         Some(Hook::RelationCreated { relation })
     }
 
@@ -25,12 +27,12 @@ impl Model {
     /// shuffled.
     pub(crate) fn next_relation(&self, unit: &Unit) -> Option<Hook> {
         let relations = unit.machine.relations.iter();
-        let relations = self.in_turn(&unit.name, relations, |(id, _)| id.to_string());
-        relations.into_iter().find_map(|(id, membership)| {
+        let due = relations.filter_map(|(id, membership)| {
             let relation = self.relations.get(id)?;
             let active = membership.created && !membership.left;
-            active.then(|| self.next_in(unit, relation, membership)).flatten()
-        })
+            Some((id, active.then(|| self.next_in(unit, relation, membership)).flatten()?))
+        });
+        Some(self.first_in_turn(&unit.name, due, |(id, _)| id.to_string())?.1)
     }
 
     fn next_in(&self, unit: &Unit, relation: &Relation, seen: &Membership) -> Option<Hook> {
@@ -86,7 +88,7 @@ impl Model {
             if here && relation.scope.insert(unit.clone()) {
                 let bag = relation.unit_bags.entry(unit.clone()).or_default();
                 bag.version += 1;
-                bag.values = keys.clone();
+                bag.values = Arc::new(keys.clone());
             }
         }
     }
@@ -135,8 +137,8 @@ impl Model {
             let known = state.machine.relations.get(&relation.id);
             relation.scope.contains(unit) && !known.is_some_and(|membership| membership.created)
         };
-        let ended = self.relations.values().filter(unseen);
-        let ended = ended.filter(|relation| self.is_leaving(state, relation));
+        let ended = self.relations.values().filter(|relation| self.is_leaving(state, relation));
+        let ended = ended.filter(unseen);
         let ended: Vec<RelationId> = ended.map(|relation| relation.id).collect();
         for id in leaving.into_iter().chain(ended) {
             self.leave(unit, id);

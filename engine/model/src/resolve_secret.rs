@@ -32,8 +32,9 @@ impl Model {
             })
             .or_else(|| {
                 let all = self.secrets.values();
-                let all = self.in_turn(&unit.name, all, |secret| secret.id.to_string());
-                all.into_iter().find_map(|secret| changed(secret, &unit.name))
+                let due = all.filter_map(|secret| Some((secret, changed(secret, &unit.name)?)));
+                let name = |(secret, _): &(&Secret, _)| secret.id.to_string();
+                Some(self.first_in_turn(&unit.name, due, name)?.1)
             })
             .or_else(|| managed().find_map(removable))
     }

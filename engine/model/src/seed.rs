@@ -30,7 +30,7 @@ impl Seed {
 
     /// 32 hexadecimal digits.
     pub(crate) fn hex32(&mut self) -> String {
-        format!("{:016x}{:016x}", self.draw(), self.draw())
+        format!("{:032x}", u128::from(self.draw()) << 64 | u128::from(self.draw()))
     }
 
     /// 12 bytes, as many as a secret id holds.

@@ -1,13 +1,14 @@
 //! What one running hook has read and wants written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use names::{AppName, RelationId, SecretId, UnitName};
 use serde_json::{Map, Value};
 
 use crate::HookRun;
 use crate::secret::{Grant, SecretContent};
-use crate::tools::{Bag, Port, SecretMetadata};
+use crate::tools::{Bag, Options, Port, SecretMetadata};
 
 /// One running hook: its buffered writes and its first reads.
 ///
@@ -26,11 +27,11 @@ pub struct Session {
 /// Values that stay the same for the length of a hook once read.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reads {
-    pub(crate) config: Option<BTreeMap<String, Option<Value>>>,
+    pub(crate) config: Option<Arc<Options>>,
     /// Remote units by relation, fixed when the hook began.
     pub(crate) members: BTreeMap<RelationId, BTreeSet<UnitName>>,
-    pub(crate) unit_bags: BTreeMap<(RelationId, UnitName), Bag>,
-    pub(crate) app_bags: BTreeMap<(RelationId, AppName), Bag>,
+    pub(crate) unit_bags: BTreeMap<(RelationId, UnitName), Arc<Bag>>,
+    pub(crate) app_bags: BTreeMap<(RelationId, AppName), Arc<Bag>>,
 }
 
 /// Writes that wait for exit 0.

@@ -4,12 +4,16 @@
 //! Sections of Juju's contract: 1.4 (atomicity) and 3 (hook tools).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use names::{AppName, EndpointName, RelationId, SecretId, UnitName};
 use serde_json::Value;
 
 /// A databag, or any other map of text to text.
 pub type Bag = BTreeMap<String, String>;
+
+/// The value of each option: set, default, or `None`.
+pub type Options = BTreeMap<String, Option<Value>>;
 
 /// Why a tool fails. `Display` is exactly what follows `ERROR ` on stderr.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -199,7 +203,7 @@ pub trait Context {
     /// The UUID of the model that the relation's other side is in.
     fn relation_model(&mut self, id: RelationId) -> Answer<String>;
     /// A databag, with own buffered writes laid over it.
-    fn relation_get(&mut self, id: RelationId, of: &Party) -> Answer<Bag>;
+    fn relation_get(&mut self, id: RelationId, of: &Party) -> Answer<Arc<Bag>>;
     /// Buffered. An empty value deletes the key.
     fn relation_set(&mut self, id: RelationId, app: bool, changes: Bag) -> Answer<()>;
 
@@ -217,7 +221,7 @@ pub trait Context {
     fn log(&mut self, level: &str, message: &str);
 
     /// All options: the value, the default, or `None` where there is neither.
-    fn config(&mut self) -> Answer<BTreeMap<String, Option<Value>>>;
+    fn config(&mut self) -> Answer<Arc<Options>>;
     /// Planned units and relations.
     fn goal_state(&mut self) -> Answer<GoalState>;
     /// Addresses of an endpoint or extra binding.

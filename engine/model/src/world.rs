@@ -25,7 +25,7 @@ impl Model {
 
     /// The address of the application's service.
     pub fn service_address(&mut self, app: &AppName, address: String) {
-        if let Some(app) = self.apps.get_mut(app) {
+        if let Some(app) = self.app_mut(app) {
             app.address = Some(address);
         }
     }
@@ -149,7 +149,7 @@ impl Model {
         } else {
             live.restarted = machine.started && alive;
         }
-        if let Some(app) = self.apps.get_mut(unit.app())
+        if let Some(app) = self.app_mut(unit.app())
             && app.leader.is_none()
             && lowest
         {
@@ -202,7 +202,7 @@ impl Model {
     /// slow to renew it. Nothing happens where `to` leads or does not live.
     pub fn lease_passes(&mut self, to: &UnitName) {
         let alive = self.alive_units(to.app()).any(|unit| unit == to);
-        let Some(app) = self.apps.get_mut(to.app()).filter(|_| alive) else { return };
+        let Some(app) = self.app_mut(to.app()).filter(|_| alive) else { return };
         let former = app.leader.replace(to.clone());
         self.leases.remove(to.app());
         if former.as_ref() == Some(to) {
@@ -226,7 +226,7 @@ impl Model {
 
     fn elect(&mut self, app: &AppName, lease: Timestamp) {
         let elected = self.candidate(app);
-        let (Some(unit), Some(application)) = (elected, self.apps.get_mut(app)) else { return };
+        let (Some(unit), Some(application)) = (elected, self.app_mut(app)) else { return };
         let former = application.leader.replace(unit.clone());
         self.leases.insert(app.clone(), lease);
         for unit in former.iter().chain([&unit]) {

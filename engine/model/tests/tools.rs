@@ -177,7 +177,7 @@ fn config_is_read_once_per_hook_and_keeps_its_types() {
     let values = map(&[("size", "3"), ("ratio", "0.5"), ("tls", "True"), ("mode", "x")]);
     world.model.set_config(world.now, &app("pgb"), values).unwrap();
     let ran = world.run(|_, tools| {
-        let config: BTreeMap<String, Option<Value>> = tools.config().unwrap();
+        let config = tools.config().unwrap();
         let expected = json!({"empty": null, "mode": "x", "password": null,
             "ratio": 0.5, "size": 3, "tls": true});
         assert_eq!(json!(config), expected);

@@ -1,5 +1,7 @@
 //! What holds after every single hook.
 
+use std::fmt::Display;
+
 use aho_corasick::AhoCorasick;
 use model::{Relation, SecretContent};
 use names::{SecretId, UnitName};
@@ -33,8 +35,8 @@ impl Watch {
         true
     }
 
-    fn finds(&self, text: &str) -> bool {
-        self.passwords.as_ref().is_some_and(|passwords| passwords.is_match(text))
+    fn finds(&self, text: impl AsRef<[u8]>) -> bool {
+        self.passwords.as_ref().is_some_and(|passwords| passwords.is_match(text.as_ref()))
     }
 }
 
@@ -48,10 +50,16 @@ fn passwords(content: &SecretContent) -> Vec<String> {
 /// What is wrong after a hook of this unit, however many faults there were.
 ///
 /// A hook writes into its own unit's bags, state, status and container only, so those are
-/// looked at; after a new password, and for no unit, everything is.
+/// looked at where it wrote anything; after a new password, and for no unit, everything is.
 pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -> Vec<String> {
     let ran = if watch.learn(state) { None } else { ran };
     let mut wrong = super::database::always(state);
+    if watch.finds(&state.gate.shown) {
+        wrong.push("a password stands in an argument list".to_owned());
+    }
+    if ran.is_some() && state.gate.effects() > 0 && !state.gate.wrote {
+        return wrong;
+    }
     for (unit, pod) in state.pods.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit)) {
         in_container(watch, unit, pod, &mut wrong);
     }
@@ -61,9 +69,6 @@ pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -
     match ran {
         Some(unit) => in_unit(state, watch, unit, &mut wrong),
         None => state.units().iter().for_each(|unit| in_unit(state, watch, unit, &mut wrong)),
-    }
-    if state.gate.shown.iter().any(|line| watch.finds(line)) {
-        wrong.push("a password stands in an argument list".to_owned());
     }
     wrong
 }
@@ -77,7 +82,7 @@ fn in_container(watch: &Watch, unit: &UnitName, pod: &Pod, wrong: &mut Vec<Strin
         wrong.push(format!("a password stands in the plan of {unit}"));
     }
     for (path, file) in container.files.iter().filter(|(_, file)| file.mode & 0o077 != 0) {
-        if watch.finds(&String::from_utf8_lossy(&file.content)) {
+        if watch.finds(&file.content) {
             wrong.push(format!("a password stands in {path} of {unit}"));
         }
     }
@@ -98,8 +103,8 @@ fn in_relation(
     }
     let apps = relation.app_bags.iter().filter(|(app, _)| ran.is_none_or(|ran| ran.app() == *app));
     let units = relation.unit_bags.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit));
-    let apps = apps.map(|(app, bag)| (app.as_str().to_owned(), bag));
-    for (owner, bag) in apps.chain(units.map(|(unit, bag)| (unit.to_string(), bag))) {
+    let apps = apps.map(|(app, bag)| (app as &dyn Display, bag));
+    for (owner, bag) in apps.chain(units.map(|(unit, bag)| (unit as &dyn Display, bag))) {
         for (key, _) in bag.values.iter().filter(|(_, value)| watch.finds(value)) {
             let id = relation.id;
             wrong.push(format!("a password stands in {key} of {owner} in relation {id}"));

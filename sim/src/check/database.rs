@@ -309,6 +309,11 @@ fn statuses(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
 }
 
 /// What two worlds with the same operators must have alike.
+/// Whether it is certain that nobody may lead.
+pub(super) fn is_headless(state: &State) -> bool {
+    server(state).is_some_and(|app| patroni::is_headless(state, &app)) && !able(state)
+}
+
 pub(super) fn view(state: &State) -> Vec<String> {
     let Some(app) = server(state) else { return Vec::new() };
     if patroni::is_headless(state, &app) {

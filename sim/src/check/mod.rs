@@ -12,6 +12,9 @@ mod rights;
 mod truth;
 mod view;
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use kube_api::Kind as ObjectKind;
 use kube_api::Selector;
 use names::{AppName, RelationId, UnitName};
@@ -52,25 +55,26 @@ pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
         return Vec::new();
     }
     // Nor when it is certain that nobody may lead.
-    if view(state) == [HEADLESS] {
+    if database::is_headless(state) {
         return Vec::new();
     }
     at_peace(state, clients)
 }
 
 /// An option of the pooler as text.
-fn option(state: &State, key: &str) -> String {
+fn option<'a>(state: &'a State, key: &str) -> Cow<'a, str> {
     let app = pooler().and_then(|app| state.model.application(&app));
     match app.and_then(|app| app.effective(key)) {
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-        None => "null".to_owned(),
+        Some(serde_json::Value::String(text)) => text.into(),
+        Some(value) => value.to_string().into(),
+        None => "null".into(),
     }
 }
 
 /// The pooler's application.
 fn pooler() -> Option<AppName> {
-    POOLER.parse().ok()
+    static NAME: LazyLock<Option<AppName>> = LazyLock::new(|| POOLER.parse().ok());
+    NAME.clone()
 }
 
 /// The processes of every pooler, by unit and service.
@@ -113,13 +117,13 @@ fn misconfigured(state: &State) -> bool {
     let annotations: Option<std::collections::BTreeMap<String, String>> =
         serde_json::from_str(&text("loadbalancer-extra-annotations")).ok();
     !(1..=65535).contains(&number("listen_port"))
-        || !["session", "transaction", "statement"].contains(&text("pool_mode").as_str())
+        || !["session", "transaction", "statement"].contains(&&*text("pool_mode"))
         || number("max_db_connections") < 0
         || !(0..=1000).contains(&number("max_prepared_statements"))
-        || !["false", "nodeport", "loadbalancer"].contains(&text("expose-external").as_str())
+        || !["false", "nodeport", "loadbalancer"].contains(&&*text("expose-external"))
         || annotations.is_none()
-        || !["", "query_wait_timeout=60"].contains(&text("pgbouncer-settings").as_str())
-        || !["", "waltz=4; tango=3"].contains(&text("database-pool-sizes").as_str())
+        || !["", "query_wait_timeout=60"].contains(&&*text("pgbouncer-settings"))
+        || !["", "waltz=4; tango=3"].contains(&&*text("database-pool-sizes"))
 }
 
 /// Whether something behind a host and port of the cluster accepts connections.

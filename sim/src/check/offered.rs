@@ -59,8 +59,8 @@ fn offered(state: &State, app: &AppName, id: RelationId) -> Option<Offer> {
     }
     let content = read_secret(state, reference)?;
     let (user, password) = (content.get("username")?.clone(), content.get("password")?.clone());
-    let (bag, secret) = (bag.into_iter().collect(), content.into_iter().collect());
-    Some(Offer { user, password, bag, secret })
+    let (bag, secret) = (bag.as_ref().clone().into_iter(), content.into_iter());
+    Some(Offer { user, password, bag: bag.collect(), secret: secret.collect() })
 }
 
 impl Offer {

@@ -1,16 +1,16 @@
 //! Plays a history: steps, then peace, then the checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use model::Next;
+use model::{HookRun, Next};
 use names::{AppName, UnitName};
 use pgbouncer::Version;
 
 use super::{Client, History, Op, POOLER, SERVER, Step, Which, database};
 use crate::apps::ROTATE;
-use crate::gate::{Fault, Mischief, Side};
+use crate::gate::{Effects, Fault, Mischief};
 use crate::hook::{self, Ran};
 use crate::world::State;
 use crate::{World, check, patroni};
@@ -33,7 +33,7 @@ pub struct Played {
     /// What happened, if the trace was asked for.
     pub trace: Vec<String>,
     /// The effects of each hook, and those on each side.
-    pub(crate) effects: Vec<(u32, BTreeMap<Side, u32>)>,
+    pub(crate) effects: Vec<(u32, Effects)>,
     /// How many hooks ran before peace came.
     pub(crate) before_peace: u64,
     /// The name of each hook.
@@ -89,8 +89,9 @@ fn compare(history: &History, played: &mut Played, tracing: bool) {
     for op in &played.taken {
         if clean.calm {
             clean.promptly();
+        } else {
+            clean.settle();
         }
-        clean.settle();
         clean.tell(|| format!("operator: {op:?}"));
         clean.operate(op);
     }
@@ -125,24 +126,29 @@ fn app(name: &str) -> Option<AppName> {
     name.parse().ok()
 }
 
-/// Whether a unit has a hook to run or a pod to replace; one that is gone goes.
-fn is_due(state: &mut State, unit: &UnitName) -> bool {
+/// What a unit does next.
+pub(super) enum Due {
+    /// A hook.
+    Hook(Box<HookRun>),
+    /// Its pod is replaced.
+    Replacement,
+}
+
+/// What is due on a unit; one that is gone goes.
+fn due(state: &mut State, unit: &UnitName) -> Option<Due> {
     let now = state.now();
     match state.model.next(unit, now) {
-        Next::Hook(_) => true,
+        Next::Hook(run) => return Some(Due::Hook(Box::new(run))),
         Next::Gone => {
             state.replace_pod(unit);
             state.model.unit_gone(unit);
             state.model.lease_tick(now);
             super::apps::forget(state, unit.app());
-            false
         }
-        Next::Restart => {
-            super::strike::restart(state, unit);
-            false
-        }
-        Next::Idle { .. } => state.may_replace(unit),
+        Next::Restart => super::strike::restart(state, unit),
+        Next::Idle { .. } => return state.may_replace(unit).then_some(Due::Replacement),
     }
+    None
 }
 
 impl Run {
@@ -290,14 +296,34 @@ impl Run {
     pub(super) fn due(&mut self) -> Vec<UnitName> {
         self.world.change(|state| {
             let mut units = state.units();
-            units.retain(|unit| is_due(state, unit));
+            units.retain(|unit| due(state, unit).is_some());
             units
         })
     }
 
-    /// The first of them.
-    pub(super) fn first_due(&mut self) -> Option<UnitName> {
-        self.world.change(|state| state.units().into_iter().find(|unit| is_due(state, unit)))
+    /// The first of them, with what is due on it.
+    pub(super) fn first_due(&mut self) -> Option<(UnitName, Due)> {
+        self.first_due_besides(&mut BTreeSet::new())
+    }
+
+    /// As [`Self::first_due`], without another look at units that were idle; whichever is idle
+    /// now is added to them.
+    pub(super) fn first_due_besides(
+        &mut self,
+        idle: &mut BTreeSet<UnitName>,
+    ) -> Option<(UnitName, Due)> {
+        self.world.change(|state| {
+            for unit in state.units() {
+                if idle.contains(&unit) {
+                    continue;
+                }
+                match due(state, &unit) {
+                    Some(due) => return Some((unit, due)),
+                    None => drop(idle.insert(unit)),
+                }
+            }
+            None
+        })
     }
 
     /// Runs one hook of one unit, where one is due.
@@ -322,18 +348,27 @@ impl Run {
 
     /// Runs what is due on a unit, or replaces its pod.
     pub(super) fn run_one(&mut self, unit: &UnitName, mischief: Option<Mischief>) -> Option<Ran> {
-        let next = self.world.change(|state| {
-            let now = state.now();
-            let next = state.model.next(unit, now);
-            if let Next::Idle { .. } = next
-                && state.may_replace(unit)
-            {
-                state.replace_pod(unit);
-                state.tend();
+        let due = self.world.change(|state| due(state, unit))?;
+        self.run_due(unit, due, mischief)
+    }
+
+    /// As [`Self::run_one`], where it is known what is due.
+    pub(super) fn run_due(
+        &mut self,
+        unit: &UnitName,
+        due: Due,
+        mischief: Option<Mischief>,
+    ) -> Option<Ran> {
+        let run = match due {
+            Due::Hook(run) => *run,
+            Due::Replacement => {
+                self.world.change(|state| {
+                    state.replace_pod(unit);
+                    state.tend();
+                });
+                return None;
             }
-            next
-        });
-        let Next::Hook(run) = next else { return None };
+        };
         let number = self.played.hooks;
         let planned = self.strike.filter(|(hook, _)| *hook == number).map(|(_, planned)| planned);
         let ran = hook::run(&self.world, run, mischief.or(planned));
@@ -343,7 +378,7 @@ impl Run {
 
     fn note(&mut self, ran: &Ran, unit: &UnitName) {
         self.played.hooks += 1;
-        self.played.effects.push((ran.effects, ran.sides.clone()));
+        self.played.effects.push((ran.effects, ran.sides));
         self.played.names.push(ran.name.clone());
         if let Some(fault) = ran.struck {
             *self.played.faults.entry(fault).or_default() += 1;

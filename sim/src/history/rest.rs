@@ -1,9 +1,13 @@
 //! Rest: hooks run until nothing is due, and what is found wrong then.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use names::UnitName;
 
+use super::play::Due;
 use super::{Client, Run};
+use crate::hook::Ran;
 use crate::world::State;
 use crate::{check, kube, patroni};
 
@@ -32,25 +36,36 @@ impl Run {
     /// Runs hooks without faults until nothing is due; whether that came within a bound.
     pub(crate) fn settle(&mut self) -> bool {
         let bound = 100 + 80 * self.world.look(|state| state.units().len());
+        let mut idle = BTreeSet::new();
         for _ in 0..bound {
             self.world.change(|state| {
                 state.tend();
                 state.retry_failed();
             });
-            let Some(unit) = self.first_due().or_else(|| self.await_due()) else { return true };
-            self.run_one(&unit, None);
+            let again = !idle.is_empty();
+            let due = self.first_due_besides(&mut idle);
+            let due = due.or_else(|| if again { self.first_due() } else { None });
+            let due = due.or_else(|| self.await_due());
+            let Some((unit, due)) = due else { return true };
+            let ran = self.run_due(&unit, due, None);
+            // A hook that wrote nothing mostly gives nobody else anything to do.
+            let quiet = |ran: &Ran| ran.effects > 0 && ran.writes.is_empty() && ran.error.is_none();
+            if !ran.as_ref().is_some_and(quiet) {
+                idle.clear();
+            }
         }
         false
     }
 
     /// Lets what runs by itself come to rest; a unit that has a hook due then.
-    fn await_due(&mut self) -> Option<UnitName> {
+    fn await_due(&mut self) -> Option<(UnitName, Due)> {
         for _ in 0..REST {
             if self.world.change(patroni::rests) {
                 return None;
             }
-            if let Some(unit) = self.first_due() {
-                return Some(unit);
+            let due = self.first_due();
+            if due.is_some() {
+                return due;
             }
         }
         None
@@ -60,8 +75,8 @@ impl Run {
     pub(crate) fn settle_noting(&mut self) -> Vec<String> {
         let mut written = Vec::new();
         for _ in 0..200 {
-            let Some(unit) = self.first_due() else { break };
-            if let Some(ran) = self.run_one(&unit, None) {
+            let Some((unit, due)) = self.first_due() else { break };
+            if let Some(ran) = self.run_due(&unit, due, None) {
                 written.extend(ran.writes.iter().map(|line| format!("{} writes {line}", ran.name)));
             }
         }
@@ -81,8 +96,8 @@ impl Run {
         let bound = 100 + 80 * self.world.look(|state| state.units().len());
         for _ in 0..bound {
             self.world.change(|state| state.retry_failed());
-            let Some(unit) = self.first_due() else { break };
-            if let Some(ran) = self.run_one(&unit, None) {
+            let Some((unit, due)) = self.first_due() else { break };
+            if let Some(ran) = self.run_due(&unit, due, None) {
                 written.extend(ran.writes.iter().map(|line| format!("{}: {line}", ran.name)));
             }
         }

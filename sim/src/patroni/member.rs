@@ -184,5 +184,5 @@ impl Member {
 fn read(path: &str, files: &BTreeMap<String, File>) -> Result<Value, String> {
     let file = files.get(path).ok_or_else(|| format!("{path} does not exist"))?;
     let text = file.text().ok_or_else(|| format!("{path} may not be read"))?;
-    serde_saphyr::from_str(&text).map_err(|error| format!("{path}: {error}"))
+    serde_saphyr::from_str(text).map_err(|error| format!("{path}: {error}"))
 }

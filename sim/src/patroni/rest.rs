@@ -110,7 +110,7 @@ impl Way {
             let order: Value = serde_json::from_slice(&mutants::order(body)).unwrap_or_default();
             let login = if mutants::is(&Plant::Anonymous) { "" } else { login };
             if self.world.look(|state| knows(state, &unit, login)) {
-                self.world.change(|state| state.gate.wrote(what));
+                self.world.change(|state| state.gate.write(what));
                 self.act(&unit, &path, &order).await
             } else {
                 words(401, "not authenticated")

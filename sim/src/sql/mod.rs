@@ -371,7 +371,7 @@ impl Session for Connection {
                 match statement::run_all(cluster, &self.database, text) {
                     Ok(()) if *cluster == before => Ok(()),
                     Ok(()) => {
-                        gate.wrote(|| statement::shown(text));
+                        gate.write(|| statement::shown(text));
                         Ok(())
                     }
                     Err(error) => {
