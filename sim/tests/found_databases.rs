@@ -177,3 +177,18 @@ fn a_copy_that_was_broken_off_is_made_anew() {
     let superuser = Client { roles: "superuser".to_owned(), ..client("waltz") };
     check(0, 3, vec![superuser, client("tango"), client("tango")], steps);
 }
+
+/// Seed 1795299410000296: the container of a pod that stood still was started anew, and the pod
+/// then stood still for ever, with the only data. A fault of the simulator's own.
+#[test]
+fn a_pod_whose_container_starts_anew_does_not_stand_still() {
+    let picks = [414, 194, 949, 625, 674, 660, 90, 620, 671, 615];
+    let mut steps: Vec<Step> = picks.map(|pick| Step::Hook(pick, None)).into();
+    steps.extend(operators(&[Database(DatabaseOp::Scale(3))]));
+    steps.push(Step::Hook(219, None));
+    steps.push(Step::Strike(Fault::PodFrozen, 82));
+    steps.push(Step::Strike(Fault::ContainerRestart, 757));
+    let stranger = Client { roles: "nosuchrole".to_owned(), ..client("waltz") };
+    let old = Client { old: true, ..client("waltz") };
+    check(1, 1, vec![client("tango"), old, stranger], steps);
+}

@@ -49,7 +49,7 @@ pub(crate) fn strike_at(state: &mut State, fault: Fault, unit: Option<&UnitName>
             }
         }
         (Fault::UpgradeDeferred, _) => app().iter().for_each(|app| refresh_owing(state, app)),
-        (Fault::ContainerRestart, Some(unit)) => state.start_container(unit),
+        (Fault::ContainerRestart, Some(unit)) => restart_container(state, unit),
         (Fault::AgentAway, Some(unit)) => away(state, unit),
         (Fault::ServerDown, _) => {
             for (app, cluster) in &mut state.clusters {
@@ -108,6 +108,14 @@ fn freeze(state: &mut State, unit: &UnitName) {
     patroni::run(state);
     let now = state.now();
     state.model.lease_tick(now);
+}
+
+/// The workload container starts anew; nothing does in a pod that stands still.
+fn restart_container(state: &mut State, unit: &UnitName) {
+    if patroni::is_frozen(state, unit) {
+        thaw(state, unit);
+    }
+    state.start_container(unit);
 }
 
 fn thaw(state: &mut State, unit: &UnitName) {
