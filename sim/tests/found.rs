@@ -122,3 +122,22 @@ fn no_user_list_stays_behind_a_hook_that_died() {
     let wrong = scenario.map(|scenario| scenario.exhaust_at(Fault::KillAfter, 31).wrong);
     assert_eq!(wrong, Some(Vec::new()));
 }
+
+/// Seed 1795299814002038: a hook that wrote another port died before the restart, and in the next
+/// one something else had changed too, for which a SIGHUP is enough.
+#[test]
+fn a_restart_that_is_owed_is_made_up_for_whatever_changed_since() {
+    let picks = [
+        93, 725, 745, 710, 855, 280, 268, 743, 668, 897, 513, 515, 252, 735, 57, 837, 593, 450,
+        786, 454, 900, 230,
+    ];
+    let mut steps = operators(&[Backend]);
+    steps.extend(picks.map(|pick| Step::Hook(pick, None)));
+    steps.extend(operators(&[Config("listen_port", "1")]));
+    steps.push(Step::Hook(654, Some(Mischief { fault: Fault::PebbleAway, at: 6 })));
+    let admin = Client { roles: "admin".to_owned(), ..client(false, "pgbouncer") };
+    let played = history(3, vec![admin], steps);
+    for (slow, shuffled) in [(true, false), (true, true), (false, false), (false, true)] {
+        check_history(&History { seed: 1795299814002038, slow, shuffled, ..played.clone() });
+    }
+}

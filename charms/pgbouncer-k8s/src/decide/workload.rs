@@ -243,9 +243,10 @@ impl Wanted {
                     _ => Some(Reload::Restart),
                 },
             };
-            // The files may be those of a hook that failed before it told the processes.
+            // The files may be those of a hook that failed before it told the processes, whatever
+            // has changed in them since.
             let change = match change {
-                None if facts.effective.port != wanted.port => Some(Reload::Restart),
+                _ if facts.effective.port != wanted.port => Some(Reload::Restart),
                 None if facts.effective.ini != wanted.ini => Some(Reload::Signal),
                 change => change,
             };
