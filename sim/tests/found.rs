@@ -141,3 +141,28 @@ fn a_restart_that_is_owed_is_made_up_for_whatever_changed_since() {
         check_history(&History { seed: 1795299814002038, slow, shuffled, ..played.clone() });
     }
 }
+
+/// Seed 1795304992001005: a unit that came to lead before it had heard of a relation of the old
+/// interface, which the leader before it served, took that client for gone.
+#[test]
+fn a_new_leader_keeps_a_client_of_which_it_has_not_heard() {
+    let before = [
+        804, 558, 782, 379, 971, 115, 72, 295, 773, 331, 469, 481, 39, 557, 360, 552, 523, 60, 505,
+        536, 191, 690, 80, 591, 521, 118, 544, 322, 981, 797, 932, 673, 274, 913, 222, 343, 47,
+        210, 784, 435, 672, 830, 691, 768,
+    ];
+    let after = [
+        155, 342, 885, 801, 594, 589, 58, 60, 577, 13, 338, 572, 126, 398, 502, 292, 756, 737, 848,
+        591, 310, 966, 147, 774, 847, 45, 507, 967, 491, 144,
+    ];
+    let mut steps = operators(&[Backend, Scale(3)]);
+    steps.extend(before.map(|pick| Step::Hook(pick, None)));
+    steps.extend(operators(&[Relate(0)]));
+    steps.extend(after.map(|pick| Step::Hook(pick, None)));
+    steps.push(Step::Hook(530, Some(Mischief { fault: Fault::LeaderLost, at: 6 })));
+    let superuser = Client { roles: "superuser".to_owned(), ..client(true, "samba") };
+    let played = history(1, vec![superuser, client(false, "waltz")], steps);
+    for (slow, shuffled) in [(true, false), (true, true), (false, false), (false, true)] {
+        check_history(&History { seed: 1795304992001005, slow, shuffled, ..played.clone() });
+    }
+}

@@ -176,6 +176,10 @@ async fn full(
     if leader != Some(&place::hostname(&common.unit, &common.model)) {
         // Another unit led, and may have written what this one remembers.
         hook.forget_app_bags()?;
+        if common.leader {
+            // It may also have served relations of which this one has not heard yet.
+            legacy::forget(hook)?;
+        }
     }
     let mut backend = relations::backend(hook, event, common.leader)?;
     let offered = backend.as_ref().is_some_and(|backend| backend.offered);
