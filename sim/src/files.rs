@@ -47,8 +47,8 @@ pub(crate) fn file_name(body: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&rest[..end]).into_owned())
 }
 
-/// The parts of a multipart body: the request and the file's content.
-fn parts<'a>(kind: &str, body: &'a [u8]) -> Option<(Value, &'a [u8])> {
+/// The parts of a multipart body: the request and the files' contents.
+fn parts<'a>(kind: &str, body: &'a [u8]) -> Option<(Value, Vec<&'a [u8]>)> {
     let boundary = kind.split_once("boundary=")?.1.trim_matches('"');
     let separator = format!("\r\n--{boundary}");
     let mut contents = Vec::new();
@@ -59,10 +59,8 @@ fn parts<'a>(kind: &str, body: &'a [u8]) -> Option<(Value, &'a [u8])> {
         contents.push(&rest[..end]);
         rest = &rest[end + separator.len()..];
     }
-    match contents.as_slice() {
-        [request, file] => Some((serde_json::from_slice(request).ok()?, file)),
-        _ => None,
-    }
+    let (request, files) = contents.split_first()?;
+    Some((serde_json::from_slice(request).ok()?, files.to_vec()))
 }
 
 /// What became of the change of one path.
@@ -70,10 +68,8 @@ type Change = Result<(), (&'static str, String)>;
 
 fn outcome(path: &str, change: Change) -> Value {
     match change {
-        Ok(()) => json!([{"path": path}]),
-        Err((kind, message)) => {
-            json!([{"path": path, "error": {"kind": kind, "message": message}}])
-        }
+        Ok(()) => json!({"path": path}),
+        Err((kind, message)) => json!({"path": path, "error": {"kind": kind, "message": message}}),
     }
 }
 
@@ -89,25 +85,35 @@ fn above(path: &str) -> &str {
     }
 }
 
-/// Writes, makes folders, removes.
+/// Writes, makes folders, removes. A disk becomes full with the last of several files or folders.
 pub(crate) fn change(container: &mut Container, kind: &str, body: &[u8], full: bool) -> Answer {
     if kind.starts_with("multipart/") {
-        let Some((request, content)) = parts(kind, body) else {
+        let Some((request, contents)) = parts(kind, body) else {
             return Answer::Refused(400, "", "cannot read the body".to_owned());
         };
-        let entry = Entry::of(&request["files"][0], 0o644, full);
-        return answer(entry, |entry| write(container, entry, content));
+        let files = request["files"].as_array().map_or(&[][..], Vec::as_slice).iter();
+        let last = contents.len().saturating_sub(1);
+        let outcomes = files.zip(contents).enumerate().map(|(index, (file, content))| {
+            let entry = Entry::of(file, 0o644, full && index == last);
+            answer(entry, |entry| write(container, entry, content))
+        });
+        return Answer::Sync(outcomes.collect());
     }
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     match request["action"].as_str().unwrap_or_default() {
         "make-dirs" => {
-            let entry = Entry::of(&request["dirs"][0], 0o755, full);
-            answer(entry, |entry| make_dir(container, entry))
+            let dirs = request["dirs"].as_array().map_or(&[][..], Vec::as_slice);
+            let last = dirs.len().saturating_sub(1);
+            let outcomes = dirs.iter().enumerate().map(|(index, dir)| {
+                let entry = Entry::of(dir, 0o755, full && index == last);
+                answer(entry, |entry| make_dir(container, entry))
+            });
+            Answer::Sync(outcomes.collect())
         }
         "remove" => {
             let path = request["paths"][0]["path"].as_str().unwrap_or_default();
             let recursive = request["paths"][0]["recursive"] == true;
-            Answer::Sync(outcome(path, remove(container, path, recursive)))
+            Answer::Sync(json!([outcome(path, remove(container, path, recursive))]))
         }
         other => Answer::Refused(400, "", format!("no simulation of {other}")),
     }
@@ -147,11 +153,11 @@ impl<'a> Entry<'a> {
 fn answer<'a>(
     entry: Result<Entry<'a>, (&'a str, Change)>,
     act: impl FnOnce(&Entry<'_>) -> Change,
-) -> Answer {
-    Answer::Sync(match entry {
+) -> Value {
+    match entry {
         Ok(entry) => outcome(entry.path, act(&entry)),
         Err((path, change)) => outcome(path, change),
-    })
+    }
 }
 
 /// Makes folders on the way to a path with this mode, or misses one.
@@ -195,6 +201,9 @@ fn write(container: &mut Container, entry: &Entry<'_>, content: &[u8]) -> Change
         return refused(format!("rename {path}: file exists"));
     }
     make_way(container, entry, 0o755)?;
+    if mutants::loses(path) {
+        return Ok(());
+    }
     let (content, mode) =
         mutants::file(path, content, mode).unwrap_or_else(|| (content.to_vec(), mode));
     container.files.insert(path.to_owned(), File { content, mode, owner });

@@ -28,6 +28,7 @@ keeps!(
     signals_reach_services,
     files_are_kept,
     owners_and_modes_are_set,
+    several_files_go_together,
     folders_are_made,
     files_are_listed_and_removed,
     commands_end,

@@ -24,10 +24,10 @@ pub(crate) enum Effect {
     Initialise(Box<Initialise>),
     /// Takes them away again, and the clients' users, as far as PostgreSQL still lets us.
     RemoveAuth(RoleName, Vec<DatabaseName>, Vec<RoleName>),
-    /// Makes a folder in the container.
-    MakeDir(String),
-    /// Writes a file in the container.
-    Push(Box<File>),
+    /// Makes folders in the container.
+    MakeDirs(Vec<String>),
+    /// Writes files in the container, in this order.
+    Push(Vec<File>),
     /// Removes a file in the container.
     RemoveFile(String),
     /// Adds the layer and starts what has to run, in one change.

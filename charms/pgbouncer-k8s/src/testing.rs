@@ -11,7 +11,7 @@ use interfaces::postgresql_client::{Request, seen};
 use pgbouncer::Ini;
 
 use crate::decide::{Step, decide};
-use crate::effect::Effect;
+use crate::effect::{Effect, File};
 use crate::facts::{Backend, Client, Common, Effective, Facts, FullFacts, Login, Peers};
 use crate::facts::{Metrics, Service, ServiceView, Workload};
 use crate::options::Options;
@@ -164,8 +164,9 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
         Effect::PeerSecret(content) => facts.secret = Some(content.clone()),
         Effect::KeepCertificate(content) => facts.tls = Tls::read(content),
         Effect::ForgetCertificate => facts.tls = Tls::none(),
-        Effect::Push(file) => {
-            workload.files.insert(file.path.clone(), file.content.clone());
+        Effect::Push(files) => {
+            let files = files.iter().map(|file| (file.path.clone(), file.content.clone()));
+            workload.files.extend(files);
         }
         Effect::RemoveFile(path) => drop(workload.files.remove(path)),
         Effect::Replan(layer) => {
@@ -331,11 +332,17 @@ pub(crate) fn relation(endpoint: &str, kind: charm::RelationKind) -> charm::Even
 /// The text of a file that a decision pushes.
 #[track_caller]
 pub(crate) fn pushed<'a>(decision: &'a Decision<Effect>, path: &str) -> &'a str {
-    let found = decision.effects.iter().find_map(|effect| match effect {
-        Effect::Push(file) if file.path == path => Some(file.content.expose()),
+    let found = files(decision).find(|file| file.path == path);
+    found.unwrap_or_else(|| panic!("{path} is not pushed")).content.expose()
+}
+
+/// The files that a decision pushes, in their order.
+pub(crate) fn files(decision: &Decision<Effect>) -> impl Iterator<Item = &File> {
+    let files = decision.effects.iter().filter_map(|effect| match effect {
+        Effect::Push(files) => Some(files),
         _ => None,
     });
-    found.unwrap_or_else(|| panic!("{path} is not pushed"))
+    files.flatten()
 }
 
 /// The name of a step, for assertions.

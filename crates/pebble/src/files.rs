@@ -57,6 +57,23 @@ impl Ownership {
     }
 }
 
+/// A file as it shall be.
+#[derive(Clone)]
+pub struct NewFile<'a> {
+    /// The absolute path.
+    pub path: &'a str,
+    /// The bytes.
+    pub content: &'a [u8],
+    /// Whose it is.
+    pub ownership: Ownership,
+}
+
+impl std::fmt::Debug for NewFile<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 /// What a folder's listing says about one file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,13 +163,28 @@ impl Client {
         content: impl AsRef<[u8]>,
         ownership: &Ownership,
     ) -> Result<(), Error> {
-        let doing = format!("write {path}");
-        let files = [ownership.to_json(path, "make-dirs")];
-        let head = json!({ "action": "write", "files": files }).to_string();
-        let parts = [
-            Part { name: "request", path: None, content: head.as_bytes() },
-            Part { name: "files", path: Some(path), content: content.as_ref() },
-        ];
+        let file = NewFile { path, content: content.as_ref(), ownership: ownership.clone() };
+        self.push_all(&[file]).await
+    }
+
+    /// Writes files in one request, in this order, each as [`Client::push`] does. One that cannot
+    /// be written does not keep the others from it.
+    ///
+    /// # Errors
+    /// When any file cannot be written; the first is told.
+    pub async fn push_all(&self, files: &[NewFile<'_>]) -> Result<(), Error> {
+        let paths: Vec<&str> = files.iter().map(|file| file.path).collect();
+        let doing = format!("write {}", paths.join(", "));
+        let entries = files.iter().map(|file| file.ownership.to_json(file.path, "make-dirs"));
+        let entries: Vec<Value> = entries.collect();
+        let head = json!({ "action": "write", "files": entries }).to_string();
+        let mut parts = vec![Part { name: "request", path: None, content: head.as_bytes() }];
+        let contents = files.iter();
+        parts.extend(contents.map(|file| Part {
+            name: "files",
+            path: Some(file.path),
+            content: file.content,
+        }));
         let boundary = multipart::boundary(&parts);
         let request = Request::builder()
             .method(Method::POST)
@@ -267,9 +299,18 @@ impl Client {
     /// # Errors
     /// When it cannot be made.
     pub async fn make_dir(&self, path: &str, ownership: &Ownership) -> Result<(), Error> {
-        let dirs = [ownership.to_json(path, "make-parents")];
-        self.change_files(&format!("make the folder {path}"), "make-dirs", "dirs", json!(dirs))
-            .await
+        self.make_dirs(&[path], ownership).await
+    }
+
+    /// Makes folders in one request, in this order, each as [`Client::make_dir`] does.
+    ///
+    /// # Errors
+    /// When any cannot be made; the first is told.
+    pub async fn make_dirs(&self, paths: &[&str], ownership: &Ownership) -> Result<(), Error> {
+        let dirs: Vec<Value> =
+            paths.iter().map(|path| ownership.to_json(path, "make-parents")).collect();
+        let doing = format!("make the folder {}", paths.join(", "));
+        self.change_files(&doing, "make-dirs", "dirs", json!(dirs)).await
     }
 
     /// Removes a file or an empty folder; with `recursive` whatever it is, or nothing.

@@ -18,7 +18,7 @@ pub use changes::{Change, ChangeId};
 pub use client::{Client, SystemInfo};
 pub use error::Error;
 pub use exec::{ExecOptions, ExecOutput};
-pub use files::{FileInfo, FileKind, Ownership};
+pub use files::{FileInfo, FileKind, NewFile, Ownership};
 pub use health::{CheckInfo, CheckStatus, Notice};
 pub use plan::{
     Check, ExecCheck, HttpCheck, Layer, LogTarget, Override, Plan, Service, Startup, TcpCheck,

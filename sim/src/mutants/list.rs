@@ -3,24 +3,21 @@
 use super::{Mutant, Plant, Target, databases};
 
 /// Kinds of the charm's effects; a word behind the kind narrows it.
-const DROPPED: [&str; 23] = [
+const DROPPED: [&str; 20] = [
     "Bag .. App",
     "Bag .. Unit",
     "PeerSecret",
     "Initialise",
     "RemoveAuth",
-    "MakeDir",
+    "MakeDirs",
     "Push",
-    "Push .. .ini",
-    "Push .. logrotate",
-    "Push .. .pgpass",
-    "Push .. /dev/shm/pgbouncer-k8s_",
     "RemoveFile",
     "Replan",
     "Reload",
     "Restart",
     "Remember",
     "RememberBarrier",
+    "ForgetBarrier",
     "ApplyService",
     "Grant",
     "Uris",
@@ -29,10 +26,13 @@ const DROPPED: [&str; 23] = [
     "ForgetClient",
 ];
 
+/// Files that are not written, by words in their paths.
+const UNWRITTEN: [&str; 4] = [".ini", "logrotate", ".pgpass", "/dev/shm/pgbouncer-k8s_"];
+
 /// Effects that come too early or too late. What leaves at a hook's end in any order, such as
 /// bags and states, is not among them.
 const EARLY: [&str; 3] = ["Reload", "Restart", "Replan"];
-const LATE: [&str; 4] = ["Push", "MakeDir", "Initialise", "RemoveClient"];
+const LATE: [&str; 4] = ["Push", "MakeDirs", "Initialise", "RemoveClient"];
 
 /// Effects after whose failure the charm should stop.
 const STOPS: [&str; 5] = ["Initialise", "Grant", "LegacyGrant", "RemoveClient", "ApplyService"];
@@ -246,6 +246,9 @@ pub fn all() -> Vec<Mutant> {
     let mut add = |name: String, plant| all.push(Mutant { name, target, plant });
     for kind in DROPPED {
         add(format!("effect {kind} is dropped"), Plant::Drop(kind));
+    }
+    for words in UNWRITTEN {
+        add(format!("file {words} is not written"), Plant::Unwritten(words));
     }
     for kind in EARLY {
         add(format!("effect {kind} comes first"), Plant::First(kind));

@@ -67,6 +67,8 @@ pub enum Plant {
     Line(&'static str),
     /// One text stands in place of another in every file.
     Text(&'static str, &'static str),
+    /// A file with these words in its path is not written.
+    Unwritten(&'static str),
     /// A file whose path ends so is not there for who reads it.
     Unread(&'static str),
     /// One text stands in place of another in every layer.

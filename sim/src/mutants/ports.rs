@@ -145,6 +145,14 @@ fn with_long_names(ini: &str) -> String {
     lines.join("\n")
 }
 
+/// Whether a file is not written although that was asked for.
+pub(crate) fn loses(path: &str) -> bool {
+    planted(|plant| match plant {
+        Plant::Unwritten(words) => Some(path.contains(words)),
+        _ => None,
+    }) == Some(true)
+}
+
 /// Whether a file is hidden from who reads it.
 pub(crate) fn hides(path: &str) -> bool {
     planted(|plant| match plant {

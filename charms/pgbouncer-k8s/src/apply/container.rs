@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use charm::{Applied, Hook, Level, Status};
-use pebble::{Client, Layer, Ownership, ServiceStatus};
+use pebble::{Client, Layer, NewFile, Ownership, ServiceStatus};
 
-use crate::effect::Effect;
+use crate::effect::{Effect, File};
 use crate::gather::workload::{pebble, words};
 use crate::layer::LABEL;
 use crate::operator::OperatorError;
@@ -35,16 +35,14 @@ async fn change(
     effect: Effect,
 ) -> Result<Applied, OperatorError> {
     match effect {
-        Effect::MakeDir(path) => {
+        Effect::MakeDirs(paths) => {
             let owner = Ownership::make_dirs().mode(0o700).owner(place::OWNER, place::OWNER);
-            pebble.make_dir(&path, &owner).await?;
+            let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+            pebble.make_dirs(&paths, &owner).await?;
         }
-        Effect::Push(file) => {
-            let mut ownership = Ownership::make_dirs().mode(file.mode);
-            if let Some(owner) = file.owner {
-                ownership = ownership.owner(owner, owner);
-            }
-            pebble.push(&file.path, file.content.expose(), &ownership).await?;
+        Effect::Push(files) => {
+            let files: Vec<NewFile<'_>> = files.iter().map(new_file).collect();
+            pebble.push_all(&files).await?;
         }
         Effect::RemoveFile(path) => match pebble.remove_path(&path, false).await {
             Err(error) if error.is_not_found() => {}
@@ -63,6 +61,15 @@ async fn change(
         _ => {}
     }
     Ok(Applied::Done)
+}
+
+fn new_file(file: &File) -> NewFile<'_> {
+    let ownership = Ownership::make_dirs().mode(file.mode);
+    let ownership = match file.owner {
+        Some(owner) => ownership.owner(owner, owner),
+        None => ownership,
+    };
+    NewFile { path: &file.path, content: file.content.expose().as_bytes(), ownership }
 }
 
 async fn replan(pebble: &Client, hook: &mut Hook, layer: &Layer) -> Result<Applied, OperatorError> {

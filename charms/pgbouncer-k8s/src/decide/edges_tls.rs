@@ -56,10 +56,8 @@ fn encrypted() -> FullFacts {
 }
 
 fn pushes(decision: &Decision<Effect>, path: &str) -> Option<String> {
-    decision.effects.iter().find_map(|effect| match effect {
-        Effect::Push(file) if file.path.ends_with(path) => Some(file.content.expose().to_owned()),
-        _ => None,
-    })
+    let file = testing::files(decision).find(|file| file.path.ends_with(path));
+    file.map(|file| file.content.expose().to_owned())
 }
 
 fn has(decision: &Decision<Effect>, wanted: impl Fn(&Effect) -> bool) -> bool {
@@ -134,11 +132,11 @@ fn certificates_is_issued_no_when_it_does_not_fit_the_key() {
 fn certificates_is_issued_yes_serves_with_it() {
     let (facts, decision) = run(issued(ready()));
     let order = |wanted: fn(&Effect) -> bool| decision.effects.iter().position(wanted).unwrap();
-    let key =
-        order(|effect| matches!(effect, Effect::Push(file) if file.path.ends_with("key.pem")));
-    let ini = order(|effect| matches!(effect, Effect::Push(file) if file.path.ends_with(".ini")));
+    let file =
+        |end: &str| testing::files(&decision).position(|file| file.path.ends_with(end)).unwrap();
+    let push = order(|effect| matches!(effect, Effect::Push(_)));
     let reload = order(|effect| matches!(effect, Effect::Reload(_)));
-    assert!(key < ini && ini < reload, "{decision:?}");
+    assert!(file("key.pem") < file(".ini") && push < reload, "{decision:?}");
     let text = pushes(&decision, "instance_0/pgbouncer.ini").unwrap();
     assert!(text.contains("client_tls_key_file = /dev/shm/pgbouncer-k8s.key.pem"), "{text}");
     assert_eq!(facts.peers.as_ref().unwrap().own_bag["tls"], "enabled");

@@ -50,11 +50,11 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
         verifies: false,
         encrypts: false,
     };
-    for (index, file) in (0u32..).zip(instances(&ini, &local).unwrap_or_default()) {
-        decision = decision
-            .effects(workload::folders(index))
-            .effect(workload::push(place::ini(index), file.to_string()));
-    }
+    let inis = instances(&ini, &local).unwrap_or_default();
+    let folders = (0u32..).zip(&inis).flat_map(|(index, _)| workload::folders(index));
+    let files =
+        (0u32..).zip(&inis).map(|(index, ini)| workload::file(place::ini(index), ini.to_string()));
+    decision = decision.effects(workload::write(folders.collect(), files.collect()));
     if let (true, None, Some((id, _))) = (common.leader, published, &facts.peers) {
         let changes = Changes::new()
             .set("cfg_file", ini.to_string())
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn files(decision: &Decision<Effect>) -> usize {
-        decision.effects.iter().filter(|effect| matches!(effect, Effect::Push(_))).count()
+        testing::files(decision).count()
     }
 
     fn bags(decision: &Decision<Effect>) -> usize {

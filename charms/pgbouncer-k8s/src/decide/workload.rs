@@ -87,14 +87,21 @@ pub(crate) fn nonce(facts: &FullFacts) -> Option<String> {
 }
 
 /// The folders of process `index`.
-pub(crate) fn folders(index: u32) -> Vec<Effect> {
-    vec![Effect::MakeDir(place::folder(index)), Effect::MakeDir(place::log_folder(index))]
+pub(crate) fn folders(index: u32) -> [String; 2] {
+    [place::folder(index), place::log_folder(index)]
 }
 
 /// A file that only PgBouncer's user may read.
-pub(crate) fn push(path: String, text: impl Into<Box<str>>) -> Effect {
+pub(crate) fn file(path: String, text: impl Into<Box<str>>) -> File {
     let content = charm::SecretString::new(text.into()).into();
-    Effect::Push(Box::new(File { path, content, mode: 0o400, owner: Some(place::OWNER) }))
+    File { path, content, mode: 0o400, owner: Some(place::OWNER) }
+}
+
+/// Folders, then the files in them, where there are any.
+pub(crate) fn write(folders: Vec<String>, files: Vec<File>) -> impl Iterator<Item = Effect> {
+    let folders = (!folders.is_empty()).then_some(Effect::MakeDirs(folders));
+    let files = (!files.is_empty()).then_some(Effect::Push(files));
+    folders.into_iter().chain(files)
 }
 
 /// Everything the container lacks, so ordered that a process never reads half of it.
@@ -189,31 +196,31 @@ impl Wanted {
 
     /// Writes the files that differ; secrets before the configuration that names them.
     fn files(&self, facts: &FullFacts, workload: &Workload) -> Vec<Effect> {
-        let mut effects = Vec::new();
+        let (mut folders, mut files) = (Vec::new(), Vec::new());
         let now = |path: &str| workload.files.get(path).map(Password::expose);
         let ca = self.ca.clone().map(|ca| (place::SERVER_CA.to_owned(), ca));
         let own = self.auth_file.iter().chain(&self.passfile).chain(&ca).chain(&self.tls);
         for (path, content) in own {
             if now(path) != Some(content.expose()) {
-                effects.push(push(path.clone(), content.expose()));
+                files.push(file(path.clone(), content.expose()));
             }
         }
         if now(place::LOGROTATE_RULES) != Some(logrotate_rules()) {
-            effects.push(Effect::Push(Box::new(File {
+            files.push(File {
                 path: place::LOGROTATE_RULES.to_owned(),
                 content: logrotate_rules().into(),
                 mode: 0o644,
                 owner: None,
-            })));
+            });
         }
         for (index, (_, text)) in self.indexed() {
             let path = place::ini(index);
             let current = now(&path);
             if current.is_none() {
-                effects.extend(folders(index));
+                folders.extend(self::folders(index));
             }
             if current != Some(text.as_str()) {
-                effects.push(push(path, text.as_str()));
+                files.push(file(path, text.as_str()));
             }
         }
         let app = facts.common.unit.app();
@@ -222,8 +229,8 @@ impl Wanted {
         let leftover = self.leftover.iter().chain(unserved).filter(|path| now(path).is_some());
         let known = self.auth_file.as_ref().map(|(path, _)| path);
         let strangers = workload.strangers.iter().filter(|path| Some(*path) != known);
-        effects.extend(leftover.chain(strangers).map(|path| Effect::RemoveFile(path.clone())));
-        effects
+        let removals = leftover.chain(strangers).map(|path| Effect::RemoveFile(path.clone()));
+        write(folders, files).chain(removals).collect()
     }
 
     /// Makes running processes take over what changed: SIGHUP, or a restart one by one.

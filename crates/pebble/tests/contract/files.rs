@@ -1,6 +1,6 @@
 //! Files and folders.
 
-use pebble::{Error, FileKind, Ownership};
+use pebble::{Error, FileKind, NewFile, Ownership};
 
 use super::{Failure, Far};
 
@@ -75,6 +75,34 @@ pub(crate) async fn owners_and_modes_are_set(far: &Far) -> Result<(), Failure> {
     forbidden(client.push(&path, "4", &stranger).await, "unknown user");
     forbidden(client.make_dir(&format!("{folder}/new"), &stranger).await, "unknown user");
     assert_eq!(client.pull_text(&path).await?.as_deref(), Some("3"));
+    Ok(())
+}
+
+/// Several files or folders go in one request, each with its own owner and mode, and one that
+/// cannot be written does not keep the others from it.
+pub(crate) async fn several_files_go_together(far: &Far) -> Result<(), Failure> {
+    let Far { client, root, user } = far;
+    let [one, two, three] = ["1", "2", "3"].map(|name| format!("{root}/several/{name}"));
+    let file = |path, content, ownership| NewFile { path, content, ownership };
+    let owned = Ownership::make_dirs().mode(0o400).owner(user, user);
+    let stranger = Ownership::make_dirs().owner("no-such-user", "no-such-user");
+    let good = [file(&one, b"a", owned.clone()), file(&two, b"b", Ownership::default())];
+    client.push_all(&good).await?;
+    let texts = client.pull_texts(&[&one, &two]).await?;
+    assert_eq!(texts, [Some("a".to_owned()), Some("b".to_owned())]);
+    let found = [client.stat(&one).await?, client.stat(&two).await?];
+    let modes = found.map(|found| found.and_then(|found| found.mode()));
+    assert_eq!(modes, [Some(0o400), Some(0o644)]);
+    let bad = file(&two, b"x", stranger);
+    forbidden(client.push_all(&[bad, file(&three, b"c", owned)]).await, "unknown user");
+    let texts = client.pull_texts(&[&two, &three]).await?;
+    assert_eq!(texts, [Some("b".to_owned()), Some("c".to_owned())]);
+    let folders = [format!("{root}/several/4"), format!("{root}/several/5")];
+    let paths = folders.each_ref().map(String::as_str);
+    client.make_dirs(&paths, &Ownership::default()).await?;
+    let stat = client.stat(&folders[1]).await?;
+    assert_eq!(stat.map(|found| found.kind), Some(FileKind::Directory));
+    forbidden(client.make_dirs(&paths, &Ownership::default()).await, "file exists");
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use pebble::{Change, ChangeId, Client, Error, Service, Startup};
 pub(crate) use commands::commands_end;
 pub(crate) use files::{
     files_are_kept, files_are_listed_and_removed, folders_are_made, owners_and_modes_are_set,
+    several_files_go_together,
 };
 pub(crate) use plans::{layers_are_laid, layers_are_refused, plans_are_compared};
 pub(crate) use services::{
