@@ -248,6 +248,9 @@ pub struct Mischief {
 /// The payload with which a killed hook unwinds.
 pub(crate) struct Killed;
 
+/// No password is as short as this, in bytes.
+pub(crate) const SHORT: usize = 8;
+
 /// Counts one hook's effects and strikes them.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
@@ -257,10 +260,10 @@ pub(crate) struct Gate {
     all: u32,
     /// Whether the fault has struck.
     struck: bool,
-    /// Writes that changed something outside.
-    pub(crate) writes: Vec<String>,
-    /// Whether there were any.
-    pub(crate) wrote: bool,
+    /// How many writes changed something outside.
+    pub(crate) written: u32,
+    /// What they were, where somebody wants to know.
+    pub(crate) writes: Option<Vec<String>>,
     /// What stood in argument lists, a line each.
     pub(crate) shown: String,
     /// Kept for the trace.
@@ -270,7 +273,9 @@ pub(crate) struct Gate {
 impl Gate {
     /// The gate of a new hook.
     pub(crate) fn open(&mut self, plan: Option<Mischief>) {
-        *self = Self { plan, lines: self.lines.take().map(|_| Vec::new()), ..Self::default() };
+        let fresh = |kept: &mut Option<Vec<String>>| kept.take().map(|_| Vec::new());
+        let (lines, writes) = (fresh(&mut self.lines), fresh(&mut self.writes));
+        *self = Self { plan, lines, writes, ..Self::default() };
     }
 
     /// The effects of the hook so far.
@@ -308,9 +313,9 @@ impl Gate {
         strikes.map(|plan| plan.fault)
     }
 
-    /// Notes an argument list.
+    /// Notes an argument list; what is too short for a password is left out.
     pub(crate) fn show(&mut self, args: &[&str]) {
-        for arg in args {
+        for arg in args.iter().filter(|arg| arg.len() > SHORT) {
             self.shown.push_str(arg);
             self.shown.push('\n');
         }
@@ -318,7 +323,9 @@ impl Gate {
 
     /// Notes a write that changed something.
     pub(crate) fn write(&mut self, what: impl FnOnce() -> String) {
-        self.wrote = true;
-        self.writes.push(what());
+        self.written += 1;
+        if let Some(writes) = &mut self.writes {
+            writes.push(what());
+        }
     }
 }

@@ -26,7 +26,9 @@ use crate::tools::InProcess;
 pub(crate) struct Ran {
     /// The unit and the hook.
     pub(crate) name: String,
-    /// What it did outside, one line each.
+    /// How much it changed outside.
+    pub(crate) written: u32,
+    /// What that was, one line each, where somebody wants to know.
     pub(crate) writes: Vec<String>,
     /// How many effects it had.
     pub(crate) effects: u32,
@@ -143,13 +145,16 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
 /// Runs a hook with this mischief, and commits or drops what it wrote. An agent that dies
 /// before it has noted the end of a hook runs it again.
 pub(crate) fn run(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
-    let ran = once(world, run.clone(), plan);
-    if ran.struck == Some(Fault::HookTwice) && ran.error.is_none() && !run.hook.is_operation() {
-        let again = once(world, run, None);
-        world.change(|state| state.gate.wrote = true);
-        return Ran { struck: ran.struck, effects: ran.effects, ..again };
-    }
-    ran
+    let twice = plan.is_some_and(|plan| plan.fault == Fault::HookTwice);
+    let copy = if twice && !run.hook.is_operation() { Some(run.clone()) } else { None };
+    let ran = once(world, run, plan);
+    let Some(copy) = copy.filter(|_| ran.struck == Some(Fault::HookTwice) && ran.error.is_none())
+    else {
+        return ran;
+    };
+    let again = once(world, copy, None);
+    world.change(|state| state.gate.written += 1);
+    Ran { struck: ran.struck, effects: ran.effects, ..again }
 }
 
 fn once(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
@@ -191,7 +196,8 @@ fn once(world: &Arc<World>, run: HookRun, plan: Option<Mischief>) -> Ran {
         {
             ran.error.get_or_insert(error.to_string());
         }
-        ran.writes = std::mem::take(&mut state.gate.writes);
+        ran.written = state.gate.written;
+        ran.writes = state.gate.writes.clone().unwrap_or_default();
         ran.effects = state.gate.effects();
         ran.sides = state.gate.seen();
         ran.struck = state.gate.struck();

@@ -112,6 +112,34 @@ fn a_change_of_a_units_own_bag_is_not_a_reason_to_read_everything() {
     assert_eq!(ran.world.state_value("barrier"), None, "nobody waits any more");
 }
 
+/// What only the leader does, or only a unit that leaves, the others do not read for.
+#[test]
+fn what_tells_a_unit_nothing_costs_it_little() {
+    let client = Relation::new(7, "database", "waltz").remote(&[("database", "waltz")]);
+    let client = client.departed("waltz/0", &[]);
+    let server = backend().departed("postgresql-k8s/1", &[]);
+    let peers = Relation::new(1, "pgb-peers", "pgbouncer-k8s").unit("pgbouncer-k8s/1", &[]);
+    let events = [
+        (client.changed(None), &client, None, 2),
+        (client.departing("waltz/0", "waltz/0"), &client, None, 1),
+        (backend().joined("postgresql-k8s/0"), &backend(), None, 2),
+        (server.departing("postgresql-k8s/1", "postgresql-k8s/1"), &server, None, 2),
+        (peers.joined("pgbouncer-k8s/1"), &peers, Some("[1]"), 1),
+    ];
+    for (event, relation, others, tools) in events {
+        let world = world().relation(relation.clone());
+        let world = match others {
+            Some(others) => world.state("units", others),
+            None => world,
+        };
+        let ran = run(world, &event.unwrap());
+        assert_eq!(ran.tools.len(), tools, "{:?}", ran.tools);
+    }
+    let unknown = world().relation(peers.clone()).planned_units(2).state("units", "[]");
+    let ran = run(unknown, &peers.joined("pgbouncer-k8s/1").unwrap());
+    assert_eq!(ran.world.state_value("units"), Some("[1]"));
+}
+
 #[test]
 fn a_bag_that_another_leader_wrote_is_not_trusted() {
     let relation = Relation::new(7, "database", "waltz").remote(&[("database", "waltz")]);

@@ -131,7 +131,7 @@ fn planned(hook: &mut Hook, facts: &Facts, event: &Event) -> Result<u32, Error> 
     // The plan matters to the leader when units come and go, of which events tell. Before the
     // cluster is set up, and when nothing happened, it is who has joined.
     let plans = facts.leader && facts.initialised() && *event != Event::UpdateStatus;
-    let units = if plans { hook.planned_units()? } else { joined };
+    let units = if plans { hook.planned_units()?.len() } else { joined };
     Ok(u32::try_from(units).unwrap_or(u32::MAX))
 }
 

@@ -42,7 +42,7 @@ struct Report {
 /// `TALISMAN_TRACE_TOOLS` in the environment logs how many tools were called.
 pub fn run<C: Charm>(mut charm: C) -> ExitCode {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    let vars: Vars = std::env::vars_os().map(|(k, v)| (lossy(k), lossy(v))).collect();
+    let vars: Vars = std::env::vars_os().map(|(k, v)| (lossy(k).into(), lossy(v))).collect();
     let tools = Processes::new(vars.contains_key("TALISMAN_TRACE_TOOLS"));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,12 +1,13 @@
 //! What Juju says about this dispatch in environment variables.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use names::{AppName, ContainerName, NameError, RelationId, UnitName};
 
 /// Environment variables by name.
-pub type Vars = BTreeMap<String, String>;
+pub type Vars = BTreeMap<Cow<'static, str>, String>;
 
 /// Where Juju mounts the workload containers' Pebble sockets.
 const CONTAINERS: &str = "/charm/containers";

@@ -278,7 +278,7 @@ impl Event {
     /// The variables from which [`Event::parse`] reads the event again.
     pub fn to_vars(&self) -> Vars {
         let mut vars = Vars::new();
-        let mut set = |name: &str, value: String| drop(vars.insert(name.to_owned(), value));
+        let mut set = |name: &'static str, value: String| drop(vars.insert(name.into(), value));
         let folder = if matches!(self, Self::Action { .. }) { "actions" } else { "hooks" };
         set("JUJU_DISPATCH_PATH", format!("{folder}/{}", self.name()));
         match self {
@@ -351,9 +351,8 @@ fn plain(name: &str) -> Option<Event> {
 }
 
 fn relation(name: &str, vars: &Vars) -> Option<Result<Event, EnvironmentError>> {
-    let kind = RelationKind::ALL
-        .into_iter()
-        .find(|kind| name.ends_with(&format!("-relation-{}", kind.word())))?;
+    let (_, word) = name.rsplit_once("-relation-")?;
+    let kind = RelationKind::ALL.into_iter().find(|kind| kind.word() == word)?;
     let read = || {
         Ok(Event::Relation(RelationEvent {
             kind,
@@ -424,8 +423,9 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, vars: &[(&str, &str)], wanted: &str) {
-        let mut all: Vars = vars.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        all.insert("JUJU_DISPATCH_PATH".to_owned(), path.to_owned());
+        let own = |(k, v): &(&str, &str)| ((*k).to_owned().into(), (*v).to_owned());
+        let mut all: Vars = vars.iter().map(own).collect();
+        all.insert("JUJU_DISPATCH_PATH".into(), path.to_owned());
         let found = match Event::parse(&all) {
             Ok(event) => {
                 assert_eq!(Event::parse(&event.to_vars()).ok().as_ref(), Some(&event));
@@ -459,8 +459,8 @@ mod tests {
         #[test]
         fn no_dispatch_path_panics(path in ".{0,60}", id in ".{0,20}") {
             let vars = Vars::from([
-                ("JUJU_DISPATCH_PATH".to_owned(), path),
-                ("JUJU_RELATION_ID".to_owned(), id),
+                ("JUJU_DISPATCH_PATH".into(), path),
+                ("JUJU_RELATION_ID".into(), id),
             ]);
             let _ = Event::parse(&vars);
         }

@@ -267,7 +267,7 @@ fn the_unit_reads_and_tells_what_differs() -> Result<(), Impossible> {
         hook.set_workload_version("1.24.1")?;
         hook.set_ports(&[Port::tcp(6432)])?;
         hook.set_app_status(&Status::active())?;
-        assert_eq!(hook.planned_units()?, 3);
+        assert_eq!(hook.planned_units()?.len(), 3);
         assert_eq!(hook.network("database")?.bind_address.as_deref(), Some("10.1.0.10"));
         Ok(Applied::Done)
     };

@@ -145,14 +145,13 @@ impl Store {
         }
         let key = Key::new(Kind::Endpoints, namespace, name);
         let old = self.objects.get(&key).map(Object::value);
-        // The write below repeats this function.
         if old.is_some_and(|old| old["metadata"]["labels"] == labels && old["subsets"] == subsets) {
             return;
         }
         let mut value = old.cloned().unwrap_or_else(|| json!({}));
         value["metadata"]["labels"] = labels;
         value["subsets"] = subsets;
-        if let Err(error) = self.write(key, value, Scope::Whole, now) {
+        if let Err(error) = self.store(key, value, Scope::Whole, now) {
             tracing::warn!(%error, namespace, name, "cannot write the endpoints of a service");
         }
     }

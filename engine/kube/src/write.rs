@@ -204,7 +204,7 @@ impl Store {
         orphaned.map(|(key, _)| key.clone()).collect()
     }
 
-    /// Brings a new state into its stored form and stores it, unless nothing changed.
+    /// Stores a new state, and what controllers make of it.
     pub(crate) fn write(
         &mut self,
         key: Key,
@@ -212,6 +212,23 @@ impl Store {
         scope: Scope,
         now: Timestamp,
     ) -> Result<Object, ApiError> {
+        let old = self.objects.get(&key).cloned();
+        let Some(object) = self.store(key.clone(), value, scope, now)? else {
+            return old.ok_or_else(|| key.not_found());
+        };
+        self.endpoints_after_write(&key, old.as_ref(), &object, now);
+        // The controller may have corrected the very object that was written.
+        Ok(self.objects.get(&key).cloned().unwrap_or(object))
+    }
+
+    /// Brings a new state into its stored form and stores it; `None` if nothing changed.
+    pub(crate) fn store(
+        &mut self,
+        key: Key,
+        value: Value,
+        scope: Scope,
+        now: Timestamp,
+    ) -> Result<Option<Object>, ApiError> {
         validate::shape(&value)?;
         let old = self.objects.get(&key).cloned();
         let mut value = within_scope(value, old.as_ref().map(Object::value), scope);
@@ -222,13 +239,10 @@ impl Store {
             address::complete(self, &key, &mut value, old.as_ref().map(Object::value))?;
         }
         drop_empty(&mut value);
-        if let Some(old) = old.as_ref().filter(|old| same(old.value(), &value)) {
-            return Ok(old.clone());
+        if old.is_some_and(|old| same(old.value(), &value)) {
+            return Ok(None);
         }
-        let object = self.commit(key.clone(), value);
-        self.endpoints_after_write(&key, old.as_ref(), &object, now);
-        // The controller may have corrected the very object that was written.
-        Ok(self.objects.get(&key).cloned().unwrap_or(object))
+        Ok(Some(self.commit(key, value)))
     }
 
     /// Sets the fields that no writer may choose.

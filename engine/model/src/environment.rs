@@ -1,5 +1,6 @@
 //! The environment of a hook: the variables that Juju's model decides.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::{Hook, HookRun, JUJU_VERSION, Model, RelationEvent};
@@ -17,14 +18,14 @@ const EMPTY: [&str; 8] = [
 ];
 
 /// Each name comes once.
-type Variables = Vec<(String, String)>;
+type Variables = Vec<(Cow<'static, str>, String)>;
 
 impl Model {
     /// The variables that the model knows. The caller adds `PATH`, `CHARM_DIR`, sockets and so on,
     /// and may replace `JUJU_API_ADDRESSES` and `CLOUD_API_VERSION`.
-    pub fn environment(&self, run: &HookRun) -> BTreeMap<String, String> {
+    pub fn environment(&self, run: &HookRun) -> BTreeMap<Cow<'static, str>, String> {
         let mut env = Variables::with_capacity(EMPTY.len() + 16);
-        env.extend(EMPTY.map(|name| (name.to_owned(), String::new())));
+        env.extend(EMPTY.map(|name| (name.into(), String::new())));
         put(&mut env, "JUJU_UNIT_NAME", &run.unit);
         put(&mut env, "JUJU_MODEL_NAME", &self.name);
         put(&mut env, "JUJU_MODEL_UUID", &self.uuid);
@@ -95,6 +96,6 @@ fn relation(env: &mut Variables, hook: &Hook, event: &RelationEvent) {
     }
 }
 
-fn put(env: &mut Variables, name: &str, value: impl ToString) {
-    env.push((name.to_owned(), value.to_string()));
+fn put(env: &mut Variables, name: &'static str, value: impl ToString) {
+    env.push((name.into(), value.to_string()));
 }

@@ -387,7 +387,7 @@ fn the_environment_has_what_jujus_has() {
         ("JUJU_MACHINE_ID", ""),
     ]);
     for (key, value) in expected {
-        assert_eq!(env.get(&key), Some(&value), "{key}");
+        assert_eq!(env.get(key.as_str()), Some(&value), "{key}");
     }
     let start = "pg/0-database-relation-departed-";
     assert!(

@@ -7,6 +7,7 @@ use model::{Relation, SecretContent};
 use names::{SecretId, UnitName};
 
 use crate::apps::decoded;
+use crate::gate::SHORT;
 use crate::pod::Pod;
 use crate::world::State;
 
@@ -43,7 +44,7 @@ impl Watch {
 /// The passwords in a secret.
 fn passwords(content: &SecretContent) -> Vec<String> {
     let fields = decoded(content).unwrap_or_default().into_iter();
-    let fields = fields.filter(|(key, value)| key.contains("password") && value.len() > 8);
+    let fields = fields.filter(|(key, value)| key.contains("password") && value.len() > SHORT);
     fields.map(|(_, value)| value).collect()
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -
     if watch.finds(&state.gate.shown) {
         wrong.push("a password stands in an argument list".to_owned());
     }
-    if ran.is_some() && state.gate.effects() > 0 && !state.gate.wrote {
+    if ran.is_some() && state.gate.effects() > 0 && state.gate.written == 0 {
         return wrong;
     }
     for (unit, pod) in state.pods.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit)) {

@@ -54,8 +54,9 @@ pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
     if option(state, "expose-external") == "loadbalancer" {
         return Vec::new();
     }
-    // Nor when it is certain that nobody may lead.
-    if database::is_headless(state) {
+    // Nor when it is certain that nobody may lead, nor when a statement comes to an end that waits
+    // for a standby which an option keeps away.
+    if database::is_headless(state) || !database::able(state) {
         return Vec::new();
     }
     at_peace(state, clients)

@@ -65,6 +65,8 @@ pub(super) fn check(state: &State) -> Vec<String> {
             }
         }
     }
+    // The leader keeps a client's secret until the server is back to drop the client's user.
+    let waits = alone || (!able && !lookups.is_empty());
     for secret in state.model.secrets() {
         let Some(label) = secret.label.as_deref().filter(|label| label.ends_with(".user.secret"))
         else {
@@ -73,7 +75,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
         let id = label.split('.').nth(1).and_then(|id| id.parse::<u32>().ok()).map(RelationId);
         let owner = matches!(&secret.owner, model::Owner::App(app) if *app == pooler);
         let live = modern.iter().any(|(live, _)| Some(*live) == id);
-        if owner && !live && !alone {
+        if owner && !live && !waits {
             wrong.push(format!("the secret {label} survives its relation"));
         }
     }

@@ -402,7 +402,7 @@ impl Run {
         }
         self.tell(|| {
             let error = ran.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-            let writes = ran.writes.len();
+            let writes = ran.written;
             format!("  {} ({} effects, {writes} writes){error}", ran.name, ran.effects)
         });
         if self.tracing {

@@ -49,7 +49,7 @@ impl Run {
             let Some((unit, due)) = due else { return true };
             let ran = self.run_due(&unit, due, None);
             // A hook that wrote nothing mostly gives nobody else anything to do.
-            let quiet = |ran: &Ran| ran.effects > 0 && ran.writes.is_empty() && ran.error.is_none();
+            let quiet = |ran: &Ran| ran.effects > 0 && ran.written == 0 && ran.error.is_none();
             if !ran.as_ref().is_some_and(quiet) {
                 idle.clear();
             }
@@ -74,12 +74,14 @@ impl Run {
     /// As [`Self::settle`]; what was written although nothing changed.
     pub(crate) fn settle_noting(&mut self) -> Vec<String> {
         let mut written = Vec::new();
+        self.note_writes(true);
         for _ in 0..200 {
             let Some((unit, due)) = self.first_due() else { break };
             if let Some(ran) = self.run_due(&unit, due, None) {
                 written.extend(ran.writes.iter().map(|line| format!("{} writes {line}", ran.name)));
             }
         }
+        self.note_writes(false);
         written
     }
 
@@ -93,6 +95,7 @@ impl Run {
             patroni::run(state);
         });
         let mut written = Vec::new();
+        self.note_writes(true);
         let bound = 100 + 80 * self.world.look(|state| state.units().len());
         for _ in 0..bound {
             self.world.change(|state| state.retry_failed());
@@ -101,7 +104,13 @@ impl Run {
                 written.extend(ran.writes.iter().map(|line| format!("{}: {line}", ran.name)));
             }
         }
+        self.note_writes(false);
         written
+    }
+
+    /// Whether from now on it is noted in words what hooks write.
+    fn note_writes(&self, noted: bool) {
+        self.world.change(|state| state.gate.writes = noted.then(Vec::new));
     }
 
     /// Without faults nothing waits for update-status.
@@ -128,8 +137,9 @@ impl Run {
         let mut settled = self.settle();
         for _ in 0..ROUNDS {
             let written = self.round();
+            let hooks = self.played.hooks;
             settled &= self.settle();
-            if written.is_empty() {
+            if written.is_empty() && self.played.hooks == hooks {
                 break;
             }
         }

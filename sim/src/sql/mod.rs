@@ -325,9 +325,9 @@ impl Connection {
             let cluster = cluster.filter(|cluster| cluster.up && cluster.life == self.life);
             let cluster = cluster.ok_or_else(gone)?;
             cluster.roles.get(&self.user).filter(|role| role.login).ok_or_else(gone)?;
-            let before = state.gate.writes.len();
+            let before = state.gate.written;
             let answer = run(cluster, &mut state.gate);
-            if state.gate.writes.len() > before {
+            if state.gate.written > before {
                 *position = patroni::commit(state, &self.app);
             }
             answer

@@ -80,15 +80,27 @@ pub(crate) async fn facts(
     }
 }
 
-/// Whether a unit's own bag changed where nothing is read in it: applications speak for their
-/// units, and what its peers serve only the leader wants to know, while a client waits for them.
+/// Whether the event tells this unit nothing.
+///
+/// Applications speak for their units: of those only the last that goes matters, and with it
+/// the unit that is being removed itself. What clients ask for the leader alone grants. A peer
+/// that joins is mostly known as one that is to come, and what it serves only the leader wants to
+/// know, while a client waits for it.
 fn is_silent(hook: &mut Hook, relation: &RelationEvent) -> Result<bool, HookError> {
-    if relation.kind != RelationKind::Changed || relation.remote_unit.is_none() {
-        return Ok(false);
-    }
-    match relation.endpoint.as_str() {
-        "database" | "backend-database" => Ok(true),
-        "pgb-peers" => Ok(hook.state(BARRIER)?.is_none()),
+    let of_unit = relation.remote_unit.is_some();
+    let leaves = relation.departing_unit.as_ref() == Some(hook.unit());
+    match (relation.endpoint.as_str(), relation.kind) {
+        ("database" | "backend-database", RelationKind::Changed) if of_unit => Ok(true),
+        ("database", RelationKind::Changed) => Ok(!hook.is_leader()?),
+        ("database", RelationKind::Departed) => Ok(!leaves),
+        ("backend-database", RelationKind::Joined) => Ok(!hook.is_leader()?),
+        ("backend-database", RelationKind::Departed) => Ok(!leaves && !hook.is_leader()?),
+        ("pgb-peers", RelationKind::Changed) if of_unit => Ok(hook.state(BARRIER)?.is_none()),
+        ("pgb-peers", RelationKind::Joined) => {
+            let number = relation.remote_unit.as_ref().map(UnitName::number);
+            let known = known_others(hook)?.zip(number);
+            Ok(known.is_some_and(|(known, number)| known.contains(&number)))
+        }
         _ => Ok(false),
     }
 }
@@ -258,22 +270,38 @@ fn peers(hook: &mut Hook) -> Result<Option<Peers>, HookError> {
     }))
 }
 
-/// The other units. They come and go by events of the peer relation, so between those the
-/// list that was read last still holds.
+/// The other units that are meant to be, up or not: so most units that join were known before.
+///
+/// They come and go by events of the peer relation, and between those the list that was read
+/// last still holds. Of a unit that goes before it was up no event tells, but update-status looks.
 fn others(
     hook: &mut Hook,
     event: &Event,
     peers: Option<RelationId>,
 ) -> Result<BTreeSet<u32>, HookError> {
-    let Some(id) = peers else { return Ok(BTreeSet::new()) };
-    let known = hook.state(OTHERS)?.and_then(|text| serde_json::from_str(&text).ok());
-    let moved = event.relation("pgb-peers").is_some() || *event == Event::UpgradeCharm;
-    if let (Some(known), false) = (known, moved) {
+    if peers.is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let moved = match event {
+        Event::Relation(relation) if relation.endpoint.as_str() == "pgb-peers" => {
+            relation.kind != RelationKind::Changed
+        }
+        event => matches!(event, Event::UpgradeCharm | Event::UpdateStatus),
+    };
+    if let (Some(known), false) = (known_others(hook)?, moved) {
         return Ok(known);
     }
-    let others: BTreeSet<u32> = hook.remote_units(id)?.iter().map(UnitName::number).collect();
+    let own = hook.unit().number();
+    let planned = hook.planned_units()?;
+    let others = planned.iter().map(UnitName::number).filter(|number| *number != own);
+    let others: BTreeSet<u32> = others.collect();
     hook.set_state(OTHERS, Some(serde_json::json!(others).to_string()))?;
     Ok(others)
+}
+
+/// The other units, as they were read last.
+fn known_others(hook: &mut Hook) -> Result<Option<BTreeSet<u32>>, HookError> {
+    Ok(hook.state(OTHERS)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 fn digests(

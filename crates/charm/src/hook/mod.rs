@@ -78,7 +78,7 @@ pub struct Hook {
     tools: Box<dyn Tools>,
     config: Option<Config>,
     leader: Option<bool>,
-    planned: Option<usize>,
+    planned: Option<Vec<UnitName>>,
     relations: BTreeMap<String, Vec<RelationId>>,
     members: BTreeMap<RelationId, Vec<UnitName>>,
     apps: BTreeMap<RelationId, AppName>,

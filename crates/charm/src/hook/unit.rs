@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use names::UnitName;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -165,7 +166,7 @@ struct WireAddress {
 
 #[derive(Deserialize)]
 struct WireGoal {
-    units: BTreeMap<String, WireStatus>,
+    units: BTreeMap<UnitName, WireStatus>,
 }
 
 #[derive(Deserialize)]
@@ -206,18 +207,20 @@ impl Hook {
         Ok(leader)
     }
 
-    /// How many units the application is meant to have; dying ones do not count.
+    /// The units that the application is meant to have, this one too, whether they are up yet or
+    /// not; dying ones do not count.
     ///
     /// # Errors
     /// When `goal-state` fails.
-    pub fn planned_units(&mut self) -> Result<usize, HookError> {
-        if let Some(known) = self.planned {
-            return Ok(known);
+    pub fn planned_units(&mut self) -> Result<Vec<UnitName>, HookError> {
+        if let Some(known) = &self.planned {
+            return Ok(known.clone());
         }
-        let doing = || "count the planned units".to_owned();
+        let doing = || "list the planned units".to_owned();
         let goal: WireGoal = self.read(doing, "goal-state", &["--format", "json"])?;
-        let planned = goal.units.values().filter(|unit| unit.status != "dying").count();
-        self.planned = Some(planned);
+        let planned = goal.units.into_iter().filter(|(_, unit)| unit.status != "dying");
+        let planned: Vec<UnitName> = planned.map(|(name, _)| name).collect();
+        self.planned = Some(planned.clone());
         Ok(planned)
     }
 

@@ -1,5 +1,6 @@
 //! One hook, from the model's decision to its commit.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -160,9 +161,11 @@ fn program(layout: &UnitPod, hook: &Hook) -> Option<String> {
 
 /// Adds what only the engine knows: folders, the tools' socket, the Kubernetes API.
 fn with_paths(
-    mut environment: BTreeMap<String, String>,
+    known: BTreeMap<Cow<'static, str>, String>,
     agent: &Agent,
 ) -> BTreeMap<String, String> {
+    let mut environment: BTreeMap<String, String> =
+        known.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
     let layout = &agent.layout;
     let charm = layout.charm_dir().display().to_string();
     let socket = layout.seen_agent_dir().join("agent.socket").display().to_string();
