@@ -66,7 +66,7 @@ sim-exhaust: ## Scripted scenarios, each hook killed before and after each singl
 
 bench: build ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench
-	@cargo run --quiet --locked --profile sim -p sim -- --from 1 --histories 60 | tail -n 1
+	@for run in 1 2 3 4 5; do cargo run --quiet --locked --profile sim -p sim -- --from 1 --histories 60 | tail -n 1; done
 
 bench-failover: build ## Print how long nobody can write while the primary changes
 	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)

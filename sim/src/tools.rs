@@ -146,8 +146,8 @@ impl InProcess {
     /// that tells of a change sees it.
     fn aged(&self, tool: &str, args: &[&str], stale: bool, text: String) -> String {
         let name = args.last().copied().unwrap_or_default();
-        let own = name == self.unit.app().as_str() || name == self.unit.to_string();
-        if tool != "relation-get" || own {
+        let own = || name == self.unit.app().as_str() || name == self.unit.to_string();
+        if tool != "relation-get" || own() {
             return text;
         }
         let key = (self.unit.clone(), args.join(" "));

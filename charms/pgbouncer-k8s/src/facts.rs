@@ -222,8 +222,10 @@ impl Access {
 /// What runs in the container.
 #[derive(Clone, Default)]
 pub(crate) struct Workload {
-    /// What should run by Pebble's plan.
-    pub(crate) plan: pebble::Plan,
+    /// What Pebble's plan says, unless what is remembered of it holds.
+    pub(crate) plan: Option<pebble::Plan>,
+    /// The services in the plan.
+    pub(crate) planned: BTreeSet<String>,
     /// Services that run.
     pub(crate) active: BTreeSet<String>,
     /// The files that the charm writes, as they are, by path.

@@ -172,7 +172,8 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
         Effect::Replan(layer) => {
             let enabled =
                 |service: &pebble::Service| service.startup == Some(pebble::Startup::Enabled);
-            workload.plan = (**layer).clone();
+            workload.plan = Some((**layer).clone());
+            workload.planned = layer.services.keys().cloned().collect();
             let names = layer.services.iter().filter(|(_, service)| enabled(service));
             workload.active = names.map(|(name, _)| name.clone()).collect();
         }

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use crate::{Hook, HookRun, JUJU_VERSION, Model, RelationEvent};
 
-/// Variables that are always there, and empty on Kubernetes without proxies.
-const EMPTY: [&str; 8] = [
-    "JUJU_MACHINE_ID",
-    "JUJU_PRINCIPAL_UNIT",
+/// Variables that are always there, and empty on Kubernetes without proxies. Others are too.
+const EMPTY: [&str; 5] = [
     "JUJU_AVAILABILITY_ZONE",
-    "CLOUD_API_VERSION",
-    "JUJU_CHARM_HTTP_PROXY",
-    "JUJU_CHARM_HTTPS_PROXY",
     "JUJU_CHARM_FTP_PROXY",
+    "JUJU_CHARM_HTTPS_PROXY",
+    "JUJU_CHARM_HTTP_PROXY",
     "JUJU_CHARM_NO_PROXY",
 ];
+
+/// What most environments fit into.
+const VARIABLES: usize = 24;
 
 /// Each name comes once.
 type Variables = Vec<(Cow<'static, str>, String)>;
@@ -24,23 +24,27 @@ impl Model {
     /// The variables that the model knows. The caller adds `PATH`, `CHARM_DIR`, sockets and so on,
     /// and may replace `JUJU_API_ADDRESSES` and `CLOUD_API_VERSION`.
     pub fn environment(&self, run: &HookRun) -> BTreeMap<Cow<'static, str>, String> {
-        let mut env = Variables::with_capacity(EMPTY.len() + 16);
-        env.extend(EMPTY.map(|name| (name.into(), String::new())));
-        put(&mut env, "JUJU_UNIT_NAME", &run.unit);
-        put(&mut env, "JUJU_MODEL_NAME", &self.name);
-        put(&mut env, "JUJU_MODEL_UUID", &self.uuid);
-        put(&mut env, "JUJU_VERSION", JUJU_VERSION);
-        put(&mut env, "JUJU_CONTEXT_ID", &run.context_id);
+        // In the order of their names, so that the map has little to sort.
+        let mut env = Variables::with_capacity(VARIABLES);
+        put(&mut env, "CLOUD_API_VERSION", "");
         put(&mut env, "JUJU_API_ADDRESSES", "127.0.0.1:17070");
-        let name = if run.hook.is_operation() { String::new() } else { run.hook.name() };
-        put(&mut env, "JUJU_HOOK_NAME", name);
+        env.extend(EMPTY.map(|name| (name.into(), String::new())));
+        put(&mut env, "JUJU_CONTEXT_ID", &run.context_id);
         if !matches!(run.hook, Hook::Exec { .. }) {
             put(&mut env, "JUJU_DISPATCH_PATH", run.hook.dispatch_path());
         }
+        let name = if run.hook.is_operation() { String::new() } else { run.hook.name() };
+        put(&mut env, "JUJU_HOOK_NAME", name);
+        put(&mut env, "JUJU_MACHINE_ID", "");
+        put(&mut env, "JUJU_MODEL_NAME", &self.name);
+        put(&mut env, "JUJU_MODEL_UUID", &self.uuid);
+        put(&mut env, "JUJU_PRINCIPAL_UNIT", "");
         if let Some(event) = run.hook.relation() {
             relation(&mut env, &run.hook, event);
         }
         self.specific(&mut env, &run.hook);
+        put(&mut env, "JUJU_UNIT_NAME", &run.unit);
+        put(&mut env, "JUJU_VERSION", JUJU_VERSION);
         env.into_iter().collect()
     }
 

@@ -150,7 +150,11 @@ impl Model {
         match self.shuffle {
             None => things.next(),
             Some(seed) => {
-                things.min_by_key(|thing| resolve::hash(&format!("{seed} {unit} {}", name(thing))))
+                let (first, second) = (things.next()?, things.next());
+                // One thing needs no turn.
+                let Some(second) = second else { return Some(first) };
+                let turn = |thing: &T| resolve::hash(&format!("{seed} {unit} {}", name(thing)));
+                [first, second].into_iter().chain(things).min_by_key(turn)
             }
         }
     }

@@ -33,7 +33,7 @@ impl Model {
             return Next::Idle { until: self.wake(state, live) };
         };
         let token = self.token(unit, &hook);
-        let context_id = [unit.to_string(), hook.name(), self.seed.hex32()].join("-");
+        let context_id = format!("{unit}-{}-{:032x}", hook.name(), self.seed.draw128());
         Next::Hook(HookRun { unit: unit.clone(), hook, context_id, token })
     }
 

@@ -28,9 +28,9 @@ impl Seed {
         z ^ (z >> 31)
     }
 
-    /// 32 hexadecimal digits.
-    pub(crate) fn hex32(&mut self) -> String {
-        format!("{:032x}", u128::from(self.draw()) << 64 | u128::from(self.draw()))
+    /// The next 128 bits.
+    pub(crate) fn draw128(&mut self) -> u128 {
+        u128::from(self.draw()) << 64 | u128::from(self.draw())
     }
 
     /// 12 bytes, as many as a secret id holds.

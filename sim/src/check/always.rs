@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use model::{Relation, SecretContent};
 use names::{SecretId, UnitName};
 
@@ -32,7 +32,10 @@ impl Watch {
         let contents = state.model.secrets().filter_map(|secret| {
             secret.revisions.get(&secret.latest).map(|revision| &revision.content)
         });
-        self.passwords = AhoCorasick::new(contents.flat_map(passwords)).ok();
+        // Built more often than it pays to build something quicker to search with.
+        let kind = Some(AhoCorasickKind::NoncontiguousNFA);
+        let found = AhoCorasick::builder().kind(kind).build(contents.flat_map(passwords));
+        self.passwords = found.ok();
         true
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use names::UnitName;
 use pebble::Startup;
 use pgbouncer::{Key, Version};
 use postgres::scram;
@@ -90,7 +91,8 @@ fn settings(state: &State) -> Vec<String> {
     let backend = !relations(state, "backend-database").is_empty();
     let text = |key: &str| option(state, key);
     let mut ids = BTreeSet::new();
-    for (unit, service, process) in processes(state) {
+    let (able, all) = (able(state), processes(state));
+    for (unit, service, process) in &all {
         let here = format!("{service} of {unit}");
         let mut expect = |key: &str, holds: &dyn Fn(&str) -> bool| {
             let value = process.setting(key).unwrap_or_default();
@@ -111,7 +113,7 @@ fn settings(state: &State) -> Vec<String> {
         let known = |user: &str| backend || process.listed(user).is_none();
         expect("stats_users", &|user| !user.is_empty() && known(user));
         // Without trust nobody knows where clients connect, and a server waits for that.
-        if able(state) {
+        if able {
             expect("admin_users", &|user| process.listed(user).is_some());
         }
         // An old PgBouncer has no peers.
@@ -121,16 +123,15 @@ fn settings(state: &State) -> Vec<String> {
         if !ids.insert(process.setting("peer_id").unwrap_or_default().to_owned()) {
             wrong.push(format!("{here} has the peer_id of another"));
         }
-        wrong.extend(peers(state, process).map(|text| format!("{here} {text}")));
+        wrong.extend(peers(state, process, &all).map(|text| format!("{here} {text}")));
     }
     wrong
 }
 
 /// Requests to cancel find their process: every one knows all of its own unit.
-fn peers(state: &State, process: &Process) -> Option<String> {
+fn peers(state: &State, process: &Process, all: &[(UnitName, String, &Process)]) -> Option<String> {
     let known: BTreeSet<String> =
         process.ini.peers.iter().map(|peer| peer.id.to_string()).collect();
-    let all = processes(state);
     let missing = all.iter().filter_map(|(_, _, other)| other.setting("peer_id"));
     let missing: Vec<&str> = missing.filter(|id| !known.contains(*id)).collect();
     if !missing.is_empty() {

@@ -297,12 +297,11 @@ impl Run {
         })
     }
 
-    /// The units that have a hook due, with it.
-    pub(super) fn due(&mut self) -> Vec<UnitName> {
+    /// The units that have something due, with it.
+    pub(super) fn due(&mut self) -> Vec<(UnitName, Due)> {
         self.world.change(|state| {
-            let mut units = state.units();
-            units.retain(|unit| due(state, unit).is_some());
-            units
+            let units = state.units().into_iter();
+            units.filter_map(|unit| due(state, &unit).map(|due| (unit, due))).collect()
         })
     }
 
@@ -339,25 +338,22 @@ impl Run {
                 *left = left.saturating_sub(1);
                 *left > 0
             });
-            due.retain(|unit| !state.held.contains_key(unit));
+            due.retain(|(unit, _)| !state.held.contains_key(unit));
         });
-        let Some(unit) = due.get(pick as usize % due.len().max(1)) else { return };
+        if due.is_empty() {
+            return;
+        }
+        let (unit, due) = due.swap_remove(pick as usize % due.len());
         if !self.slow {
             self.world.change(|state| {
                 state.pass(SignedDuration::from_secs(20));
                 patroni::run(state);
             });
         }
-        self.run_one(unit, mischief);
+        self.run_due(&unit, due, mischief);
     }
 
     /// Runs what is due on a unit, or replaces its pod.
-    pub(super) fn run_one(&mut self, unit: &UnitName, mischief: Option<Mischief>) -> Option<Ran> {
-        let due = self.world.change(|state| due(state, unit))?;
-        self.run_due(unit, due, mischief)
-    }
-
-    /// As [`Self::run_one`], where it is known what is due.
     pub(super) fn run_due(
         &mut self,
         unit: &UnitName,

@@ -22,8 +22,8 @@ impl Run {
     pub(crate) fn settle_without(&mut self, waits: impl Fn(&UnitName) -> bool) {
         for _ in 0..200 {
             let due = self.due();
-            let Some(unit) = due.into_iter().find(|unit| !waits(unit)) else { return };
-            self.run_one(&unit, None);
+            let Some((unit, due)) = due.into_iter().find(|(unit, _)| !waits(unit)) else { return };
+            self.run_due(&unit, due, None);
         }
     }
 

@@ -26,8 +26,7 @@ pub(crate) fn starts(event: &Event) -> bool {
 /// PgBouncer's services are in the plan, or this event is one that puts them there.
 pub(crate) fn running(event: &Event, facts: &FullFacts) -> bool {
     let Some(workload) = &facts.workload else { return false };
-    (starts(event) && facts.common.options.is_ok())
-        || workload.plan.services.contains_key(&place::service(0))
+    (starts(event) && facts.common.options.is_ok()) || workload.planned.contains(&place::service(0))
 }
 
 /// The configuration that all units share: the leader makes it, the others read it.
@@ -290,7 +289,8 @@ impl Wanted {
         let down = !needed.is_subset(&workload.active);
         // The plan may be that of a hook that failed before anything was started by it.
         let told = facts.effective.layer == wanted.layer;
-        if down || !told || layer.differs_from(&workload.plan) {
+        let differs = || workload.plan.as_ref().is_some_and(|plan| layer.differs_from(plan));
+        if down || !told || differs() {
             return Some(Effect::Replan(Box::new(layer)));
         }
         None

@@ -9,9 +9,11 @@ use pgbouncer::Version;
 use postgres::{ConnectOptions, ServerFacts};
 
 use crate::decide::starts;
-use crate::facts::{Common, Login, Workload};
+use crate::facts::{Common, Effective, Login, Workload};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::place;
+
+use super::EFFECTIVE;
 
 /// The controller-state key of the version that Juju was told.
 pub(crate) const VERSION: &str = "version";
@@ -53,9 +55,15 @@ pub(super) async fn workload(
     }
     match read_all(&pebble, hook, event, paths, nonce, told).await {
         Ok(workload) => Ok(Some(workload)),
-        Err(error) if error.is_unreachable() => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(OperatorError::Pebble(error)) if error.is_unreachable() => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether the event is a reason to compare the plan itself, and not only what is remembered of
+/// it: the container may be new, the charm may be, or it is time to look.
+fn looks(event: &Event) -> bool {
+    starts(event) || matches!(event, Event::UpgradeCharm | Event::PebbleCheckFailed { .. })
 }
 
 async fn read_all(
@@ -65,10 +73,14 @@ async fn read_all(
     paths: Vec<String>,
     nonce: Option<&str>,
     told: Option<Version>,
-) -> Result<Workload, pebble::Error> {
+) -> Result<Workload, OperatorError> {
+    let known = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
     let mut workload = read(pebble, hook, paths, nonce).await?;
     workload.told = told;
-    let runs = workload.plan.services.contains_key(&place::service(0));
+    let runs = workload.planned.contains(&place::service(0));
+    if looks(event) || !runs || known.layer.is_empty() {
+        workload.plan = Some(pebble.plan().await?);
+    }
     // An older PgBouncer does not start with settings of a later one, so nothing starts before
     // it was asked.
     if matches!(event, Event::PebbleReady { .. }) || (told.is_none() && (starts(event) || runs)) {
@@ -83,8 +95,8 @@ async fn read(
     mut paths: Vec<String>,
     nonce: Option<&str>,
 ) -> Result<Workload, pebble::Error> {
-    let plan = pebble.plan().await?;
     let services = pebble.services(&[]).await?;
+    let planned = services.iter().map(|s| s.name.clone()).collect();
     let active: BTreeSet<String> =
         services.into_iter().filter(|s| s.is_active()).map(|s| s.name).collect();
     let app = hook.app();
@@ -98,7 +110,7 @@ async fn read(
         files.filter_map(|(path, text)| Some((path, hidden(text?)))).collect();
     let known = list.is_some_and(|path| files.contains_key(&path));
     let strangers = if known { Vec::new() } else { lists(pebble, app).await? };
-    Ok(Workload { plan, active, files, strangers, version: None, told: None })
+    Ok(Workload { plan: None, planned, active, files, strangers, version: None, told: None })
 }
 
 /// The user lists in memory, whatever their names.
