@@ -6,8 +6,8 @@ use crate::{Event, Hook, Status};
 
 /// A charm.
 ///
-/// The framework calls the three phases once for every deferred event that is due,
-/// then once for the new event, and reports the status afterwards.
+/// The framework calls the three phases once for every deferred event that is due, but once for
+/// those that lack the same, then once for the new event, and reports the status afterwards.
 pub trait Charm {
     /// Everything one decision needs to know about the world.
     type Facts;
@@ -119,7 +119,10 @@ impl<E> Decision<E> {
         self
     }
 
-    /// Defers the event, because of `reason`.
+    /// Defers the event until what `reason` says is there.
+    ///
+    /// The reason names the thing, not the event: of the deferred events with the same reason
+    /// only the first is tried while that one still lacks it and has nothing to apply.
     pub fn defer(mut self, reason: impl Into<String>) -> Self {
         self.outcome = Outcome::Defer(reason.into());
         self

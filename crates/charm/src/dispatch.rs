@@ -1,5 +1,6 @@
 //! One dispatch: deferred events, then the new one, then status, then the writes.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -112,7 +113,7 @@ async fn handle_all<C: Charm>(
     // An action, stop and remove are dealt with alone: somebody waits for them, or
     // nothing will be tried again.
     if matches!(event, Event::Action { .. } | Event::Stop | Event::Remove) {
-        if let Outcome::Defer(reason) = handle(charm, hook, event, &mut report).await? {
+        if let Outcome::Defer(reason) = handle(charm, hook, event, &mut report).await?.outcome {
             refuse(hook, event, &reason);
         }
         return Ok(report);
@@ -120,19 +121,34 @@ async fn handle_all<C: Charm>(
     hook.forget_doubtful(event)?;
     let mut deferrals = Deferrals::parse(&hook.state(DEFERRED_KEY)?.unwrap_or_default());
     let due: Vec<Deferred> = deferrals.iter().filter(|due| due.event != *event).cloned().collect();
-    for Deferred { event, .. } in due {
+    let mut lacking = BTreeSet::new();
+    for Deferred { event, reason } in due {
         if is_gone(hook, &event)? {
             hook.log(Level::Info, format!("{} is dropped: its subject is gone", event.name()));
             deferrals.forget(&event);
             continue;
         }
-        let outcome = handle(charm, hook, &event, &mut report).await?;
-        settle(hook, &mut deferrals, &event, outcome);
+        // What an event before it still lacks, this one lacks too.
+        if lacking.contains(&reason) {
+            continue;
+        }
+        let handled = handle(charm, hook, &event, &mut report).await?;
+        if let Handled { outcome: Outcome::Defer(reason), acted: false } = &handled {
+            lacking.insert(reason.clone());
+        }
+        settle(hook, &mut deferrals, &event, handled.outcome);
     }
-    let outcome = handle(charm, hook, event, &mut report).await?;
-    settle(hook, &mut deferrals, event, outcome);
+    let handled = handle(charm, hook, event, &mut report).await?;
+    settle(hook, &mut deferrals, event, handled.outcome);
     hook.set_state(DEFERRED_KEY, deferrals.to_text())?;
     Ok(report)
+}
+
+/// How an event was handled.
+struct Handled {
+    outcome: Outcome,
+    /// Whether there was anything to apply.
+    acted: bool,
 }
 
 /// Gathers, decides and applies for one event, a second time where an effect asks for it.
@@ -141,10 +157,10 @@ async fn handle<C: Charm>(
     hook: &mut Hook,
     event: &Event,
     report: &mut Report,
-) -> Result<Outcome, DispatchError<C::Error>> {
+) -> Result<Handled, DispatchError<C::Error>> {
     match round(charm, hook, event, report).await? {
         (_, true) => Ok(round(charm, hook, event, report).await?.0),
-        (outcome, false) => Ok(outcome),
+        (handled, false) => Ok(handled),
     }
 }
 
@@ -154,11 +170,12 @@ async fn round<C: Charm>(
     hook: &mut Hook,
     event: &Event,
     report: &mut Report,
-) -> Result<(Outcome, bool), DispatchError<C::Error>> {
+) -> Result<(Handled, bool), DispatchError<C::Error>> {
     let mut again = false;
     let facts = charm.gather(hook, event).await.map_err(DispatchError::Charm)?;
     let decision = C::decide(event, &facts);
     let mut outcome = decision.outcome;
+    let acted = !decision.effects.is_empty();
     let mut met = Vec::new();
     for effect in decision.effects {
         match charm.apply(hook, effect).await.map_err(DispatchError::Charm)? {
@@ -179,7 +196,7 @@ async fn round<C: Charm>(
     // Handlers derive the status from facts, so a later one knows better.
     report.unit = Status::worst(met).or(decision.status).or(report.unit.take());
     report.app = decision.app_status.or(report.app.take());
-    Ok((outcome, again))
+    Ok((Handled { outcome, acted }, again))
 }
 
 fn settle(hook: &mut Hook, deferrals: &mut Deferrals, event: &Event, outcome: Outcome) {

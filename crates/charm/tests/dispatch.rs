@@ -90,6 +90,28 @@ fn a_deferred_event_comes_back_before_the_next_until_it_is_done() -> Result<(), 
 }
 
 #[test]
+fn deferred_events_that_lack_the_same_are_tried_once() -> Result<(), Impossible> {
+    let lacking = || {
+        deciding(|event| match event {
+            Event::ConfigChanged | Event::LeaderElected => Decision::new().defer("a primary"),
+            Event::Start => Decision::new().defer("a secret"),
+            _ => Decision::new(),
+        })
+    };
+    let mut world = world()?.leader();
+    for event in [Event::ConfigChanged, Event::LeaderElected, Event::Start] {
+        world = world.run(lacking(), &event)?.world;
+    }
+    let ran = world.run(lacking(), &Event::UpdateStatus)?;
+    assert_eq!(events(&ran), ["config-changed", "start", "update-status"]);
+    assert_eq!(ran.world.deferred().iter().count(), 3);
+    let ran = ran.world.run(deciding(|_| Decision::new()), &Event::UpdateStatus)?;
+    assert_eq!(events(&ran), ["config-changed", "leader-elected", "start", "update-status"]);
+    assert_eq!(ran.world.deferred().iter().count(), 0);
+    Ok(())
+}
+
+#[test]
 fn deferred_events_of_what_is_gone_are_dropped() -> Result<(), Box<dyn std::error::Error>> {
     let defer = || {
         deciding(|event| match event {

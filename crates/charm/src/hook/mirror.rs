@@ -5,6 +5,8 @@
 //! and wrote the application's bag, Juju writes addresses into the unit's bag on
 //! config-changed, another charm ran before upgrade-charm, the relation is new.
 
+use std::collections::BTreeSet;
+
 use names::RelationId;
 
 use super::{Hook, HookError};
@@ -54,6 +56,16 @@ impl Hook {
     /// When the state cannot be read.
     pub fn forget_app_bags(&mut self) -> Result<(), HookError> {
         self.forget_bags(|key| key.ends_with("/app"))
+    }
+
+    /// Forgets the bags of all other relations: no event tells of the end of one that had not
+    /// begun for this unit, although it was listed.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn forget_bags_besides(&mut self, live: &BTreeSet<RelationId>) -> Result<(), HookError> {
+        let id = |key: &str| key.strip_prefix(PREFIX)?.split_once('/')?.0.parse().ok();
+        self.forget_bags(|key| id(key).is_none_or(|id| !live.contains(&id)))
     }
 
     /// Forgets what the event makes doubtful.
