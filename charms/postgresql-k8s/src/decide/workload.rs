@@ -78,6 +78,9 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     if waits {
         decision = decision.effect(Effect::AwaitMember);
     }
+    // Before anything else is written: where it is the replication's password that standbys do not
+    // have, no statement comes to its end.
+    decision = decision.effects(confirmation(facts, settings, &passwords));
     let sets_up = facts.leader && !facts.initialised();
     if sets_up {
         decision = decision.effects(set_up(facts, &passwords));
@@ -102,7 +105,7 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         decision =
             decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned });
     }
-    decision.effects(confirmation(facts, settings, &passwords))
+    decision
 }
 
 /// What a copy needs that was broken off, for instance with its pod: Patroni leaves what is there

@@ -448,7 +448,12 @@ fn passwords_are_confirmed_after_a_change_that_may_not_be_kept() {
         facts
     };
     let found = list(&decide(&Event::UpdateStatus, &marked()));
-    assert_eq!(found[found.len() - 2..], ["confirm passwords", "push config"]);
+    let at = found.iter().position(|effect| effect == "confirm passwords").unwrap();
+    assert_eq!(found[at + 1], "push config");
+    // A standby without its password may be what holds every other statement up.
+    let early = ["label pods", "copy", "await"];
+    let first = &found[..at];
+    assert!(first.iter().all(|e| early.iter().any(|word| e.starts_with(word))), "{first:?}");
     let again = action("set-password", &json!({"password": "new"}), marked());
     assert_eq!(again[..3], ["confirm passwords", "push config", "set password of operator"]);
 }
