@@ -166,3 +166,61 @@ fn a_new_leader_keeps_a_client_of_which_it_has_not_heard() {
         check_history(&History { seed: 1795304992001005, slow, shuffled, ..played.clone() });
     }
 }
+
+fn hooks(picks: &[u32]) -> Vec<Step> {
+    picks.iter().map(|pick| Step::Hook(*pick, None)).collect()
+}
+
+/// Seed 1795307174000693: a leader lost the lead after it had made a client's user, and the
+/// relation ended before the next leader came to it.
+#[test]
+fn a_user_that_was_made_for_nothing_goes() {
+    let mut steps = operators(&[Backend]);
+    steps.extend(hooks(&[804, 189, 822, 270, 230]));
+    steps.extend(operators(&[Scale(1)]));
+    steps.extend(hooks(&[
+        614, 882, 462, 731, 958, 976, 585, 734, 237, 723, 624, 433, 298, 34, 970, 766,
+    ]));
+    steps.push(Step::Strike(Fault::ServerDown, 690));
+    steps.extend(hooks(&[669, 814, 142, 957]));
+    steps.extend(operators(&[Relate(1)]));
+    steps.extend(hooks(&[926, 535, 523, 920, 67, 250, 825, 36, 203]));
+    steps.extend(operators(&[Scale(2)]));
+    steps.push(Step::Strike(Fault::ServerDown, 382));
+    steps.push(Step::Hook(382, Some(Mischief { fault: Fault::LeaderLost, at: 9 })));
+    steps.extend(operators(&[Part(1)]));
+    let roles = ["admin", "createdb", "", ""].map(str::to_owned);
+    let databases = ["tango", "waltz", "waltz", "waltz"];
+    let clients = databases.into_iter().zip(roles);
+    let clients = clients.map(|(name, roles)| Client { roles, ..client(false, name) }).collect();
+    let played = history(2, clients, steps);
+    for (slow, old_image) in [(true, false), (true, true), (false, false), (false, true)] {
+        check_history(&History { seed: 1795307174000693, slow, old_image, ..played.clone() });
+    }
+}
+
+/// Seed 3020417: a relation ended before the leader had run a hook of it, although it had read and
+/// remembered its bag.
+#[test]
+fn nothing_is_remembered_of_a_relation_that_no_hook_told_of() {
+    let mut steps = Vec::new();
+    steps.extend(hooks(&[
+        147, 204, 640, 833, 490, 999, 216, 119, 321, 23, 187, 304, 89, 345, 121, 623, 528, 95, 220,
+        124, 815, 396, 877, 831,
+    ]));
+    steps.extend(operators(&[Scale(1)]));
+    steps.extend(hooks(&[947, 972, 96]));
+    steps.extend(operators(&[Backend]));
+    steps.extend(hooks(&[130, 979, 607]));
+    steps.extend(operators(&[Relate(3)]));
+    steps.extend(hooks(&[958]));
+    steps.extend(operators(&[Part(3)]));
+    let long = "a_name_that_leaves_no_room_for_what_is_put_behind_it_in_the_ini";
+    let admin = Client { roles: "admin".to_owned(), ..client(false, long) };
+    let stranger = Client { roles: "nosuchrole".to_owned(), ..client(false, "waltz") };
+    let clients = vec![stranger, admin, client(true, "tango"), client(false, long)];
+    let played = history(3, clients, steps);
+    for (slow, shuffled) in [(true, false), (true, true), (false, false), (false, true)] {
+        check_history(&History { seed: 3020417, slow, shuffled, ..played.clone() });
+    }
+}

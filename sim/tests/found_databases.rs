@@ -192,3 +192,25 @@ fn a_pod_whose_container_starts_anew_does_not_stand_still() {
     let old = Client { old: true, ..client("waltz") };
     check(1, 1, vec![client("tango"), old, stranger], steps);
 }
+
+/// Seed 1795307174010388: a change of the replication's password waited for a standby that stood
+/// still, and was given up; the server had it, the standbys had not, and no statement came to its
+/// end any more, the one least of all that the charm tried before it would take it back.
+#[test]
+fn a_password_that_locks_the_standbys_out_is_taken_back_first() {
+    let before = [
+        988, 483, 596, 775, 870, 315, 922, 340, 359, 395, 923, 224, 370, 504, 558, 44, 850, 471,
+        802, 3, 76, 150, 947, 886, 770, 21, 926, 180, 335, 12,
+    ];
+    let after = [692, 330, 114, 253, 672, 220, 33];
+    let hooks =
+        |picks: &[u32]| picks.iter().map(|pick| Step::Hook(*pick, None)).collect::<Vec<_>>();
+    let mut steps = hooks(&before);
+    steps.push(Step::Strike(Fault::PodFrozen, 702));
+    steps.extend(hooks(&after));
+    steps.extend(operators(&[Database(DatabaseOp::SetPassword("replication"))]));
+    steps.extend(hooks(&[349]));
+    steps.extend(operators(&[Direct(2)]));
+    let superuser = Client { roles: "superuser".to_owned(), ..client("tango") };
+    check(0, 2, vec![superuser, client("waltz"), client("tango")], steps);
+}

@@ -54,6 +54,9 @@ pub(crate) enum Effect {
     LegacyGrant(Box<LegacyGrant>),
     /// Removes a client's user, and the lookup in a database that nobody uses any more.
     RemoveClient(RelationId, RoleName, Option<(DatabaseName, RoleName)>),
+    /// Removes users that a hook made which did not come to its end, and the lookups of this
+    /// user in all but these databases.
+    RemoveStrays(Vec<RoleName>, RoleName, Vec<String>),
     /// Removes the secret of a client whose user went with PostgreSQL.
     ForgetClient(RelationId),
     /// Makes a key, keeps it beside its request and asks for the certificate.

@@ -143,6 +143,8 @@ pub(crate) struct Backend {
     pub(crate) room: Option<Room>,
     /// It knows the user who looks passwords up.
     pub(crate) knows_lookup: bool,
+    /// The roles on the server that this charm made.
+    pub(crate) tied: Vec<String>,
     /// Its timeline, another one with each primary, as far as it told.
     pub(crate) timeline: Option<u32>,
     /// Its databases, read only where a client may use them all.

@@ -123,6 +123,7 @@ pub(crate) fn backend() -> Backend {
         server: Some("17.5".into()),
         room: None,
         knows_lookup: true,
+        tied: Vec::new(),
         timeline: Some(1),
         databases: None,
     }
@@ -246,6 +247,7 @@ pub(crate) fn copy(facts: &FullFacts) -> FullFacts {
     });
     let backend = facts.backend.as_ref().map(|backend| Backend {
         problem: backend.problem.clone(),
+        tied: backend.tied.clone(),
         primary: backend.primary.clone(),
         version: backend.version.clone(),
         ca: backend.ca.clone(),

@@ -3,7 +3,7 @@
 use super::{Mutant, Plant, Target, databases};
 
 /// Kinds of the charm's effects; a word behind the kind narrows it.
-const DROPPED: [&str; 20] = [
+const DROPPED: [&str; 21] = [
     "Bag .. App",
     "Bag .. Unit",
     "PeerSecret",
@@ -23,6 +23,7 @@ const DROPPED: [&str; 20] = [
     "Uris",
     "LegacyGrant",
     "RemoveClient",
+    "RemoveStrays",
     "ForgetClient",
 ];
 

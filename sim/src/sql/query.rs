@@ -34,7 +34,10 @@ pub(super) fn answer(
             // The name of the log's segment begins with the timeline.
             let segment = format!("{:08X}0000000000000003", cluster.timeline);
             let segment = (cluster.timeline > 0).then_some(segment);
-            return Ok(vec![row.into_iter().chain([segment]).collect()]);
+            let tied = cluster.roles.iter().filter(|(_, role)| Some(&*role.comment) == second);
+            let tied: Vec<&String> = tied.map(|(name, _)| name).collect();
+            let tied = Some(serde_json::json!(tied).to_string());
+            return Ok(vec![row.into_iter().chain([segment, tied]).collect()]);
         }
         _ if text.contains("pg_shdescription") => {
             let tied = cluster.roles.iter().filter(|(_, role)| role.comment == first);

@@ -216,6 +216,33 @@ pub(super) async fn remove_client(
     Ok(Applied::Done)
 }
 
+/// Removes users of whom nothing is known, and lookups where none belongs. Where that fails the
+/// next hook tries again.
+pub(super) async fn remove_strays(
+    charm: &PgBouncer,
+    hook: &mut Hook,
+    users: &[RoleName],
+    auth_user: &RoleName,
+    kept: &[String],
+) -> Applied {
+    let Some(sql) = &charm.sql else { return Applied::Done };
+    let work = async {
+        for database in sql.databases().await? {
+            if !kept.iter().any(|name| name == database.as_str()) {
+                sql.uninstall_auth_function(&database, auth_user).await?;
+            }
+        }
+        for user in users {
+            sql.delete_user(user).await?;
+        }
+        Ok::<_, Error>(())
+    };
+    if let Err(error) = work.await {
+        hook.log(Level::Warning, words(&error));
+    }
+    Applied::Done
+}
+
 /// Removes a client's secret.
 pub(super) fn forget_client(hook: &mut Hook, id: RelationId) -> Result<(), HookError> {
     let label = secret_label(DATABASE, id, "user");

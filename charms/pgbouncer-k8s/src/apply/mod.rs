@@ -55,6 +55,9 @@ pub(crate) async fn effect(
         Effect::RemoveClient(id, user, database) => {
             return database::remove_client(charm, hook, id, &user, database).await;
         }
+        Effect::RemoveStrays(users, auth_user, kept) => {
+            return Ok(database::remove_strays(charm, hook, &users, &auth_user, &kept).await);
+        }
         Effect::ForgetClient(id) => database::forget_client(hook, id)?,
         Effect::RequestCertificate(id) => tls::request(hook, id)?,
         Effect::KeepCertificate(content) => tls::keep(hook, &content)?,

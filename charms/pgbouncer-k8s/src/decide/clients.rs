@@ -1,5 +1,7 @@
 //! Clients of the relation `database`: who uses which database, and their credentials.
 
+use std::collections::BTreeSet;
+
 use charm::{Changes, RelationId};
 use interfaces::pgb_peers::{DatabaseMap, MappedDatabase, secret_keys};
 use interfaces::{BagError, Endpoints};
@@ -160,6 +162,28 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
     }
     map.wildcard = wildcard(facts, &map);
     (map, removals)
+}
+
+/// Users that this charm made and that no relation has: the hook that made them did not come to
+/// its end, and its relation ended before the next.
+pub(crate) fn strays(facts: &FullFacts, next: &Next) -> Option<Effect> {
+    let (Step::Ready(login), true) = (&next.step, facts.common.leader) else { return None };
+    let auth_user: RoleName = place::auth_user(&login.username).parse().ok()?;
+    let published = facts.peers.iter().filter_map(|peers| peers.app.databases.as_ref());
+    let maps = published.chain([&next.map]).flat_map(|map| &map.relations);
+    let mapped = maps.filter_map(|(id, mapped)| user_of(facts, *id, mapped));
+    let old = |id| user_of(facts, id, &MappedDatabase { name: String::new(), legacy: true });
+    let old = facts.legacy.iter().filter_map(|client| old(client.id));
+    let modern = facts.clients.iter().map(|client| place::client_user(client.id));
+    let own = [auth_user.to_string(), login.username.clone()];
+    let known = mapped.chain(old).map(|user| user.to_string()).chain(modern).chain(own);
+    let known: BTreeSet<String> = known.collect();
+    let tied = facts.backend.iter().flat_map(|backend| &backend.tied);
+    let strays = tied.filter(|user| !known.contains(*user));
+    let strays: Vec<RoleName> = strays.filter_map(|user| user.parse().ok()).collect();
+    let kept = next.map.relations.values().map(|mapped| mapped.name.clone());
+    let kept = kept.chain(["postgres", place::OWN_DATABASE].map(str::to_owned)).collect();
+    (!strays.is_empty()).then_some(Effect::RemoveStrays(strays, auth_user, kept))
 }
 
 /// The user that a relation had.

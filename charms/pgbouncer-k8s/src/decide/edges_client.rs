@@ -244,6 +244,27 @@ fn database_departed_is_this_unit_departing_yes_tells_its_peers() {
     assert_eq!(decision.effects, [Effect::Bag(PEERS, Own::Unit, changes)]);
 }
 
+/// A hook that lost the lead made a user, and its relation ended before another hook came.
+#[test]
+fn a_user_of_whom_nothing_is_known_goes() {
+    let mut facts = granted();
+    let maker = facts.backend.as_ref().unwrap().login.as_ref().unwrap().username.clone();
+    let known = [crate::place::auth_user(&maker), crate::place::client_user(CLIENT)];
+    facts.backend.as_mut().unwrap().tied = known.to_vec();
+    let strays = |decision: &Decision<Effect>| {
+        let users = decision.effects.iter().filter_map(|effect| match effect {
+            Effect::RemoveStrays(users, ..) => Some(users.clone()),
+            _ => None,
+        });
+        users.flatten().map(|user| user.to_string()).collect::<Vec<_>>()
+    };
+    let (mut facts, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(strays(&decision), [""; 0]);
+    facts.backend.as_mut().unwrap().tied.push("relation_id_99".to_owned());
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(strays(&decision), ["relation_id_99"]);
+}
+
 fn removals(decision: &Decision<Effect>) -> Vec<(u32, bool)> {
     let removal = |effect: &Effect| match effect {
         Effect::RemoveClient(id, _, unused) => Some((id.0, unused.is_some())),

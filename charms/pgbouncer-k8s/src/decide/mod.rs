@@ -134,6 +134,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(workload::effects(facts, &next))
         .effects(service::effects(facts, &status))
         .effects(removals)
+        .effects(clients::strays(facts, &next))
         .effects(clients::barrier(facts, &next))
         .effects(clients)
         .effects(trust)

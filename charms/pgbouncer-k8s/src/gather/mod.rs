@@ -216,6 +216,11 @@ async fn full(
     let tls = tls::tls(hook, event, peers.as_ref(), common.leader, now)?;
     let id = peers.as_ref().map(|peers| peers.id);
     let nonce = peers.as_ref().and_then(|peers| peers.own.userlist_nonce.clone());
+    if common.leader {
+        let live = clients.iter().map(|client| client.id).chain(legacy.iter().map(|old| old.id));
+        let live = live.chain(id).chain(backend.as_ref().map(|backend| backend.id));
+        forget_gone(hook, &live.collect())?;
+    }
     let workload =
         workload::workload(hook, event, &common, nonce.as_deref(), tls.is_known()).await?;
     let service = service::service(charm, hook, event, &common).await;
@@ -358,6 +363,7 @@ async fn connect(
             let (most, for_clients) = (facts.max_connections, facts.for_clients);
             backend.room = (most > 0).then_some(Room { most, for_clients });
             backend.knows_lookup = facts.knows_role;
+            backend.tied = facts.tied;
             backend.timeline = facts.timeline;
             backend.server = Some(facts.version.text);
             charm.sql = Some(client);
@@ -398,10 +404,27 @@ fn live(hook: &mut Hook, event: &Event, endpoint: &str) -> Result<Vec<RelationId
     Ok(ids)
 }
 
+/// Forgets relations that are gone.
+fn forget_gone(hook: &mut Hook, live: &BTreeSet<RelationId>) -> Result<(), HookError> {
+    hook.forget_bags_besides(live)?;
+    let mut known = remote_apps(hook)?;
+    let before = known.len();
+    known.retain(|id, _| live.contains(id));
+    if known.len() < before {
+        hook.set_state(APPS, Some(serde_json::json!(known).to_string()))?;
+    }
+    Ok(())
+}
+
+/// The applications at the other ends of relations, as they are remembered.
+fn remote_apps(hook: &mut Hook) -> Result<BTreeMap<RelationId, AppName>, HookError> {
+    let text = hook.state(APPS)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
 /// The application at the other end of a relation.
 fn remote_app(hook: &mut Hook, id: RelationId) -> Result<AppName, HookError> {
-    let text = hook.state(APPS)?.unwrap_or_default();
-    let mut known: BTreeMap<RelationId, AppName> = serde_json::from_str(&text).unwrap_or_default();
+    let mut known = remote_apps(hook)?;
     if let Some(app) = known.get(&id) {
         return Ok(app.clone());
     }

@@ -44,6 +44,7 @@ pub(super) fn backend(
         server: None,
         room: None,
         knows_lookup: false,
+        tied: Vec::new(),
         timeline: None,
         databases: None,
     };

@@ -136,6 +136,8 @@ pub struct ServerFacts {
     pub knows_role: bool,
     /// Its timeline: another one with each primary. None where it is no primary.
     pub timeline: Option<u32>,
+    /// The roles that are tied to the one that asks; see [`crate::User::tied_to`].
+    pub tied: Vec<String>,
 }
 
 /// All facts in one round trip. PostgreSQL before 16 knows no `reserved_connections`.
@@ -146,7 +148,11 @@ SELECT current_setting('server_version'), current_setting('max_connections'),
     - coalesce(current_setting('reserved_connections', true), '0')::int)::text,
   EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::text,
   CASE WHEN NOT pg_catalog.pg_is_in_recovery()
-    THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END";
+    THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
+  pg_catalog.array_to_json(ARRAY(SELECT r.rolname FROM pg_catalog.pg_roles r
+    JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
+      AND d.classoid = 'pg_catalog.pg_authid'::regclass
+    WHERE d.description = $2 ORDER BY 1))::text";
 
 /// A connection; dropping it closes it.
 pub struct Client {
@@ -197,12 +203,13 @@ impl Client {
         Ok(rows.first().map(String::as_str).unwrap_or_default().parse()?)
     }
 
-    /// The server's version, its connections, and whether `role` exists.
+    /// The server's version, its connections, whether `role` exists, and who is tied to this user.
     ///
     /// # Errors
     /// When the server does not answer or its version is not understood.
     pub async fn facts(&self, role: &RoleName) -> Result<ServerFacts, Error> {
-        let rows = self.rows("read the server's facts", SERVER_FACTS, &[role.as_str()]).await?;
+        let parameters = [role.as_str(), &crate::sql::tied_to(&self.options.user)];
+        let rows = self.rows("read the server's facts", SERVER_FACTS, &parameters).await?;
         let row = rows.into_iter().next().unwrap_or_default();
         let text = |column: usize| row.get(column).and_then(Option::as_deref).unwrap_or_default();
         let number = |column: usize| text(column).parse().unwrap_or(0);
@@ -213,6 +220,7 @@ impl Client {
             knows_role: text(3) == "true",
             // The name of a segment begins with the timeline.
             timeline: text(4).get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()),
+            tied: serde_json::from_str(text(5)).unwrap_or_default(),
         })
     }
 

@@ -71,6 +71,8 @@ pub(crate) async fn tied_roles_go_too(far: &Far) -> Result<(), Error> {
         boss.ensure_database(&shop, &role("app"), Owner::Sole).await?;
         boss.install_auth_function(&shop, &role("pooler"), &[]).await?;
     }
+    assert_eq!(boss.facts(&role("kept")).await?.tied, ["app", "pooler"]);
+    assert_eq!(operator.facts(&role("kept")).await?.tied, [""; 0]);
     operator.delete_user(&role("boss")).await?;
     assert!(!operator.has_auth_function(&shop, &role("pooler")).await?);
     operator.delete_user(&role("boss")).await?;
