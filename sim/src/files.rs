@@ -39,12 +39,15 @@ fn position(text: &[u8], wanted: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, wanted)
 }
 
-/// The name of the file that a body writes.
-pub(crate) fn file_name(body: &[u8]) -> Option<String> {
+/// The names of the files that a body writes.
+pub(crate) fn file_names(body: &[u8]) -> impl Iterator<Item = String> {
     let marker = b"filename=\"";
-    let rest = &body[position(body, marker)? + marker.len()..];
-    let end = position(rest, b"\"")?;
-    Some(String::from_utf8_lossy(&rest[..end]).into_owned())
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        rest = &rest[position(rest, marker)? + marker.len()..];
+        let end = position(rest, b"\"")?;
+        Some(String::from_utf8_lossy(&rest[..end]).into_owned())
+    })
 }
 
 /// The parts of a multipart body: the request and the files' contents.

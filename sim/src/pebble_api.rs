@@ -123,7 +123,9 @@ impl Socket {
 /// The answer to a request that a planted fault swallows.
 fn swallowed(path: &str, body: &[u8]) -> Answer {
     match path {
-        "/v1/files" => Answer::Sync(json!([{"path": files::file_name(body).unwrap_or_default()}])),
+        "/v1/files" => {
+            Answer::Sync(files::file_names(body).map(|path| json!({"path": path})).collect())
+        }
         "/v1/services" => Answer::Change(Ok(())),
         _ => Answer::Sync(json!(true)),
     }
@@ -140,7 +142,7 @@ fn detail(path: &str, query: &str, body: &[u8]) -> String {
     for word in [action, services, label, signal, paths, dirs].into_iter().flatten() {
         text = format!("{text} {word}");
     }
-    if let Some(name) = files::file_name(body) {
+    for name in files::file_names(body) {
         text.push(' ');
         text.push_str(&name);
     }
