@@ -143,8 +143,8 @@ pub(crate) struct Backend {
     pub(crate) room: Option<Room>,
     /// It knows the user who looks passwords up.
     pub(crate) knows_lookup: bool,
-    /// The roles on the server that this charm made.
-    pub(crate) tied: Vec<String>,
+    /// The roles on the server that this charm made, where the server told them.
+    pub(crate) tied: Option<Vec<String>>,
     /// Its timeline, another one with each primary, as far as it told.
     pub(crate) timeline: Option<u32>,
     /// Its databases, read only where a client may use them all.
@@ -297,6 +297,13 @@ impl Peers {
     /// Whether this unit said that it leaves the relation.
     pub(crate) fn leaves(&self, endpoint: &str, id: RelationId) -> bool {
         self.own_bag.contains_key(&interfaces::pgb_peers::departing_key(endpoint, id))
+    }
+}
+
+impl Backend {
+    /// Whether the server says that it has no such role of this charm's.
+    pub(crate) fn lost(&self, user: &str) -> bool {
+        self.tied.as_ref().is_some_and(|tied| !tied.iter().any(|name| name == user))
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn backend() -> Backend {
         server: Some("17.5".into()),
         room: None,
         knows_lookup: true,
-        tied: Vec::new(),
+        tied: None,
         timeline: Some(1),
         databases: None,
     }

@@ -66,6 +66,15 @@ pub(super) fn play(run: &mut Run, beat: &Beat) -> bool {
             run.settle();
             run.round();
         }
+        Beat::Dropped => {
+            run.world.change(|state| {
+                for cluster in state.clusters.values_mut() {
+                    let kept = |name: &String| name.starts_with("pgbouncer_auth");
+                    cluster.roles.retain(|name, role| role.comment.is_empty() || kept(name));
+                }
+            });
+            run.round();
+        }
         _ => {}
     }
     true

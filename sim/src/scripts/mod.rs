@@ -65,6 +65,8 @@ enum Beat {
     Doom,
     /// Somebody deletes an object, which the next update-status makes up for.
     Deleted(Kind, &'static str),
+    /// Somebody drops the users of all clients, which the next update-status makes up for.
+    Dropped,
     /// The second unit's pod is replaced while the charm is not trusted.
     Distrusted,
 }

@@ -43,6 +43,7 @@ pub(crate) fn scripts() -> Vec<Script> {
         script(1, then(two(), vec![Console, Keep(Relate(1)), Keep(Relate(4)), Keep(Part(0))])),
         script(1, then(two(), vec![op(NoBackend), op(Part(0)), op(Part(2))])),
         script(1, vec![op(Backend), op(Relate(1)), op(Relate(5)), Keep(Part(1)), op(Part(5))]),
+        script(2, then(all(), vec![Beat::Dropped, op(Part(0)), op(Part(2))])),
         script(1, vec![op(Backend), op(Relate(6)), op(Relate(3)), op(Part(6)), op(Relate(1))]),
         script(1, then(two(), vec![op(Scale(0)), op(NoBackend)])),
         script(1, then(two(), vec![Beat::Restart, config("expose-external", "nodeport")])),

@@ -87,7 +87,7 @@ impl Default for Database {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cluster {
     pub(crate) up: bool,
-    /// The timeline of one that Patroni runs.
+    /// The timeline, which only Patroni changes.
     pub(crate) timeline: u32,
     /// Which start of the primary this is; sessions end with it.
     pub(crate) life: u64,
@@ -105,7 +105,7 @@ impl Cluster {
         postgres.connect.clear();
         Self {
             up: true,
-            timeline: 0,
+            timeline: 1,
             life: 0,
             roles: groups.into_iter().chain([("operator".to_owned(), operator)]).collect(),
             databases: [("postgres", postgres), (TEMPLATE, Database::default())]

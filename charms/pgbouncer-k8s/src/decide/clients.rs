@@ -178,7 +178,7 @@ pub(crate) fn strays(facts: &FullFacts, next: &Next) -> Option<Effect> {
     let own = [auth_user.to_string(), login.username.clone()];
     let known = mapped.chain(old).map(|user| user.to_string()).chain(modern).chain(own);
     let known: BTreeSet<String> = known.collect();
-    let tied = facts.backend.iter().flat_map(|backend| &backend.tied);
+    let tied = facts.backend.iter().filter_map(|backend| backend.tied.as_ref()).flatten();
     let strays = tied.filter(|user| !known.contains(*user));
     let strays: Vec<RoleName> = strays.filter_map(|user| user.parse().ok()).collect();
     let kept = next.map.relations.values().map(|mapped| mapped.name.clone());
@@ -271,8 +271,10 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
         let Ok(Some(wish)) = check(client) else { continue };
         if client.granted() {
             effects.extend(update(facts, client, &wish, &endpoints));
-            // A new backend does not know the users of the old one.
-            if let (true, Some(_)) = (renewed, &client.password) {
+            // A new backend does not know the users of the old one, nor does one that a person
+            // took them from or set back.
+            if lost(facts, &place::client_user(client.id)) || (renewed && client.password.is_some())
+            {
                 effects.extend(grant(facts, next, client, wish, &endpoints));
             }
         } else if synchronous {
@@ -280,6 +282,11 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
         }
     }
     effects
+}
+
+/// Whether the server has lost a user that has a relation.
+pub(super) fn lost(facts: &FullFacts, user: &str) -> bool {
+    facts.backend.as_ref().is_some_and(|backend| backend.lost(user))
 }
 
 fn publish(facts: &FullFacts, client: &Client, wish: &Wish, endpoints: &Endpoints) -> Changes {

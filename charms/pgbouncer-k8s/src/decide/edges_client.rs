@@ -250,7 +250,7 @@ fn a_user_of_whom_nothing_is_known_goes() {
     let mut facts = granted();
     let maker = facts.backend.as_ref().unwrap().login.as_ref().unwrap().username.clone();
     let known = [crate::place::auth_user(&maker), crate::place::client_user(CLIENT)];
-    facts.backend.as_mut().unwrap().tied = known.to_vec();
+    facts.backend.as_mut().unwrap().tied = Some(known.to_vec());
     let strays = |decision: &Decision<Effect>| {
         let users = decision.effects.iter().filter_map(|effect| match effect {
             Effect::RemoveStrays(users, ..) => Some(users.clone()),
@@ -260,9 +260,24 @@ fn a_user_of_whom_nothing_is_known_goes() {
     };
     let (mut facts, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!(strays(&decision), [""; 0]);
-    facts.backend.as_mut().unwrap().tied.push("relation_id_99".to_owned());
+    let tied = facts.backend.as_mut().unwrap().tied.as_mut().unwrap();
+    tied.push("relation_id_99".to_owned());
     let (_, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!(strays(&decision), ["relation_id_99"]);
+}
+
+/// A person dropped a client's user, or set the server back to a time before it.
+#[test]
+fn a_user_that_the_server_has_lost_is_made_again() {
+    let mut facts = granted();
+    facts.backend.as_mut().unwrap().tied = Some(Vec::new());
+    facts.clients[0].password = Some("known".into());
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    let made = decision.effects.iter().find_map(|effect| match effect {
+        Effect::Grant(grant) => Some(grant.account.password.expose().to_owned()),
+        _ => None,
+    });
+    assert_eq!(made.as_deref(), Some("known"));
 }
 
 fn removals(decision: &Decision<Effect>) -> Vec<(u32, bool)> {

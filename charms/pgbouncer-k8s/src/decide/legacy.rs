@@ -133,7 +133,7 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
         let Some((user, password)) = credentials(next.secret.as_ref(), client) else { continue };
         let wanted = bag(facts, client, (&user, &password), database.as_str(), "master");
         let bags = vec![(Own::App, wanted.clone()), (Own::Unit, wanted)];
-        if client.granted() && !renewed {
+        if client.granted() && !renewed && !clients::lost(facts, &user) {
             effects.extend(differing(client, bags));
         } else if synchronous || client.granted() {
             effects.extend(grant(facts, next, client, (user, password), database, bags));

@@ -200,7 +200,7 @@ async fn full(
     connect(charm, hook, backend.as_mut(), wide.is_some()).await;
     let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
     let clients = match common.leader {
-        true => relations::clients(hook, event, renewed)?,
+        true => relations::clients(hook, event, backend.as_ref(), renewed)?,
         false => Vec::new(),
     };
     let legacy = legacy::clients(hook, event, common.leader)?;
@@ -363,7 +363,8 @@ async fn connect(
             let (most, for_clients) = (facts.max_connections, facts.for_clients);
             backend.room = (most > 0).then_some(Room { most, for_clients });
             backend.knows_lookup = facts.knows_role;
-            backend.tied = facts.tied;
+            // A standby may not have heard of all of them yet.
+            backend.tied = facts.timeline.is_some().then_some(facts.tied);
             backend.timeline = facts.timeline;
             backend.server = Some(facts.version.text);
             charm.sql = Some(client);

@@ -7,6 +7,8 @@ use interfaces::BagError;
 
 use crate::facts::{Backend, Client, Login};
 
+use crate::place;
+
 use super::{live, remote_app};
 
 /// The relation to PostgreSQL; credentials are read by the leader only.
@@ -44,7 +46,7 @@ pub(super) fn backend(
         server: None,
         room: None,
         knows_lookup: false,
-        tied: Vec::new(),
+        tied: None,
         timeline: None,
         databases: None,
     };
@@ -126,8 +128,10 @@ fn read(content: Option<SecretContent>) -> Option<Credentials> {
 pub(super) fn clients(
     hook: &mut Hook,
     event: &Event,
+    backend: Option<&Backend>,
     renewed: bool,
 ) -> Result<Vec<Client>, HookError> {
+    let lost = |id| backend.is_some_and(|backend| backend.lost(&place::client_user(id)));
     let mut clients = Vec::new();
     for id in live(hook, event, "database")? {
         let app = remote_app(hook, id)?;
@@ -143,7 +147,7 @@ pub(super) fn clients(
         };
         if let Some(password) = client.own.get("password") {
             client.password = Some(password.as_str().into());
-        } else if renewed && client.granted() {
+        } else if (renewed || lost(id)) && client.granted() {
             let label = secret_label("database", id, "user");
             let known = read(hook.secret(label.as_str(), Revision::Refresh)?);
             client.password = known.map(|credentials| credentials.password.into());
