@@ -136,7 +136,8 @@ fn worked() -> Duration {
 }
 
 fn run(args: &Args, faults: &Faults) -> bool {
-    let began = Instant::now();
+    // Whatever ran in this process before, such as cargo, is not counted.
+    let (began, before) = (Instant::now(), worked());
     let clock = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
     let first = args.from.unwrap_or(clock.wrapping_mul(1_000_000));
     let mut tally = Tally::default();
@@ -166,7 +167,7 @@ fn run(args: &Args, faults: &Faults) -> bool {
     }
     let seconds = began.elapsed().as_secs_f64();
     let rate = |seconds: f64| tally.hooks as f64 / seconds.max(0.001);
-    let (rate, own) = (rate(seconds), rate(worked().as_secs_f64()));
+    let (rate, own) = (rate(seconds), rate(worked().saturating_sub(before).as_secs_f64()));
     for fault in Fault::ALL {
         let (name, about) = fault.about();
         let count = tally.faults.get(&fault).copied().unwrap_or_default();
