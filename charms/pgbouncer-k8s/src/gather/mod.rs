@@ -184,15 +184,7 @@ async fn full(
     let leaving = leaving(hook, event)?;
     let common = common(charm, hook)?;
     let mut peers = peers(hook)?;
-    let leader = peers.as_ref().and_then(|peers| peers.app.leader_hostname.as_deref());
-    if leader != Some(&place::hostname(&common.unit, &common.model)) {
-        // Another unit led, and may have written what this one remembers.
-        hook.forget_app_bags()?;
-        if common.leader {
-            // It may also have served relations of which this one has not heard yet.
-            legacy::forget(hook)?;
-        }
-    }
+    doubt(hook, &common, peers.as_ref())?;
     let mut backend = relations::backend(hook, event, common.leader)?;
     let offered = backend.as_ref().is_some_and(|backend| backend.offered);
     let secret = secret(hook, event, offered, peers.as_ref())?;
@@ -221,10 +213,11 @@ async fn full(
         let live = live.chain(id).chain(backend.as_ref().map(|backend| backend.id));
         forget_gone(hook, &live.collect())?;
     }
-    let workload =
-        workload::workload(hook, event, &common, nonce.as_deref(), tls.is_known()).await?;
-    let service = service::service(charm, hook, event, &common).await;
     let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
+    let nonce = nonce.as_deref();
+    let workload =
+        workload::workload(hook, event, &common, nonce, tls.is_known(), &effective).await?;
+    let service = service::service(charm, hook, event, &common).await;
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
     Ok(Facts::Full(Box::new(FullFacts {
         common,
@@ -245,6 +238,20 @@ async fn full(
         metrics: metrics(hook, event)?,
         leaving,
     })))
+}
+
+/// Forgets what another unit that led may have changed since it was read.
+fn doubt(hook: &mut Hook, common: &Common, peers: Option<&Peers>) -> Result<(), HookError> {
+    let leader = peers.and_then(|peers| peers.app.leader_hostname.as_deref());
+    if leader == Some(&place::hostname(&common.unit, &common.model)) {
+        return Ok(());
+    }
+    hook.forget_app_bags()?;
+    if common.leader {
+        // It may have served relations of which this one has not heard yet.
+        legacy::forget(hook)?;
+    }
+    Ok(())
 }
 
 /// Whether this unit is being removed. Juju says so with each remote unit that departs from it,

@@ -13,8 +13,6 @@ use crate::facts::{Common, Effective, Login, Workload};
 use crate::operator::{OperatorError, PgBouncer};
 use crate::place;
 
-use super::EFFECTIVE;
-
 /// The controller-state key of the version that Juju was told.
 pub(crate) const VERSION: &str = "version";
 
@@ -42,6 +40,7 @@ pub(super) async fn workload(
     common: &Common,
     nonce: Option<&str>,
     tls: bool,
+    effective: &Effective,
 ) -> Result<Option<Workload>, OperatorError> {
     let told = hook.state(VERSION)?.and_then(|text| text.parse().ok());
     let pebble = pebble(hook)?.with_timeout(PATIENCE);
@@ -53,10 +52,10 @@ pub(super) async fn workload(
     if tls {
         paths.extend([place::tls_ca(app), place::tls_certificate(app), place::tls_key(app)]);
     }
-    match read_all(&pebble, hook, event, paths, nonce, told).await {
+    match read_all(&pebble, hook, event, paths, nonce, told, effective).await {
         Ok(workload) => Ok(Some(workload)),
-        Err(OperatorError::Pebble(error)) if error.is_unreachable() => Ok(None),
-        Err(error) => Err(error),
+        Err(error) if error.is_unreachable() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -73,12 +72,12 @@ async fn read_all(
     paths: Vec<String>,
     nonce: Option<&str>,
     told: Option<Version>,
-) -> Result<Workload, OperatorError> {
-    let known = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
+    effective: &Effective,
+) -> Result<Workload, pebble::Error> {
     let mut workload = read(pebble, hook, paths, nonce).await?;
     workload.told = told;
     let runs = workload.planned.contains(&place::service(0));
-    if looks(event) || !runs || known.layer.is_empty() {
+    if looks(event) || !runs || effective.layer.is_empty() {
         workload.plan = Some(pebble.plan().await?);
     }
     // An older PgBouncer does not start with settings of a later one, so nothing starts before
