@@ -31,8 +31,9 @@ pub(super) fn answer(
         _ if text.contains("max_connections") => {
             let known = cluster.roles.contains_key(first).to_string();
             let row = ["17.5", "100", "97", &known].map(|column| Some(column.to_owned()));
-            // The name of the log's segment begins with the timeline.
-            let segment = Some(format!("{:08X}0000000000000003", cluster.timeline));
+            // The name of the log's segment begins with the timeline; a standby writes none.
+            let segment = format!("{:08X}0000000000000003", cluster.timeline);
+            let segment = (cluster.timeline > 0).then_some(segment);
             let tied = cluster.roles.iter().filter(|(_, role)| Some(&*role.comment) == second);
             let tied: Vec<&String> = tied.map(|(name, _)| name).collect();
             let tied = Some(serde_json::json!(tied).to_string());
