@@ -214,3 +214,17 @@ fn a_password_that_locks_the_standbys_out_is_taken_back_first() {
     let superuser = Client { roles: "superuser".to_owned(), ..client("tango") };
     check(0, 2, vec![superuser, client("waltz"), client("tango")], steps);
 }
+
+/// Seed 1795316396000416: a relation ended while the server had a password that Juju had not; the
+/// user could not be removed, and nobody tried again.
+#[test]
+fn a_user_that_could_not_be_removed_is_removed_later() {
+    let rest = || (0..80).map(|_| Step::Hook(0, None));
+    let mut steps = operators(&[Direct(0)]);
+    steps.extend(rest());
+    steps.push(Step::Strike(Fault::StreamCut, 0));
+    steps.extend(operators(&[Database(DatabaseOp::SetPassword("operator"))]));
+    steps.push(Step::Hook(0, None));
+    steps.extend(operators(&[PartDirect(0)]));
+    check(0, 2, vec![client("waltz")], steps);
+}

@@ -98,18 +98,35 @@ fn a_client_that_has_said_nothing_yet_is_not_read() {
 fn a_change_of_a_units_own_bag_is_not_a_reason_to_read_everything() {
     let client = Relation::new(7, "database", "waltz").unit("waltz/0", &[]);
     let peers = || Relation::new(1, "pgb-peers", "pgbouncer-k8s").unit("pgbouncer-k8s/1", &[]);
-    for (relation, unit) in
-        [(backend(), "postgresql-k8s/0"), (client, "waltz/0"), (peers(), "pgbouncer-k8s/1")]
-    {
+    let first = |timeline| backend().unit("postgresql-k8s/0", &[("timeline", timeline)]);
+    for (relation, unit, tools) in [
+        (backend(), "postgresql-k8s/0", 3),
+        (first("1"), "postgresql-k8s/0", 3),
+        (client, "waltz/0", 1),
+        (peers(), "pgbouncer-k8s/1", 1),
+    ] {
         let event = relation.changed(Some(unit)).unwrap();
         let ran = run(world().leader().relation(relation), &event);
-        assert_eq!(ran.tools.len(), 1, "{:?}", ran.tools);
+        assert_eq!(ran.tools.len(), tools, "{:?}", ran.tools);
     }
     let event = peers().changed(Some("pgbouncer-k8s/1")).unwrap();
     let waits = world().leader().relation(peers()).state("barrier", r#"["digest",7]"#);
     let ran = run(waits, &event);
     assert!(ran.calls("relation-get") > 0, "{:?}", ran.tools);
     assert_eq!(ran.world.state_value("barrier"), None, "nobody waits any more");
+}
+
+/// Connections to the primary before it would take no writes any more.
+#[test]
+fn a_primary_that_took_over_makes_the_leader_look() {
+    let taken = backend().unit("postgresql-k8s/0", &[("timeline", "2")]);
+    let event = taken.changed(Some("postgresql-k8s/0")).unwrap();
+    let looks = |world: World| {
+        let ran = run(world.relation(taken.clone()), &event);
+        (ran.calls("config-get") > 0, ran.tools.len())
+    };
+    assert!(looks(world().leader()).0);
+    assert_eq!(looks(world()), (false, 2));
 }
 
 /// What only the leader does, or only a unit that leaves, the others do not read for.

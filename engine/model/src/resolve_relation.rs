@@ -115,9 +115,11 @@ impl Model {
     }
 
     /// A leaving unit drops out of peer relations without a `broken`, and out of relations
-    /// that end before their `created` has run.
+    /// that end before their `created` has run. While a hook of it has failed it stays where it is:
+    /// the hook runs again in the relation that it is of.
     pub(crate) fn leave_quietly(&mut self, unit: &UnitName) {
-        let Some(state) = self.units.get(unit) else { return };
+        let state = self.units.get(unit).filter(|state| state.machine.failed.is_none());
+        let Some(state) = state else { return };
         let idle = |membership: &Membership| {
             membership.created
                 && !membership.left

@@ -435,3 +435,27 @@ fn a_relation_that_ends_before_a_unit_saw_it_goes() {
     assert!(!ran.iter().any(|line| line.contains("database-relation-")), "{ran:#?}");
     assert!(world.model.relations().all(model::Relation::is_peer));
 }
+
+#[test]
+fn a_relation_stays_while_a_hook_of_it_has_failed() {
+    let mut world = World::new();
+    world.deploy("pg", 1);
+    world.pods();
+    let pg = unit("pg/0");
+    let step = |world: &mut World, code| {
+        let Next::Hook(run) = world.model.next(&pg, world.now) else { unreachable!() };
+        let session = world.model.begin(&run, world.now);
+        let name = run.hook.name().to_string();
+        world.model.finish(run, session, HookOutcome::Exited(code), world.now).unwrap();
+        name
+    };
+    assert_eq!(step(&mut world, 0), "install");
+    assert_eq!(step(&mut world, 1), "database-peers-relation-created");
+    world.model.remove_application(world.now, &app("pg")).unwrap();
+    world.pass(600);
+    assert_ne!(world.model.next(&pg, world.now), Next::Gone);
+    assert!(world.model.relation(RelationId(0)).is_some());
+    assert_eq!(step(&mut world, 0), "database-peers-relation-created");
+    world.settle();
+    assert!(world.model.relation(RelationId(0)).is_none());
+}

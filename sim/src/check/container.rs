@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use names::UnitName;
+use names::{AppName, UnitName};
 use pebble::Startup;
 use pgbouncer::{Key, Version};
 use postgres::scram;
 
 use super::login::able;
 use super::{misconfigured, option, processes, relations};
+use crate::history::{POOLER, SERVER};
 use crate::pgbouncer_process::Process;
 use crate::pod::Container;
 use crate::world::State;
@@ -36,6 +37,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
         }
     }
     wrong.extend(settings(state));
+    wrong.extend(connections(state));
     wrong
 }
 
@@ -124,6 +126,34 @@ fn settings(state: &State) -> Vec<String> {
             wrong.push(format!("{here} has the peer_id of another"));
         }
         wrong.extend(peers(state, process, &all).map(|text| format!("{here} {text}")));
+    }
+    wrong
+}
+
+/// Which connections a process keeps, and whom it lets in, follow from what is told.
+fn connections(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let peers = state.model.relations().find(|relation| {
+        relation.is_peer() && relation.ends.iter().any(|end| end.app.as_str() == POOLER)
+    });
+    let server = SERVER.parse().ok().and_then(|app: AppName| state.clusters.get(&app));
+    // A connection to what was the primary takes no writes any more.
+    let timeline = server.map(|cluster| cluster.timeline).filter(|timeline| *timeline > 1);
+    let timeline = timeline.map(|timeline| format!("-- timeline {timeline}"));
+    for (unit, service, process) in processes(state) {
+        let here = format!("{service} of {unit}");
+        for database in &process.ini.databases {
+            let found = database.connect_query.as_ref().map(|query| query.as_str());
+            if found != timeline.as_deref() {
+                wrong.push(format!("{here} may keep connections of {found:?}, not {timeline:?}"));
+            }
+        }
+        let bag = peers.and_then(|relation| relation.unit_bags.get(&unit));
+        let nonce = bag.and_then(|bag| bag.values.get("userlist_nonce"));
+        let list = process.setting("auth_file").unwrap_or_default();
+        if !list.is_empty() && !nonce.is_some_and(|nonce| list.ends_with(nonce)) {
+            wrong.push(format!("{here} reads {list}, but its unit tells {nonce:?}"));
+        }
     }
     wrong
 }

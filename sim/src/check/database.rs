@@ -46,6 +46,11 @@ pub(crate) fn able(state: &State) -> bool {
         && !state.model.units(&app).any(|unit| state.foreign.contains(&unit.name))
 }
 
+/// Whether an invalid value stands in the options of the charm of PostgreSQL.
+pub(super) fn has_invalid_option(state: &State) -> bool {
+    server(state).is_some_and(|app| misconfigured(state, &app))
+}
+
 /// Whether an invalid value stands in the options.
 fn misconfigured(state: &State, app: &AppName) -> bool {
     let config = state.model.application(app).map(|app| app.effective_config());

@@ -45,7 +45,9 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
 
 /// What is wrong with a world in which update-status has run.
 pub(crate) fn settled(state: &State) -> Vec<String> {
-    member::adopted(state)
+    let mut wrong = member::adopted(state);
+    wrong.extend(residue::barriers(state));
+    wrong
 }
 
 /// What is wrong with a world without faults before update-status has run.
@@ -56,7 +58,7 @@ pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
     }
     // Nor when it is certain that nobody may lead, nor when a statement comes to an end that waits
     // for a standby which an option keeps away.
-    if database::is_headless(state) || !database::able(state) {
+    if database::is_headless(state) || database::has_invalid_option(state) {
         return Vec::new();
     }
     at_peace(state, clients)

@@ -95,6 +95,24 @@ pub(super) fn check(state: &State) -> Vec<String> {
     wrong
 }
 
+/// Poolers that remember since when clients wait although none does.
+pub(super) fn barriers(state: &State) -> Vec<String> {
+    let (modern, old) = (relations(state, "database"), old_relations(state));
+    let told = |id: RelationId| {
+        let bag = state.model.relation(id)?.app_bags.get(&pooler()?)?;
+        bag.values.get("database")
+    };
+    // One that asks for what the server refuses waits for ever.
+    let waits = modern.iter().chain(&old).any(|(id, _)| told(*id).is_none());
+    let frozen = waits || misconfigured(state) || !super::database::able(state);
+    let Some(pooler) = pooler() else { return Vec::new() };
+    let units = state.model.units(&pooler);
+    let waiting = units.filter(|unit| !frozen && unit.state.contains_key("barrier"));
+    waiting
+        .map(|unit| format!("{} remembers clients that wait, but none does", unit.name))
+        .collect()
+}
+
 /// What a unit remembers of relations that are gone.
 fn stale_keys(state: &State, unit: &model::Unit) -> Vec<String> {
     let gone = |key: &&String| {

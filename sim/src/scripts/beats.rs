@@ -66,6 +66,16 @@ pub(super) fn play(run: &mut Run, beat: &Beat) -> bool {
             run.settle();
             run.round();
         }
+        Beat::Unseen => run.world.change(|state| state.deaf = true),
+        Beat::Stray => {
+            run.world.change(|state| {
+                for cluster in state.clusters.values_mut() {
+                    let client = cluster.roles.get("relation_id_3").cloned();
+                    cluster.roles.extend(client.map(|role| ("relation_id_99".to_owned(), role)));
+                }
+            });
+            run.round();
+        }
         Beat::Dropped => {
             run.world.change(|state| {
                 for cluster in state.clusters.values_mut() {

@@ -67,6 +67,10 @@ enum Beat {
     Deleted(Kind, &'static str),
     /// Somebody drops the users of all clients, which the next update-status makes up for.
     Dropped,
+    /// A hook that died left a user on the server of whom nobody knows any more.
+    Stray,
+    /// From now on nobody is told that PostgreSQL went or came back, as when that is quick.
+    Unseen,
     /// The second unit's pod is replaced while the charm is not trusted.
     Distrusted,
 }

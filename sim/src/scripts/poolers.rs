@@ -2,7 +2,7 @@
 
 use super::{Beat, Script};
 use crate::gate::Fault;
-use crate::history::{Client, Op};
+use crate::history::{Client, DatabaseOp, Op};
 
 /// A database's name that leaves no room for what older charms put behind it.
 const LONG: &str = "a_name_that_leaves_no_room_for_what_is_put_behind_it_in_the_ini";
@@ -26,12 +26,13 @@ fn clients() -> Vec<Client> {
 
 /// All of them, the shortest first.
 pub(crate) fn scripts() -> Vec<Script> {
-    use Beat::{Back, Console, First, Keep, Older, Server, Silent, Strike, Waits};
+    use Beat::{Back, Console, First, Keep, Older, Server, Silent, Strike, Unseen, Waits};
     use Op::{Backend, NoBackend, Part, Refresh, Relate, Rotate, Scale};
     let script =
         |units, beats: Vec<Beat>| Script { units, clients: clients(), ..Script::of(beats) };
     let op = Beat::Op;
     let config = |key, value| op(Op::Config(key, value));
+    let switchover = |unit| Beat::Act(DatabaseOp::Act("switchover", unit));
     let two = || vec![op(Backend), op(Relate(0)), op(Relate(2))];
     let all = || (0..4).map(|client| op(Relate(client))).chain([op(Backend)]).collect::<Vec<_>>();
     let then = |mut beats: Vec<Beat>, more: Vec<Beat>| {
@@ -44,6 +45,8 @@ pub(crate) fn scripts() -> Vec<Script> {
         script(1, then(two(), vec![op(NoBackend), op(Part(0)), op(Part(2))])),
         script(1, vec![op(Backend), op(Relate(1)), op(Relate(5)), Keep(Part(1)), op(Part(5))]),
         script(2, then(all(), vec![Beat::Dropped, op(Part(0)), op(Part(2))])),
+        script(1, then(two(), vec![Beat::Stray])),
+        Script { databases: 2, ..script(2, then(two(), vec![Unseen, switchover(1)])) },
         script(1, vec![op(Backend), op(Relate(6)), op(Relate(3)), op(Part(6)), op(Relate(1))]),
         script(1, then(two(), vec![op(Scale(0)), op(NoBackend)])),
         script(1, then(two(), vec![Beat::Restart, config("expose-external", "nodeport")])),

@@ -136,10 +136,12 @@ pub(super) async fn remove(
         hook.log(Level::Error, words(&error));
         let transient = matches!(&error, SqlError::Server(error) if error.is_transient());
         let message = "Failed to delete user during database relation broken event";
+        // Whatever stands in the way, the relation is gone: nobody else will ask for it again.
         return Ok(if transient {
             Applied::defer("the primary does not take SQL")
         } else {
-            Applied::Status(Status::blocked(message))
+            let status = Some(Status::blocked(message));
+            Applied::Defer { reason: format!("the user {user} is there"), status }
         });
     }
     for group in ["user", "tls"] {
