@@ -224,3 +224,14 @@ fn nothing_is_remembered_of_a_relation_that_no_hook_told_of() {
         check_history(&History { seed: 3020417, slow, shuffled, ..played.clone() });
     }
 }
+
+/// Seed 50460: a client that may use all databases came after another had left one behind, which
+/// it could not read on replicas before update-status.
+#[test]
+fn a_client_of_all_databases_finds_those_that_are_there() {
+    for (old, roles) in [(false, "admin"), (true, "superuser")] {
+        let wide = Client { roles: roles.to_owned(), ..client(old, "tango") };
+        let clients = vec![wide, client(false, "waltz")];
+        check(clients, &[Backend, Relate(1), Part(1), Relate(0)]);
+    }
+}

@@ -18,6 +18,7 @@ use std::sync::LazyLock;
 use kube_api::Kind as ObjectKind;
 use kube_api::Selector;
 use names::{AppName, RelationId, UnitName};
+use pgbouncer::Entry;
 
 use crate::history::{Client, POOLER};
 use crate::pgbouncer_process::Process;
@@ -52,16 +53,27 @@ pub(crate) fn settled(state: &State) -> Vec<String> {
 
 /// What is wrong with a world without faults before update-status has run.
 pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
-    // No event tells when a load balancer has its address.
-    if option(state, "expose-external") == "loadbalancer" {
-        return Vec::new();
-    }
-    // Nor when it is certain that nobody may lead, nor when a statement comes to an end that waits
-    // for a standby which an option keeps away.
-    if database::is_headless(state) || database::has_invalid_option(state) {
-        return Vec::new();
-    }
-    at_peace(state, clients)
+    if is_prompt(state) { at_peace(state, clients) } else { Vec::new() }
+}
+
+/// Whether nothing waits for update-status where there are no faults. No event tells when a load
+/// balancer has its address, when it is certain that nobody may lead, nor when a statement comes
+/// to an end that waits for a standby which an option keeps away.
+pub(crate) fn is_prompt(state: &State) -> bool {
+    option(state, "expose-external") != "loadbalancer"
+        && !database::is_headless(state)
+        && !database::has_invalid_option(state)
+}
+
+/// Whether nothing is left to do once hooks have come to rest, where there are no faults. A server
+/// that cannot serve is tried again; units that an invalid option stops are not waited for for ever;
+/// and nobody tells a client that may use all databases of those that others make beside it.
+pub(crate) fn is_done(state: &State) -> bool {
+    let beside = database::clients(state).iter().any(|(_, app)| Some(app) != pooler().as_ref());
+    let wide = processes(state).iter().any(|(_, _, process)| {
+        process.ini.databases.iter().any(|database| database.entry == Entry::Fallback)
+    });
+    is_prompt(state) && able(state) && !misconfigured(state) && !(beside && wide)
 }
 
 /// An option of the pooler as text.

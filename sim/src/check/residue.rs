@@ -65,8 +65,11 @@ pub(super) fn check(state: &State) -> Vec<String> {
             }
         }
     }
-    // The leader keeps a client's secret until the server is back to drop the client's user.
-    let waits = alone || (!able && !lookups.is_empty());
+    // The leader keeps a client's secret until the server is back to drop the client's user, or, a
+    // new one, is set up, which the charm is not trusted to do.
+    let known = |user: &String| state.clusters.values().any(|c| c.roles.contains_key(user));
+    let set_up = lookups.iter().all(known) || super::login::able(state);
+    let waits = alone || !(lookups.is_empty() || able && set_up);
     for secret in state.model.secrets() {
         let Some(label) = secret.label.as_deref().filter(|label| label.ends_with(".user.secret"))
         else {

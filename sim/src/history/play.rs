@@ -96,6 +96,7 @@ fn compare(history: &History, played: &mut Played, tracing: bool) {
         clean.operate(op);
     }
     clean.promptly();
+    clean.leisurely();
     clean.end();
     clean.played.trace.insert(0, "the same without faults".to_owned());
     if tracing {

@@ -87,6 +87,11 @@ pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
     }))
 }
 
+/// Whether the client may use all databases, or may once it is served.
+pub(crate) fn is_wide(client: &Client) -> bool {
+    check(client).ok().flatten().is_some_and(|wish| wish.privileged)
+}
+
 /// What is wrong with a client, in the words of the status; the others are served.
 pub(crate) fn problem(facts: &FullFacts) -> Option<&'static str> {
     let modern = facts.clients.iter().find_map(|client| check(client).err());

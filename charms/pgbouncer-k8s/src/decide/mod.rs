@@ -39,6 +39,7 @@ use crate::effect::Effect;
 use crate::facts::{Facts, FullFacts, Login};
 
 pub(crate) use backend::Step;
+pub(crate) use clients::is_wide;
 pub(crate) use workload::starts;
 
 /// What to do for an event.

@@ -13,10 +13,10 @@ use charm::{Revision, SecretContent, UnitName};
 use interfaces::pgb_peers;
 use interfaces::prometheus_scrape::ENDPOINT;
 
-use crate::decide::{actions::CONSOLE, backend::initialised, start::processes};
+use crate::decide::{actions::CONSOLE, backend::initialised, is_wide, start::processes};
 use crate::facts::{
-    Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Metrics, Peers, Room,
-    StartFacts,
+    Access, Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Metrics, Peers,
+    Room, StartFacts,
 };
 use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
@@ -200,8 +200,7 @@ async fn full(
     let mut backend = relations::backend(hook, event, common.leader)?;
     let offered = backend.as_ref().is_some_and(|backend| backend.offered);
     let secret = secret(hook, event, offered, peers.as_ref())?;
-    let wide = peers.as_ref().and_then(|peers| peers.app.databases.as_ref()?.wildcard.as_ref());
-    connect(charm, hook, backend.as_mut(), wide.is_some()).await;
+    connect(charm, hook, backend.as_mut()).await;
     let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
     let clients = match common.leader {
         true => relations::clients(hook, event, backend.as_ref(), renewed)?,
@@ -209,6 +208,9 @@ async fn full(
     };
     let legacy = legacy::clients(hook, event, common.leader)?;
     let extensions = legacy::extensions(charm, hook, &legacy).await;
+    if clients.iter().any(is_wide) || legacy.iter().any(|old| old.access == Access::Admin) {
+        databases(charm, backend.as_mut()).await;
+    }
     let served = backend.as_ref().is_some_and(|backend| backend.server.is_some());
     if let (true, Some(peers)) = (served, &mut peers) {
         let waits = |client: &Legacy| !client.own_app.contains_key("password");
@@ -363,22 +365,13 @@ fn secret(
     hook.secret(label.as_str(), Revision::Refresh)
 }
 
-/// Connects to the backend, on the leader, and asks what has to be known of it; `wide` asks
-/// for its databases too.
-async fn connect(
-    charm: &mut PgBouncer,
-    hook: &mut Hook,
-    backend: Option<&mut Backend>,
-    wide: bool,
-) {
+/// Connects to the backend, on the leader, and asks what has to be known of it.
+async fn connect(charm: &mut PgBouncer, hook: &mut Hook, backend: Option<&mut Backend>) {
     charm.sql = None;
     let Some(backend) = backend else { return };
     let Some(login) = &backend.login else { return };
     match workload::server(charm, login, backend.ca.as_deref()).await {
         Ok((client, facts)) => {
-            if wide && let Ok(found) = client.databases().await {
-                backend.databases = Some(found.iter().map(ToString::to_string).collect());
-            }
             let (most, for_clients) = (facts.max_connections, facts.for_clients);
             backend.room = (most > 0).then_some(Room { most, for_clients });
             backend.knows_lookup = facts.knows_role;
@@ -389,6 +382,14 @@ async fn connect(
             charm.sql = Some(client);
         }
         Err(error) => hook.log(Level::Warning, format!("the backend: {error}")),
+    }
+}
+
+/// Asks for the backend's databases, all of which a client may use.
+async fn databases(charm: &PgBouncer, backend: Option<&mut Backend>) {
+    let (Some(client), Some(backend)) = (&charm.sql, backend) else { return };
+    if let Ok(found) = client.databases().await {
+        backend.databases = Some(found.iter().map(ToString::to_string).collect());
     }
 }
 
