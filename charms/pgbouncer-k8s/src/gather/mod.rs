@@ -1,22 +1,23 @@
 //! All reads, each at most once, and only those that the event needs.
 
 mod legacy;
+mod peers;
 mod relations;
+mod server;
 pub(crate) mod service;
+mod silent;
 mod tls;
 pub(crate) mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use charm::{AppName, Event, Hook, HookError, Level, Own, RelationEvent, RelationId, RelationKind};
-use charm::{Revision, SecretContent, UnitName};
+use charm::{AppName, Event, Hook, HookError, RelationId, RelationKind, Revision, SecretContent};
 use interfaces::pgb_peers;
 use interfaces::prometheus_scrape::ENDPOINT;
 
-use crate::decide::{actions::CONSOLE, backend::initialised, is_wide, start::processes};
+use crate::decide::{actions::CONSOLE, is_wide, start::processes};
 use crate::facts::{
-    Access, Backend, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Metrics, Peers,
-    Room, StartFacts,
+    Access, Common, ConsoleFacts, Effective, Facts, FullFacts, Legacy, Metrics, Peers, StartFacts,
 };
 use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
@@ -34,8 +35,6 @@ pub(crate) const BARRIER: &str = "barrier";
 const LEAVING: &str = "leaving";
 /// The controller-state key of the relations to those who measure.
 const METRICS: &str = "metrics";
-/// The controller-state key of the other units' numbers.
-const OTHERS: &str = "units";
 
 pub(crate) use tls::ISSUER;
 
@@ -70,7 +69,7 @@ pub(crate) async fn facts(
                 let metrics = metrics(hook, event)?;
                 Ok(Facts::Metrics(Box::new((common(charm, hook)?, metrics))))
             }
-            _ if is_silent(hook, relation)? => Ok(Facts::None),
+            _ if silent::is_silent(hook, relation)? => Ok(Facts::None),
             "pgb-peers" | "backend-database" | "database" | "db" | "db-admin" | "certificates" => {
                 known(charm, hook, event).await
             }
@@ -78,43 +77,6 @@ pub(crate) async fn facts(
         },
         _ => Ok(Facts::None),
     }
-}
-
-/// Whether the event tells this unit nothing.
-///
-/// Applications speak for their units: of those only the last that goes matters, and with it
-/// the unit that is being removed itself. A unit of PostgreSQL that has become the primary says so
-/// itself: the leader leads the connections away from the one before. What clients ask for the leader alone grants. A peer
-/// that joins is mostly known as one that is to come, and what it serves only the leader wants to
-/// know, while a client waits for it.
-fn is_silent(hook: &mut Hook, relation: &RelationEvent) -> Result<bool, HookError> {
-    let of_unit = relation.remote_unit.is_some();
-    let leaves = relation.departing_unit.as_ref() == Some(hook.unit());
-    match (relation.endpoint.as_str(), relation.kind) {
-        ("backend-database", RelationKind::Changed) if of_unit => {
-            Ok(!hook.is_leader()? || !has_taken_over(hook, relation)?)
-        }
-        ("database", RelationKind::Changed) if of_unit => Ok(true),
-        ("database", RelationKind::Changed) => Ok(!hook.is_leader()?),
-        ("database", RelationKind::Departed) => Ok(!leaves),
-        ("backend-database", RelationKind::Joined) => Ok(!hook.is_leader()?),
-        ("backend-database", RelationKind::Departed) => Ok(!leaves && !hook.is_leader()?),
-        ("pgb-peers", RelationKind::Changed) if of_unit => Ok(hook.state(BARRIER)?.is_none()),
-        ("pgb-peers", RelationKind::Joined) => {
-            let number = relation.remote_unit.as_ref().map(UnitName::number);
-            let known = known_others(hook)?.zip(number);
-            Ok(known.is_some_and(|(known, number)| known.contains(&number)))
-        }
-        _ => Ok(false),
-    }
-}
-
-/// Whether a unit of PostgreSQL tells of a timeline that began when a primary took over.
-fn has_taken_over(hook: &mut Hook, relation: &RelationEvent) -> Result<bool, HookError> {
-    let Some(unit) = relation.remote_unit.clone() else { return Ok(false) };
-    let bag = hook.bag(relation.id, &unit.into())?;
-    let timeline = bag.get("timeline").and_then(|timeline| timeline.parse::<u32>().ok());
-    Ok(timeline.is_some_and(|timeline| timeline > 1))
 }
 
 /// Those who measure: whoever comes, and on a new leader all that are remembered, because the
@@ -160,17 +122,9 @@ async fn start(charm: &PgBouncer, hook: &mut Hook) -> Result<StartFacts, Operato
         && let Some(id) = hook.relations("pgb-peers")?.first().copied()
     {
         let bag = hook.bag(id, &hook.app().clone().into())?;
-        peers = Some((id, parse_app(hook, &bag)));
+        peers = Some((id, peers::parse_app(hook, &bag)));
     }
     Ok(StartFacts { common, container, configured, peers })
-}
-
-/// A bag of our own that cannot be read counts as empty, and is written anew.
-fn parse_app(hook: &mut Hook, bag: &charm::Bag) -> pgb_peers::AppBag {
-    pgb_peers::AppBag::parse(bag).unwrap_or_else(|error| {
-        hook.log(Level::Warning, format!("the peers' databag: {error}"));
-        pgb_peers::AppBag::default()
-    })
 }
 
 /// Everything. A remembered relation that Juju knows no more is no reason to fail.
@@ -195,13 +149,13 @@ async fn full(
 ) -> Result<Facts, OperatorError> {
     let leaving = leaving(hook, event)?;
     let common = common(charm, hook)?;
-    let mut peers = peers(hook)?;
+    let mut peers = peers::peers(hook)?;
     doubt(hook, &common, peers.as_ref())?;
     let mut backend = relations::backend(hook, event, common.leader)?;
     let offered = backend.as_ref().is_some_and(|backend| backend.offered);
     let secret = secret(hook, event, offered, peers.as_ref())?;
-    connect(charm, hook, backend.as_mut()).await;
-    let renewed = needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
+    server::connect(charm, hook, backend.as_mut()).await;
+    let renewed = server::needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
     let clients = match common.leader {
         true => relations::clients(hook, event, backend.as_ref(), renewed)?,
         false => Vec::new(),
@@ -209,13 +163,13 @@ async fn full(
     let legacy = legacy::clients(hook, event, common.leader)?;
     let extensions = legacy::extensions(charm, hook, &legacy).await;
     if clients.iter().any(is_wide) || legacy.iter().any(|old| old.access == Access::Admin) {
-        databases(charm, backend.as_mut()).await;
+        server::databases(charm, backend.as_mut()).await;
     }
     let served = backend.as_ref().is_some_and(|backend| backend.server.is_some());
     if let (true, Some(peers)) = (served, &mut peers) {
         let waits = |client: &Legacy| !client.own_app.contains_key("password");
         if clients.iter().any(|client| !client.granted()) || legacy.iter().any(waits) {
-            peers.digests = digests(hook, peers.id)?;
+            peers.digests = peers::digests(hook, peers.id)?;
         }
     }
     let now = charm.door.now();
@@ -236,7 +190,7 @@ async fn full(
     Ok(Facts::Full(Box::new(FullFacts {
         common,
         seed: Seed::new(charm.door.random()).with_iterations(charm.door.iterations()),
-        others: others(hook, event, id)?,
+        others: peers::others(hook, event, id)?,
         peers,
         secret,
         backend,
@@ -282,66 +236,6 @@ fn leaving(hook: &mut Hook, event: &Event) -> Result<bool, HookError> {
     Ok(leaves)
 }
 
-fn peers(hook: &mut Hook) -> Result<Option<Peers>, HookError> {
-    let Some(id) = hook.relations("pgb-peers")?.first().copied() else { return Ok(None) };
-    let app_bag = hook.bag(id, &hook.app().clone().into())?;
-    let own_bag = hook.remembered_bag(id, Own::Unit)?;
-    Ok(Some(Peers {
-        id,
-        app: parse_app(hook, &app_bag),
-        app_bag,
-        own: pgb_peers::UnitBag::parse(&own_bag),
-        own_bag,
-        digests: BTreeMap::new(),
-    }))
-}
-
-/// The other units that are meant to be, up or not: so most units that join were known before.
-///
-/// They come and go by events of the peer relation, and between those the list that was read
-/// last still holds. Of a unit that goes before it was up no event tells, but update-status looks.
-fn others(
-    hook: &mut Hook,
-    event: &Event,
-    peers: Option<RelationId>,
-) -> Result<BTreeSet<u32>, HookError> {
-    if peers.is_none() {
-        return Ok(BTreeSet::new());
-    }
-    let moved = match event {
-        Event::Relation(relation) if relation.endpoint.as_str() == "pgb-peers" => {
-            relation.kind != RelationKind::Changed
-        }
-        event => matches!(event, Event::UpgradeCharm | Event::UpdateStatus),
-    };
-    if let (Some(known), false) = (known_others(hook)?, moved) {
-        return Ok(known);
-    }
-    let own = hook.unit().number();
-    let planned = hook.planned_units()?;
-    let others = planned.iter().map(UnitName::number).filter(|number| *number != own);
-    let others: BTreeSet<u32> = others.collect();
-    hook.set_state(OTHERS, Some(serde_json::json!(others).to_string()))?;
-    Ok(others)
-}
-
-/// The other units, as they were read last.
-fn known_others(hook: &mut Hook) -> Result<Option<BTreeSet<u32>>, HookError> {
-    Ok(hook.state(OTHERS)?.and_then(|text| serde_json::from_str(&text).ok()))
-}
-
-fn digests(
-    hook: &mut Hook,
-    peers: RelationId,
-) -> Result<BTreeMap<charm::UnitName, Option<String>>, HookError> {
-    let mut digests = BTreeMap::new();
-    for unit in hook.remote_units(peers)? {
-        let bag = hook.bag(peers, &unit.clone().into())?;
-        digests.insert(unit, pgb_peers::UnitBag::parse(&bag).databases_digest);
-    }
-    Ok(digests)
-}
-
 /// The application's secret, unless there is nothing it could be needed for.
 fn secret(
     hook: &mut Hook,
@@ -363,55 +257,6 @@ fn secret(
     }
     let label = pgb_peers::app_secret_label(hook.app());
     hook.secret(label.as_str(), Revision::Refresh)
-}
-
-/// Connects to the backend, on the leader, and asks what has to be known of it.
-async fn connect(charm: &mut PgBouncer, hook: &mut Hook, backend: Option<&mut Backend>) {
-    charm.sql = None;
-    let Some(backend) = backend else { return };
-    let Some(login) = &backend.login else { return };
-    match workload::server(charm, login, backend.ca.as_deref()).await {
-        Ok((client, facts)) => {
-            let (most, for_clients) = (facts.max_connections, facts.for_clients);
-            backend.room = (most > 0).then_some(Room { most, for_clients });
-            backend.knows_lookup = facts.knows_role;
-            // A standby may not have heard of all of them yet.
-            backend.tied = facts.timeline.is_some().then_some(facts.tied);
-            backend.timeline = facts.timeline;
-            backend.server = Some(facts.version.text);
-            charm.sql = Some(client);
-        }
-        Err(error) => hook.log(Level::Warning, format!("the backend: {error}")),
-    }
-}
-
-/// Asks for the backend's databases, all of which a client may use.
-async fn databases(charm: &PgBouncer, backend: Option<&mut Backend>) {
-    let (Some(client), Some(backend)) = (&charm.sql, backend) else { return };
-    if let Ok(found) = client.databases().await {
-        backend.databases = Some(found.iter().map(ToString::to_string).collect());
-    }
-}
-
-/// Reads whether PostgreSQL has units, where that matters, and returns whether the
-/// backend is one that has to be initialised.
-fn needs_populated(
-    hook: &mut Hook,
-    event: &Event,
-    backend: Option<&mut Backend>,
-    secret: Option<&SecretContent>,
-) -> Result<bool, HookError> {
-    let Some(backend) = backend else { return Ok(false) };
-    let Some(login) = &backend.login else { return Ok(false) };
-    let lost = backend.server.is_some() && !backend.knows_lookup;
-    let renewed = lost || !initialised(secret, &place::auth_user(&login.username));
-    let departed = event
-        .relation("backend-database")
-        .is_some_and(|relation| relation.kind == RelationKind::Departed);
-    if renewed || departed {
-        backend.populated = !hook.remote_units(backend.id)?.is_empty();
-    }
-    Ok(renewed)
 }
 
 /// The live relations of an endpoint: Juju may still list the one that is broken now.

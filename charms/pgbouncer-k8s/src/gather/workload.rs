@@ -1,4 +1,4 @@
-//! What runs in the container, and whether PostgreSQL lets us in.
+//! What runs in the container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,18 +6,17 @@ use std::time::Duration;
 use charm::{AppName, Event, Hook, Level, SecretString};
 use pebble::ExecOptions;
 use pgbouncer::Version;
-use postgres::{ConnectOptions, ServerFacts};
 
 use crate::decide::starts;
-use crate::facts::{Common, Effective, Login, Workload};
-use crate::operator::{OperatorError, PgBouncer};
+use crate::facts::{Common, Effective, Workload};
+use crate::operator::OperatorError;
 use crate::place;
 
 /// The controller-state key of the version that Juju was told.
 pub(crate) const VERSION: &str = "version";
 
 /// How long Pebble and PostgreSQL may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A client of the container's Pebble.
 pub(crate) fn pebble(hook: &Hook) -> Result<pebble::Client, OperatorError> {
@@ -134,27 +133,6 @@ async fn version(
         Err(error) => return Err(error),
     };
     Ok(version.map_err(|error| hook.log(Level::Warning, error)).ok())
-}
-
-/// A connection to the backend, and what has to be known of it.
-pub(super) async fn server(
-    charm: &PgBouncer,
-    login: &Login,
-    ca: Option<&str>,
-) -> Result<(postgres::Client, ServerFacts), String> {
-    let options = ConnectOptions {
-        host: login.primary.host.clone(),
-        port: login.primary.port,
-        user: login.username.parse().map_err(words)?,
-        password: login.password.secret(),
-        database: place::OWN_DATABASE.parse().map_err(words)?,
-        timeout: PATIENCE,
-        ca: ca.map(str::to_owned),
-    };
-    let client = charm.door.postgres(&options).await.map_err(words)?;
-    let lookup = place::auth_user(&login.username).parse().map_err(words)?;
-    let facts = client.facts(&lookup).await.map_err(words)?;
-    Ok((client, facts))
 }
 
 /// An error and its causes on one line.
