@@ -114,19 +114,28 @@ fn a_change_of_a_units_own_bag_is_not_a_reason_to_read_everything() {
     let ran = run(waits, &event);
     assert!(ran.calls("relation-get") > 0, "{:?}", ran.tools);
     assert_eq!(ran.world.state_value("barrier"), None, "nobody waits any more");
+    // The leader tells clients of TLS once every unit serves with it.
+    let reads = |world: World| {
+        run(world.relation(peers()).state("certificates", "9"), &event).calls("config-get") > 0
+    };
+    assert!(reads(world().leader()));
+    assert!(!reads(world()));
 }
 
-/// Connections to the primary before it would take no writes any more.
+/// Connections to the primary before would take no writes any more, and of a subordinate
+/// PostgreSQL only its units know that it is ready.
 #[test]
-fn a_primary_that_took_over_makes_the_leader_look() {
-    let taken = backend().unit("postgresql-k8s/0", &[("timeline", "2")]);
-    let event = taken.changed(Some("postgresql-k8s/0")).unwrap();
-    let looks = |world: World| {
-        let ran = run(world.relation(taken.clone()), &event);
-        (ran.calls("config-get") > 0, ran.tools.len())
-    };
-    assert!(looks(world().leader()).0);
-    assert_eq!(looks(world()), (false, 2));
+fn what_a_unit_of_postgresql_says_makes_the_leader_look() {
+    for (key, value) in [("timeline", "2"), ("state", "ready")] {
+        let told = backend().unit("postgresql-k8s/0", &[(key, value)]);
+        let event = told.changed(Some("postgresql-k8s/0")).unwrap();
+        let looks = |world: World| {
+            let ran = run(world.relation(told.clone()), &event);
+            (ran.calls("config-get") > 0, ran.tools.len())
+        };
+        assert!(looks(world().leader()).0);
+        assert_eq!(looks(world()), (false, 2));
+    }
 }
 
 /// What only the leader does, or only a unit that leaves, the others do not read for.
