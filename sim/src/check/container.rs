@@ -8,8 +8,8 @@ use pgbouncer::{Key, Version};
 use postgres::scram;
 
 use super::login::able;
-use super::{misconfigured, option, processes, relations};
-use crate::history::{POOLER, SERVER};
+use super::{misconfigured, option, pooler, processes, relations};
+use crate::history::SERVER;
 use crate::pgbouncer_process::Process;
 use crate::pod::Container;
 use crate::world::State;
@@ -133,9 +133,7 @@ fn settings(state: &State) -> Vec<String> {
 /// Which connections a process keeps, and whom it lets in, follow from what is told.
 fn connections(state: &State) -> Vec<String> {
     let mut wrong = Vec::new();
-    let peers = state.model.relations().find(|relation| {
-        relation.is_peer() && relation.ends.iter().any(|end| end.app.as_str() == POOLER)
-    });
+    let peers = pooler().and_then(|app| super::peers(state, &app));
     let server = SERVER.parse().ok().and_then(|app: AppName| state.clusters.get(&app));
     // A connection to what was the primary takes no writes any more.
     let timeline = server.map(|cluster| cluster.timeline).filter(|timeline| *timeline > 1);

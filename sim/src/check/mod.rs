@@ -92,6 +92,12 @@ fn pooler() -> Option<AppName> {
     NAME.clone()
 }
 
+/// The relation in which the poolers are each other's peers.
+fn peers<'a>(state: &'a State, app: &AppName) -> Option<&'a model::Relation> {
+    let mut all = state.model.relations();
+    all.find(|relation| relation.is_peer() && relation.ends.iter().any(|end| end.app == *app))
+}
+
 /// The processes of every pooler, by unit and service.
 fn processes(state: &State) -> Vec<(UnitName, String, &Process)> {
     let mut all = Vec::new();

@@ -101,12 +101,8 @@ pub(super) fn check(state: &State) -> Vec<String> {
 /// Poolers that remember since when clients wait although none does.
 pub(super) fn barriers(state: &State) -> Vec<String> {
     let (modern, old) = (relations(state, "database"), old_relations(state));
-    let told = |id: RelationId| {
-        let bag = state.model.relation(id)?.app_bags.get(&pooler()?)?;
-        bag.values.get("database")
-    };
     // One that asks for what the server refuses waits for ever.
-    let waits = modern.iter().chain(&old).any(|(id, _)| told(*id).is_none());
+    let waits = modern.iter().chain(&old).any(|(id, _)| told(state, *id).is_none());
     let frozen = waits || misconfigured(state) || !super::database::able(state);
     let Some(pooler) = pooler() else { return Vec::new() };
     let units = state.model.units(&pooler);
@@ -126,13 +122,15 @@ fn stale_keys(state: &State, unit: &model::Unit) -> Vec<String> {
     keys.map(|key| format!("{} remembers {key}, which is gone", unit.name)).collect()
 }
 
+/// The database that a client was told.
+fn told(state: &State, id: RelationId) -> Option<&String> {
+    state.model.relation(id)?.app_bags.get(&pooler()?)?.values.get("database")
+}
+
 /// The databases in which a lookup may be.
 pub(super) fn used_databases(state: &State) -> BTreeSet<String> {
     let (modern, old) = (relations(state, "database"), old_relations(state));
-    let bags = modern.iter().chain(&old).filter_map(|(id, _)| {
-        let relation = state.model.relation(*id)?;
-        relation.app_bags.get(&pooler()?)?.values.get("database").cloned()
-    });
+    let bags = modern.iter().chain(&old).filter_map(|(id, _)| told(state, *id).cloned());
     let backend = !relations(state, "backend-database").is_empty();
     let own = ["postgres", "pgbouncer"].map(str::to_owned);
     bags.chain(own.into_iter().filter(|_| backend)).collect()

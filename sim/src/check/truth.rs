@@ -6,7 +6,7 @@ use crate::gate::{Fault, Side};
 use crate::history::Client;
 use crate::world::State;
 
-use super::{misconfigured, pooler, processes, relations};
+use super::{misconfigured, peers, pooler, processes, relations};
 
 pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -90,10 +90,7 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
 fn leader_name(state: &State) -> Option<String> {
     let app = pooler()?;
     let leader = state.model.application(&app)?.leader.as_ref()?.pod();
-    let peers = state
-        .model
-        .relations()
-        .find(|relation| relation.is_peer() && relation.ends.iter().any(|end| end.app == app))?;
+    let peers = peers(state, &app)?;
     let told = peers.app_bags.get(&app)?.values.get("leader_hostname")?;
     let well = misconfigured(state) || told.split('.').next() == Some(leader.as_str());
     (!well).then(|| format!("the poolers hold {told} for their leader, but {leader} leads"))

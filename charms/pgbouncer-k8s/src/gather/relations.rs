@@ -70,11 +70,16 @@ pub(super) fn backend(
 fn any_unit_ready(hook: &mut Hook, id: RelationId) -> Result<bool, HookError> {
     for unit in hook.remote_units(id)? {
         let bag = hook.bag(id, &unit.into())?;
-        if bag.get("state").is_some_and(|state| state == "ready") {
+        if is_ready(&bag) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a unit of a subordinate PostgreSQL says in its bag that it is ready.
+pub(super) fn is_ready(bag: &Bag) -> bool {
+    bag.get("state").is_some_and(|state| state == "ready")
 }
 
 /// The certificates that vouch for PostgreSQL, where it uses TLS and says so.

@@ -2,7 +2,7 @@
 
 use charm::{Hook, HookError, RelationEvent, RelationKind, UnitName};
 
-use super::{BARRIER, ISSUER, peers};
+use super::{BARRIER, ISSUER, peers, relations};
 
 /// Whether the event tells this unit nothing.
 ///
@@ -42,6 +42,5 @@ fn tells(hook: &mut Hook, relation: &RelationEvent) -> Result<bool, HookError> {
     let Some(unit) = relation.remote_unit.clone() else { return Ok(false) };
     let bag = hook.bag(relation.id, &unit.into())?;
     let timeline = bag.get("timeline").and_then(|timeline| timeline.parse::<u32>().ok());
-    let ready = bag.get("state").is_some_and(|state| state == "ready");
-    Ok(ready || timeline.is_some_and(|timeline| timeline > 1))
+    Ok(relations::is_ready(&bag) || timeline.is_some_and(|timeline| timeline > 1))
 }
