@@ -67,6 +67,15 @@ impl Tools for InProcess {
         }
     }
 
+    fn call_with_file(
+        &mut self,
+        tool: &str,
+        args: &[&str],
+        content: &str,
+    ) -> Result<String, ToolError> {
+        self.call(tool, &[args, &["--file", "/content"]].concat(), Some(content))
+    }
+
     fn pebble(&self, _socket: &Path) -> pebble::Client {
         let (world, unit) = (self.world.clone(), self.unit.clone());
         pebble::Client::over(Arc::new(Socket { world, unit }))

@@ -326,7 +326,7 @@ pub(crate) fn relation(endpoint: &str, kind: charm::RelationKind) -> charm::Even
         kind,
         endpoint: endpoint.parse().unwrap(),
         id,
-        remote_app: "other".parse().unwrap(),
+        remote_app: Some("other".parse().unwrap()),
         remote_unit: None,
         departing_unit: None,
     })

@@ -44,7 +44,6 @@ struct Report {
 pub fn run<C: Charm>(mut charm: C) -> ExitCode {
     let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let vars: Vars = std::env::vars_os().map(|(k, v)| (lossy(k).into(), lossy(v))).collect();
-    let tools = Processes::new(vars.contains_key("TALISMAN_TRACE_TOOLS"));
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("cannot start the runtime: {error}")),
@@ -53,6 +52,8 @@ pub fn run<C: Charm>(mut charm: C) -> ExitCode {
         Ok(environment) => environment,
         Err(error) => return failed(&chain(&error)),
     };
+    let trace = vars.contains_key("TALISMAN_TRACE_TOOLS");
+    let tools = Processes::new(&environment.charm_dir, trace);
     match runtime.block_on(dispatch(&mut charm, environment, &vars, Box::new(tools))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&chain(&error)),

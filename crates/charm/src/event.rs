@@ -119,8 +119,10 @@ pub struct RelationEvent {
     pub endpoint: EndpointName,
     /// The relation.
     pub id: RelationId,
-    /// The application at the other end; the own one for peers.
-    pub remote_app: AppName,
+    /// The application at the other end; the own one for peers. Juju leaves it out of the end
+    /// of a relation that was there before the unit's agent started: [`crate::Hook::remote_app`]
+    /// asks.
+    pub remote_app: Option<AppName>,
     /// The unit at the other end; `None` for created, broken and changed application data.
     pub remote_unit: Option<UnitName>,
     /// The unit that leaves: a remote one, or this one. Departed only.
@@ -300,7 +302,8 @@ impl Event {
                 };
                 set("JUJU_RELATION", relation.endpoint.to_string());
                 set("JUJU_RELATION_ID", format!("{}:{}", relation.endpoint, relation.id));
-                set("JUJU_REMOTE_APP", relation.remote_app.to_string());
+                let app = relation.remote_app.as_ref().map(AppName::to_string);
+                set("JUJU_REMOTE_APP", app.unwrap_or_default());
                 set("JUJU_REMOTE_UNIT", optional(&relation.remote_unit));
                 if relation.departing_unit.is_some() {
                     set("JUJU_DEPARTING_UNIT", optional(&relation.departing_unit));
@@ -358,7 +361,7 @@ fn relation(name: &str, vars: &Vars) -> Option<Result<Event, EnvironmentError>> 
             kind,
             endpoint: required(vars, "JUJU_RELATION")?,
             id: required(vars, "JUJU_RELATION_ID")?,
-            remote_app: required(vars, "JUJU_REMOTE_APP")?,
+            remote_app: optional(vars, "JUJU_REMOTE_APP")?,
             remote_unit: optional(vars, "JUJU_REMOTE_UNIT")?,
             departing_unit: optional(vars, "JUJU_DEPARTING_UNIT")?,
         }))
@@ -447,6 +450,10 @@ mod tests {
             [("JUJU_RELATION", "db"), ("JUJU_RELATION_ID", "db:4"), ("JUJU_REMOTE_APP", "app")];
         check("hooks/db-relation-created", &relation, "Relation(RelationEvent { kind: Created");
         check("hooks/db-relation-joined", &[], "cannot read the event");
+        let restarted = [("JUJU_RELATION", "db"), ("JUJU_RELATION_ID", "db:4")];
+        check("hooks/db-relation-broken", &restarted, "Relation(RelationEvent { kind: Broken");
+        let emptied = [("JUJU_RELATION", "db"), ("JUJU_RELATION_ID", "4"), ("JUJU_REMOTE_APP", "")];
+        check("hooks/db-relation-broken", &emptied, "Relation(RelationEvent { kind: Broken");
         let id = [("JUJU_SECRET_ID", "secret:d1a2b3c4d5e6f7g8h9i0"), ("JUJU_SECRET_LABEL", "")];
         check("hooks/secret-changed", &id, "SecretChanged");
         check("hooks/secret-remove", &id, "cannot read the event");

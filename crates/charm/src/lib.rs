@@ -16,6 +16,7 @@ mod dispatch;
 mod environment;
 mod event;
 mod hook;
+mod inputs;
 mod secret;
 mod status;
 mod tools;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::inputs::Inputs;
 
 /// Calls hook tools. The real one starts a process; tests use [`crate::testing::World`].
 pub trait Tools {
@@ -14,6 +16,18 @@ pub trait Tools {
     /// When the tool cannot be started or refuses the call.
     fn call(&mut self, tool: &str, args: &[&str], stdin: Option<&str>)
     -> Result<String, ToolError>;
+
+    /// Calls a tool that takes `content` from a file which Juju's agent opens by its absolute
+    /// path: `secret-add` and `secret-set` read no standard input.
+    ///
+    /// # Errors
+    /// When the file cannot be written, and as [`Tools::call`].
+    fn call_with_file(
+        &mut self,
+        tool: &str,
+        args: &[&str],
+        content: &str,
+    ) -> Result<String, ToolError>;
 
     /// A client of the Pebble behind a socket that Juju mounts.
     fn pebble(&self, socket: &Path) -> pebble::Client {
@@ -37,6 +51,16 @@ pub enum ToolError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// The file with a tool's input could not be written.
+    #[error("cannot write the input of {tool}; see that {} can be written", folder.display())]
+    Input {
+        /// The tool's name.
+        tool: String,
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// The tool ended with another code than 0.
     #[error("cannot call {tool}: {message}")]
     Refused {
@@ -56,7 +80,7 @@ impl ToolError {
                 let message = message.to_lowercase();
                 words.iter().any(|word| message.contains(word))
             }
-            Self::Run { .. } => false,
+            Self::Run { .. } | Self::Input { .. } => false,
         }
     }
 
@@ -67,7 +91,7 @@ impl ToolError {
 
     /// Whether Juju does not let this unit do that.
     pub fn is_denied(&self) -> bool {
-        self.says(&["permission denied", "access denied"])
+        self.says(&["permission denied", "access denied", "is not allowed to"])
     }
 
     /// Whether only the leader may do that.
@@ -79,15 +103,17 @@ impl ToolError {
 /// The real hook tools: one process per call.
 #[derive(Debug)]
 pub struct Processes {
+    inputs: Inputs,
     trace: bool,
     began: Instant,
     calls: BTreeMap<String, (u32, Duration)>,
 }
 
 impl Processes {
-    /// The tools on `PATH`; `trace` asks for totals at the end of the hook.
-    pub fn new(trace: bool) -> Self {
-        Self { trace, began: Instant::now(), calls: BTreeMap::new() }
+    /// The tools on `PATH`; `trace` asks for totals at the end of the hook. Files for the agent
+    /// lie below `folder` while it reads them.
+    pub fn new(folder: &Path, trace: bool) -> Self {
+        Self { inputs: Inputs::new(folder), trace, began: Instant::now(), calls: BTreeMap::new() }
     }
 }
 
@@ -104,6 +130,19 @@ impl Tools for Processes {
         entry.0 += 1;
         entry.1 += began.elapsed();
         answer
+    }
+
+    fn call_with_file(
+        &mut self,
+        tool: &str,
+        args: &[&str],
+        content: &str,
+    ) -> Result<String, ToolError> {
+        let unwritten =
+            |(folder, source)| ToolError::Input { tool: tool.to_owned(), folder, source };
+        let file = self.inputs.write(content).map_err(unwritten)?;
+        let path = file.path().to_string_lossy();
+        self.call(tool, &[args, &["--file", path.as_ref()]].concat(), None)
     }
 
     fn totals(&self) -> Option<String> {
@@ -178,12 +217,26 @@ mod tests {
 
     #[test]
     fn input_output_and_refusals_pass_through() {
-        let mut tools = Processes::new(true);
+        let folder = tempfile::tempdir().unwrap();
+        let mut tools = Processes::new(folder.path(), true);
         assert_eq!(tools.call("cat", &[], Some("hidden")).ok().as_deref(), Some("hidden"));
         let script = "echo 'ERROR relation not found' >&2; exit 2";
         let refused = tools.call("sh", &["-c", script], Some("unread"));
         assert!(refused.is_err_and(|error| error.is_not_found()));
         assert!(tools.call("no-such-tool", &[], None).is_err());
         assert!(tools.totals().is_some_and(|line| line.starts_with("Hook tools: 3 calls")));
+    }
+
+    #[test]
+    fn a_tool_reads_a_file_that_is_its_owners_alone_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tools = Processes::new(folder.path(), false);
+        let script = "stat -c %a $2 ${2%/*} && cat $2";
+        let printed = tools.call_with_file("sh", &["-c", script, "sh"], "hidden").unwrap();
+        assert_eq!(printed, "600\n700\nhidden");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let refused = tools.call_with_file("false", &[], "hidden");
+        assert!(refused.is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

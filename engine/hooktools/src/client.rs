@@ -28,6 +28,17 @@ pub struct Prepared {
 /// A call that the client cannot send. `Display` is what follows `ERROR ` on stderr.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// A file whose content a secret tool takes. Juju's agent opens it, not the tool, so
+    /// standard input and the tool's working folder are nothing to it.
+    #[error("{doing}open {path}: {why}")]
+    Open {
+        /// What for: empty, or words that end in `: `.
+        doing: String,
+        /// As it stands in the argument.
+        path: String,
+        /// In Go's words.
+        why: String,
+    },
     /// A file that an argument names.
     #[error("cannot read {path:?}: {source}")]
     Read {
@@ -44,12 +55,19 @@ pub enum ClientError {
     ExecUsage,
 }
 
+impl ClientError {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        if matches!(self, Self::Open { .. }) { 2 } else { 1 }
+    }
+}
+
 /// Makes a tool's request: reads `--file` and `key#file=`, takes `--output` out.
 ///
 /// Arguments that the tool would not understand go to the engine as they are, which says why.
 ///
 /// # Errors
-/// `ClientError::Read`.
+/// `ClientError::Read`, `ClientError::Open`.
 pub fn prepare(mut request: Request, read: ReadFile) -> Result<Prepared, ClientError> {
     let args = std::mem::take(&mut request.args);
     let spec = spec::find(&request.tool);
@@ -61,12 +79,20 @@ pub fn prepare(mut request: Request, read: ReadFile) -> Result<Prepared, ClientE
     };
     let output = parsed.text("output").map(str::to_owned);
     if let Some(path) = parsed.text("file") {
-        request.stdin = Some(read_named(path, read)?);
+        request.stdin = Some(if takes_content(&request.tool) {
+            opened_by_agent("", path, read)?
+        } else {
+            read_named(path, read)?
+        });
     }
     for given in &parsed.flags {
         match given.flag.long {
             "output" => {}
             "file" if given.value.is_empty() => {}
+            // The agent's messages name it.
+            "file" if takes_content(&request.tool) => {
+                request.args.push(format!("--file={}", given.value));
+            }
             "file" => request.args.push("--file=-".to_owned()),
             _ if given.by_letter && given.flag.takes == flags::Takes::Text => {
                 request.args.extend([given.typed(), given.value.to_owned()]);
@@ -84,7 +110,8 @@ pub fn prepare(mut request: Request, read: ReadFile) -> Result<Prepared, ClientE
     Ok(Prepared { request, output })
 }
 
-fn takes_content(tool: &str) -> bool {
+/// Whether Juju's agent opens the files that the arguments name, not the tool.
+pub(crate) fn takes_content(tool: &str) -> bool {
     matches!(tool, "secret-add" | "secret-set")
 }
 
@@ -103,12 +130,34 @@ fn file_argument(arg: &str) -> Option<(&str, &str)> {
 /// `key#file=path` with the content in the path's place; anything else as it is.
 fn inline_file<'a>(arg: &'a str, read: ReadFile) -> Result<Cow<'a, str>, ClientError> {
     let Some((key, path)) = file_argument(arg) else { return Ok(Cow::Borrowed(arg)) };
-    let bytes = read_named(path, read)?;
+    let doing = format!("reading content for secret key {key:?}: ");
+    let bytes = opened_by_agent(&doing, path, read)?;
     if bytes.is_empty() {
         // What is typed cannot be empty, what is in a file can.
         return Ok(Cow::Owned(format!("{key}{FILE}=")));
     }
     Ok(Cow::Owned(format!("{key}{BASE64}={}", STANDARD.encode(bytes))))
+}
+
+/// A file as the agent opens it. Its working folder is not the charm's, and its standard input
+/// is empty.
+fn opened_by_agent(doing: &str, path: &str, read: ReadFile) -> Result<Vec<u8>, ClientError> {
+    let open = |why: &str| {
+        let (doing, path) = (doing.to_owned(), path.to_owned());
+        ClientError::Open { doing, path, why: why.to_owned() }
+    };
+    if path == "/dev/stdin" {
+        return Ok(Vec::new());
+    }
+    if !path.starts_with('/') {
+        return Err(open("no such file or directory"));
+    }
+    read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => open("no such file or directory"),
+        std::io::ErrorKind::PermissionDenied => open("permission denied"),
+        std::io::ErrorKind::IsADirectory => open("is a directory"),
+        _ => open(&error.to_string()),
+    })
 }
 
 fn read_named(path: &str, read: ReadFile) -> Result<Vec<u8>, ClientError> {
@@ -219,7 +268,33 @@ mod tests {
         let want: &[&str] =
             &["--label=--file", "--", "key#base64=Y29udGVudCBvZiAveA==", "other=y=="];
         check(&line, want, None, None);
-        assert!(prepared(&["secret-set", "id", "key#file=/missing"]).is_err());
+        check_refused(
+            &["secret-set", "id", "key#file=/missing"],
+            "reading content for secret key \"key\": open /missing: no such file or directory",
+        );
+        check_refused(
+            &["secret-add", "key#file=x"],
+            "reading content for secret key \"key\": open x: no such file or directory",
+        );
+    }
+
+    #[track_caller]
+    fn check_refused(line: &[&str], words: &str) {
+        let error = prepared(line).unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.code()), (words, 2), "{line:?}");
+    }
+
+    #[test]
+    fn secrets_come_from_absolute_paths_only() {
+        let want: &[&str] = &["--file=/x", "--"];
+        check(&["secret-add", "--file", "/x"], want, Some("content of /x"), None);
+        check(&["secret-add", "--file=/dev/stdin"], &["--file=/dev/stdin", "--"], Some(""), None);
+        check_refused(&["secret-add", "--file", "-"], "open -: no such file or directory");
+        check_refused(&["secret-add", "--file", "a/b"], "open a/b: no such file or directory");
+        check_refused(
+            &["secret-set", "id", "--file", "/missing"],
+            "open /missing: no such file or directory",
+        );
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl<'a> Input<'a> {
 }
 
 /// Reads a YAML (or JSON) map of texts; numbers and booleans are taken as written.
-fn parse_file(content: &[u8]) -> Answer<Bag> {
+pub(crate) fn parse_file(content: &[u8]) -> Answer<Bag> {
     let bad =
         || ToolError::Refused("cannot read the file as a YAML map of text to text".to_owned());
     let text = std::str::from_utf8(content).map_err(|_| bad())?;

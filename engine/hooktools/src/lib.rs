@@ -110,7 +110,8 @@ fn answer(
     if parsed.text("output").is_some() {
         return usage("cannot write --output here: the hook tool's own process does it");
     }
-    if parsed.text("file").is_some_and(|path| path != "-") {
+    let by_agent = client::takes_content(spec.name);
+    if !by_agent && parsed.text("file").is_some_and(|path| path != "-") {
         return usage("cannot read --file here: the hook tool's own process sends it");
     }
     let format = Format::of(spec, parsed.text("format"))?;

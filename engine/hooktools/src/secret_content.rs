@@ -6,32 +6,52 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use model::tools::{Answer, Bag};
 
-use crate::input::{Input, refused, usage};
+use crate::input::{Input, parse_file, refused, usage};
 
 /// The most bytes, in base64, of a value and of a whole content.
 const MAX_BYTES: usize = 1_000_000;
+
+/// The most bytes of a file with a content.
+const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// A key with this ending has its value in base64.
 pub(crate) const BASE64: &str = "#base64";
 /// A key with this ending names a file.
 pub(crate) const FILE: &str = "#file";
 
-/// The file and the arguments from `first` on, in base64; arguments win.
+/// The arguments from `first` on and the file, in base64; the file wins.
 pub(crate) fn content(input: &Input, first: usize) -> Answer<Bag> {
     let mut content = Bag::new();
-    for (key, value) in input.file()? {
-        add(&mut content, &key, &value)?;
-    }
     for arg in input.parsed.rest.iter().skip(first) {
         let empty = arg.strip_suffix('=').filter(|key| key.ends_with(FILE));
         let (key, value) = empty.map_or_else(|| split(arg), |key| Ok((key, "")))?;
         add(&mut content, key, value)?;
+    }
+    for (key, value) in file(input)? {
+        if key.ends_with(FILE) {
+            return usage(format!("key {key:?} not valid"));
+        }
+        add(&mut content, &key, &value)?;
     }
     let total: usize = content.values().map(String::len).sum();
     if total > MAX_BYTES {
         return usage(format!("secret content too large: {total} bytes"));
     }
     Ok(content)
+}
+
+/// The content of `--file`, which has to be there and to hold something.
+fn file(input: &Input) -> Answer<Bag> {
+    let Some(path) = input.parsed.text("file") else { return Ok(Bag::new()) };
+    let Some(bytes) = input.stdin.filter(|_| path.starts_with('/')) else {
+        return usage(format!("open {path}: no such file or directory"));
+    };
+    if bytes.len() > MAX_FILE_BYTES {
+        let length = bytes.len();
+        return usage(format!("secret content in file {path:?} too large: {length} bytes"));
+    }
+    let content = parse_file(bytes)?;
+    if content.is_empty() { refused("empty secret value not valid") } else { Ok(content) }
 }
 
 /// Splits at the first `=` that is no base64 padding; so a value cannot be empty.

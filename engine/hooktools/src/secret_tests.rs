@@ -1,6 +1,8 @@
 //! Tables of the secret tools.
 
-use crate::fake::{ID, check, check_effect, check_in_relation, check_stateless, check_stdin};
+use crate::fake::{
+    ID, check, check_effect, check_in_relation, check_stateless, check_stdin, run_tool,
+};
 
 const URI: &str = "secret:0123456789abcdefghij";
 
@@ -26,9 +28,11 @@ fn values_may_be_in_base64_and_in_a_file() {
     check_effect(&["secret-add", "key#base64=dg=="], &["secret-add {\"key\": \"dg==\"} - - - - -"]);
     check_effect(&["secret-add", "key=a=b"], &["secret-add {\"key\": \"YT1i\"} - - - - -"]);
     check_stdin(
-        &["secret-add", "--file", "-", "key=v"],
-        "key: other\nmore#base64: dg==\n",
-        &["secret-add {\"key\": \"dg==\", \"more\": \"dg==\"} - - - - -"],
+        &["secret-add", "--file", "/f", "key=v", "one=v"],
+        "key: v\nmore#base64: dg==\nnot: ''\n",
+        &[
+            "secret-add {\"key\": \"dg==\", \"more\": \"dg==\", \"not\": \"\", \"one\": \"dg==\"} - - - - -",
+        ],
     );
     // How the client sends a file without content.
     check_effect(&["secret-add", "key#file="], &["secret-add {\"key\": \"\"} - - - - -"]);
@@ -38,7 +42,7 @@ fn values_may_be_in_base64_and_in_a_file() {
 fn odd_content_is_refused_without_quoting_values() {
     check(&["secret-add"], 2, "", "missing secret value or filename");
     check(&["secret-add", "--label", "x"], 2, "", "missing secret value or filename");
-    check(&["secret-add", "--file", "-"], 1, "", "hook tool requires stdin, none supplied");
+    check(&["secret-add", "--file", "-"], 2, "", "open -: no such file or directory");
     for key in ["ab", "Abc", "a_bc", "abc-", "a--bc", "1abc"] {
         check(&["secret-add", &format!("{key}=v")], 2, "", &format!("key {key:?} not valid"));
     }
@@ -170,4 +174,25 @@ fn secrets_are_removed() {
     }
     check(&["secret-remove"], 2, "", "missing secret URI");
     check(&["secret-remove", ID, "x"], 2, "", "unrecognized args: [\"x\"]");
+}
+
+#[test]
+fn a_file_is_as_juju_reads_it() {
+    let refused = |file: &str, content: &str, code: u8, words: &str| {
+        let output = run_tool(&["secret-add", "--file", file], Some(content));
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            (output.code, stderr),
+            (code, format!("ERROR {words}\n")),
+            "{file} {content:.20}"
+        );
+    };
+    refused("-", "aaa: stdin", 2, "open -: no such file or directory");
+    refused("rel.yaml", "aaa: b", 2, "open rel.yaml: no such file or directory");
+    refused("/f", "", 1, "empty secret value not valid");
+    refused("/f", "{}", 1, "empty secret value not valid");
+    refused("/f", "aaa#base64: dmFs\nbbb#file: /x\n", 2, "key \"bbb#file\" not valid");
+    let large = format!("aaa: {}\n", "x".repeat((1 << 20) + 1));
+    let words = "secret content in file \"/f\" too large: 1048583 bytes";
+    refused("/f", &large, 2, words);
 }

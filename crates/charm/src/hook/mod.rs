@@ -169,6 +169,18 @@ impl Hook {
             .map_err(|source| HookError::Call { doing: doing(), source })
     }
 
+    fn call_with_file(
+        &mut self,
+        doing: impl FnOnce() -> String,
+        tool: &'static str,
+        args: &[&str],
+        content: &str,
+    ) -> Result<String, HookError> {
+        self.tools
+            .call_with_file(tool, args, content)
+            .map_err(|source| HookError::Call { doing: doing(), source })
+    }
+
     /// Calls a tool that prints JSON.
     fn read<T: DeserializeOwned>(
         &mut self,

@@ -118,8 +118,8 @@ impl Hook {
             SecretOwner::Unit => "unit",
         };
         let doing = || format!("add the secret {label}");
-        let args = ["--label", label, "--owner", word, "--file", "-"];
-        let answer = self.call(doing, "secret-add", &args, Some(&content.to_json()))?;
+        let args = ["--label", label, "--owner", word];
+        let answer = self.call_with_file(doing, "secret-add", &args, &content.to_json())?;
         let id: SecretId =
             answer.trim().parse().map_err(|source| malformed(doing(), "secret-add", source))?;
         let info = SecretInfo { id: id.clone(), revision: 1, label: label.to_owned(), owner };
@@ -143,7 +143,7 @@ impl Hook {
         }
         let bare = id.to_string();
         let doing = || format!("change the secret {id}");
-        self.call(doing, "secret-set", &[&bare, "--file", "-"], Some(&content.to_json()))?;
+        self.call_with_file(doing, "secret-set", &[&bare], &content.to_json())?;
         // Whoever reads it by a label reads the new content.
         self.contents.retain(|key, _| key.starts_with("secret:"));
         self.remember(id, content);

@@ -80,7 +80,8 @@ impl Parsed {
         self.positional.get(index..).unwrap_or_default()
     }
 
-    /// `key=value` arguments from `skip` on, laid over the file `-`.
+    /// `key=value` arguments from `skip` on, laid over the file: `-`, but an absolute path
+    /// where the agent opens it.
     pub(super) fn content(
         &self,
         tool: &str,
@@ -88,7 +89,11 @@ impl Parsed {
         skip: usize,
     ) -> Result<Bag, ToolError> {
         let mut content = Bag::new();
-        if self.value("--file").is_some() {
+        if let Some(path) = self.value("--file") {
+            let by_agent = matches!(tool, "secret-add" | "secret-set");
+            if by_agent != path.starts_with('/') {
+                return Err(usage(tool, format!("open {path}: no such file or directory")));
+            }
             let missing = || usage(tool, "hook tool requires stdin, none supplied");
             let text = stdin.ok_or_else(missing)?;
             content = serde_json::from_str(text).map_err(|error| usage(tool, error.to_string()))?;

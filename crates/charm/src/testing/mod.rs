@@ -335,7 +335,7 @@ impl World {
 
     fn environment(&self, event: &Event) -> Environment {
         let relation = match event {
-            Event::Relation(relation) => Some((relation.id, relation.remote_app.clone())),
+            Event::Relation(relation) => relation.remote_app.clone().map(|app| (relation.id, app)),
             _ => None,
         };
         Environment {

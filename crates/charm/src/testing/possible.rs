@@ -110,11 +110,15 @@ fn relation_event(world: &World, event: &RelationEvent, wrong: &mut Vec<String>)
             relation.endpoint, event.endpoint
         ));
     }
-    if relation.remote_app != event.remote_app.as_str() {
-        wrong.push(format!(
-            "relation {id} leads to {:?}, not to {}",
-            relation.remote_app, event.remote_app
-        ));
+    match &event.remote_app {
+        Some(app) if relation.remote_app != app.as_str() => {
+            let leads_to = &relation.remote_app;
+            wrong.push(format!("relation {id} leads to {leads_to:?}, not to {app}"));
+        }
+        None if *kind != RelationKind::Broken => {
+            wrong.push(format!("only broken may leave out the application of relation {id}"));
+        }
+        _ => {}
     }
     let word = kind.word();
     match (kind, &event.remote_unit) {

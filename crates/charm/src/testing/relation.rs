@@ -118,6 +118,19 @@ impl Relation {
         self.event(RelationKind::Broken, None, None)
     }
 
+    /// The same as Juju sends it where the unit's agent has restarted since the relation was
+    /// made: the application is left out.
+    ///
+    /// # Errors
+    /// As [`Relation::created`].
+    pub fn broken_after_restart(&self) -> Result<Event, NameError> {
+        let mut event = self.broken()?;
+        if let Event::Relation(relation) = &mut event {
+            relation.remote_app = None;
+        }
+        Ok(event)
+    }
+
     fn event(
         &self,
         kind: RelationKind,
@@ -128,7 +141,7 @@ impl Relation {
             kind,
             endpoint: self.endpoint.parse::<EndpointName>()?,
             id: self.id,
-            remote_app: self.remote_app.parse::<AppName>()?,
+            remote_app: Some(self.remote_app.parse::<AppName>()?),
             remote_unit: unit.map(str::parse).transpose()?,
             departing_unit: departing.map(str::parse).transpose()?,
         }))

@@ -42,6 +42,15 @@ impl Tools for Rc<RefCell<Memory>> {
     ) -> Result<String, ToolError> {
         self.borrow_mut().call(tool, args, stdin)
     }
+
+    fn call_with_file(
+        &mut self,
+        tool: &str,
+        args: &[&str],
+        content: &str,
+    ) -> Result<String, ToolError> {
+        self.call(tool, &[args, &["--file", "/content"]].concat(), Some(content))
+    }
 }
 
 impl Memory {

@@ -6,7 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use std::process::ExitCode;
 
-use hooktools::client::{self, Prepared};
+use hooktools::client::{self, ClientError, Prepared};
 use hooktools::wire::{EXEC, Request, Response};
 
 /// The name under which the tool comes as the first argument.
@@ -15,26 +15,44 @@ const SELF: &str = "hooktool";
 fn main() -> ExitCode {
     match call() {
         Ok(code) => code,
-        Err(message) => {
+        Err(Failure { code, message }) => {
             let _ = writeln!(std::io::stderr(), "ERROR {message}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
 
-fn call() -> Result<ExitCode, String> {
+/// What ends a call before the agent was asked, or after it has answered.
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { code: 1, message }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self { code: error.code(), message: error.to_string() }
+    }
+}
+
+fn call() -> Result<ExitCode, Failure> {
     let (tool, args) = arguments()?;
     let context = variable("JUJU_CONTEXT_ID");
     let dir = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
     let Prepared { request, output } = if tool == EXEC {
         let request = client::prepare_exec(&args, dir, context.as_deref());
-        Prepared { request: request.map_err(|error| error.to_string())?, output: None }
+        Prepared { request: request?, output: None }
     } else {
-        let context_id = context.ok_or("JUJU_CONTEXT_ID not set")?;
+        let context_id = context.ok_or_else(|| "JUJU_CONTEXT_ID not set".to_owned())?;
         let request = Request { context_id, dir, tool, args, stdin: None };
-        client::prepare(request, &mut read).map_err(|error| error.to_string())?
+        client::prepare(request, &mut read)?
     };
-    print(ask(&request)?, output.as_deref())
+    Ok(print(ask(&request)?, output.as_deref())?)
 }
 
 /// The tool's name and its arguments.

@@ -11,7 +11,7 @@ fn measured(leader: bool) -> Vec<String> {
         kind: RelationKind::Joined,
         endpoint: "metrics-endpoint".parse().unwrap(),
         id: "8".parse().unwrap(),
-        remote_app: "prometheus".parse().unwrap(),
+        remote_app: Some("prometheus".parse().unwrap()),
         remote_unit: None,
         departing_unit: None,
     });

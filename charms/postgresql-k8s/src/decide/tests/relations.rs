@@ -13,7 +13,7 @@ fn event(endpoint: &str, kind: RelationKind, departing: Option<&str>) -> Event {
         kind,
         endpoint: endpoint.parse().unwrap(),
         id: "4".parse().unwrap(),
-        remote_app: "app".parse().unwrap(),
+        remote_app: Some("app".parse().unwrap()),
         remote_unit: None,
         departing_unit: departing.map(|unit| unit.parse().unwrap()),
     })

@@ -14,7 +14,7 @@ fn event() -> Event {
         kind: RelationKind::Changed,
         endpoint: "certificates".parse().unwrap(),
         id: "9".parse().unwrap(),
-        remote_app: "issuer".parse().unwrap(),
+        remote_app: Some("issuer".parse().unwrap()),
         remote_unit: None,
         departing_unit: None,
     })
