@@ -1,7 +1,7 @@
 //! One store, shared by the engine and the server.
 
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -205,7 +205,7 @@ impl Api {
         let answer = change(&mut store, now)?;
         if let Some((keep, before)) = before
             && store.version() != before.version()
-            && let Err(error) = keep(&store.snapshot())
+            && let Err(error) = offthread::run(|| keep(&store.snapshot()))
         {
             store.roll_back(before);
             return Err(ApiError::Internal(error.to_string()));
@@ -216,7 +216,8 @@ impl Api {
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
-        // Every write leaves the store whole, so a panic elsewhere does not spoil it.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        // Every write leaves the store whole, so a panic elsewhere does not spoil it. The lock is
+        // held while a change goes to the disk.
+        offthread::lock(&self.store)
     }
 }

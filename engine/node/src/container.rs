@@ -87,7 +87,7 @@ impl Runtime {
         let id = id(&pod.name, &spec.name);
         let bundle = options.pod(&pod.name).join(&spec.name);
         self.delete(&id).await?;
-        let log = prepare(options, pod, spec, &bundle).map_err(|source| {
+        let log = offthread::run(|| prepare(options, pod, spec, &bundle)).map_err(|source| {
             ContainerError::Prepare { pod: pod.name.clone(), container: spec.name.clone(), source }
         })?;
         let refused = |complaint: String| ContainerError::Start {

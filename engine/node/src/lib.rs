@@ -35,6 +35,7 @@ pub use forward::{Forward, ForwardError};
 pub use image::{
     DirectoryDefinition, FileDefinition, Image, ImageDefinition, ImageError, build_image,
 };
+pub use mounts::remove_all;
 pub use netns::{Network, SocketError};
 pub use node::{Node, NodeError};
 pub use options::NodeOptions;

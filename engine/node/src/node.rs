@@ -207,7 +207,7 @@ impl Node {
         check_part(unit)?;
         check_part(storage)?;
         let path = self.0.options.volume(unit, storage);
-        match std::fs::create_dir_all(&path) {
+        match offthread::run(|| std::fs::create_dir_all(&path)) {
             Ok(()) => Ok(path),
             Err(source) => Err(NodeError::File { path, source }),
         }
@@ -289,7 +289,7 @@ impl Node {
             }
             write_etc(&folder.join("etc"), spec, address)
         };
-        write().map_err(|source| NodeError::File { path: folder.clone(), source })?;
+        offthread::run(write).map_err(|source| NodeError::File { path: folder.clone(), source })?;
         let mut record = PodRecord {
             name: spec.name.clone(),
             namespace: spec.namespace.clone(),
@@ -368,7 +368,7 @@ impl Node {
 
     fn save(&self, record: &PodRecord) -> Result<(), NodeError> {
         let path = self.0.options.pod(&record.name);
-        record.save(&path).map_err(|source| NodeError::File { path, source })
+        offthread::run(|| record.save(&path)).map_err(|source| NodeError::File { path, source })
     }
 
     fn handle(&self, record: Arc<PodRecord>) -> Pod {
