@@ -84,16 +84,59 @@ pub fn run_borrowed(
     stdin: Option<&[u8]>,
 ) -> Output {
     let printed = match spec::find(tool) {
-        Some(spec) => answer(context, spec, args, stdin),
+        Some(spec) => bounded(tool, args).and_then(|()| answer(context, spec, args, stdin)),
         None => refused(format!("bad request: unknown command {tool:?}")),
     };
     match printed {
         Ok(stdout) => Output { code: 0, stdout, stderr: Vec::new() },
-        Err(error) => {
-            let code = if matches!(error, ToolError::Usage(_)) { 2 } else { 1 };
-            Output { code, stdout: Vec::new(), stderr: format!("ERROR {error}\n").into_bytes() }
-        }
+        Err(error) => error.into(),
     }
+}
+
+impl From<ToolError> for Output {
+    fn from(error: ToolError) -> Self {
+        let code = if matches!(error, ToolError::Usage(_)) { 2 } else { 1 };
+        Self { code, stdout: Vec::new(), stderr: format!("ERROR {error}\n").into_bytes() }
+    }
+}
+
+/// The longest argument, and all of them together, that a process can be started with. What is
+/// longer comes from no hook tool.
+const ARGUMENT_MAX: usize = (128 << 10) - 1;
+const ARGUMENTS_MAX: usize = 2 << 20;
+
+/// Refuses what the system would not let a charm pass to a tool. The content of secrets is held
+/// by a bound of its own, for it may come from files.
+fn bounded(tool: &str, args: &[impl AsRef<str>]) -> model::tools::Answer<()> {
+    if client::takes_content(tool) {
+        return Ok(());
+    }
+    let long = |length: usize, most: usize| {
+        refused(format!("argument list too long: {length} bytes, and at most {most} are taken"))
+    };
+    let total: usize = args.iter().map(|arg| arg.as_ref().len() + 1).sum();
+    match args.iter().map(|arg| arg.as_ref().len()).max() {
+        Some(length) if length > ARGUMENT_MAX => long(length, ARGUMENT_MAX),
+        _ if total > ARGUMENTS_MAX => long(total, ARGUMENTS_MAX),
+        _ => Ok(()),
+    }
+}
+
+/// Reads standard input of a call ahead, so that [`run`], for which others may wait, finds it in
+/// a form that is quick to read.
+///
+/// # Errors
+/// What the tool would say of it.
+pub fn read_ahead(call: &mut Call) -> Result<(), Output> {
+    // A secret's file is small, and its size is part of what is said of it.
+    let Some(content) = call.stdin.as_ref().filter(|_| !client::takes_content(&call.tool)) else {
+        return Ok(());
+    };
+    let map = input::parse_file(content)?;
+    call.stdin = Some(serde_json::to_vec(&map).map_err(|error| {
+        Output::from(ToolError::Refused(format!("cannot read the file: {error}")))
+    })?);
+    Ok(())
 }
 
 fn answer(
@@ -205,5 +248,33 @@ mod tests {
         check(&["relation-set", "--file", "/etc/passwd"], 2, "", read);
         let write = "cannot write --output here: the hook tool's own process does it";
         check(&["is-leader", "-o", "/tmp/x"], 2, "", write);
+    }
+
+    #[test]
+    fn nothing_is_longer_than_a_process_can_be_told() {
+        let text = |length: usize| "x".repeat(length);
+        for tool in ["status-set", "juju-log", "action-set", "application-version-set"] {
+            let long = "argument list too long: 131072 bytes, and at most 131071 are taken";
+            check(&[tool, "active", &text(131_072)], 1, "", long);
+        }
+        check(&["juju-log", &text(131_071)], 0, "", "");
+        let words = text(100_000);
+        let all: Vec<&str> = std::iter::once("juju-log").chain([words.as_str(); 21]).collect();
+        let long = "argument list too long: 2100021 bytes, and at most 2097152 are taken";
+        check(&all, 1, "", long);
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_the_same() {
+        let call = |stdin: &str| crate::Call {
+            tool: "relation-set".to_owned(),
+            args: Vec::new(),
+            stdin: Some(stdin.as_bytes().to_vec()),
+        };
+        let mut good = call("a: 1\nb:\n");
+        crate::read_ahead(&mut good).unwrap();
+        assert_eq!(good.stdin.as_deref(), Some(&b"{\"a\":\"1\",\"b\":\"\"}"[..]));
+        let bad = crate::read_ahead(&mut call("- a\n")).unwrap_err();
+        assert_eq!((bad.code, bad.stdout.len()), (1, 0));
     }
 }

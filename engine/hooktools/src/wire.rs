@@ -1,6 +1,7 @@
 //! The frames between a hook tool's process and the engine, over a unix socket.
 //!
-//! A frame is a length (u32, little endian, at most 16 MiB) and that many bytes.
+//! A frame is a length (u32, little endian) and that many bytes: at most 16 MiB of a request, and
+//! of an answer what the largest databag may need when each of its signs is escaped.
 //! Inside, texts and byte strings are again a length and bytes, in the order of the fields.
 //! A blocking client uses `encode` and `decode`; an async server reads four bytes, asks
 //! `frame_length`, reads so many more, calls `Request::parse` and writes
@@ -8,8 +9,11 @@
 
 use std::io::{self, Read, Write};
 
-/// The largest frame, without its length.
+/// The largest request, without its length.
 pub const MAX_FRAME: usize = 16 << 20;
+
+/// The largest answer: no sign of a databag takes more than six when it is printed.
+pub const MAX_ANSWER: usize = 6 * model::DOCUMENT_MAX + (1 << 20);
 
 /// The tool name of a request that runs a command in a fresh hook context.
 pub const EXEC: &str = "juju-exec";
@@ -17,9 +21,9 @@ pub const EXEC: &str = "juju-exec";
 /// A frame that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
-    /// Longer than `MAX_FRAME`.
-    #[error("cannot send or take a frame of {0} bytes: the most is {MAX_FRAME}")]
-    TooLong(usize),
+    /// Longer than `MAX_FRAME` or `MAX_ANSWER`.
+    #[error("cannot send or take a frame of {0} bytes: the most is {1}")]
+    TooLong(usize, usize),
     /// The bytes end early, go on too long, or are not UTF-8 where they must be.
     #[error("cannot read the frame: {0}")]
     Malformed(&'static str),
@@ -60,7 +64,11 @@ pub struct Response {
 /// `WireError::TooLong` above `MAX_FRAME`.
 pub fn frame_length(prefix: [u8; 4]) -> Result<usize, WireError> {
     let length = u32::from_le_bytes(prefix) as usize;
-    if length > MAX_FRAME { Err(WireError::TooLong(length)) } else { Ok(length) }
+    within(length, MAX_FRAME)
+}
+
+fn within(length: usize, most: usize) -> Result<usize, WireError> {
+    if length > most { Err(WireError::TooLong(length, most)) } else { Ok(length) }
 }
 
 impl Request {
@@ -94,7 +102,7 @@ impl Request {
         if let Some(stdin) = &self.stdin {
             frame.bytes(stdin);
         }
-        frame.finish()
+        frame.finish(MAX_FRAME)
     }
 
     /// Reads a frame's content, without its length.
@@ -134,7 +142,7 @@ impl Request {
     /// # Errors
     /// `WireError`, all kinds.
     pub fn decode(from: &mut impl Read) -> Result<Self, WireError> {
-        Self::parse(&read_frame(from)?)
+        Self::parse(&read_frame(from, MAX_FRAME)?)
     }
 }
 
@@ -148,7 +156,7 @@ impl Response {
         frame.0.push(self.code);
         frame.bytes(&self.stdout);
         frame.bytes(&self.stderr);
-        frame.finish()
+        frame.finish(MAX_ANSWER)
     }
 
     /// Reads a frame's content, without its length.
@@ -177,14 +185,14 @@ impl Response {
     /// # Errors
     /// `WireError`, all kinds.
     pub fn decode(from: &mut impl Read) -> Result<Self, WireError> {
-        Self::parse(&read_frame(from)?)
+        Self::parse(&read_frame(from, MAX_ANSWER)?)
     }
 }
 
-fn read_frame(from: &mut impl Read) -> Result<Vec<u8>, WireError> {
+fn read_frame(from: &mut impl Read, most: usize) -> Result<Vec<u8>, WireError> {
     let mut prefix = [0; 4];
     from.read_exact(&mut prefix)?;
-    let length = frame_length(prefix)?;
+    let length = within(u32::from_le_bytes(prefix) as usize, most)?;
     // Memory follows the bytes that arrive, not the length that was announced.
     let mut content = Vec::new();
     from.take(length as u64).read_to_end(&mut content)?;
@@ -213,15 +221,11 @@ impl Frame {
         self.0.extend_from_slice(bytes);
     }
 
-    fn finish(mut self) -> Result<Vec<u8>, WireError> {
-        let length = self.0.len() - 4;
-        match u32::try_from(length) {
-            Ok(short) if length <= MAX_FRAME => {
-                self.0[..4].copy_from_slice(&short.to_le_bytes());
-                Ok(self.0)
-            }
-            _ => Err(WireError::TooLong(length)),
-        }
+    fn finish(mut self, most: usize) -> Result<Vec<u8>, WireError> {
+        let length = within(self.0.len() - 4, most)?;
+        let short = u32::try_from(length).map_err(|_| WireError::TooLong(length, most))?;
+        self.0[..4].copy_from_slice(&short.to_le_bytes());
+        Ok(self.0)
     }
 }
 
@@ -307,8 +311,10 @@ mod tests {
         assert!(frame_length((MAX_FRAME as u32).to_le_bytes()).is_ok());
         assert!(frame_length((MAX_FRAME as u32 + 1).to_le_bytes()).is_err());
         assert!(Request::decode(&mut [255u8; 64].as_slice()).is_err());
-        let long = Response { stdout: vec![0; MAX_FRAME], ..Response::default() };
-        assert!(matches!(long.to_bytes(), Err(WireError::TooLong(_))));
+        let long = Request { stdin: Some(vec![0; MAX_FRAME]), ..Request::default() };
+        assert!(matches!(long.to_bytes(), Err(WireError::TooLong(_, MAX_FRAME))));
+        let long = Response { stdout: vec![0; MAX_ANSWER], ..Response::default() };
+        assert!(matches!(long.to_bytes(), Err(WireError::TooLong(_, MAX_ANSWER))));
         // A huge count of arguments with no bytes behind it.
         let mut content = vec![0; 12];
         content.extend_from_slice(&u32::MAX.to_le_bytes());

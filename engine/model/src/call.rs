@@ -148,13 +148,11 @@ impl Context for ToolCall<'_> {
     }
 
     fn open_port(&mut self, port: Port) -> Answer<()> {
-        self.session.writes.ports.push((port, true));
-        Ok(())
+        self.change_port(port, true)
     }
 
     fn close_port(&mut self, port: Port) -> Answer<()> {
-        self.session.writes.ports.push((port, false));
-        Ok(())
+        self.change_port(port, false)
     }
 
     fn opened_ports(&mut self) -> Answer<Vec<Port>> {
@@ -218,8 +216,7 @@ impl Context for ToolCall<'_> {
     }
 
     fn secret_remove(&mut self, id: &SecretId, revision: Option<u32>) -> Answer<()> {
-        self.remove_secret(id, revision);
-        Ok(())
+        self.remove_secret(id, revision)
     }
 
     fn action_params(&mut self) -> Answer<Value> {
@@ -232,12 +229,15 @@ impl Context for ToolCall<'_> {
 
     fn action_fail(&mut self, message: &str) -> Answer<()> {
         self.action()?;
+        self.session.say(message.len())?;
         self.session.action_failed = Some(message.to_owned());
         Ok(())
     }
 
     fn action_log(&mut self, message: &str) -> Answer<()> {
         let (at, message) = (self.now, message.to_owned());
+        self.action()?;
+        self.session.say(message.len() + 32)?;
         self.action()?.log.push(crate::ActionLog { at, message });
         Ok(())
     }

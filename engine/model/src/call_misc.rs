@@ -115,6 +115,12 @@ impl ToolCall<'_> {
         ports.into_iter().collect()
     }
 
+    pub(crate) fn change_port(&mut self, port: Port, open: bool) -> Answer<()> {
+        self.session.make_room(16 + port.endpoint.len())?;
+        self.session.writes.ports.push((port, open));
+        Ok(())
+    }
+
     pub(crate) fn whole_state(&self) -> Bag {
         let unit = self.model.unit(&self.session.run.unit);
         let mut state = unit.map(|unit| unit.state.clone()).unwrap_or_default();
@@ -136,6 +142,9 @@ impl ToolCall<'_> {
                 return Err(refused(format!("max allowed value length ({STATE_VALUE}) exceeded")));
             }
         }
+        let size =
+            changes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(8, String::len));
+        self.session.make_room(size.sum())?;
         self.session.writes.state.extend(changes);
         Ok(())
     }
@@ -162,6 +171,8 @@ impl ToolCall<'_> {
                 return Err(refused(format!("cannot set reserved action key {key:?}")));
             }
         }
+        let size = results.iter().map(|(key, value)| key.len() + value.len() + 8).sum();
+        self.session.say(size)?;
         for (key, value) in results {
             nest(&mut self.session.results, &key, value);
         }
@@ -177,7 +188,8 @@ impl ToolCall<'_> {
         let buffered = self.session.writes.storage.get(name).copied().unwrap_or_default();
         let have = u32::try_from(self.storages(Some(name)).len()).unwrap_or(u32::MAX);
         let after = have.saturating_add(buffered).saturating_add(count);
-        if let Some(most) = crate::storage::most(meta).filter(|most| after > *most) {
+        let most = crate::storage::most(meta).unwrap_or(crate::limits::INSTANCES_MAX);
+        if after > most {
             return Err(refused(format!(
                 "cannot add {count} of storage {name:?}: the unit would have {after} of at most \
                  {most}"
@@ -210,10 +222,10 @@ impl ToolCall<'_> {
         if given.is_some_and(|given| !given.contains(name)) {
             return Err(refused(format!("could not download resource: nobody has given {name:?}")));
         }
-        let file = match (&resource.filename, resource.kind.as_str()) {
-            (Some(file), _) => file.clone(),
-            (None, "oci-image") => "content.yaml".to_owned(),
-            (None, _) => name.to_owned(),
+        let file = match (resource.kind.as_str(), &resource.filename) {
+            ("oci-image", _) => "content.yaml",
+            (_, Some(file)) => file,
+            (_, None) => name,
         };
         Ok(format!("/var/lib/juju/agents/{}/resources/{name}/{file}", unit.tag()))
     }

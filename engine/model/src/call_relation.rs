@@ -105,6 +105,7 @@ impl ToolCall<'_> {
         if app && !self.leads() {
             return Err(refused("cannot write relation settings"));
         }
+        self.session.make_room_for(&changes)?;
         let writes = &mut self.session.writes;
         let bags = if app { &mut writes.app_bags } else { &mut writes.unit_bags };
         bags.entry(id).or_default().extend(changes);

@@ -32,6 +32,7 @@ impl ToolCall<'_> {
         if matches!(owner, Owner::App(_)) && !self.leads() {
             return Err(refused(NOT_LEADER));
         }
+        self.session.make_room(crate::limits::draft(&draft))?;
         let id = SecretId::from_bytes(self.model.seed.bytes12());
         if let Some(label) = draft.metadata.label.as_deref().filter(|label| !label.is_empty()) {
             self.check_label(&id, &owner, label)?;
@@ -73,6 +74,9 @@ impl ToolCall<'_> {
                 return Err(refused(NOT_LEADER));
             }
         }
+        let fresh = SecretDraft { content, metadata };
+        self.session.make_room(crate::limits::draft(&fresh))?;
+        let SecretDraft { content, metadata } = fresh;
         let writes = &mut self.session.writes;
         let draft = match writes.secrets_added.get_mut(id) {
             Some(draft) => draft,
@@ -253,6 +257,7 @@ impl ToolCall<'_> {
                  corresponding application",
             ));
         }
+        self.session.make_room(crate::limits::DOCUMENT)?;
         self.session.writes.grants.push((id.clone(), grant));
         Ok(())
     }
@@ -272,6 +277,7 @@ impl ToolCall<'_> {
             None => (None, None),
         };
         let revocation = Revocation { relation, app, unit };
+        self.session.make_room(crate::limits::DOCUMENT)?;
         let writes = &mut self.session.writes;
         writes.grants.retain(|(other, grant)| other != id || !revocation.covers(grant));
         if !writes.secrets_added.contains_key(id) {
@@ -280,7 +286,8 @@ impl ToolCall<'_> {
         Ok(())
     }
 
-    pub(crate) fn remove_secret(&mut self, id: &SecretId, revision: Option<u32>) {
+    pub(crate) fn remove_secret(&mut self, id: &SecretId, revision: Option<u32>) -> Answer<()> {
+        self.session.make_room(crate::limits::DOCUMENT)?;
         let writes = &mut self.session.writes;
         let Some(revision) = revision else {
             writes.secrets_set.remove(id);
@@ -289,15 +296,16 @@ impl ToolCall<'_> {
             if writes.secrets_added.remove(id).is_none() {
                 writes.secrets_removed.insert(id.clone(), None);
             }
-            return;
+            return Ok(());
         };
         if writes.secrets_added.contains_key(id) {
-            return;
+            return Ok(());
         }
         let removed = writes.secrets_removed.entry(id.clone());
         if let Some(numbers) = removed.or_insert_with(|| Some(Default::default())) {
             numbers.insert(revision);
         }
+        Ok(())
     }
 }
 

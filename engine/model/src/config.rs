@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use names::{AppName, SecretId};
 use serde_json::Value;
 
+use crate::limits::DOCUMENT_MAX;
 use crate::operator::listed;
 use crate::{CharmMeta, Model, ModelError, OptionKind};
 
@@ -29,7 +30,10 @@ impl Model {
         let application = self.alive_app(app).ok_or(ModelError::Config(unknown))?;
         let values = parse(&application.charm, &values).map_err(ModelError::Config)?;
         let keys = listed(values.keys());
-        application.config.extend(values);
+        let mut config = application.config.clone();
+        config.extend(values);
+        check_size(&config).map_err(ModelError::Config)?;
+        application.config = config;
         self.controller_log(now, format!("setting {keys} of {app}"));
         Ok(())
     }
@@ -118,6 +122,15 @@ impl Model {
         self.alive_app(app).ok_or(ModelError::Constraints(unknown))?.constraints = constraints;
         Ok(())
     }
+}
+
+/// Refuses options that are too large together.
+pub(crate) fn check_size(config: &BTreeMap<String, Value>) -> Result<(), String> {
+    let size: usize = config.iter().map(|(key, one)| key.len() + crate::limits::value(one)).sum();
+    if size <= DOCUMENT_MAX {
+        return Ok(());
+    }
+    Err(format!("the options have {size} bytes, and at most {DOCUMENT_MAX} are kept"))
 }
 
 /// Options as typed by the user, in their types.

@@ -72,6 +72,38 @@ pub enum FlushError {
         "cannot write the unit's state: max allowed size ({0}) exceeded; delete keys that are of no use"
     )]
     StateSize(usize),
+    /// A databag would be too large.
+    #[error(
+        "cannot write the databag of relation {relation}: it would have {size} bytes, and at most {max} are kept; write less",
+        max = crate::DOCUMENT_MAX
+    )]
+    BagSize {
+        /// The relation's id.
+        relation: String,
+        /// How large it would be.
+        size: usize,
+    },
+    /// An application would keep too much.
+    #[error(
+        "cannot keep what the hook wrote: databags, state and secrets of {app} would have {size} bytes, and at most {max} are kept; remove what is of no use",
+        max = crate::KEPT_MAX
+    )]
+    Kept {
+        /// The application.
+        app: String,
+        /// How large all of it would be.
+        size: usize,
+    },
+    /// A port is opened or closed for an endpoint that the charm lacks.
+    #[error("{verb} port range: endpoint {endpoint:?} for application {app:?} not found")]
+    PortEndpoint {
+        /// `open` or `close`.
+        verb: &'static str,
+        /// The endpoint.
+        endpoint: String,
+        /// The application.
+        app: String,
+    },
     /// The unit has been removed meanwhile.
     #[error("cannot commit the hook: unit {0:?} is gone")]
     Gone(String),
@@ -90,6 +122,24 @@ pub enum MetaError {
         section: &'static str,
         /// What the grammar says.
         source: names::NameError,
+    },
+    /// A name that could lead elsewhere as a part of a path.
+    #[error(
+        "cannot use the charm's {section}: {name:?} is no name; use letters, digits, '-', '_' and '.'"
+    )]
+    Part {
+        /// The section of the file.
+        section: &'static str,
+        /// The name as written.
+        name: String,
+    },
+    /// A resource that Juju would not take.
+    #[error("cannot use the charm's resource {resource:?}: {fault}")]
+    Resource {
+        /// Its name.
+        resource: String,
+        /// What is wrong with it.
+        fault: String,
     },
     /// Two endpoints of one name.
     #[error("cannot use the charm: endpoint {0:?} is declared twice")]

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use names::UnitName;
 use serde_json::{Map, Value, json};
 
+use crate::limits::DOCUMENT_MAX;
 use crate::session::Writes;
 use crate::{ActionStatus, AgentStatus, FlushError, Hook, HookOutcome, HookRun, Model, Session};
 
@@ -87,6 +88,8 @@ impl Model {
         }
         self.check_secrets(unit, &writes)?;
         self.check_state(unit, &writes)?;
+        self.check_ports(unit, &writes)?;
+        self.check_size(unit, &writes)?;
         if *hook == Hook::ConfigChanged {
             self.refresh_network_keys(unit);
         }
@@ -121,6 +124,24 @@ impl Model {
         let fresh = writes.state.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
         let size: usize = kept.chain(fresh).map(|(key, value)| key.len() + value.len()).sum();
         if size > STATE_MAX { Err(FlushError::StateSize(STATE_MAX)) } else { Ok(()) }
+    }
+
+    /// Refuses ports of endpoints that the charm does not have.
+    fn check_ports(&self, unit: &UnitName, writes: &Writes) -> Result<(), FlushError> {
+        let Some(app) = self.apps.get(unit.app()) else { return Ok(()) };
+        let known = |name: &str| {
+            name.is_empty()
+                || app.charm.endpoint(name).is_some()
+                || app.charm.extra_bindings.contains(name)
+        };
+        match writes.ports.iter().find(|(port, _)| !known(&port.endpoint)) {
+            None => Ok(()),
+            Some((port, open)) => Err(FlushError::PortEndpoint {
+                verb: if *open { "open" } else { "close" },
+                endpoint: port.endpoint.clone(),
+                app: unit.app().to_string(),
+            }),
+        }
     }
 
     fn write_bags(&mut self, unit: &UnitName, writes: &Writes) {
@@ -198,16 +219,22 @@ impl Model {
         if refused.is_some() && code == 0 {
             code = 1;
         }
+        let overflown = session.overflown.then(|| {
+            format!(
+                "cannot keep all output: results, output and log take at most {DOCUMENT_MAX} bytes"
+            )
+        });
         let mut results = session.results;
         results.insert("return-code".to_owned(), json!(code));
         add_output(&mut results, "stdout", &session.stdout);
         add_output(&mut results, "stderr", &session.stderr);
-        let failure = process.or(session.action_failed).or(refused);
+        let failure = process.or(session.action_failed).or(refused).or(overflown);
         action.status =
             if failure.is_some() { ActionStatus::Failed } else { ActionStatus::Completed };
         action.message = failure.unwrap_or_default();
         action.results = Value::Object(results);
         action.completed = Some(now);
+        self.prune_actions();
     }
 }
 

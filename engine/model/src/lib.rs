@@ -19,6 +19,7 @@ mod error;
 mod flush;
 mod flush_secret;
 mod hook;
+mod limits;
 mod log;
 mod meta;
 mod operator;
@@ -49,6 +50,7 @@ pub use application::{Application, Constraints, Life};
 pub use call::ToolCall;
 pub use error::{FlushError, MetaError, ModelError};
 pub use hook::{Hook, HookOutcome, HookRun, Next, RelationEvent};
+pub use limits::{DOCUMENT_MAX, KEPT_MAX};
 pub use log::LogLine;
 pub use meta::{
     ActionMeta, CharmMeta, ContainerMeta, EndpointMeta, OptionKind, OptionMeta, ResourceMeta, Role,

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::begin::status;
+use crate::limits::DOCUMENT_MAX;
 use crate::unit::Machine;
 use crate::{
     Action, ActionStatus, AgentState, AgentStatus, Application, CharmMeta, Hook, Life, LogLine,
     Model, ModelError, Unit,
 };
+
+/// The most commands that wait for one unit.
+const COMMANDS_MAX: usize = 100;
 
 /// What to deploy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,6 +49,7 @@ impl Model {
             }));
         }
         let config = crate::config::parse(&d.charm, &d.config).map_err(&refuse)?;
+        crate::config::check_size(&config).map_err(&refuse)?;
         self.controller_log(now, format!("deploying {} from {}", d.app, d.charm_ref));
         let application = Application {
             name: d.app.clone(),
@@ -201,13 +206,20 @@ impl Model {
             )));
         };
         let params = crate::schema::filled(action, meta, params).map_err(ModelError::RunAction)?;
+        let params = Value::Object(params);
+        let size = crate::limits::value(&params);
+        if size > DOCUMENT_MAX {
+            return Err(ModelError::RunAction(format!(
+                "the parameters have {size} bytes, and at most {DOCUMENT_MAX} are kept"
+            )));
+        }
         let id = self.next_action;
         self.next_action += 1;
         let action = Action {
             id,
             unit: unit.clone(),
             name: action.to_owned(),
-            params: Value::Object(params),
+            params,
             status: ActionStatus::Pending,
             message: String::new(),
             results: Value::Object(Map::new()),
@@ -230,8 +242,14 @@ impl Model {
         if !self.units.contains_key(unit) {
             return Err(ModelError::Exec(self.unknown_unit(unit)));
         }
-        self.next_exec += 1;
         let live = self.live.entry(unit.clone()).or_default();
+        if live.commands.len() >= COMMANDS_MAX {
+            return Err(ModelError::Exec(format!(
+                "{COMMANDS_MAX} commands wait for unit {:?} already; try again later",
+                unit.to_string()
+            )));
+        }
+        self.next_exec += 1;
         live.commands.push_back((self.next_exec, command.to_owned()));
         Ok(self.next_exec)
     }

@@ -150,6 +150,26 @@ fn entries<T: Default>(section: Section<T>) -> impl Iterator<Item = (String, T)>
     section.unwrap_or_default().into_iter().map(|(name, entry)| (name, entry.unwrap_or_default()))
 }
 
+/// The entries of a section whose names become parts of paths.
+fn parts<T: Default>(
+    section: &'static str,
+    yaml: Section<T>,
+) -> Result<impl Iterator<Item = (String, T)>, MetaError> {
+    let all: Vec<(String, T)> = entries(yaml).collect();
+    all.iter().try_for_each(|(name, _)| is_part(section, name))?;
+    Ok(all.into_iter())
+}
+
+/// Refuses what could lead elsewhere as a part of a path.
+fn is_part(section: &'static str, name: &str) -> Result<(), MetaError> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let fits = (1..=200).contains(&name.len()) && !name.starts_with('.');
+    if fits && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(MetaError::Part { section, name: name.to_owned() })
+}
+
 impl CharmMeta {
     /// The declarations of a charm from its files; absent files count as empty ones.
     ///
@@ -161,6 +181,7 @@ impl CharmMeta {
         actions: Option<ActionsYaml>,
     ) -> Result<Self, MetaError> {
         let name = metadata.name.filter(|name| !name.is_empty()).ok_or(MetaError::Name)?;
+        is_part("name", &name)?;
         let charm = Self {
             name,
             summary: metadata.summary.unwrap_or_default(),
@@ -169,10 +190,14 @@ impl CharmMeta {
             provides: endpoints(metadata.provides, Role::Provider)?,
             requires: endpoints(metadata.requires, Role::Requirer)?,
             extra_bindings: entries(metadata.extra_bindings).map(|(name, _)| name).collect(),
-            storage: entries(metadata.storage).map(|(name, s)| (name, storage(s))).collect(),
-            resources: entries(metadata.resources).map(|(name, r)| (name, resource(r))).collect(),
+            storage: parts("storage", metadata.storage)?
+                .map(|(name, yaml)| (name, storage(yaml)))
+                .collect(),
+            resources: parts("resources", metadata.resources)?
+                .map(|(name, yaml)| Ok((name.clone(), resource(name, yaml)?)))
+                .collect::<Result<_, MetaError>>()?,
             config: config.map(|c| options(c.options)).transpose()?.unwrap_or_default(),
-            actions: actions.map(|a| self::actions(a.actions)).unwrap_or_default(),
+            actions: actions.map(|a| self::actions(a.actions)).transpose()?.unwrap_or_default(),
         };
         let mut seen = BTreeSet::new();
         let twice = charm.endpoints().map(|(name, _)| name).find(|name| !seen.insert(*name));
@@ -228,13 +253,29 @@ fn storage(yaml: StorageYaml) -> StorageMeta {
     }
 }
 
-fn resource(yaml: ResourceYaml) -> ResourceMeta {
-    ResourceMeta {
-        kind: yaml.kind.unwrap_or_else(|| "file".to_owned()),
+fn resource(name: String, yaml: ResourceYaml) -> Result<ResourceMeta, MetaError> {
+    let kind = yaml.kind.unwrap_or_else(|| "file".to_owned());
+    let refuse = |fault: String| MetaError::Resource { resource: name.clone(), fault };
+    match (kind.as_str(), &yaml.filename) {
+        ("oci-image", _) => {}
+        ("file", None) => return Err(refuse("missing filename".to_owned())),
+        ("file", Some(file)) if file.contains('/') => {
+            return Err(refuse(format!("filename cannot contain \"/\" (got {file:?})")));
+        }
+        ("file", Some(file)) if file.is_empty() || file.starts_with("..") || file == "." => {
+            return Err(refuse(format!("{file:?} is no name of a file")));
+        }
+        ("file", Some(_)) => {}
+        (other, _) => {
+            return Err(refuse(format!("type {other:?} is none of file, oci-image")));
+        }
+    }
+    Ok(ResourceMeta {
+        kind,
         description: yaml.description.unwrap_or_default(),
         upstream_source: yaml.upstream_source,
         filename: yaml.filename,
-    }
+    })
 }
 
 fn options(section: Section<OptionYaml>) -> Result<BTreeMap<String, OptionMeta>, MetaError> {
@@ -273,16 +314,15 @@ fn typed_default(option: &str, kind: OptionKind, value: Value) -> Result<Value, 
     })
 }
 
-fn actions(section: Section<ActionYaml>) -> BTreeMap<String, ActionMeta> {
-    entries(section)
-        .map(|(name, yaml)| {
-            let meta = ActionMeta {
-                description: yaml.description.unwrap_or_default(),
-                params: entries(yaml.params).collect(),
-                required: yaml.required.unwrap_or_default(),
-                additional_properties: yaml.additional_properties.unwrap_or(true),
-            };
-            (name, meta)
-        })
-        .collect()
+fn actions(section: Section<ActionYaml>) -> Result<BTreeMap<String, ActionMeta>, MetaError> {
+    let one = |(name, yaml): (String, ActionYaml)| {
+        let meta = ActionMeta {
+            description: yaml.description.unwrap_or_default(),
+            params: entries(yaml.params).collect(),
+            required: yaml.required.unwrap_or_default(),
+            additional_properties: yaml.additional_properties.unwrap_or(true),
+        };
+        (name, meta)
+    };
+    Ok(parts("actions", section)?.map(one).collect())
 }

@@ -22,6 +22,12 @@ pub struct Session {
     pub(crate) action_failed: Option<String>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
+    /// About what the writes take.
+    pub(crate) buffered: usize,
+    /// What an action has said so far: results, output, log.
+    pub(crate) said: usize,
+    /// Output was dropped because an action may say no more.
+    pub(crate) overflown: bool,
 }
 
 /// Values that stay the same for the length of a hook once read.
@@ -77,6 +83,9 @@ impl Session {
             action_failed: None,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            buffered: 0,
+            said: 0,
+            overflown: false,
         }
     }
 
@@ -85,8 +94,16 @@ impl Session {
         &self.run
     }
 
-    /// Adds output of the process, which becomes part of an action's results.
+    /// Adds output of the process, which becomes part of an action's results. Of a hook it is
+    /// in the log only.
     pub fn output(&mut self, stdout: &[u8], stderr: &[u8]) {
+        if !matches!(self.run.hook, crate::Hook::Action { .. }) {
+            return;
+        }
+        self.overflown |= self.say(stdout.len() + stderr.len()).is_err();
+        if self.overflown {
+            return;
+        }
         self.stdout.extend_from_slice(stdout);
         self.stderr.extend_from_slice(stderr);
     }

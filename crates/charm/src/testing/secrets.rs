@@ -51,11 +51,19 @@ fn valid_key(key: &str) -> bool {
         && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// The most that a secret's values may take, in base64.
+const CONTENT_MAX: usize = 1_000_000;
+
 fn checked(tool: &str, content: Bag) -> Result<Bag, ToolError> {
-    match content.keys().find(|key| !valid_key(key)) {
-        Some(key) => Err(usage(tool, format!("key {key:?} not valid"))),
-        None => Ok(content),
+    if let Some(key) = content.keys().find(|key| !valid_key(key)) {
+        return Err(usage(tool, format!("key {key:?} not valid")));
     }
+    // Three bytes are four signs of base64, which is what Juju counts.
+    let total: usize = content.values().map(|value| value.len().div_ceil(3) * 4).sum();
+    if total > CONTENT_MAX {
+        return Err(usage(tool, format!("secret content too large: {total} bytes")));
+    }
+    Ok(content)
 }
 
 impl Memory {

@@ -11,6 +11,9 @@ use super::manifest::Role;
 use super::{Relation, World};
 use crate::{Bag, Changes, Event, ToolError, Tools};
 
+/// The largest databag, in bytes.
+const BAG_MAX: usize = 16 << 20;
+
 /// A world while a hook runs in it.
 #[derive(Clone)]
 pub(super) struct Memory {
@@ -169,7 +172,13 @@ impl Memory {
             return Err(refused(TOOL, "cannot write relation settings"));
         }
         if let Some(relation) = self.world.relations.get_mut(&id) {
-            changes.apply_to(if app { &mut relation.own_app } else { &mut relation.own_unit });
+            let bag = if app { &mut relation.own_app } else { &mut relation.own_unit };
+            changes.apply_to(bag);
+            let size: usize = bag.iter().map(|(key, value)| key.len() + value.len()).sum();
+            if size > BAG_MAX {
+                let words = format!("a databag of {size} bytes: Juju keeps at most {BAG_MAX}");
+                return Err(refused(TOOL, words));
+            }
         }
         Ok(String::new())
     }
