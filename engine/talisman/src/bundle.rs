@@ -51,7 +51,8 @@ pub(crate) struct BundleApplication {
     /// Option values.
     #[serde(default)]
     pub(crate) options: BTreeMap<String, serde_json::Value>,
-    /// Image definitions or image trees by resource name, relative to the bundle.
+    /// Files by resource name, relative to the bundle: image definitions, and what the charm
+    /// calls a file.
     #[serde(default)]
     pub(crate) resources: BTreeMap<String, String>,
     /// Units.
@@ -114,7 +115,7 @@ impl Bundle {
     }
 
     fn read_alone(path: &Path) -> Result<Self, BundleError> {
-        let text = std::fs::read_to_string(path)
+        let text = crate::files::read_given(path)
             .map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
         let mut bundle: Self = serde_saphyr::from_str(&text).map_err(|error| {
             BundleError::Malformed { path: path.to_owned(), reason: error.to_string() }
@@ -133,12 +134,6 @@ impl Bundle {
             }
         }
         Ok(bundle)
-    }
-
-    /// The image definitions that its applications need.
-    pub(crate) fn resource_files(&self) -> Vec<PathBuf> {
-        let files = self.applications.values().flat_map(|app| app.resources.values());
-        files.map(PathBuf::from).collect()
     }
 
     fn check_relations(&self, path: &Path) -> Result<(), BundleError> {

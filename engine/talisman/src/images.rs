@@ -31,7 +31,7 @@ pub(crate) fn charm_base() -> Result<ImageDefinition, ImagesError> {
 
 /// Reads a definition file.
 pub(crate) fn read(path: &Path) -> Result<ImageDefinition, ImagesError> {
-    let text = std::fs::read_to_string(path)
+    let text = crate::files::read_text(path)
         .map_err(|source| ImagesError::Read { path: path.to_owned(), source })?;
     parse(&text, path)
 }

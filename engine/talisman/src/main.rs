@@ -1,4 +1,5 @@
 //! The talisman program: daemon and command line.
+#![allow(clippy::disallowed_methods, reason = "a command may wait; the daemon says otherwise")]
 
 mod api;
 mod args;
@@ -9,6 +10,7 @@ mod client;
 mod commands;
 mod constraints;
 mod daemon;
+mod files;
 mod images;
 mod models;
 mod overlay;
@@ -29,7 +31,12 @@ fn main() -> std::process::ExitCode {
         tokio::runtime::Builder::new_current_thread().enable_all().build()
     };
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(commands::perform(cli)),
+        Ok(runtime) => {
+            let result = runtime.block_on(commands::perform(cli));
+            // A disk that never answers does not keep the program.
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            result
+        }
         Err(error) => Err(anyhow::Error::new(error).context("cannot start")),
     };
     match result {

@@ -41,7 +41,7 @@ pub(crate) struct Change {
 impl Overlay {
     /// Reads an overlay; paths in it come back absolute.
     pub(crate) fn read(path: &Path) -> Result<Self, BundleError> {
-        let text = std::fs::read_to_string(path)
+        let text = crate::files::read_given(path)
             .map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
         let mut overlay: Self = serde_saphyr::from_str(&text).map_err(|error| {
             BundleError::Malformed { path: path.to_owned(), reason: error.to_string() }

@@ -26,7 +26,7 @@ pub(crate) const FILES: [&str; 9] = [
 /// The archive's bytes depend on nothing but the files, so that packing twice gives the same file.
 pub(crate) fn pack(folder: &Path, dispatch: &Path, out: &Path) -> Result<PathBuf> {
     let meta = crate::charm_file::read(folder)?;
-    let binary = fs::read(dispatch)
+    let binary = crate::files::read_program(dispatch)
         .with_context(|| format!("cannot read the charm's program {}", dispatch.display()))?;
     if !binary.starts_with(b"\x7fELF") && !binary.starts_with(b"#!") {
         bail!("cannot pack {}: it is neither a program nor a script", dispatch.display());

@@ -17,6 +17,8 @@ const DISPATCH: &str = "#!/bin/sh
 cd \"$(dirname \"$0\")\" || exit 1
 export PYTHONPATH=\"$PWD/lib:$PWD/src\"
 export LD_LIBRARY_PATH=\"$PWD/lib\"
+# A charm holds no link with a full path.
+[ -e venv/bin/python ] || { mkdir -p venv/bin && ln -s /usr/bin/python3 venv/bin/python; } || exit 1
 exec venv/bin/python src/charm.py
 ";
 /// Where the charm container has its Python.
@@ -36,12 +38,12 @@ pub(crate) fn pack(folder: &Path, requirements: Option<&Path>, out: &Path) -> Re
     let staged = tempfile::tempdir().context("cannot make a folder for packing")?;
     let stage = staged.path();
     for name in FOLDERS.iter().filter(|name| folder.join(name).is_dir()) {
-        crate::charm_file::copy_tree(&folder.join(name), &stage.join(name))
+        crate::charm_file::copy(&folder.join(name), &stage.join(name))
             .with_context(|| format!("cannot copy {name} of {}", folder.display()))?;
     }
     for name in crate::pack::FILES.iter().filter(|name| folder.join(name).is_file()) {
-        fs::copy(folder.join(name), stage.join(name))
-            .with_context(|| format!("cannot copy {name} of {}", folder.display()))?;
+        let copy = |name| fs::write(stage.join(name), crate::files::read_text(&folder.join(name))?);
+        copy(name).with_context(|| format!("cannot copy {name} of {}", folder.display()))?;
     }
     if !stage.join("metadata.yaml").is_file() {
         split(folder, stage).context("cannot split charmcraft.yaml")?;
@@ -55,10 +57,8 @@ pub(crate) fn pack(folder: &Path, requirements: Option<&Path>, out: &Path) -> Re
     let venv = stage.join("venv");
     let packages = venv.join(format!("lib/python{PYTHON}/site-packages"));
     fs::create_dir_all(&packages)?;
-    fs::create_dir_all(venv.join("bin"))?;
     // A virtual environment, so that packages which bring `.pth` files work too.
     fs::write(venv.join("pyvenv.cfg"), format!("home = {HOME}\nversion = {PYTHON}\n"))?;
-    std::os::unix::fs::symlink(format!("{HOME}/python3"), venv.join("bin/python"))?;
     if let Some(requirements) = requirements.or_else(|| own.is_file().then_some(&own)) {
         install(requirements, &packages)?;
     }
@@ -71,7 +71,7 @@ pub(crate) fn pack(folder: &Path, requirements: Option<&Path>, out: &Path) -> Re
 
 /// Writes the files that `charmcraft.yaml` stands for; JSON is YAML too.
 fn split(folder: &Path, stage: &Path) -> Result<()> {
-    let text = fs::read_to_string(folder.join("charmcraft.yaml"))?;
+    let text = crate::files::read_text(&folder.join("charmcraft.yaml"))?;
     let mut whole: Map<String, Value> = serde_saphyr::from_str(&text)?;
     for (section, file) in [("config", "config.yaml"), ("actions", "actions.yaml")] {
         if let Some(value) = whole.remove(section) {

@@ -41,6 +41,11 @@ impl Paths {
         self.run.join("api.sock")
     }
 
+    /// Held by who starts the engine; it outlives the folders of the instance.
+    pub(crate) fn turn(&self) -> PathBuf {
+        self.run.with_extension("up")
+    }
+
     /// Where the daemon's own messages go.
     pub(crate) fn daemon_log(&self) -> PathBuf {
         self.state.join("daemon.log")

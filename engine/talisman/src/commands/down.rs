@@ -25,11 +25,7 @@ pub(super) async fn down(paths: &Paths, client: &Client, args: Down) -> Result<(
     // What a killed engine left behind goes too.
     clear(paths).await?;
     if args.destroy_storage {
-        std::fs::remove_dir_all(&paths.state)
-            .or_else(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            })
+        node::remove_all(&paths.state)
             .with_context(|| format!("cannot remove {}", paths.state.display()))?;
         return say(&format!("Stopped. Kept: images in {}.", paths.cache.display()));
     }

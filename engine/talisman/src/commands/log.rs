@@ -1,5 +1,6 @@
 //! `debug-log`.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -13,29 +14,40 @@ use crate::client::Client;
 pub(super) async fn debug_log(client: &Client, mut args: DebugLog) -> Result<()> {
     // Nobody who reads a pipe or a file waits for what may come.
     args.no_tail |= !std::io::stdout().is_terminal();
+    let begun = jiff::Timestamp::now();
     let mut after = 0;
-    let mut first = true;
+    // Of what is there already only the last lines are wanted, perhaps.
+    let mut backlog = Some(VecDeque::new());
     loop {
         let answer = client.ask(&Request::Log { after, limit: PIECE }).await?;
         let entries: Vec<LogEntry> = serde_json::from_value(answer)?;
         after = entries.last().map_or(after, |entry| entry.position);
-        let lines: Vec<String> =
-            entries.iter().filter(|entry| wanted(&args, entry)).map(line).collect();
-        // The first answer is all that there is yet.
-        let skip = if first { lines.len().saturating_sub(backlog(&args)) } else { 0 };
-        lines.iter().skip(skip).try_for_each(|line| say(line))?;
-        if args.no_tail || args.limit.is_some() {
-            return Ok(());
+        let lines = entries.iter().filter(|entry| wanted(&args, entry)).map(line);
+        let Some(first) = &mut backlog else {
+            lines.into_iter().try_for_each(|line| say(&line))?;
+            if entries.is_empty() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            continue;
+        };
+        first.extend(lines);
+        let most = self::backlog(&args);
+        first.drain(..first.len().saturating_sub(most));
+        if most == usize::MAX {
+            first.drain(..).try_for_each(|line| say(&line))?;
         }
-        first = false;
-        if entries.is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        if entries.last().is_none_or(|last| last.at > begun) {
+            first.drain(..).try_for_each(|line| say(&line))?;
+            if args.no_tail || args.limit.is_some() {
+                return Ok(());
+            }
+            backlog = None;
         }
     }
 }
 
-/// More than the engine keeps.
-const PIECE: usize = 1_000_000;
+/// Lines of one answer; the engine gives fewer where they are long.
+const PIECE: usize = 5_000;
 
 /// How many of the lines that are there already to show.
 fn backlog(args: &DebugLog) -> usize {

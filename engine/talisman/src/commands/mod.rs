@@ -205,7 +205,7 @@ async fn refresh(
 
 /// Deploys what a bundle names and the model lacks.
 async fn deploy_bundle(paths: &Paths, client: &Client, bundle: &Bundle) -> Result<()> {
-    up::ensure_images(paths, bundle.resource_files().iter()).await?;
+    up::ensure_images(paths, up::images_of(bundle)?.iter()).await?;
     let status = client.ask(&Request::Status).await?;
     for (name, application) in &bundle.applications {
         if status["applications"].get(name.as_str()).is_none() {
@@ -273,8 +273,8 @@ async fn config(client: &Client, args: Config) -> Result<()> {
 
 /// The options in a file, with or without the application's name above them.
 fn options_in(file: &Path, app: &str) -> Result<BTreeMap<String, String>> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = crate::files::read_given(file)
+        .with_context(|| format!("cannot read {}", file.display()))?;
     let whole: serde_json::Map<String, Value> = serde_saphyr::from_str(&text)
         .with_context(|| format!("cannot read {} as options and values", file.display()))?;
     let options = match whole.get(app) {

@@ -15,7 +15,7 @@ pub(super) async fn run(client: &Client, args: Run) -> Result<()> {
     let unit = super::enter::unit_of(&status, &args.unit)?;
     let mut params: Map<String, Value> = match &args.params_file {
         Some(file) => {
-            let text = std::fs::read_to_string(file)
+            let text = crate::files::read_given(file)
                 .with_context(|| format!("cannot read {}", file.display()))?;
             serde_saphyr::from_str(&text)
                 .with_context(|| format!("cannot read {} as parameters", file.display()))?

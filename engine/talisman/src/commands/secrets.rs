@@ -63,7 +63,7 @@ pub(super) async fn put(
 ) -> Result<()> {
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     if let Some(file) = &content.file {
-        let text = std::fs::read_to_string(file)
+        let text = crate::files::read_given(file)
             .with_context(|| format!("cannot read {}", file.display()))?;
         let read: BTreeMap<String, Value> = serde_saphyr::from_str(&text)
             .map_err(|_| anyhow::anyhow!("cannot read {} as keys and values", file.display()))?;
@@ -75,7 +75,7 @@ pub(super) async fn put(
     for (key, value) in content.values {
         match key.strip_suffix("#file") {
             Some(key) => {
-                let text = std::fs::read_to_string(&value)
+                let text = crate::files::read_given(std::path::Path::new(&value))
                     .with_context(|| format!("cannot read {value}"))?;
                 values.insert(key.to_owned(), text);
             }

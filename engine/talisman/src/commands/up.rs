@@ -17,17 +17,13 @@ use crate::paths::Paths;
 
 pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
     let bundle = args.bundle.as_deref().map(Bundle::read).transpose()?;
-    if let Some(bundle) = &bundle {
-        for application in bundle.applications.values() {
-            must_exist(Path::new(&application.charm), "charm")?;
-        }
-    }
+    let images = bundle.as_ref().map(images_of).transpose()?.unwrap_or_default();
+    let one_at_a_time = turn(paths).await?;
     if !client.is_running().await {
         // Everything that can be refused is refused before anything is started.
         preflight(paths)?;
         args.forward.iter().try_for_each(|(port, _)| free(*port))?;
-        let resources = bundle.iter().flat_map(Bundle::resource_files).collect::<Vec<_>>();
-        ensure_images(paths, resources.iter()).await?;
+        ensure_images(paths, images.iter()).await?;
         start(paths, client).await?;
     }
     for model in crate::models::all(&paths.instance) {
@@ -37,6 +33,7 @@ pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
     if let Some(bundle) = &bundle {
         deploy_bundle(paths, client, bundle).await?;
     }
+    drop(one_at_a_time);
     settle(client, Duration::from_secs(args.timeout)).await?;
     for (port, target) in args.forward {
         let request = Request::Forward { port, service: target.service, target: target.port };
@@ -48,11 +45,50 @@ pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
 
 /// Starts the engine of an instance unless it runs, on a machine that can run pods.
 pub(super) async fn start_engine(paths: &Paths, client: &Client) -> Result<()> {
+    let _one_at_a_time = turn(paths).await?;
     if client.is_running().await {
         return Ok(());
     }
     preflight(paths)?;
     start(paths, client).await
+}
+
+/// Waits until no other command starts the engine of the instance or deploys its bundle; the
+/// lock goes with the file, or with this process.
+async fn turn(paths: &Paths) -> Result<std::fs::File> {
+    use rustix::fs::{FlockOperation, flock};
+    let path = paths.turn();
+    let open = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(&path))?;
+        std::fs::OpenOptions::new().create(true).append(true).open(&path)
+    };
+    let file = open()
+        .with_context(|| format!("cannot open {} as this user: run it as root", path.display()))?;
+    let mut told = false;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !std::mem::replace(&mut told, true) {
+            tell("waiting for another `talisman up`");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(file)
+}
+
+/// The image definitions that a bundle's charms need; its other resources are files.
+pub(super) fn images_of(bundle: &Bundle) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    for application in bundle.applications.values() {
+        let charm = Path::new(&application.charm);
+        must_exist(charm, "charm")?;
+        let meta = crate::charm_file::read(charm)?;
+        for (name, file) in &application.resources {
+            must_exist(Path::new(file), "resource")?;
+            if meta.resources.get(name).is_some_and(|resource| resource.kind == "oci-image") {
+                images.push(file.into());
+            }
+        }
+    }
+    Ok(images)
 }
 
 /// Refuses, all reasons at once, on a machine that cannot run pods.

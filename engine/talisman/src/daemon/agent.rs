@@ -61,7 +61,7 @@ async fn serve(engine: &Arc<Engine>, agent: Agent) -> End {
     let socket = UnitFolders::new(&engine.paths.run, &unit).socket();
     let (broken, breaks) = watch::channel(false);
     // The socket is there before the first hook can look for it.
-    let listener = match sockets::listen(&socket) {
+    let listener = match offthread::run(|| sockets::listen(&socket)) {
         Ok(listener) => listener,
         Err(error) => {
             engine.note("ERROR", &format!("cannot answer hook tools: {error}"));
@@ -144,7 +144,7 @@ async fn try_start(
                 .change(|inner| inner.kept.model.unit_address(unit, None))
                 .map_err(|error| record(error.to_string()))?;
         }
-        pods::prepare(&plan, &engine.paths)?;
+        offthread::run(|| pods::prepare(&plan, &engine.paths))?;
     }
     let layout = pods::pod(engine, &plan, api_port).await?;
     faults::point();
@@ -156,7 +156,7 @@ async fn try_start(
     faults::point();
     let fresh = known != Some(pod.ip().to_string());
     if fresh && known.is_some() {
-        pods::prepare(&plan, &engine.paths)?;
+        offthread::run(|| pods::prepare(&plan, &engine.paths))?;
     }
     if !fresh {
         orphans::end(&pod).await;
@@ -242,7 +242,7 @@ async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
     if let Err(error) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
         engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
     }
-    UnitFolders::new(&engine.paths.run, unit).remove();
+    offthread::run(|| UnitFolders::new(&engine.paths.run, unit).remove());
     faults::point();
     let mut told = String::new();
     while let Err(error) = forget(engine, unit, &namespace) {
@@ -256,7 +256,7 @@ async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
             () = engine.stopped() => return,
         }
     }
-    charms::sweep(engine);
+    charms::sweep(engine).await;
 }
 
 /// Takes a unit that has no pod any more out of the model.

@@ -10,6 +10,7 @@ use node::ImageDefinition;
 use serde_json::{Value, json};
 
 use super::engine::{Engine, Inner, Snapshot};
+use super::faults;
 use super::verbs::{VerbError, list};
 use crate::api::{Deploy, Refresh};
 use crate::charm_file;
@@ -38,68 +39,94 @@ fn app_folder(state: &Path, app: &AppName) -> PathBuf {
     state.join("charms").join(app.as_str())
 }
 
+/// What a charm's files say, and where they wait for their place; all of it is on the disk.
+struct Staged {
+    meta: CharmMeta,
+    images: BTreeMap<String, ImageDefinition>,
+    files: tempfile::TempDir,
+}
+
 /// Adds an application. The charm is on disk before any unit can want it.
-pub(crate) fn deploy(engine: &Arc<Engine>, deploy: Deploy) -> Result<Value, VerbError> {
-    let meta = charm_file::read(&deploy.charm)?;
-    let app = match deploy.app {
-        Some(app) => app,
-        None => meta.name.parse()?,
-    };
-    let images = images_of(&app, &meta, &deploy.resources, &BTreeMap::new())?;
-    let state = &engine.paths.state;
-    let staged = stage(state, &app, &deploy.charm, &meta, &deploy.resources)?;
+pub(crate) async fn deploy(engine: Arc<Engine>, deploy: Deploy) -> Result<Value, VerbError> {
+    let Deploy { charm, app, units, config, resources, trust, constraints } = deploy;
+    let given: Vec<String> = resources.keys().cloned().collect();
+    let charm_ref = format!("local:{}", charm.display());
+    let state = engine.paths.state.clone();
+    let (app, staged) = offthread::long(move || {
+        let meta = charm_file::read(&charm)?;
+        let app = match app {
+            Some(app) => app,
+            None => meta.name.parse()?,
+        };
+        let known = BTreeMap::new();
+        let staged = stage(&state, &app, &charm, meta, &resources, &known)?;
+        Ok::<_, VerbError>((app, staged))
+    })
+    .await?;
+    let _one_at_a_time = engine.charms.lock().await;
+    let Staged { meta, images, files } = staged;
+    let wanted =
+        model::Deploy { app: app.clone(), charm: meta, charm_ref, units: 0, config, trust };
+    // Whatever has that name keeps its charm; the model says why it is refused.
+    let known = engine.look(|inner| inner.kept.model.application(&app).is_some());
+    settle(&engine, files, &app, (!known).then_some(0)).await?;
     let now = engine.now();
-    let (units, constraints) = (deploy.units, deploy.constraints);
-    let wanted = model::Deploy {
-        app: app.clone(),
-        charm: meta,
-        charm_ref: format!("local:{}", deploy.charm.display()),
-        units: 0,
-        config: deploy.config,
-        trust: deploy.trust,
-    };
-    engine.change(|inner| {
+    let deployed = engine.change(|inner| {
         inner.kept.model.deploy(now, wanted)?;
-        // What an application of that name left behind is of no use to this one.
-        std::fs::remove_dir_all(app_folder(state, &app)).ok();
-        settle(staged, &CharmFolders::new(state, &app, 0))?;
         inner.kept.images.insert(app.clone(), images);
         inner.kept.tokens.insert(app.clone(), token());
         inner.kept.model.set_constraints(&app, constraints)?;
-        inner.kept.model.resources_given(&app, deploy.resources.into_keys());
+        inner.kept.model.resources_given(&app, given);
         inner.kept.model.scale(now, &app, units)?;
         Ok(json!(app))
-    })?
+    });
+    let deployed = deployed.unwrap_or_else(|error| Err(error.into()));
+    if deployed.is_err() {
+        sweep_now(&engine).await;
+    }
+    deployed
 }
 
 /// Gives an application another charm; its pods are replaced one after another.
-pub(crate) fn refresh(engine: &Arc<Engine>, refresh: Refresh) -> Result<Value, VerbError> {
+pub(crate) async fn refresh(engine: Arc<Engine>, refresh: Refresh) -> Result<Value, VerbError> {
     let Refresh { app, charm, resources, forced } = refresh;
-    let meta = charm_file::read(&charm)?;
-    let state = &engine.paths.state;
+    let given: Vec<String> = resources.keys().cloned().collect();
+    let charm_ref = format!("local:{}", charm.display());
+    let _one_at_a_time = engine.charms.lock().await;
     let (known, revision) = engine.look(|inner| {
         let found = inner.kept.model.application(&app).map(|app| app.charm_revision);
-        (inner.kept.images.get(&app).cloned().unwrap_or_default(), found.unwrap_or(0))
+        (inner.kept.images.get(&app).cloned().unwrap_or_default(), found)
     });
-    let images = images_of(&app, &meta, &resources, &known)?;
-    let staged = stage(state, &app, &charm, &meta, &resources)?;
-    let before = CharmFolders::new(state, &app, revision);
-    keep_files(&before.resources(), &staged.path().join("resources"))
-        .map_err(|source| write_error(staged.path(), source))?;
+    let state = engine.paths.state.clone();
+    let named = app.clone();
+    let staged = offthread::long(move || {
+        let meta = charm_file::read(&charm)?;
+        let staged = stage(&state, &named, &charm, meta, &resources, &known)?;
+        let before = CharmFolders::new(&state, &named, revision.unwrap_or(0));
+        let after = staged.files.path().join("resources");
+        keep_files(&before.resources(), &after).map_err(|source| write_error(&after, source))?;
+        Ok::<_, VerbError>(staged)
+    })
+    .await?;
+    let Staged { meta, images, files } = staged;
+    let next = revision.map(|revision| revision.saturating_add(1));
+    settle(&engine, files, &app, next).await?;
     let now = engine.now();
-    let charm_ref = format!("local:{}", charm.display());
-    engine.change(|inner| {
+    let refreshed = engine.change(|inner| {
         inner.kept.model.refresh(now, &app, meta, charm_ref)?;
         inner.kept.model.force_refresh(&app, forced);
-        inner.kept.model.resources_given(&app, resources.into_keys());
-        let revision = inner.kept.model.application(&app).map_or(0, |app| app.charm_revision);
-        settle(staged, &CharmFolders::new(state, &app, revision))?;
+        inner.kept.model.resources_given(&app, given);
         inner.kept.images.insert(app.clone(), images);
         let model = &inner.kept.model;
         let held = model.units(&app).filter(|unit| model.is_held(&unit.name));
         let held: Vec<_> = held.map(|unit| unit.name.to_string()).collect();
         Ok::<_, VerbError>(json!(held))
-    })?
+    });
+    let refreshed = refreshed.unwrap_or_else(|error| Err(error.into()));
+    if refreshed.is_err() {
+        sweep_now(&engine).await;
+    }
+    refreshed
 }
 
 /// An application whose charm is not where this program keeps it.
@@ -118,6 +145,7 @@ pub(crate) struct NoCharm {
 ///
 /// # Errors
 /// When the charm of an application is missing.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 pub(crate) fn check(state: &Path, model: &model::Model) -> Result<(), NoCharm> {
     for application in model.applications() {
         let app = &application.name;
@@ -137,40 +165,54 @@ pub(crate) fn forget(inner: &mut Inner) {
 }
 
 /// Deletes the charms of applications that are gone, and revisions that no unit has any more.
-pub(crate) fn sweep(engine: &Engine) {
-    let folder = engine.paths.state.join("charms");
-    // Under the model's lock, so that no charm is on its way in.
-    engine.look(|inner| {
+pub(crate) async fn sweep(engine: &Engine) {
+    // No charm is on its way in meanwhile.
+    let _one_at_a_time = engine.charms.lock().await;
+    sweep_now(engine).await;
+}
+
+/// The same for who holds the lock on charms.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+async fn sweep_now(engine: &Engine) {
+    let used: BTreeMap<String, BTreeSet<u32>> = engine.look(|inner| {
         let model = &inner.kept.model;
+        let revisions = |app: &model::Application| {
+            let units = model.units(&app.name).map(|unit| unit.charm_revision);
+            (app.name.to_string(), units.chain([app.charm_revision]).collect())
+        };
+        model.applications().map(revisions).collect()
+    });
+    let folder = engine.paths.state.join("charms");
+    offthread::long(move || {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
-            let app = model.applications().find(|app| app.name.as_str() == name);
-            let Some(app) = app else {
+            // What was being unpacked when an engine died begins with a dot.
+            let Some(used) = name.to_str().and_then(|name| used.get(name)) else {
                 std::fs::remove_dir_all(entry.path()).ok();
                 continue;
             };
-            let mut used: BTreeSet<u32> =
-                model.units(&app.name).map(|unit| unit.charm_revision).collect();
-            used.insert(app.charm_revision);
             for revision in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
                 let number = revision.file_name().to_str().and_then(|name| name.parse().ok());
-                if number.is_some_and(|number: u32| !used.contains(&number)) {
+                if number.is_none_or(|number: u32| !used.contains(&number)) {
                     std::fs::remove_dir_all(revision.path()).ok();
                 }
             }
         }
-    });
+    })
+    .await;
 }
 
 /// Unpacks a charm and copies its files beside the place where they will be.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn stage(
     state: &Path,
     app: &AppName,
     charm: &Path,
-    meta: &CharmMeta,
+    meta: CharmMeta,
     files: &BTreeMap<String, PathBuf>,
-) -> Result<tempfile::TempDir, VerbError> {
+    known: &BTreeMap<String, ImageDefinition>,
+) -> Result<Staged, VerbError> {
+    let images = images_of(app, &meta, files, known)?;
     let folder = state.join("charms");
     let make = || {
         std::fs::create_dir_all(&folder)?;
@@ -182,46 +224,80 @@ fn stage(
     for (name, file) in files {
         let Some(declared) = meta.resources.get(name) else { continue };
         let target = resources.join(name);
-        let copy = || {
-            std::fs::create_dir_all(&target)?;
-            match &declared.filename {
-                Some(filename) if declared.kind == "file" => std::fs::copy(
-                    file,
-                    target.join(Path::new(filename).file_name().unwrap_or_default()),
-                )
-                .map(drop),
-                // What Juju gives for an image: where it comes from.
-                _ => std::fs::write(
-                    target.join("content.yaml"),
-                    format!("registrypath: {}\n", file.display()),
-                ),
+        let copy = || match &declared.filename {
+            Some(filename) if declared.kind == "file" => {
+                charm_file::copy_file(file, &target.join(filename))
             }
+            // What Juju gives for an image: where it comes from.
+            _ => std::fs::write(
+                target.join("content.yaml"),
+                format!("registrypath: {}\n", file.display()),
+            ),
         };
-        copy().map_err(|source| VerbError::Resource { file: file.clone(), source })?;
+        std::fs::create_dir_all(&target)
+            .and_then(|()| copy())
+            .map_err(|source| VerbError::Resource { file: file.clone(), source })?;
     }
-    Ok(staged)
+    Ok(Staged { meta, images, files: staged })
 }
 
 /// Copies the files of resources that were not given anew.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn keep_files(before: &Path, after: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(before).into_iter().flatten() {
         let entry = entry?;
         let target = after.join(entry.file_name());
         if !target.exists() {
-            charm_file::copy_tree(&entry.path(), &target)?;
+            charm_file::copy(&entry.path(), &target).map_err(std::io::Error::other)?;
         }
     }
     Ok(())
 }
 
-/// Moves a staged charm to its place.
-fn settle(staged: tempfile::TempDir, folders: &CharmFolders) -> Result<(), VerbError> {
-    let place = &folders.0;
-    let result = place.parent().map_or(Ok(()), std::fs::create_dir_all);
-    std::fs::remove_dir_all(place).ok();
-    result
-        .and_then(|()| std::fs::rename(staged.keep(), place))
-        .map_err(|source| write_error(place, source))
+/// Moves a staged charm to its place, where a unit will look once the model knows of it; without
+/// a place it goes. What an application of that name, or a refresh that was given up, left there
+/// goes too.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+async fn settle(
+    engine: &Engine,
+    staged: tempfile::TempDir,
+    app: &AppName,
+    revision: Option<u32>,
+) -> Result<(), VerbError> {
+    let Some(revision) = revision else {
+        offthread::run(|| drop(staged));
+        return Ok(());
+    };
+    let state = engine.paths.state.clone();
+    let folder = app_folder(&state, app);
+    let place = CharmFolders::new(&state, app, revision).0;
+    offthread::long(move || {
+        let moved = || {
+            charm_file::sync(staged.path())?;
+            if revision == 0 {
+                remove(&folder)?;
+            }
+            remove(&place)?;
+            std::fs::create_dir_all(&folder)?;
+            faults::point();
+            std::fs::rename(staged.keep(), &place)?;
+            charm_file::sync_folder(&folder)?;
+            charm_file::sync_folder(&state.join("charms"))?;
+            charm_file::sync_folder(&state)
+        };
+        moved().map_err(|source| write_error(&place, source))
+    })
+    .await?;
+    faults::point();
+    Ok(())
+}
+
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn write_error(path: &Path, source: std::io::Error) -> VerbError {

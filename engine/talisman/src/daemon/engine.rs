@@ -1,9 +1,10 @@
 //! What the parts of the daemon share: the model, the store, the node, the Kubernetes API.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use kube_api::Identity;
 use model::{Model, Session};
 use names::{AppName, UnitName};
 use node::{ImageDefinition, Node};
@@ -79,6 +80,10 @@ pub(crate) struct Engine {
     pub(crate) cluster: kube_api::Api,
     store: Arc<Store>,
     inner: Mutex<Inner>,
+    /// Who the tokens of pods stand for: the Kubernetes API asks here and waits for nobody.
+    identities: RwLock<BTreeMap<String, Identity>>,
+    /// Held by who puts a charm in its place or takes one away.
+    pub(crate) charms: tokio::sync::Mutex<()>,
     changed: watch::Sender<u64>,
     stopping: watch::Sender<bool>,
 }
@@ -108,7 +113,9 @@ impl Engine {
             node,
             cluster,
             store,
+            identities: RwLock::new(identities(&inner.kept)),
             inner: Mutex::new(inner),
+            charms: tokio::sync::Mutex::new(()),
             changed: watch::channel(0).0,
             stopping: watch::channel(false).0,
         }
@@ -136,13 +143,15 @@ impl Engine {
             let mut inner = self.lock();
             let value = write(&mut inner);
             inner.collect_log();
-            match self.store.save(Part::Engine, &inner.kept) {
+            match offthread::run(|| self.store.save(Part::Engine, &inner.kept)) {
                 Ok(bytes) => inner.saved = bytes,
                 Err(error) => {
                     inner.restore();
                     return Err(error);
                 }
             }
+            let known = identities(&inner.kept);
+            *self.identities.write().unwrap_or_else(PoisonError::into_inner) = known;
             value
         };
         self.wake();
@@ -191,8 +200,26 @@ impl Engine {
         stopping.wait_for(|stop| *stop).await.ok();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic in one task must not take the others with it; the model is replaced only whole.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Who a token stands for.
+    pub(crate) fn identify(&self, token: &str) -> Option<Identity> {
+        let known = self.identities.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(token).cloned()
     }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // It is held while a change goes to the disk. A panic in one task must not take the
+        // others with it; the model is replaced only whole.
+        offthread::lock(&self.inner)
+    }
+}
+
+/// Who each application's token stands for.
+fn identities(kept: &Snapshot) -> BTreeMap<String, Identity> {
+    let namespace = kept.model.name().to_string();
+    let identity = |(app, token): (&AppName, &String)| {
+        let trusted = kept.model.application(app).is_some_and(|app| app.trust);
+        let namespace = namespace.clone();
+        (token.clone(), Identity { namespace, app: app.to_string(), trusted })
+    };
+    kept.tokens.iter().map(identity).collect()
 }

@@ -14,6 +14,8 @@ pub(crate) struct Waiting {
     answer: oneshot::Sender<Response>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// It printed more than is kept.
+    overflown: bool,
 }
 
 /// Queues a shell command for a hook context of the unit and waits until it has ended.
@@ -29,7 +31,8 @@ pub(crate) async fn run(
     engine.change(|inner| {
         let id = inner.kept.model.enqueue_exec(unit, command)?;
         let (stdout, stderr) = (Vec::new(), Vec::new());
-        inner.execs.insert(id, Waiting { unit: unit.clone(), answer, stdout, stderr });
+        let unit = unit.clone();
+        inner.execs.insert(id, Waiting { unit, answer, stdout, stderr, overflown: false });
         Ok::<_, ModelError>(())
     })??;
     answered.await.map_err(|_| VerbError::ExecLost(unit.clone()))
@@ -38,6 +41,11 @@ pub(crate) async fn run(
 /// Adds output of a command that runs.
 pub(crate) fn output(inner: &mut Inner, id: u64, stdout: &[u8], stderr: &[u8]) {
     if let Some(waiting) = inner.execs.get_mut(&id) {
+        let kept = waiting.stdout.len() + waiting.stderr.len();
+        waiting.overflown |= kept + stdout.len() + stderr.len() > model::DOCUMENT_MAX;
+        if waiting.overflown {
+            return;
+        }
         waiting.stdout.extend_from_slice(stdout);
         waiting.stderr.extend_from_slice(stderr);
     }
@@ -51,6 +59,10 @@ pub(crate) fn ended(inner: &mut Inner, id: u64, outcome: HookOutcome, refused: O
         HookOutcome::Exited(code) => code,
         HookOutcome::Killed | HookOutcome::NotImplemented => 1,
     };
+    let overflown = waiting
+        .overflown
+        .then(|| format!("cannot keep all output: at most {} bytes are kept", model::DOCUMENT_MAX));
+    let refused = refused.or(overflown);
     let code = u8::try_from(code).unwrap_or(1).max(u8::from(refused.is_some()));
     if let Some(reason) = refused {
         waiting.stderr.extend_from_slice(format!("ERROR {reason}\n").as_bytes());

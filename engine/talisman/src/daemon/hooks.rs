@@ -87,7 +87,7 @@ async fn process(
 ) -> HookOutcome {
     let argv = match &run.hook {
         Hook::Exec { command, .. } => vec!["/bin/sh".to_owned(), "-c".to_owned(), command.clone()],
-        hook => match program(&agent.layout, hook) {
+        hook => match offthread::run(|| program(&agent.layout, hook)) {
             Some(program) => vec![program],
             None => return HookOutcome::NotImplemented,
         },
@@ -150,6 +150,7 @@ fn reported_memory(line: &str) -> Option<u64> {
 }
 
 /// `dispatch`, or the hook's own file in charms older than it; as the charm container sees it.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn program(layout: &UnitPod, hook: &Hook) -> Option<String> {
     let path = hook.dispatch_path();
     let charm = layout.agent_dir.join("charm");

@@ -1,4 +1,5 @@
 //! The daemon: the only place that wires model, hook tools, Kubernetes and node together.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod agent;
 mod charms;
@@ -20,6 +21,7 @@ mod replace;
 mod secrets;
 mod server;
 mod sockets;
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 mod store;
 mod supervise;
 mod verbs;
@@ -40,10 +42,14 @@ const SERVICES: (std::net::Ipv4Addr, u32) = (std::net::Ipv4Addr::new(10, 152, 18
 /// The port of the Kubernetes API at the engine's address.
 const API_PORT: u16 = 6443;
 
+/// Between two looks at the size of the store.
+const SHRINK_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// How long pods may take to stop on their own.
 const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Runs the engine until it is told to stop.
+#[allow(clippy::disallowed_methods, reason = "nothing is answered yet, or no longer")]
 pub(crate) async fn run(paths: Paths) -> Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -54,6 +60,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
         private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     let store = Arc::new(Store::open(&paths.store())?);
+    store.shrink()?;
     let kept = match store.load::<Snapshot>(Part::Engine)? {
         Some(kept) => kept,
         None => empty(&paths.instance)?,
@@ -61,14 +68,26 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     charms::check(&paths.state, &kept.model)?;
     let cluster = cluster(&store)?;
     let node = Node::open(paths.node()).await?;
+    tokio::spawn(keep_small(store.clone()));
     let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
     forget_agents(&engine)?;
-    charms::sweep(&engine);
+    charms::sweep(&engine).await;
     let result = serve(&engine).await;
     stop_pods(&engine).await;
     engine.node.teardown().await?;
-    std::fs::remove_dir_all(&engine.paths.run).ok();
+    node::remove_all(&engine.paths.run).ok();
     result
+}
+
+/// Gives back the room of what was in the store and is no more.
+async fn keep_small(store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(SHRINK_EVERY).await;
+        let store = store.clone();
+        if let Err(error) = offthread::long(move || store.shrink()).await {
+            tracing::warn!("{error}");
+        }
+    }
 }
 
 /// The Kubernetes objects as they were, each change on disk before it is answered.
@@ -98,6 +117,7 @@ async fn serve(engine: &Arc<Engine>) -> Result<()> {
 }
 
 /// A folder that only root may enter: it holds secrets.
+#[allow(clippy::disallowed_methods, reason = "nothing is answered yet, or no longer")]
 fn private(folder: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir_all(folder)?;
@@ -151,15 +171,11 @@ async fn stop_pods(engine: &Engine) {
 }
 
 /// Removes what an engine that was killed left behind.
+#[allow(clippy::disallowed_methods, reason = "nothing is answered yet, or no longer")]
 pub(crate) async fn teardown(paths: &Paths) -> Result<()> {
     if !paths.run.exists() {
         return Ok(());
     }
     node::sweep(&paths.node()).await?;
-    std::fs::remove_dir_all(&paths.run)
-        .or_else(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        })
-        .with_context(|| format!("cannot remove {}", paths.run.display()))
+    node::remove_all(&paths.run).with_context(|| format!("cannot remove {}", paths.run.display()))
 }

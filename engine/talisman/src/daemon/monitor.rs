@@ -60,7 +60,7 @@ async fn look_again(engine: &Engine, looked: &Looked<'_>, volumes: &[String]) {
             let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
             ready &= look(engine, unit, container, socket, &mut boots).await;
         }
-        let now_full = full_volume(engine, pod, volumes);
+        let now_full = offthread::run(|| full_volume(engine, pod, volumes));
         if now_full != full {
             full = now_full;
             agent::trouble(engine, unit, full.clone().map(Trouble::Shortage));
@@ -76,6 +76,7 @@ async fn look_again(engine: &Engine, looked: &Looked<'_>, volumes: &[String]) {
 }
 
 /// Says so when a volume of the pod takes no more.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn full_volume(engine: &Engine, pod: &Pod, volumes: &[String]) -> Option<String> {
     let full = |id: &&String| {
         let folder = engine.node.volume(pod.name(), &id.replace('/', "-")).ok();

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(crate) async fn end(pod: &Pod) {
     let Ok(first) = pod.pid(UnitPod::CHARM) else { return };
     for _ in 0..PASSES_MAX {
-        let found = hooks_of(first);
+        let found = offthread::run(|| hooks_of(first));
         if found.is_empty() {
             return;
         }
@@ -31,6 +31,7 @@ pub(crate) async fn end(pod: &Pod) {
 }
 
 /// The hook processes of the container whose first process is `first`.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn hooks_of(first: i32) -> Vec<i32> {
     let own = fs::read_link(format!("/proc/{first}/ns/pid")).ok();
     let is_hook = |pid: i32| {

@@ -25,6 +25,11 @@ pub(crate) enum PodError {
     /// A folder cannot be made.
     #[error("cannot prepare {path} for the pod of {unit}: {source}", path = path.display())]
     Folder { unit: UnitName, path: PathBuf, source: std::io::Error },
+    /// The charm that the engine keeps cannot be started.
+    #[error(
+        "cannot start the pod of {unit}: the dispatch of its charm in {path} {fault}, as if the disk had lost it; refresh {app} with its charm", path = path.display(), app = unit.app()
+    )]
+    Damaged { unit: UnitName, path: PathBuf, fault: &'static str },
     /// The charm's own container has no image.
     #[error(transparent)]
     Base(#[from] crate::images::ImagesError),
@@ -87,8 +92,9 @@ impl UnitFolders {
     }
 
     /// Removes everything.
+    #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
     pub(crate) fn remove(&self) {
-        std::fs::remove_dir_all(&self.root).ok();
+        node::remove_all(&self.root).ok();
     }
 }
 
@@ -134,6 +140,7 @@ pub(crate) fn plan(
 }
 
 /// Makes the folders that the pod mounts, with a fresh copy of the charm.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
     let folders = UnitFolders::new(&paths.run, &plan.unit);
     let fail = |path: &Path| {
@@ -141,13 +148,17 @@ pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
         move |source| PodError::Folder { unit, path, source }
     };
     let charm = folders.agent().join("charm");
-    std::fs::remove_dir_all(&charm).ok();
+    node::remove_all(&charm).ok();
     let kept = CharmFolders::new(&paths.state, plan.unit.app(), plan.charm_revision);
-    crate::charm_file::copy_tree(&kept.charm(), &charm).map_err(fail(&charm))?;
+    if let Some(fault) = crate::charm_file::fault_of_dispatch(&kept.charm()) {
+        let (unit, path) = (plan.unit.clone(), kept.charm());
+        return Err(PodError::Damaged { unit, path, fault });
+    }
+    copy(&kept.charm(), &charm).map_err(fail(&charm))?;
     let resources = folders.agent().join("resources");
-    std::fs::remove_dir_all(&resources).ok();
+    node::remove_all(&resources).ok();
     if kept.resources().is_dir() {
-        crate::charm_file::copy_tree(&kept.resources(), &resources).map_err(fail(&resources))?;
+        copy(&kept.resources(), &resources).map_err(fail(&resources))?;
     }
     node::link_tools(&folders.tools(), hooktools::TOOLS).map_err(fail(&folders.tools()))?;
     let account = folders.account();
@@ -160,6 +171,10 @@ pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
         std::fs::write(&path, text).map_err(fail(&path))?;
     }
     Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    crate::charm_file::copy(from, to).map_err(std::io::Error::other)
 }
 
 /// The pod as Juju would lay it out; images that are missing are built.

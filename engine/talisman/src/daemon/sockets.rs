@@ -1,18 +1,33 @@
 //! The socket on which a unit's hook tools reach the engine.
+//!
+//! Whoever is on the other side is the charm's business: it may send anything, slowly or not at
+//! all. One unit holds up nobody but itself.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hooktools::wire::{Request, Response, frame_length};
+use hooktools::wire::{Request, Response, WireError, frame_length};
 use names::UnitName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 
 use super::engine::{Engine, Inner};
 use super::execs;
 
+/// Tools of one unit that are listened to at once; others wait in line.
+const CALLERS_MAX: usize = 32;
+/// How long a request may take to come, and an answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A larger request is taken in when no other of its unit is.
+const SMALL: usize = 64 << 10;
+
 /// Makes the socket.
-pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -20,71 +35,124 @@ pub(crate) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
+/// What the tools of one unit share.
+struct Line {
+    engine: Arc<Engine>,
+    unit: UnitName,
+    /// Held by who has a large request or gets an answer: one tool at a time, as with Juju.
+    turn: Mutex<()>,
+}
+
 /// Answers hook tools until the task is dropped.
 pub(crate) async fn serve(engine: Arc<Engine>, unit: UnitName, listener: UnixListener) {
+    let line = Arc::new(Line { engine, unit, turn: Mutex::new(()) });
+    let callers = Arc::new(Semaphore::new(CALLERS_MAX));
+    let mut calls = tokio::task::JoinSet::new();
     loop {
+        while calls.try_join_next().is_some() {}
+        let Ok(place) = callers.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                engine.note("WARNING", &format!("cannot accept a hook tool: {error}"));
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                line.engine.note("WARNING", &format!("cannot accept a hook tool: {error}"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
-        let (engine, unit) = (engine.clone(), unit.clone());
-        tokio::spawn(async move {
+        let line = line.clone();
+        calls.spawn(async move {
             // A tool that hangs up early has nobody left to tell.
-            exchange(&engine, &unit, stream).await.ok();
+            exchange(&line, stream, place).await.ok();
         });
     }
 }
 
-async fn exchange(engine: &Engine, unit: &UnitName, mut stream: UnixStream) -> std::io::Result<()> {
-    let invalid = |error: hooktools::wire::WireError| {
-        std::io::Error::new(std::io::ErrorKind::InvalidData, error)
-    };
+/// One request and its answer. Who asked has its place until then, unless it waits for a
+/// command: that waits for the hook, whose own tools need places.
+async fn exchange(
+    line: &Line,
+    mut stream: UnixStream,
+    place: tokio::sync::OwnedSemaphorePermit,
+) -> io::Result<()> {
     let mut prefix = [0; 4];
-    stream.read_exact(&mut prefix).await?;
-    let mut frame = vec![0; frame_length(prefix).map_err(invalid)?];
-    stream.read_exact(&mut frame).await?;
-    let request = Request::parse(&frame).map_err(invalid)?;
-    let response = match request.as_exec() {
-        Some((wanted, command)) => exec(engine, unit, wanted, command).await,
-        None => engine.look(|inner| answer(inner, unit, &request, engine.now())),
+    timeout(PATIENCE, stream.read_exact(&mut prefix)).await??;
+    let length = match frame_length(prefix) {
+        Ok(length) => length,
+        Err(error) => return send(&mut stream, &refusal(&error)).await,
     };
-    stream.write_all(&response.to_bytes().map_err(invalid)?).await
+    let mut turn = None;
+    if length > SMALL {
+        turn = Some(line.turn.lock().await);
+    }
+    let mut frame = Vec::new();
+    timeout(PATIENCE, (&mut stream).take(length as u64).read_to_end(&mut frame)).await??;
+    let request = match Request::parse(&frame) {
+        Ok(request) => request,
+        Err(error) => return send(&mut stream, &refusal(&error)).await,
+    };
+    drop(frame);
+    if let Some((wanted, command)) = request.as_exec() {
+        drop((turn, place));
+        let response = exec(line, wanted, command).await;
+        return send(&mut stream, &response).await;
+    }
+    let context_id = request.context_id.clone();
+    let mut call = hooktools::Call::from(request);
+    let large = length > SMALL;
+    let ahead = if large { offthread::run(|| hooktools::read_ahead(&mut call)) } else { Ok(()) };
+    let _turn = match turn {
+        Some(turn) => turn,
+        None => line.turn.lock().await,
+    };
+    let engine = &line.engine;
+    let look = || engine.look(|inner| answer(inner, &line.unit, &context_id, &call, engine.now()));
+    let response = match ahead {
+        Ok(()) if large => offthread::run(look),
+        Ok(()) => look(),
+        Err(output) => output.into(),
+    };
+    send(&mut stream, &response).await
+}
+
+/// Sends an answer to who takes it in time.
+async fn send(stream: &mut UnixStream, response: &Response) -> io::Result<()> {
+    let bytes = response.to_bytes().or_else(|error| refusal(&error).to_bytes());
+    let bytes = bytes.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    timeout(PATIENCE, stream.write_all(&bytes)).await?
+}
+
+fn refusal(reason: &WireError) -> Response {
+    refuse(&reason.to_string())
+}
+
+fn refuse(reason: &str) -> Response {
+    let stderr = format!("ERROR {reason}\n").into_bytes();
+    Response { code: 1, stdout: Vec::new(), stderr }
 }
 
 /// `juju-exec`; a unit's socket runs commands of no other unit.
-async fn exec(engine: &Engine, unit: &UnitName, wanted: &str, command: &str) -> Response {
-    let refuse = |reason: String| Response {
-        code: 1,
-        stdout: Vec::new(),
-        stderr: format!("ERROR {reason}\n").into_bytes(),
-    };
+async fn exec(line: &Line, wanted: &str, command: &str) -> Response {
+    let unit = &line.unit;
     if wanted != unit.to_string() {
-        return refuse(format!("cannot run commands of {wanted:?}: this is the agent of {unit}"));
+        return refuse(&format!("cannot run commands of {wanted:?}: this is the agent of {unit}"));
     }
-    match execs::run(engine, unit, command).await {
-        Ok(response) => response,
-        Err(error) => refuse(error.to_string()),
-    }
+    let ended = execs::run(&line.engine, unit, command).await;
+    ended.unwrap_or_else(|error| refuse(&error.to_string()))
 }
 
-fn answer(inner: &mut Inner, unit: &UnitName, request: &Request, now: jiff::Timestamp) -> Response {
+fn answer(
+    inner: &mut Inner,
+    unit: &UnitName,
+    context_id: &str,
+    call: &hooktools::Call,
+    now: jiff::Timestamp,
+) -> Response {
     let Inner { kept, sessions, measurements, .. } = inner;
     // Whoever learns another unit's context id cannot use it from here.
-    let session = sessions.get_mut(&request.context_id);
+    let session = sessions.get_mut(context_id);
     let Some(session) = session.filter(|session| session.run().unit == *unit) else {
-        let words = format!("ERROR bad request: bad context id {:?}\n", request.context_id);
-        return Response { code: 1, stdout: Vec::new(), stderr: words.into_bytes() };
+        return refuse(&format!("bad request: bad context id {context_id:?}"));
     };
-    measurements.called(&request.context_id);
-    let call = hooktools::Call {
-        tool: request.tool.clone(),
-        args: request.args.clone(),
-        stdin: request.stdin.clone(),
-    };
-    let output = hooktools::run(&mut kept.model.tools(session, now), &call);
-    Response { code: output.code, stdout: output.stdout, stderr: output.stderr }
+    measurements.called(context_id);
+    hooktools::run(&mut kept.model.tools(session, now), call).into()
 }

@@ -50,6 +50,13 @@ const FORMAT: u64 = 1;
 const SNAPSHOTS: TableDefinition<&str, &[u8]> = TableDefinition::new("snapshots");
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 
+/// A file so many times as large as what it holds is shrunk, if it is worth it.
+const WASTE: u64 = 4;
+/// A smaller file is left as it is.
+const WASTE_MIN: u64 = 16 << 20;
+/// How often the database may move what it holds until the file is small.
+const PASSES_MAX: u32 = 8;
+
 /// The store of one instance.
 pub(crate) struct Store {
     /// Absent after a failed write, until it can be opened again.
@@ -65,6 +72,29 @@ impl Store {
             reason: error.to_string(),
         })?;
         Ok(Self { database: Mutex::new(Some(database)), path: path.to_owned() })
+    }
+
+    /// Gives back the room of what the store no longer holds, if that is most of the file. A
+    /// crash on the way leaves the store as it was, in a file of any size.
+    pub(crate) fn shrink(&self) -> Result<(), StoreError> {
+        let fail = |reason: String| StoreError::Write { path: self.path.clone(), reason };
+        let file = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        if file < WASTE_MIN {
+            return Ok(());
+        }
+        let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut open) = database.take() else { return Ok(()) };
+        let shrunk = held(&open).and_then(|held| {
+            let mut passes = 0;
+            while file / WASTE > held && passes < PASSES_MAX && open.compact()? {
+                passes += 1;
+                faults::point();
+            }
+            Ok(())
+        });
+        // One that has failed is opened anew by the next write.
+        *database = shrunk.is_ok().then_some(open);
+        shrunk.map_err(|error| fail(error.to_string()))
     }
 
     /// The snapshot, or `None` in an empty store.
@@ -110,6 +140,17 @@ impl Store {
     }
 }
 
+/// The bytes of all snapshots.
+fn held(database: &Database) -> anyhow::Result<u64> {
+    let read = database.begin_read()?;
+    let Ok(table) = read.open_table(SNAPSHOTS) else { return Ok(0) };
+    let mut held = 0;
+    for part in [Part::Engine, Part::Cluster] {
+        held += table.get(part.key())?.map_or(0, |bytes| bytes.value().len() as u64);
+    }
+    Ok(held)
+}
+
 fn write(database: &Database, part: Part, bytes: &[u8]) -> anyhow::Result<()> {
     let write = database.begin_write()?;
     write.open_table(SNAPSHOTS)?.insert(part.key(), bytes)?;
@@ -131,6 +172,31 @@ mod tests {
         store.save(Part::Engine, &vec![1u8, 2]).unwrap();
         drop(store);
         assert_eq!(Store::open(&path).unwrap().load(Part::Engine).unwrap(), Some(vec![1u8, 2]));
+    }
+
+    #[test]
+    fn room_that_is_no_longer_needed_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.redb");
+        let store = Store::open(&path).unwrap();
+        let size = || std::fs::metadata(&path).unwrap().len();
+        store.save(Part::Cluster, &"cluster").unwrap();
+        for _ in 0..3 {
+            store.save(Part::Engine, &"x".repeat(40 << 20)).unwrap();
+        }
+        store.shrink().unwrap();
+        assert!(size() > 40 << 20, "what is held has its room");
+        store.save(Part::Engine, &"small").unwrap();
+        store.save(Part::Engine, &"smaller").unwrap();
+        assert!(size() > 40 << 20);
+        store.shrink().unwrap();
+        assert!(size() < 4 << 20, "{}", size());
+        assert_eq!(store.load(Part::Engine).unwrap(), Some("smaller".to_owned()));
+        store.save(Part::Engine, &"again").unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.load(Part::Engine).unwrap(), Some("again".to_owned()));
+        assert_eq!(store.load(Part::Cluster).unwrap(), Some("cluster".to_owned()));
     }
 
     #[test]

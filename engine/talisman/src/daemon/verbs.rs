@@ -51,6 +51,9 @@ pub(crate) enum VerbError {
         "cannot serve the page on port {port} of 127.0.0.1: {source}; name another with --port"
     )]
     Page { port: u16, source: std::io::Error },
+    /// The engine's own fault.
+    #[error("cannot go on: {0}; see the engine's log")]
+    Broken(String),
     /// A charm name that no application can have.
     #[error("cannot deploy: {0}")]
     Name(#[from] names::NameError),
@@ -69,8 +72,13 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
     }
     let now = engine.now();
     match request {
-        Request::Deploy(deploy) => charms::deploy(engine, deploy),
-        Request::Refresh(refresh) => charms::refresh(engine, refresh),
+        // Whoever asked may hang up; what was begun is brought to its end.
+        Request::Deploy(deploy) => {
+            ended(tokio::spawn(charms::deploy(engine.clone(), deploy))).await
+        }
+        Request::Refresh(refresh) => {
+            ended(tokio::spawn(charms::refresh(engine.clone(), refresh))).await
+        }
         Request::Page { port } => page(engine, port).await,
         Request::Forward { port, service, target } => {
             super::forwards::add(engine, port, &service, target).await
@@ -101,6 +109,14 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
             Ok(Value::Null)
         }
         command => engine.change(|inner| command_model(inner, command, now))?,
+    }
+}
+
+/// The end of a verb that goes on by itself.
+async fn ended(verb: tokio::task::JoinHandle<Answer>) -> Answer {
+    match verb.await {
+        Ok(answer) => answer,
+        Err(error) => Err(VerbError::Broken(error.to_string())),
     }
 }
 

@@ -1,11 +1,17 @@
 //! A charm as a folder or a `.charm` archive: reading its metadata, unpacking it.
 
+mod tree;
+mod unpack;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use model::{ActionsYaml, CharmMeta, ConfigYaml, MetadataYaml};
+
+use crate::files;
+
+pub(crate) use tree::{copy, copy_file, sync, sync_folder};
 
 /// Why a charm cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +37,12 @@ pub(crate) enum CharmFileError {
     /// An archive member would be written where a symbolic link of the archive leads.
     #[error("cannot unpack {path}: the member {member:?} lies at or below a symbolic link of the same archive; pack the charm without one of them", path = path.display())]
     ThroughLink { path: PathBuf, member: String },
+    /// The charm holds what no charm can hold, or too much.
+    #[error("cannot use the charm {path}: {fault}", path = path.display())]
+    Content { path: PathBuf, fault: tree::Fault },
+    /// What starts the charm cannot be started.
+    #[error("cannot use the charm {path}: its dispatch {fault}; pack the charm again", path = path.display())]
+    Dispatch { path: PathBuf, fault: &'static str },
     /// The folder for the unpacked charm cannot be written.
     #[error("cannot unpack the charm to {path}: {source}", path = path.display())]
     Write { path: PathBuf, source: std::io::Error },
@@ -129,7 +141,7 @@ fn parse<T: serde::de::DeserializeOwned>(
 fn folder_parts(path: &Path) -> Result<BTreeMap<&'static str, String>, CharmFileError> {
     let mut parts = BTreeMap::new();
     for file in PARTS {
-        match fs::read_to_string(path.join(file)) {
+        match files::read_text(&path.join(file)) {
             Ok(text) => drop(parts.insert(file, text)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(source) => return Err(CharmFileError::Read { path: path.join(file), source }),
@@ -139,108 +151,71 @@ fn folder_parts(path: &Path) -> Result<BTreeMap<&'static str, String>, CharmFile
 }
 
 fn archive_parts(path: &Path) -> Result<BTreeMap<&'static str, String>, CharmFileError> {
-    let mut archive = open(path)?;
+    let mut archive = unpack::open(path)?;
     let mut parts = BTreeMap::new();
     for file in PARTS {
-        let Ok(mut member) = archive.by_name(file) else { continue };
-        let mut text = String::new();
-        member
-            .read_to_string(&mut text)
-            .map_err(|source| CharmFileError::Read { path: path.to_owned(), source })?;
+        let Ok(member) = archive.by_name(file) else { continue };
+        let text = files::text(member)
+            .map_err(|source| CharmFileError::Read { path: path.join(file), source })?;
         parts.insert(file, text);
     }
     Ok(parts)
 }
 
-fn open(path: &Path) -> Result<zip::ZipArchive<fs::File>, CharmFileError> {
-    let file = fs::File::open(path)
-        .map_err(|source| CharmFileError::Read { path: path.to_owned(), source })?;
-    zip::ZipArchive::new(file)
-        .map_err(|source| CharmFileError::Archive { path: path.to_owned(), source })
-}
-
 /// Copies a charm folder, or unpacks an archive, to `to`, which must not exist yet.
 pub(crate) fn unpack(from: &Path, to: &Path) -> Result<(), CharmFileError> {
     if from.is_dir() {
-        return copy_tree(from, to)
-            .map_err(|source| CharmFileError::Write { path: to.to_owned(), source });
+        tree::copy_charm(from, to).map_err(content(from))?;
+    } else {
+        unpack::unpack(from, to)?;
     }
-    let mut archive = open(from)?;
-    for index in 0..archive.len() {
-        let mut member = archive
-            .by_index(index)
-            .map_err(|source| CharmFileError::Archive { path: from.to_owned(), source })?;
-        let called = member.name().unwrap_or_default().into_owned();
-        let name = member.enclosed_name().ok_or_else(|| CharmFileError::Escapes {
-            path: from.to_owned(),
-            member: called.clone(),
-        })?;
-        if through_link(to, &name) {
-            let path = from.to_owned();
-            return Err(CharmFileError::ThroughLink { path, member: called });
-        }
-        unpack_member(&mut member, &to.join(name))
-            .map_err(|source| CharmFileError::Write { path: to.to_owned(), source })?;
+    match fault_of_dispatch(to) {
+        Some(fault) => Err(CharmFileError::Dispatch { path: from.to_owned(), fault }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// Whether a part of `name` below `folder` is a symbolic link already.
-fn through_link(folder: &Path, name: &Path) -> bool {
-    let mut at = folder.to_owned();
-    name.components().any(|part| {
-        at.push(part);
-        at.is_symlink()
-    })
+fn content(path: &Path) -> impl Fn(tree::Fault) -> CharmFileError {
+    move |fault| CharmFileError::Content { path: path.to_owned(), fault }
 }
 
-fn unpack_member<R: Read>(
-    member: &mut zip::read::ZipFile<'_, R>,
-    target: &Path,
-) -> std::io::Result<()> {
+/// Why the `dispatch` of an unpacked charm cannot be started; a charm without one is fine.
+pub(crate) fn fault_of_dispatch(charm: &Path) -> Option<&'static str> {
     use std::os::unix::fs::PermissionsExt;
-    if member.is_dir() {
-        return fs::create_dir_all(target);
+    let path = charm.join("dispatch");
+    path.symlink_metadata().ok()?;
+    let Ok(found) = path.metadata() else { return Some("is a link that leads nowhere") };
+    let mode = found.permissions().mode();
+    if !found.is_file() {
+        return Some("is no file");
     }
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder)?;
+    if found.len() == 0 {
+        return Some("is empty");
     }
-    if member.is_symlink() {
-        let mut link = String::new();
-        member.read_to_string(&mut link)?;
-        return std::os::unix::fs::symlink(link, target);
+    if mode & 0o444 == 0 {
+        return Some("may not be read");
     }
-    let mut file = fs::File::create(target)?;
-    std::io::copy(member, &mut file)?;
-    let mode = member.unix_mode().unwrap_or(0o644) & 0o777;
-    fs::set_permissions(target, fs::Permissions::from_mode(mode))
-}
-
-/// Copies a tree with its modes and symbolic links.
-pub(crate) fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-        }
+    if mode & 0o111 == 0 {
+        return Some("may not be executed");
     }
-    Ok(())
+    let mut start = Vec::new();
+    let read = files::open(&path, false).and_then(|file| file.take(4).read_to_end(&mut start));
+    match read {
+        Err(_) => Some("cannot be read"),
+        Ok(_) if start == b"\x7fELF" || start.starts_with(b"#!") => None,
+        Ok(_) => Some("is neither a program nor a script that begins with #!"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
 
     use super::*;
 
     /// Unpacks an archive of files and of links (`name -> target`); what is said of it.
+    /// A file of another mode is `name mode`, in octal digits.
     #[track_caller]
     fn check(members: &[&str], want: Option<&str>) {
         let folder = tempfile::tempdir().unwrap();
@@ -252,8 +227,10 @@ mod tests {
             match member.split_once(" -> ") {
                 Some((name, target)) => archive.add_symlink(name, target, options).unwrap(),
                 None => {
-                    archive.start_file(*member, options).unwrap();
-                    archive.write_all(b"x").unwrap();
+                    let (name, mode) = member.split_once(' ').unwrap_or((member, "644"));
+                    let mode = u32::from_str_radix(mode, 8).unwrap();
+                    archive.start_file(name, options.unix_permissions(mode)).unwrap();
+                    archive.write_all(b"#!").unwrap();
                 }
             }
         }
@@ -288,20 +265,73 @@ mod tests {
 
     #[test]
     fn no_member_is_written_through_a_link() {
-        check(&["src/charm.py", "lib -> src", "bin/python3 -> /usr/bin/python3"], None);
+        check(&["src/charm.py", "lib -> src", "bin/python3 -> ../src/python3"], None);
         let through = |member: &str| {
             format!(
                 "cannot unpack x.charm: the member \"{member}\" lies at or below a symbolic \
                  link of the same archive; pack the charm without one of them"
             )
         };
-        check(&["lib -> ../outside", "lib/file"], Some(&through("lib/file")));
-        check(&["lib -> ../outside", "lib/a/b"], Some(&through("lib/a/b")));
-        check(&["lib -> ../outside", "lib/b -> x"], Some(&through("lib/b")));
+        check(&["lib -> src", "lib/a/b"], Some(&through("lib/a/b")));
+        check(&["lib -> src", "lib/b -> x"], Some(&through("lib/b")));
         check(&["lib -> src", "lib/file"], Some(&through("lib/file")));
         check(
             &["../outside/file"],
             Some("cannot unpack x.charm: the member \"../outside/file\" leads outside"),
         );
+    }
+
+    #[test]
+    fn a_member_is_what_a_charm_can_hold() {
+        let said = "cannot use the charm x.charm: ";
+        let absolute = "the symbolic link \"bin/python\" is absolute: \"/usr/bin/python3\"; make \
+                        it relative, or let dispatch make it";
+        check(&["bin/python -> /usr/bin/python3"], Some(&format!("{said}{absolute}")));
+        let out = "the symbolic link \"lib\" leads out of the charm: \"../outside\"";
+        check(&["lib -> ../outside"], Some(&format!("{said}{out}")));
+        check(&["dispatch 6755", "src/x 000"], None);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("x.charm"), folder.path().join("to"));
+        let mut archive = zip::ZipWriter::new(fs::File::create(&from).unwrap());
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file("zeros", options.large_file(true)).unwrap();
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..1025 {
+            archive.write_all(&zeros).unwrap();
+        }
+        archive.finish().unwrap();
+        let said = unpack(&from, &to).unwrap_err().to_string();
+        assert!(said.contains("its files have more than 1073741824 bytes"), "{said}");
+        assert!(!to.join("zeros").exists());
+    }
+
+    #[test]
+    fn a_dispatch_that_cannot_start_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dispatch");
+        let fault = |content: &str, mode| {
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            fault_of_dispatch(folder.path())
+        };
+        assert_eq!(fault_of_dispatch(folder.path()), None);
+        assert_eq!(fault("#!/bin/sh\n", 0o755), None);
+        assert_eq!(fault("\x7fELF…", 0o711), None);
+        assert_eq!(fault("", 0o755), Some("is empty"));
+        assert_eq!(fault("#!/bin/sh\n", 0o644), Some("may not be executed"));
+        assert_eq!(fault("#!/bin/sh\n", 0o111), Some("may not be read"));
+        let no_program = Some("is neither a program nor a script that begins with #!");
+        assert_eq!(fault("\0\0\0\0", 0o755), no_program);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(fault_of_dispatch(folder.path()), Some("is no file"));
+        fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("gone", &path).unwrap();
+        assert_eq!(fault_of_dispatch(folder.path()), Some("is a link that leads nowhere"));
     }
 }
