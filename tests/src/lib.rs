@@ -42,14 +42,15 @@ fn newest(folder: &Path) -> std::io::Result<SystemTime> {
     Ok(newest)
 }
 
-/// The charm of the suite that is written in Python, packed; again only when its sources are
-/// newer, for that asks the package index.
+/// The charm of the suite that is written in Python, packed; again only when its sources or what
+/// packs them are newer, for that asks the package index.
 pub fn packed_probe(engine: &Talisman) -> Result<PathBuf> {
     let source = root().join("tests/charms/ops-probe");
     let out = root().join("target/charms");
     let charm = out.join("ops-probe_ubuntu@22.04-amd64.charm");
     let made = charm.metadata().and_then(|meta| meta.modified());
-    let newest = newest(&source)?;
+    let packer = root().join("engine/talisman/src/pack_python.rs").metadata()?.modified()?;
+    let newest = newest(&source)?.max(packer);
     if made.is_ok_and(|made| made > newest) {
         return Ok(charm);
     }
