@@ -79,6 +79,11 @@ impl Model {
         self.push_workload(unit, hook);
     }
 
+    /// How many events of the unit's containers wait for their hooks.
+    pub fn workload_events(&self, unit: &UnitName) -> usize {
+        self.live.get(unit).map_or(0, |live| live.workload.len())
+    }
+
     /// Queues a workload event unless the same one already waits.
     fn push_workload(&mut self, unit: &UnitName, hook: Hook) {
         let (Hook::PebbleCustomNotice { container, .. }

@@ -13,6 +13,9 @@ const POLL: Duration = Duration::from_secs(20);
 /// Between two questions when Pebble does not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// The most events of a unit's containers that wait in the engine.
+const WAITING_MAX: usize = 100;
+
 /// What a notice means for the unit.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
@@ -35,11 +38,22 @@ pub(crate) async fn follow(
         match client.wait_notices(&after, POLL).await {
             Ok(notices) => {
                 for notice in notices {
+                    room(engine, unit).await;
                     report(engine, unit, container, &client, &notice).await;
                     after = notice.last_repeated;
                 }
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// Waits while too many events wait for their hooks: Pebble keeps the others meanwhile.
+async fn room(engine: &Engine, unit: &UnitName) {
+    let mut changes = engine.changes();
+    while engine.look(|inner| inner.kept.model.workload_events(unit)) >= WAITING_MAX {
+        if changes.changed().await.is_err() {
+            return;
         }
     }
 }
