@@ -141,6 +141,14 @@ pub enum Applied {
     /// Go on with the next, and report the worst of these statuses; it takes the place
     /// of [`Decision::status`].
     Status(Status),
+    /// Go on with the next, and try the event again before the next one: what failed is nobody
+    /// else's affair.
+    Later {
+        /// What is missing.
+        reason: String,
+        /// What is reported as by [`Applied::Status`].
+        status: Status,
+    },
     /// Skip the remaining effects and report this status. The event is not deferred.
     Stop(Status),
     /// Skip the remaining effects and try the event again before the next one.

@@ -183,6 +183,10 @@ async fn round<C: Charm>(
             Applied::Done => {}
             Applied::Again => again = true,
             Applied::Status(status) => met.push(status),
+            Applied::Later { reason, status } => {
+                met.push(status);
+                outcome = Outcome::Defer(reason);
+            }
             Applied::Stop(status) => {
                 met.push(status);
                 break;
