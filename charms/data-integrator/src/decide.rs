@@ -38,14 +38,19 @@ fn request(facts: &Facts) -> Option<Effect> {
     let wanted = facts.database.clone()?;
     let database = Some(databag::text(asked, "database").map_or(wanted, str::to_owned));
     let roles = facts.roles.split(',').map(str::trim).filter(|role| !role.is_empty());
+    let roles: Vec<String> = roles.map(str::to_owned).collect();
     let request = Request {
         database,
-        roles: roles.map(str::to_owned).collect(),
+        roles: roles.clone(),
         requested_secrets: Some(REQUESTABLE.map(str::to_owned).to_vec()),
         provided_secrets: vec!["mtls-cert".to_owned()],
         ..Request::default()
     };
-    let changes = Changes::from(request.render()).against(asked);
+    let mut changes = Changes::from(request.render());
+    if roles.is_empty() {
+        changes = changes.remove("extra-user-roles");
+    }
+    let changes = changes.against(asked);
     (!changes.is_empty()).then_some(Effect::Request(provider.id, changes))
 }
 
