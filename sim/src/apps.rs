@@ -207,6 +207,8 @@ fn drop_user(cluster: &mut Cluster, user: &str) {
             database.connect.remove(role);
             database.users.remove(role);
             database.lookups.remove(role);
+            database.objects.remove(role);
+            database.idle.remove(role);
             database.owner = database.owner.take().filter(|owner| owner != role);
         }
     }

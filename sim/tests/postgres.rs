@@ -37,6 +37,10 @@ keeps!(
     a_role_goes_when_nothing_depends_on_it,
     users_go,
     tied_roles_go_too,
+    the_template_holds_nobody_up,
+    roles_make_nobody_somebody_else,
+    memberships_go_with_the_wish,
+    users_are_parted,
 );
 
 #[test]

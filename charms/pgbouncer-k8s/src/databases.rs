@@ -52,7 +52,10 @@ pub(crate) fn entries(
     if let Some(owner) = &map.wildcard {
         let auth_dbname = if once { None } else { Some(owner.parse()?) };
         entries.found.push(Database { auth_dbname: auth_dbname.clone(), ..entries.rw.clone() });
-        for name in shape.readonly.iter().filter(|_| !login.replicas.is_empty()) {
+        // A database that is there comes before another's name for reading only.
+        let hides = |name: &String| readable(name, false).any(|a| shape.readonly.contains(&a));
+        let shown = shape.readonly.iter().filter(|name| !hides(name));
+        for name in shown.filter(|_| !login.replicas.is_empty()) {
             entries.add_readable(name, "_readonly", auth_dbname.as_ref())?;
         }
     }
@@ -137,6 +140,15 @@ impl Entries {
     }
 }
 
+/// The names under which a database of a client can be read only.
+pub(crate) fn readable(name: &str, legacy: bool) -> impl Iterator<Item = String> {
+    let parsed = name.parse::<DatabaseName>().ok();
+    let suffixes = suffixes(legacy).iter();
+    suffixes.filter_map(move |suffix| {
+        parsed.as_ref().and_then(|name| name.with_suffix(suffix)).map(|name| name.to_string())
+    })
+}
+
 /// What the names for reading only end in.
 fn suffixes(legacy: bool) -> &'static [&'static str] {
     if legacy { &["_readonly", "_standby"] } else { &["_readonly"] }
@@ -209,6 +221,19 @@ mod tests {
         assert!(
             text.contains("waltz_readonly = host=postgresql-k8s-primary dbname=waltz_readonly")
         );
+    }
+
+    #[test]
+    fn a_database_that_is_there_is_not_hidden_from_who_may_use_all() {
+        let mut map = testing::map(&[(7, "waltz")]);
+        map.wildcard = Some("waltz".into());
+        let readonly = ["archive".to_owned(), "archive_readonly".to_owned()];
+        let version = Version { minor: 24, patch: 0 };
+        let shape = Shape { version, share: None, readonly: &readonly, timeline: None };
+        let found = entries(&testing::login(), &testing::options(), &map, &shape).unwrap();
+        let text = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(!text.contains("archive_readonly = "), "{text}");
+        assert!(text.contains("archive_readonly_readonly = "), "{text}");
     }
 
     #[test]

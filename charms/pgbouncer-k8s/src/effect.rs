@@ -121,13 +121,18 @@ pub(crate) struct Account {
     pub(crate) password: Password,
     pub(crate) salt: [u8; 16],
     pub(crate) roles: ExtraRoles,
+    /// The roles that it was made a member of before.
+    pub(crate) former: Vec<RoleName>,
+    /// What a person calls the client.
+    pub(crate) who: String,
     /// The user whom PostgreSQL has given us, with whom this one goes.
     pub(crate) maker: RoleName,
     pub(crate) database: DatabaseName,
     pub(crate) owner: Owner,
     pub(crate) lookup: Lookup,
-    /// It was there before, on a server that is gone. Nobody else would make it again, so
-    /// the server counts as initialised only once all of these are made.
+    /// The relation to the peers, whose bag says whether this is owed.
+    pub(crate) peers: Option<RelationId>,
+    /// The client has credentials already: nobody else would make this again.
     pub(crate) again: bool,
 }
 

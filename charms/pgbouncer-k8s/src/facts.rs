@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use charm::{AppName, Bag, RelationId, SecretContent, UnitName};
 use interfaces::pgb_peers::{AppBag, UnitBag};
-use interfaces::postgresql_client::Request;
+use interfaces::postgresql_client::{Request, SEEN};
 use interfaces::{BagError, Endpoint, Endpoints};
 
 use crate::options::{Options, OptionsError};
@@ -293,7 +293,17 @@ impl Effective {
     }
 }
 
+/// The key of the peers' application bag with the clients that have credentials but not all that
+/// goes with them on PostgreSQL.
+pub(crate) const OWED: &str = "owed";
+
 impl Peers {
+    /// Those clients.
+    pub(crate) fn owed(&self) -> BTreeSet<RelationId> {
+        let ids: Option<Vec<u32>> = charm::databag::json(&self.app_bag, OWED).unwrap_or_default();
+        ids.unwrap_or_default().into_iter().map(RelationId).collect()
+    }
+
     /// Whether this unit said that it leaves the relation.
     pub(crate) fn leaves(&self, endpoint: &str, id: RelationId) -> bool {
         self.own_bag.contains_key(&interfaces::pgb_peers::departing_key(endpoint, id))
@@ -311,5 +321,14 @@ impl Client {
     /// Whether it was given credentials.
     pub(crate) fn granted(&self) -> bool {
         self.own.contains_key("secret-user") || self.own.contains_key("username")
+    }
+
+    /// The roles that it asked for when it was served last, if they are others than today's.
+    pub(crate) fn former_roles(&self) -> Option<BTreeSet<String>> {
+        let then: Bag = charm::databag::json(&self.own, SEEN).ok()??;
+        let then: BTreeSet<String> = Request::parse(&then).ok()?.roles.into_iter().collect();
+        let now = self.request.as_ref().ok().filter(|request| request.database.is_some())?;
+        let differ = now.roles.iter().cloned().collect::<BTreeSet<_>>() != then;
+        (differ && self.granted()).then_some(then)
     }
 }

@@ -91,10 +91,18 @@ pub enum Effect {
     ServeClient(Box<ServeClient>),
     /// Removes a client's user and its secret; the data stay.
     RemoveClient {
+        /// The peer relation, whose bag has the relation among those of which there are users.
+        peer: RelationId,
         /// The relation.
         id: RelationId,
         /// The user.
         user: RoleName,
+        /// The way in.
+        operator: Operator,
+    },
+    /// Closes the databases that are no client's, and takes from clients what makes them somebody
+    /// else, where that is not so.
+    GuardServer {
         /// The way in.
         operator: Operator,
     },
@@ -187,6 +195,8 @@ pub struct Confirmation {
 pub struct ServeClient {
     /// The relation.
     pub id: RelationId,
+    /// What a person calls the client.
+    pub who: String,
     /// The user.
     pub user: RoleName,
     /// Its password.
@@ -195,6 +205,8 @@ pub struct ServeClient {
     pub salt: Salt,
     /// What it asked for.
     pub roles: ExtraRoles,
+    /// The roles that it was made a member of before.
+    pub former: Vec<RoleName>,
     /// The database.
     pub database: DatabaseName,
     /// Whether it takes over what is in the database.

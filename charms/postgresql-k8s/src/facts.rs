@@ -1,6 +1,8 @@
 //! What one decision needs to know about the world.
 
-use charm::{Bag, RelationId, SecretContent, SecretString, UnitName, databag};
+use std::collections::BTreeSet;
+
+use charm::{AppName, Bag, RelationId, SecretContent, SecretString, UnitName, databag};
 use interfaces::BagError;
 use interfaces::postgresql_client::Request;
 use patroni::{Cluster, Health};
@@ -110,14 +112,40 @@ pub struct Objects {
 pub struct Client {
     /// The relation.
     pub id: RelationId,
+    /// The application at the other end, where it had to be asked.
+    pub app: Option<AppName>,
     /// What it asks for, or what is wrong with it.
     pub request: Result<Request, BagError>,
     /// What was seen of its bag, as it is kept under `data`.
     pub seen: String,
     /// What this application wrote.
     pub offered: Bag,
-    /// The password that was kept for it before, if any.
+    /// The roles that it asked for when it was served last, where that is known.
+    pub former: Option<Vec<String>>,
+    /// The password that was kept for it before, if any and if it has to be served.
     pub password: Option<SecretString>,
+}
+
+impl Client {
+    /// What a person calls it.
+    pub fn who(&self) -> String {
+        match &self.app {
+            Some(app) => format!("{app} (relation {})", self.id),
+            None => format!("relation {}", self.id),
+        }
+    }
+
+    /// Whether it has all that it asks for.
+    pub fn is_served(&self, request: &Request) -> bool {
+        let has = |key: &&str| databag::text(&self.offered, key).is_some();
+        let same = |former: &Vec<String>| {
+            let set = |roles: &[String]| roles.iter().cloned().collect::<BTreeSet<_>>();
+            set(former) == set(&request.roles)
+        };
+        ["secret-user", "password"].iter().any(has)
+            && databag::text(&self.offered, "database") == request.database.as_deref()
+            && self.former.as_ref().is_none_or(same)
+    }
 }
 
 impl Peer {

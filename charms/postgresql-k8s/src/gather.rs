@@ -80,7 +80,7 @@ pub(crate) async fn gather(
     if facts.leader {
         facts.dynamic = dynamic(door, &facts).await;
         // Nobody is served before the cluster is set up.
-        facts.clients = if facts.initialised() { clients(hook, event)? } else { Vec::new() };
+        facts.clients = if facts.initialised() { clients(hook)? } else { Vec::new() };
         // No event tells that an object is gone.
         if *event == Event::UpdateStatus && facts.initialised() {
             facts.objects = objects::objects(door, &facts.topology).await;
@@ -224,29 +224,34 @@ async fn dynamic(door: &dyn Door, facts: &Facts) -> Option<Value> {
     door.patroni(&host).config().await.ok()
 }
 
-fn clients(hook: &mut Hook, event: &Event) -> Result<Vec<Client>, Error> {
+fn clients(hook: &mut Hook) -> Result<Vec<Client>, Error> {
     let ids = hook.relations("database")?;
-    ids.into_iter().map(|id| client(hook, id, event)).collect()
+    ids.into_iter().map(|id| client(hook, id)).collect()
 }
 
-fn client(hook: &mut Hook, id: RelationId, event: &Event) -> Result<Client, Error> {
+fn client(hook: &mut Hook, id: RelationId) -> Result<Client, Error> {
+    let app = hook.remote_app(id)?;
+    let bag: Bag = hook.remote_app_bag(id)?;
     let offered = hook.own_bag(id, Own::App)?;
-    // Of a request that changed since it was granted an event would tell.
-    let granted = (*event == Event::UpdateStatus).then(|| granted(&offered)).flatten();
-    let bag: Bag = match granted {
-        Some(granted) => granted,
-        None => hook.remote_app_bag(id)?,
+    let former = granted(&offered).and_then(|bag| Request::parse(&bag).ok());
+    let mut client = Client {
+        id,
+        app: Some(app),
+        request: Request::parse(&bag),
+        seen: postgresql_client::seen(&bag),
+        former: former.map(|request| request.roles),
+        password: offered.get("password").map(|text| text.clone().into()),
+        offered,
     };
-    let request = Request::parse(&bag);
-    let unserved = !offered.contains_key("database")
-        && request.as_ref().is_ok_and(|request| request.database.is_some());
+    let asks = client
+        .request
+        .as_ref()
+        .is_ok_and(|request| request.database.is_some() && !client.is_served(request));
     // A secret without the rest is what a hook left that died on the way.
-    let password = if unserved {
+    if asks && client.password.is_none() {
         let label = postgresql_client::secret_label("database", id, "user");
         let kept = hook.secret(label.as_str(), Revision::Peek)?;
-        kept.and_then(|content| content.get("password").cloned())
-    } else {
-        None
-    };
-    Ok(Client { id, request, seen: postgresql_client::seen(&bag), offered, password })
+        client.password = kept.and_then(|content| content.get("password").cloned());
+    }
+    Ok(client)
 }

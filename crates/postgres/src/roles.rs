@@ -2,10 +2,29 @@
 
 use secrecy::SecretString;
 
+use crate::sql::SYSTEM_USERS;
 use crate::{RoleName, Salt};
 
 /// The groups that name where a role comes from; clients cannot ask for them.
 pub const ACCESS_GROUPS: [&str; 3] = ["identity_access", "internal_access", "relation_access"];
+
+/// Predefined roles whose members do to the machine what the server can: with them a client would
+/// be a superuser of whom nothing says so.
+const AS_THE_SERVER: [&str; 3] =
+    ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"];
+
+/// Whether a role of this name is a charm's own or another client's, or as good as a superuser:
+/// nobody is made a member of it.
+pub fn is_reserved(name: &str) -> bool {
+    let numbered = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    SYSTEM_USERS.contains(&name)
+        || AS_THE_SERVER.contains(&name)
+        || numbered("relation_id_")
+        || name.starts_with("pgbouncer_auth_")
+}
 
 /// What a client asked for in `extra-user-roles`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,11 +42,11 @@ pub struct ExtraRoles {
 impl ExtraRoles {
     /// Reads the comma-separated list; case is ignored and the access groups are dropped.
     ///
-    /// Whether the roles exist is known to the server only. A text that is no role name
-    /// comes back as the error.
+    /// Whether the roles exist, and whether one can log in, is known to the server only.
     ///
     /// # Errors
-    /// The first entry that cannot be a role name.
+    /// The first entry that is no role name or is one that nobody is made a member of; see
+    /// [`is_reserved`].
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut roles = Self::default();
         for entry in list.split(',').map(|entry| entry.trim().to_lowercase()) {
@@ -37,6 +56,7 @@ impl ExtraRoles {
                 "createdb" => roles.create_db = true,
                 "createrole" => roles.create_role = true,
                 group if ACCESS_GROUPS.contains(&group) => {}
+                taken if is_reserved(taken) => return Err(entry),
                 _ => {
                     let role: RoleName = entry.parse().map_err(|_| entry.clone())?;
                     roles.create_db |= entry == "admin";
@@ -62,6 +82,9 @@ pub struct User {
     pub salt: Salt,
     /// What it may do.
     pub roles: ExtraRoles,
+    /// The roles it was made a member of before: of those that are not among `roles` it is none
+    /// any more. What somebody else made it a member of stays.
+    pub former: Vec<RoleName>,
 }
 
 #[cfg(test)]
@@ -91,5 +114,24 @@ mod tests {
     #[test]
     fn an_entry_that_no_role_can_have_is_named() {
         assert_eq!(ExtraRoles::parse(&"x".repeat(64)), Err("x".repeat(64)));
+    }
+
+    #[test]
+    fn a_role_of_a_charm_or_of_another_client_is_named() {
+        for name in [
+            "relation_id_6",
+            "pgbouncer_auth_relation_id_5",
+            "operator",
+            "replication",
+            "pg_execute_server_program",
+            "pg_read_server_files",
+            "pg_write_server_files",
+        ] {
+            let list = format!("admin, {}", name.to_uppercase());
+            assert_eq!(ExtraRoles::parse(&list), Err(name.to_owned()));
+        }
+        for name in ["relation_id_", "relation_id_6a", "pg_monitor", "pg_read_all_data"] {
+            assert!(ExtraRoles::parse(name).is_ok(), "{name}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod guarded;
 mod hostile;
 mod keeps;
 mod server;
@@ -26,6 +27,7 @@ fn user(name: &str, password: &str, roles: &str) -> User {
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
         tied_to: None,
+        former: Vec::new(),
     }
 }
 
@@ -35,6 +37,10 @@ async fn set_up(server: &Server) -> Client {
     client.ensure_access_groups().await.unwrap();
     client.set_up_postgres_database().await.unwrap();
     client.set_up_postgres_database().await.unwrap();
+    for _ in 0..2 {
+        client.close_shared_databases().await.unwrap();
+        client.part_users().await.unwrap();
+    }
     client
 }
 
@@ -289,7 +295,8 @@ async fn passwords_never_reach_the_log() {
     client.ensure_user(&user("app", "first-secret", "")).await.unwrap();
     client.ensure_user(&user("app", "second-secret", "")).await.unwrap();
     client.set_password(&role("app"), &"third-secret".to_owned().into(), &[4; 16]).await.unwrap();
-    server.sql("app", "third-secret", "template1", "SELECT 1").await.unwrap();
+    client.ensure_database(&database("shop"), &role("app"), Owner::Sole).await.unwrap();
+    server.sql("app", "third-secret", "shop", "SELECT 1").await.unwrap();
     let log = server.log();
     assert!(log.contains("CREATE ROLE \"admin\""));
     for hidden in ["first-secret", "second-secret", "third-secret", "SCRAM-SHA-256$"] {

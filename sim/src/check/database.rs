@@ -10,13 +10,15 @@ use super::offered::{self, impossible};
 use crate::apps::{read_secret, server_user};
 use crate::history::{Client, DatabaseOp, SERVER};
 use crate::patroni::{self, behind, members, primary};
+use crate::sql::PERSON;
 use crate::world::State;
 
 /// What is seen of a cluster that nobody may lead until a lost unit comes back.
 pub(crate) const HEADLESS: &str = "nobody may lead";
 
 /// Roles that the charm, Patroni and PostgreSQL bring.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
+    PERSON,
     "backup",
     "monitoring",
     "replication",

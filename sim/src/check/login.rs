@@ -26,7 +26,19 @@ struct Credentials {
 
 /// A request that no pooler grants.
 fn impossible(client: &Client) -> bool {
-    ["postgres", "pgbouncer"].contains(&client.database.as_str()) || client.roles == "nosuchrole"
+    ["postgres", "pgbouncer"].contains(&client.database.as_str()) || client.has_bad_roles()
+}
+
+/// Whether a client is refused because another has its name.
+pub(super) fn outdone(state: &State, clients: &[Client], index: usize) -> bool {
+    let has = |index: usize, client: &Client| {
+        let mut all = relations(state, client.endpoint()).into_iter();
+        let found = all.find(|(_, app)| app.as_str() == client.app(index));
+        found.is_some_and(|(id, app)| is_granted(state, id, &app, client))
+    };
+    let Some(client) = clients.get(index) else { return false };
+    let mut others = clients.iter().enumerate().filter(|(other, _)| *other != index);
+    others.any(|(other, of)| client.clashes(index, (other, of)) && has(other, of))
 }
 
 /// What a client of today finds in the bag and the secret.
@@ -124,6 +136,10 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
             Some(_) if !client.old && impossible(client) => {
                 wrong.push(format!("{app} got what it may not have: {}", client.database));
             }
+            Some(_) if outdone(state, clients, index) => {
+                wrong.push(format!("{app} and another client have one name"));
+            }
+            None if outdone(state, clients, index) => {}
             None if able && (client.old || !impossible(client)) => {
                 wrong.push(format!("{app} got no credentials in relation {id}"));
             }
@@ -256,7 +272,7 @@ pub(crate) fn waiting(state: &State, clients: &[Client]) -> Vec<String> {
         let name = client.app(index);
         let mut relations = relations(state, client.endpoint()).into_iter();
         let Some((id, app)) = relations.find(|(_, app)| app.as_str() == name) else { continue };
-        if !is_granted(state, id, &app, client) {
+        if !is_granted(state, id, &app, client) && !outdone(state, clients, index) {
             wrong.push(format!("{app} waits for its credentials without an end"));
         }
     }

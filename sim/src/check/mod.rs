@@ -22,6 +22,7 @@ use pgbouncer::Entry;
 
 use crate::history::{Client, POOLER};
 use crate::pgbouncer_process::Process;
+use crate::sql;
 use crate::world::{MODEL, State};
 
 pub(crate) use acted::{acted, cluster, failed};
@@ -30,7 +31,7 @@ pub(crate) use container::failed_changes;
 pub(crate) use database::{HEADLESS, able, blocked, routes};
 pub(crate) use login::{cut_off, processes_by_boot, waiting};
 pub(crate) use rights::owned;
-pub(crate) use truth::{console, lies, statuses};
+pub(crate) use truth::{console, lies, statuses, stuck};
 pub(crate) use view::view;
 
 /// What is wrong with a world in which everything has come to rest.
@@ -96,6 +97,24 @@ fn pooler() -> Option<AppName> {
 fn peers<'a>(state: &'a State, app: &AppName) -> Option<&'a model::Relation> {
     let mut all = state.model.relations();
     all.find(|relation| relation.is_peer() && relation.ends.iter().any(|end| end.app == *app))
+}
+
+/// The users whom this application made for clients that are gone.
+fn owed(state: &State, app: &AppName) -> Vec<String> {
+    let relation = |name: &str| {
+        let id = name.strip_prefix("relation_id_").and_then(|id| id.parse().ok()).map(RelationId);
+        id.and_then(|id| state.model.relation(id))
+    };
+    let made = |name: &str, role: &sql::Role| match pooler().as_ref() == Some(app) {
+        true => !role.comment.is_empty(),
+        false => role.comment.is_empty() && name.starts_with("relation_id_"),
+    };
+    let roles = state.clusters.values().flat_map(|cluster| &cluster.roles);
+    let gone = roles.filter(|(name, role)| {
+        let user = name.starts_with("relation_id_") && relation(name).is_none();
+        user && made(name, role)
+    });
+    gone.map(|(name, _)| name.clone()).collect()
 }
 
 /// The processes of every pooler, by unit and service.

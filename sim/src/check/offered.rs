@@ -13,7 +13,8 @@ use crate::world::{MODEL, State};
 
 /// A request that the server never grants.
 pub(super) fn impossible(client: &Client) -> bool {
-    client.database == "postgres" || client.roles == "nosuchrole"
+    let poolers = client.database == "pgbouncer" && client.roles != "superuser";
+    client.database == "postgres" || poolers || client.has_bad_roles()
 }
 
 /// Every client of its own gets in and is led to the right members.
@@ -38,6 +39,18 @@ pub(super) fn check(state: &State, app: &AppName, asked: &[Client]) -> Vec<Strin
     }
     wrong.extend(state.clusters.get(app).map(own_users).unwrap_or_default());
     wrong
+}
+
+/// The clients that have no credentials.
+pub(super) fn waiting(state: &State, asked: &[Client]) -> Vec<String> {
+    let Some(app) = super::database::server(state) else { return Vec::new() };
+    let all = clients(state);
+    let related = asked.iter().enumerate().filter_map(|(index, client)| {
+        let name = client.app(index);
+        let (id, _) = all.iter().find(|(_, remote)| remote.as_str() == name)?;
+        (!impossible(client) && offered(state, &app, *id).is_none()).then_some(name)
+    });
+    related.map(|name| format!("{name} waits for its credentials")).collect()
 }
 
 /// What a client finds in its bag and its secret.
@@ -145,10 +158,12 @@ impl Offer {
         });
         expect(uses, "may not make tables in its own database");
         let plain = !role.superuser && !asked("admin");
+        let groups = role.member_of.iter();
+        for group in groups.filter(|group| *group != "relation_access" && !asked(group)) {
+            expect(false, &format!("is a member of {group} against its wish"));
+        }
         let others = cluster.databases.keys().filter(|name| **name != client.database);
-        for other in others
-            .filter(|name| *name != TEMPLATE && plain && cluster.may_connect(&self.user, name))
-        {
+        for other in others.filter(|name| plain && cluster.may_connect(&self.user, name)) {
             expect(false, &format!("may connect to {other}"));
         }
         wrong
@@ -174,6 +189,9 @@ fn own_users(cluster: &Cluster) -> Vec<String> {
     let postgres = cluster.databases.get("postgres");
     let connects = |who: &str| postgres.is_some_and(|postgres| postgres.connect.contains(who));
     expect(!connects("public"), "everybody may connect to the database postgres");
+    let template = cluster.databases.get(TEMPLATE);
+    let open = template.is_some_and(|template| template.connect.contains("public"));
+    expect(!open, "everybody may connect to the template of new databases");
     expect(connects("admin") && connects("monitoring"), "some may not connect to postgres");
     wrong
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use names::RelationId;
 
 use crate::apps::{read_secret, server_user};
+use crate::sql::PERSON;
 use crate::world::{MODEL, State};
 
 use super::{misconfigured, old_relations, pooler, processes, relations};
@@ -25,7 +26,8 @@ pub(super) fn known(state: &State) -> BTreeSet<String> {
     let underscored = pooler.as_str().replace('-', "_");
     let old_users = old.iter().map(|(id, _)| format!("{underscored}_user_{id}_{MODEL}"));
     let servers = backend.iter().map(|(id, _)| server_user(*id));
-    let own = ["operator", "admin", "identity_access", "internal_access", "relation_access"];
+    let own =
+        ["operator", "admin", "identity_access", "internal_access", "relation_access", PERSON];
     let direct = super::database::users(state);
     clients
         .chain(old_users)

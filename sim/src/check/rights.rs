@@ -76,6 +76,10 @@ fn of_client(
     expect(role.create_db == databases, "may make databases, or may not, against its wish");
     expect(role.member_of.contains("relation_access"), "is in no group of access");
     expect(role.member_of.contains("admin") == asked("admin"), "is an admin against its wish");
+    let groups = role.member_of.iter();
+    for group in groups.filter(|group| *group != "relation_access" && !asked(group)) {
+        expect(false, &format!("is a member of {group} against its client's wish"));
+    }
     let uses = cluster.databases.get(database).is_some_and(|database| {
         role.superuser || database.owner.as_deref() == Some(name) || database.users.contains(name)
     });

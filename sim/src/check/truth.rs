@@ -54,17 +54,19 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
     let trusted = state.model.application(&app).is_some_and(|app| app.trust);
     let backend = !relations(state, "backend-database").is_empty();
     let bad = |client: &Client| {
-        ["postgres", "pgbouncer"].contains(&client.database.as_str())
-            || client.roles == "nosuchrole"
+        ["postgres", "pgbouncer"].contains(&client.database.as_str()) || client.has_bad_roles()
     };
     let related = |index: usize| {
         let name = clients.get(index).map(|client| client.app(index)).unwrap_or_default();
         relations(state, "database").iter().any(|(_, app)| app.as_str() == name)
     };
-    let asked_badly = clients
-        .iter()
-        .enumerate()
-        .any(|(index, client)| !client.old && bad(client) && related(index));
+    let asked_badly = clients.iter().enumerate().any(|(index, client)| {
+        let old = || super::old_relations(state);
+        let name = client.app(index);
+        let there = related(index) || old().iter().any(|(_, app)| app.as_str() == name);
+        let outdone = there && super::login::outdone(state, clients, index);
+        outdone || (!client.old && bad(client) && related(index))
+    });
     let up = state.clusters.values().all(|cluster| cluster.up);
     let well = up && backend && trusted && !misconfigured(state) && !asked_badly;
     let balanced = state.model.application(&app).is_some_and(|app| {
@@ -82,6 +84,31 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
         if !well && active && state.model.is_leader(&unit.name) {
             wrong.push(format!("{text}, but something is wrong"));
         }
+    }
+    wrong
+}
+
+/// What is wrong where the user of a client that is gone cannot be removed: nobody says so by its
+/// name, or somebody waits for it.
+pub(crate) fn stuck(state: &State, clients: &[Client]) -> Vec<String> {
+    let mut wrong = super::login::waiting(state, clients);
+    wrong.extend(super::offered::waiting(state, clients));
+    let apps = [super::pooler(), super::database::server(state)];
+    let mut any = false;
+    for app in apps.into_iter().flatten() {
+        for user in super::owed(state, &app) {
+            any = true;
+            let says = |unit: &model::Unit| {
+                let status = unit.status();
+                status.status == "blocked" && status.message.contains(&user)
+            };
+            if !state.model.units(&app).any(says) {
+                wrong.push(format!("no unit of {app} says that {user} cannot be removed"));
+            }
+        }
+    }
+    if !any {
+        wrong.push("nothing is in the way of any user".to_owned());
     }
     wrong
 }
@@ -128,6 +155,15 @@ pub(crate) fn lies(
 ) -> Vec<String> {
     let status = state.model.unit(unit).map(model::Unit::status);
     let active = status.is_some_and(|status| status.status == "active");
+    if active && fault.side() == Some(Side::Sql) && state.model.is_leader(unit) {
+        let owed = super::owed(state, unit.app());
+        if !owed.is_empty() {
+            return owed
+                .iter()
+                .map(|user| format!("{user} is there, but {unit} is active"))
+                .collect();
+        }
+    }
     if !active || pooler().as_ref() != Some(unit.app()) || !state.model.is_leader(unit) {
         return Vec::new();
     }

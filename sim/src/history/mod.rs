@@ -15,6 +15,7 @@ pub use play::{Played, play};
 pub(crate) use strike::{heal, restart, strike, strike_at};
 
 use crate::gate::{Fault, Mischief};
+use crate::sql::PERSON;
 
 /// The pooler's application.
 pub(crate) const POOLER: &str = "pgbouncer-k8s";
@@ -47,6 +48,34 @@ impl Client {
         match self.old {
             true => self.endpoint() == "db-admin",
             false => ["admin", "superuser", "createdb"].contains(&self.roles.as_str()),
+        }
+    }
+
+    /// Whether it asks for a role that is not there, or by which it would be somebody else.
+    pub(crate) fn has_bad_roles(&self) -> bool {
+        !self.old && ["nosuchrole", "operator", PERSON].contains(&self.roles.as_str())
+    }
+
+    /// Whether one of the two would have a name under which the other's database is read.
+    pub(crate) fn clashes(&self, index: usize, (other, of): (usize, &Self)) -> bool {
+        let mine = self.asked(index);
+        let theirs = of.asked(other);
+        let suffixes = |client: &Self| match client.old {
+            true => &["_readonly", "_standby"][..],
+            false => &["_readonly"],
+        };
+        let takes = |name: &str, of: &str, suffixes: &[&str]| {
+            suffixes.iter().any(|suffix| format!("{of}{suffix}") == name)
+        };
+        takes(&mine, &theirs, suffixes(of)) || takes(&theirs, &mine, suffixes(self))
+    }
+
+    /// The database that it asks for.
+    fn asked(&self, index: usize) -> String {
+        let app = self.app(index).parse();
+        match (self.old, app) {
+            (true, Ok(app)) => crate::apps::old_database(&app),
+            _ => self.database.clone(),
         }
     }
 

@@ -294,6 +294,7 @@ impl Run {
                 Op::Deploy(_) => false,
             };
             state.tend();
+            state.clusters.values_mut().for_each(crate::sql::Cluster::trespass);
             taken
         })
     }

@@ -1,9 +1,11 @@
 //! The faults that are planted in postgresql-k8s, by name.
 
+use super::list::IN_ORDINARY;
 use super::{Mutant, Plant, Target};
 
 /// Kinds of effects, as they call themselves; a word behind two dots narrows it.
-const DROPPED: [&str; 34] = [
+const DROPPED: [&str; 35] = [
+    "guard server",
     "refuse",
     "set app .. endpoints",
     "set app .. cluster_initialised",
@@ -147,7 +149,8 @@ const LAYERS: [(&str, &str, &str); 6] = [
 ];
 
 /// Statements; `$` stands for a name.
-const STATEMENTS: [&str; 13] = [
+const STATEMENTS: [&str; 14] = [
+    "REVOKE $",
     "CREATE ROLE",
     "ALTER ROLE",
     "GRANT $",
@@ -164,7 +167,10 @@ const STATEMENTS: [&str; 13] = [
 ];
 
 /// Texts of statements that lose or change their meaning.
-const SWAPS: [(&str, &str, &str); 5] = [
+const SWAPS: [(&str, &str, &str); 8] = [
+    ("a role is granted that can log in", "WHERE r.rolcanlogin OR r.rolsuper", "WHERE false"),
+    ("a role stays where it has something in the template", "WHERE datallowconn", IN_ORDINARY),
+    ("the template stays open", "DATABASE \"template1\" FROM", "DATABASE \"postgres\" FROM"),
     ("every user is a superuser", "LOGIN NOSUPERUSER", "LOGIN SUPERUSER"),
     ("no user is a superuser", "LOGIN SUPERUSER", "LOGIN NOSUPERUSER"),
     ("every user may make databases", "NOCREATEDB", "CREATEDB"),
@@ -295,6 +301,7 @@ pub(super) fn all() -> Vec<Mutant> {
     for (kind, plant) in each(&STOPS, Plant::GoOn) {
         add(format!("the failure of {kind} is overlooked"), plant);
     }
+    add("the failure of remove ends the hook".to_owned(), Plant::Ends("remove"));
     add("the charm never gathers again".to_owned(), Plant::NeverAgain);
     for (hook, plant) in each(&IGNORED, Plant::Ignore) {
         add(format!("hook {hook} is ignored"), plant);

@@ -49,12 +49,22 @@ where
             Plant::GoOn(kind) => Some(is_of(&effect, kind)),
             _ => None,
         });
+        let ends = planted(|plant| match plant {
+            Plant::Ends(kind) => Some(is_of(&effect, kind)),
+            _ => None,
+        });
         let applied = self.0.apply(hook, effect).await?;
         Ok(match applied {
-            Applied::Stop(_) | Applied::Status(_) | Applied::Defer { .. }
+            Applied::Stop(_)
+            | Applied::Status(_)
+            | Applied::Later { .. }
+            | Applied::Defer { .. }
                 if goes_on == Some(true) =>
             {
                 Applied::Done
+            }
+            Applied::Status(status) | Applied::Later { status, .. } if ends == Some(true) => {
+                Applied::Stop(status)
             }
             Applied::Again if is(&Plant::NeverAgain) => Applied::Done,
             applied => applied,

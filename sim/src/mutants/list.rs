@@ -149,7 +149,8 @@ const LINES: [&str; 16] = [
 ];
 
 /// Statements; `$` stands for a name.
-const STATEMENTS: [&str; 21] = [
+const STATEMENTS: [&str; 22] = [
+    "REVOKE $",
     "CREATE ROLE",
     "ALTER ROLE",
     "COMMENT ON ROLE",
@@ -174,7 +175,10 @@ const STATEMENTS: [&str; 21] = [
 ];
 
 /// Texts of statements that lose or change their meaning.
-const SWAPS: [(&str, &str, &str); 7] = [
+const SWAPS: [(&str, &str, &str); 10] = [
+    ("a role is granted that can log in", "WHERE r.rolcanlogin OR r.rolsuper", "WHERE false"),
+    ("a role stays where it has something in the template", "WHERE datallowconn", IN_ORDINARY),
+    ("sessions in the template stay", "a.datname = 'template1'", "a.datname = 'template0'"),
     ("the lookup shows superusers", " AND NOT a.rolsuper", ""),
     ("the lookup hides superusers who ask for it", " OR a.rolname IN (", " AND a.rolname IN ("),
     ("every user is a superuser", "LOGIN NOSUPERUSER", "LOGIN SUPERUSER"),
@@ -183,6 +187,9 @@ const SWAPS: [(&str, &str, &str); 7] = [
     ("users cannot log in", " LOGIN ", " NOLOGIN "),
     ("the lookup may be called by everybody", "FROM PUBLIC, ", "FROM "),
 ];
+
+/// Databases without the template.
+pub(super) const IN_ORDINARY: &str = "WHERE NOT datistemplate AND datallowconn";
 
 /// Keys of secrets.
 const SECRETS: [&str; 7] = [
@@ -260,6 +267,10 @@ pub fn all() -> Vec<Mutant> {
     for kind in STOPS {
         add(format!("the failure of {kind} is overlooked"), Plant::GoOn(kind));
     }
+    for kind in ["RemoveStrays", "RemoveClient"] {
+        add(format!("the failure of {kind} ends the hook"), Plant::Ends(kind));
+    }
+    add("the failure of RemoveStrays is overlooked".to_owned(), Plant::GoOn("RemoveStrays"));
     add("the charm never gathers again".to_owned(), Plant::NeverAgain);
     add("the status is always active".to_owned(), Plant::AlwaysActive);
     for hook in IGNORED {

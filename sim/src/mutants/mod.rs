@@ -29,6 +29,8 @@ pub enum Plant {
     Last(&'static str),
     /// It goes on where this effect said to stop.
     GoOn(&'static str),
+    /// It ends the hook where this effect failed for one client.
+    Ends(&'static str),
     /// It does not gather and decide again where an effect asks for it.
     NeverAgain,
     /// It always says that everything is well.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use kube_api::Kind;
-use names::UnitName;
+use names::{AppName, UnitName};
 use serde_json::json;
 
 use super::Beat;
 use crate::gate::{Fault, Mischief};
 use crate::history::{DatabaseOp, Op, POOLER, Run, SERVER, heal, strike_at};
+use crate::sql::{Database, TEMPLATE};
 use crate::world::MODEL;
 use crate::{check, patroni};
 
@@ -61,6 +62,17 @@ pub(super) fn play(run: &mut Run, beat: &Beat) -> bool {
             run.round();
         }
         Beat::Heal => run.world.change(heal),
+        Beat::Stuck(goes, comes) => stuck(run, goes, comes),
+        Beat::Roles(index, roles) => ask_roles(run, *index, roles),
+        Beat::Opened => {
+            run.world.change(|state| {
+                let clusters = state.clusters.values_mut();
+                for template in clusters.filter_map(|c| c.databases.get_mut(TEMPLATE)) {
+                    template.connect.insert("public".to_owned());
+                }
+            });
+            run.round();
+        }
         Beat::Deleted(kind, name) => {
             drop(run.world.look(|state| state.kube.delete(*kind, MODEL, name)));
             run.settle();
@@ -113,6 +125,44 @@ fn dies(run: &mut Run, ops: &[DatabaseOp]) {
         run.look(check::at_peace);
     }
     run.calm = true;
+}
+
+/// A database that takes no connections has something of every client.
+const ATTIC: &str = "attic";
+
+fn stuck(run: &mut Run, goes: &Op, comes: &Op) {
+    run.world.change(|state| {
+        for cluster in state.clusters.values_mut() {
+            let clients = cluster.roles.keys().filter(|name| name.starts_with("relation_id_"));
+            let objects = clients.cloned().collect();
+            let attic = Database { objects, closed: true, ..Database::default() };
+            cluster.databases.insert(ATTIC.to_owned(), attic);
+        }
+    });
+    run.operate(goes);
+    run.settle();
+    run.operate(comes);
+    run.settle();
+    run.round();
+    run.look(check::stuck);
+    run.world.change(|state| {
+        for cluster in state.clusters.values_mut() {
+            cluster.databases.remove(ATTIC);
+        }
+    });
+    run.round();
+}
+
+/// A client asks for other roles than before.
+fn ask_roles(run: &mut Run, index: usize, roles: &str) {
+    let Some(client) = run.clients.get_mut(index) else { return };
+    client.roles = roles.to_owned();
+    let Ok(app) = client.app(index).parse::<AppName>() else { return };
+    let option = BTreeMap::from([("extra-user-roles".to_owned(), roles.to_owned())]);
+    run.world.change(|state| {
+        let now = state.now();
+        drop(state.model.set_config(now, &app, option));
+    });
 }
 
 /// The primary and the standbys that commits wait for come back on empty volumes.

@@ -3,13 +3,14 @@
 use kube_api::Kind;
 
 use super::Beat::{
-    self, Act, Aside, Deleted, Dies, Distrusted, Doom, Early, Heal, Late, Litter, Primary, Rush,
-    Strike, Unit,
+    self, Act, Aside, Deleted, Dies, Distrusted, Doom, Early, Heal, Late, Litter, Opened, Primary,
+    Roles, Rush, Strike, Stuck, Unit,
 };
 use super::Script;
 use crate::gate::Fault;
 use crate::history::DatabaseOp::{Config, Refresh, Scale, SetPassword};
 use crate::history::{Client, DatabaseOp, FORCE, Op, Which};
+use crate::sql::PERSON;
 
 fn clients() -> Vec<Client> {
     let client = |database: &str, roles: &str| Client {
@@ -24,6 +25,8 @@ fn clients() -> Vec<Client> {
         client("samba", "createdb"),
         client("postgres", ""),
         client("waltz", "nosuchrole"),
+        client("pgbouncer", ""),
+        client("polka", PERSON),
     ]
 }
 
@@ -91,6 +94,18 @@ fn alone() -> Vec<Script> {
         script(1, then(all(), parted)),
         script(1, vec![Early(Op::Direct(0)), Late(1)]),
         script(1, vec![direct(4), part(4), direct(5), part(5), direct(0)]),
+        script(1, vec![direct(6), direct(0), part(6), direct(7), direct(3), part(7)]),
+        script(1, vec![direct(0), Opened, direct(1), part(0)]),
+        script(1, vec![direct(2), Roles(2, ""), Roles(2, "createdb"), part(2)]),
+        script(
+            1,
+            vec![
+                direct(0),
+                direct(1),
+                Stuck(Op::PartDirect(0), Op::Direct(3)),
+                Stuck(Op::PartDirect(1), Op::Direct(0)),
+            ],
+        ),
         script(1, then(renewed(), [direct(0), act("get-password", 0)])),
         script(1, then(options(), [act("restart", 0), act("get-primary", 0)])),
         script(1, vec![direct(0), database(Refresh), Unit(Fault::ContainerRestart, 0)]),

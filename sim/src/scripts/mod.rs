@@ -69,6 +69,13 @@ enum Beat {
     Dropped,
     /// A hook that died left a user on the server of whom nobody knows any more.
     Stray,
+    /// A client whose user cannot be removed goes, and another comes, who is served though the
+    /// charm says what is in the way; then that is out of the way.
+    Stuck(Op, Op),
+    /// A client asks for other roles.
+    Roles(usize, &'static str),
+    /// Somebody opens the template of new databases to everybody.
+    Opened,
     /// From now on nobody is told that PostgreSQL went or came back, as when that is quick.
     Unseen,
     /// The second unit's pod is replaced while the charm is not trusted.

@@ -3,6 +3,7 @@
 use super::{Beat, Script};
 use crate::gate::Fault;
 use crate::history::{Client, DatabaseOp, Op};
+use crate::sql::PERSON;
 
 /// A database's name that leaves no room for what older charms put behind it.
 const LONG: &str = "a_name_that_leaves_no_room_for_what_is_put_behind_it_in_the_ini";
@@ -21,12 +22,17 @@ fn clients() -> Vec<Client> {
         client(false, LONG, ""),
         client(false, "waltz", "admin"),
         client(false, "samba", "createdb"),
+        client(false, "waltz_readonly", ""),
+        client(false, "db_old_c_standby", ""),
+        client(false, "polka", PERSON),
     ]
 }
 
 /// All of them, the shortest first.
 pub(crate) fn scripts() -> Vec<Script> {
-    use Beat::{Back, Console, First, Keep, Older, Server, Silent, Strike, Unseen, Waits};
+    use Beat::{
+        Back, Console, First, Keep, Older, Roles, Server, Silent, Strike, Stuck, Unseen, Waits,
+    };
     use Op::{Backend, NoBackend, Part, Refresh, Relate, Rotate, Scale};
     let script =
         |units, beats: Vec<Beat>| Script { units, clients: clients(), ..Script::of(beats) };
@@ -39,6 +45,9 @@ pub(crate) fn scripts() -> Vec<Script> {
         beats.extend(more);
         beats
     };
+    let names = vec![op(Relate(7)), op(Part(0)), op(Relate(0)), op(Part(7)), op(Relate(8))];
+    let taken = vec![op(Part(2)), op(Relate(2)), op(Part(8))];
+    let roles = vec![Roles(1, "admin"), Roles(1, ""), Roles(1, "createdb")];
     let gone = vec![Keep(Part(1)), Keep(Part(3)), op(Part(0)), op(Part(2))];
     vec![
         script(1, then(two(), vec![Console, Keep(Relate(1)), Keep(Relate(4)), Keep(Part(0))])),
@@ -46,6 +55,10 @@ pub(crate) fn scripts() -> Vec<Script> {
         script(1, vec![op(Backend), op(Relate(1)), op(Relate(5)), Keep(Part(1)), op(Part(5))]),
         script(2, then(all(), vec![Beat::Dropped, op(Part(0)), op(Part(2))])),
         script(1, then(two(), vec![Beat::Stray])),
+        script(1, then(two(), then(names, taken))),
+        script(1, then(two(), then(vec![op(Relate(1))], roles))),
+        script(1, then(two(), vec![op(Relate(9)), op(Relate(6)), op(Part(9))])),
+        script(2, then(all(), vec![Stuck(Part(0), Relate(6)), Stuck(Part(1), Relate(0))])),
         Script { databases: 2, ..script(2, then(two(), vec![Unseen, switchover(1)])) },
         script(1, vec![op(Backend), op(Relate(6)), op(Relate(3)), op(Part(6)), op(Relate(1))]),
         script(1, then(two(), vec![op(Scale(0)), op(NoBackend)])),

@@ -35,11 +35,19 @@ pub(crate) const TEMPLATE: &str = "template1";
 /// The extensions that the image has, of those that charms name.
 const AVAILABLE: [&str; 3] = ["citext", "hstore", "pgaudit"];
 
+/// A person's own login.
+pub(crate) const PERSON: &str = "alice";
+
 /// The roles that PostgreSQL brings, of those that charms name.
 const PREDEFINED: [&str; 4] =
     ["pg_database_owner", "pg_monitor", "pg_read_all_data", "pg_write_all_data"];
 
 impl Role {
+    /// One that logs in and is nobody's business.
+    fn person() -> Self {
+        Self { login: true, ..Self::default() }
+    }
+
     /// A user that Patroni makes.
     pub(crate) fn of_patroni(password: &str, superuser: bool) -> Self {
         let verifier = scram::verifier(password, &[9; 16], 1).expose().to_owned();
@@ -69,6 +77,12 @@ pub(crate) struct Database {
     pub(crate) users: BTreeSet<String>,
     pub(crate) lookups: BTreeMap<String, Lookup>,
     pub(crate) extensions: BTreeSet<String>,
+    /// Who owns something beside what clients made, such as a large object.
+    pub(crate) objects: BTreeSet<String>,
+    /// Whose sessions do nothing here.
+    pub(crate) idle: BTreeSet<String>,
+    /// Whether it takes no connections.
+    pub(crate) closed: bool,
 }
 
 impl Default for Database {
@@ -79,6 +93,9 @@ impl Default for Database {
             users: BTreeSet::new(),
             lookups: BTreeMap::new(),
             extensions: BTreeSet::from(["plpgsql".to_owned()]),
+            objects: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            closed: false,
         }
     }
 }
@@ -107,7 +124,10 @@ impl Cluster {
             up: true,
             timeline: 1,
             life: 0,
-            roles: groups.into_iter().chain([("operator".to_owned(), operator)]).collect(),
+            roles: groups
+                .into_iter()
+                .chain([("operator".to_owned(), operator), (PERSON.to_owned(), Role::person())])
+                .collect(),
             databases: [("postgres", postgres), (TEMPLATE, Database::default())]
                 .map(|(name, database)| (name.to_owned(), database))
                 .into(),
@@ -116,6 +136,7 @@ impl Cluster {
 
     /// A cluster as `initdb` and Patroni leave it, with these users.
     pub(crate) fn of_initdb(mut roles: BTreeMap<String, Role>) -> Self {
+        roles.insert(PERSON.to_owned(), Role::person());
         for name in PREDEFINED {
             roles.insert(name.to_owned(), Role::default());
         }
@@ -170,6 +191,10 @@ impl Cluster {
             let text = format!("database \"{database}\" does not exist");
             return Err(Failure::new(Some("3D000"), text));
         }
+        if self.databases.get(database).is_some_and(|database| database.closed) {
+            let text = format!("database \"{database}\" is not currently accepting connections");
+            return Err(Failure::new(Some("55000"), text));
+        }
         if !self.may_connect(user, database) {
             let text = format!("permission denied for database \"{database}\"");
             return Err(Failure::new(Some("42501"), text));
@@ -199,10 +224,24 @@ impl Cluster {
         Some(role.and_then(|role| role.verifier.as_deref()))
     }
 
+    /// What clients try where they have no business: each owns something in the database that new
+    /// ones are copied from, if it gets in, and stays there doing nothing.
+    pub(crate) fn trespass(&mut self) {
+        let of_client = |name: &str| name.starts_with("relation_id_") || name.contains("_user_");
+        let clients = self.roles.iter().filter(|(name, role)| of_client(name) && role.login);
+        let names = clients.map(|(name, _)| name.clone());
+        let inside: Vec<String> = names.filter(|name| self.may_connect(name, TEMPLATE)).collect();
+        if let Some(template) = self.databases.get_mut(TEMPLATE) {
+            template.objects.extend(inside.iter().cloned());
+            template.idle.extend(inside);
+        }
+    }
+
     /// Whether `role` stands anywhere, so that it cannot be dropped.
     pub(crate) fn is_used(&self, role: &str) -> bool {
         self.databases.values().any(|database| {
             database.connect.contains(role)
+                || database.objects.contains(role)
                 || database.users.contains(role)
                 || database.owner.as_deref() == Some(role)
                 || database
@@ -347,6 +386,8 @@ impl Session for Connection {
         parameters: &'a [&'a str],
     ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
         Box::pin(async move {
+            let changed = mutants::statement(text);
+            let text = changed.as_deref().unwrap_or(text);
             let run = |cluster: &mut Cluster, _: &mut Gate| {
                 query::answer(cluster, (&self.user, &self.database), text, parameters)
             };

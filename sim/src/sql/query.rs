@@ -4,7 +4,7 @@ use postgres::sql::{GRANT_ON_OBJECTS, TAKE_OWNERSHIP};
 use postgres::{Failure, Row, quote_ident};
 
 use super::tokens::{Token, statements};
-use super::{AVAILABLE, Cluster, TEMPLATE};
+use super::{AVAILABLE, Cluster, Database, TEMPLATE};
 
 /// The rows of a query; one that no charm asks is refused.
 pub(super) fn answer(
@@ -39,6 +39,19 @@ pub(super) fn answer(
             let tied = Some(serde_json::json!(tied).to_string());
             return Ok(vec![row.into_iter().chain([segment, tied]).collect()]);
         }
+        _ if text.contains("RECURSIVE reached") => {
+            let looked = text.contains("WHERE r.rolcanlogin OR r.rolsuper");
+            if looked { somebody(cluster, first) } else { Vec::new() }
+        }
+        _ if text.contains("pg_prepared_xacts") || text.contains("pg_subscription") => Vec::new(),
+        _ if text.contains("aclexplode") => {
+            let shared = ["postgres", TEMPLATE].into_iter();
+            let open = |name: &&str| {
+                cluster.databases.get(*name).is_some_and(|found| found.connect.contains("public"))
+            };
+            shared.filter(open).map(str::to_owned).collect()
+        }
+        _ if text.contains("'internal_access'") => parting(cluster),
         _ if text.contains("pg_shdescription") => {
             let tied = cluster.roles.iter().filter(|(_, role)| role.comment == first);
             tied.map(|(name, _)| name.clone()).collect()
@@ -48,8 +61,10 @@ pub(super) fn answer(
         }
         _ if text.contains("pg_database") => {
             let all = !text.contains("datistemplate");
-            let shown = |name: &&String| all || *name != TEMPLATE;
-            cluster.databases.keys().filter(shown).cloned().collect()
+            let shown = |(name, database): &(&String, &Database)| {
+                !database.closed && (all || *name != TEMPLATE)
+            };
+            cluster.databases.iter().filter(shown).map(|(name, _)| name.clone()).collect()
         }
         _ if text.contains("pg_available_extensions") => {
             AVAILABLE.iter().map(|&name| name.to_owned()).collect()
@@ -57,7 +72,7 @@ pub(super) fn answer(
         _ if text.contains("pg_extension") => {
             here.map(|here| here.extensions.iter().cloned().collect()).unwrap_or_default()
         }
-        _ if text.contains("pg_get_userbyid(p.proowner)") => {
+        _ if text.contains("o.oid = p.proowner") => {
             let lookups = here.map(|here| &here.lookups).into_iter().flatten();
             let made = lookups.filter(|(_, lookup)| lookup.superusers.is_some());
             made.map(|(user, _)| user.clone()).collect()
@@ -84,6 +99,37 @@ pub(super) fn answer(
         _ => return Err(Failure::new(Some("0A000"), format!("no simulation of: {text}"))),
     };
     Ok(names.into_iter().map(|name| vec![Some(name)]).collect())
+}
+
+/// The roles that a member of this one is by it, if they are somebody.
+fn somebody(cluster: &Cluster, name: &str) -> Vec<String> {
+    let mut reached = std::collections::BTreeSet::new();
+    let mut next = vec![name.to_owned()];
+    while let Some(name) = next.pop() {
+        if let Some(role) = cluster.roles.get(&name).filter(|_| reached.insert(name)) {
+            next.extend(role.member_of.iter().cloned());
+        }
+    }
+    let is = |role: &super::Role| role.login || role.superuser;
+    reached.retain(|name| cluster.roles.get(name).is_some_and(is));
+    reached.into_iter().collect()
+}
+
+/// What takes clients' users out of each other and out of the charm's own.
+fn parting(cluster: &Cluster) -> Vec<String> {
+    let is_in = |name: &str, groups: &[&str]| {
+        let role = cluster.roles.get(name).filter(|role| role.login);
+        role.is_some_and(|role| groups.iter().any(|group| role.member_of.contains(*group)))
+    };
+    let mut found = Vec::new();
+    for (name, role) in cluster.roles.iter().filter(|(name, _)| is_in(name, &["relation_access"])) {
+        let groups = role.member_of.iter();
+        let wrong = groups.filter(|group| is_in(group, &["relation_access", "internal_access"]));
+        let revoke =
+            |group: &String| format!("REVOKE {} FROM {}", quote_ident(group), quote_ident(name));
+        found.extend(wrong.map(revoke));
+    }
+    found
 }
 
 /// What a lookup answers, in a text that names its schema first.

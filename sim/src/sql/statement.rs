@@ -23,6 +23,7 @@ fn refused(code: &str, text: String) -> Failure {
 /// Runs statements one after another; the caller undoes all if one is refused.
 pub(super) fn run_all(cluster: &mut Cluster, database: &str, text: &str) -> Result<(), Failure> {
     let left_out = mutants::left_out();
+    end_idle(cluster, text);
     for statement in statements(text) {
         if left_out.is_some_and(|words| begins(&statement, words)) {
             continue;
@@ -31,6 +32,23 @@ pub(super) fn run_all(cluster: &mut Cluster, database: &str, text: &str) -> Resu
         run(cluster, database, &statement).ok_or_else(unknown)??;
     }
     Ok(())
+}
+
+/// Ends idle sessions, where a text asks for that: those in the template, or a role's.
+fn end_idle(cluster: &mut Cluster, text: &str) {
+    if !text.contains("pg_terminate_backend") {
+        return;
+    }
+    if text.contains("a.datname = 'template1'")
+        && let Some(template) = cluster.databases.get_mut(TEMPLATE)
+    {
+        template.idle.clear();
+    }
+    for statement in statements(text) {
+        if let Some(role) = text_of(&statement) {
+            cluster.databases.values_mut().for_each(|database| drop(database.idle.remove(role)));
+        }
+    }
 }
 
 /// Whether any statement of a text changes something.
@@ -99,6 +117,7 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
         ["REASSIGN", "OWNED", "BY"] => {
             let database = cluster.databases.get_mut(here)?;
             database.owner = database.owner.take().filter(|owner| *owner != name);
+            database.objects.remove(&name);
             Some(Ok(()))
         }
         ["DROP", "OWNED", "BY"] => {
@@ -121,6 +140,10 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
             on_database(cluster, statement, &name, names.get(1).map(String::as_str))
         }
         ["GRANT"] => Some(join(cluster, &name, names.get(1)?)),
+        ["REVOKE"] => {
+            cluster.roles.get_mut(names.get(1)?)?.member_of.remove(&name);
+            Some(Ok(()))
+        }
         _ => schema(cluster, here, &words, &names, statement),
     }
 }
@@ -280,6 +303,10 @@ fn create_database(cluster: &mut Cluster, name: &str) -> Result<(), Failure> {
         return Err(refused("42P04", format!("database \"{name}\" already exists")));
     }
     let template = cluster.databases.get(TEMPLATE).cloned().unwrap_or_default();
+    if !template.idle.is_empty() {
+        let text = format!("source database \"{TEMPLATE}\" is being accessed by other users");
+        return Err(refused("55006", text));
+    }
     let copy = Database { extensions: template.extensions, ..Database::default() };
     cluster.databases.insert(name.to_owned(), copy);
     Ok(())

@@ -1,22 +1,30 @@
 //! Effects on PostgreSQL, and the secrets that come of them.
 
-use charm::{Applied, Hook, HookError, Level, Own, RelationId, Revision, SecretContent};
-use charm::{SecretOwner, Status};
+use std::collections::BTreeSet;
+
+use charm::{Applied, Changes, Hook, HookError, Level, Own, RelationId, Revision, SecretContent};
+use charm::{SecretOwner, Status, databag};
 use interfaces::postgresql_client::{Credentials, secret_label};
 use postgres::{Client, DatabaseName, Error, ExtraRoles, RoleName, User};
 
 use crate::decide::status;
 use crate::effect::{Account, Grant, Initialise, LegacyGrant, Uris};
+use crate::facts::OWED;
 use crate::gather::workload::words;
 use crate::operator::{OperatorError, PgBouncer};
+use crate::place;
 
+/// In upstream's words.
+const FAILED: &str = "Failed to initialize relation database";
 /// The endpoint of clients.
 const DATABASE: &str = "database";
 
 /// Makes the user and the functions that look passwords up. Where that fails the secret
-/// is not written, so the next hook tries again.
+/// is not written, so the next hook tries again. What a client's database refuses is that client's
+/// affair: it is asked for again with its user.
 pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initialise) -> Applied {
     let Some(sql) = &charm.sql else { return not_ready() };
+    let ours = |name: &DatabaseName| [place::OWN_DATABASE, "postgres"].contains(&name.as_str());
     let work = async {
         sql.ensure_user(&User {
             name: init.auth_user.clone(),
@@ -25,14 +33,18 @@ pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initia
             roles: ExtraRoles::default(),
             // Should PostgreSQL remove our user before we have cleaned up, this one goes too.
             tied_to: Some(init.owner.clone()),
+            former: Vec::new(),
         })
         .await?;
         for database in &init.leftovers {
-            sql.uninstall_auth_function(database, &init.auth_user).await?;
+            let taken = sql.uninstall_auth_function(database, &init.auth_user).await;
+            unless_ours(hook, ours(database), taken)?;
         }
         for database in &init.databases {
             if sql.database_exists(database).await? {
-                sql.install_auth_function(database, &init.auth_user, &init.superusers).await?;
+                let user = &init.auth_user;
+                let made = sql.install_auth_function(database, user, &init.superusers).await;
+                unless_ours(hook, ours(database), made)?;
             }
         }
         Ok::<_, Error>(())
@@ -46,8 +58,24 @@ pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initia
     }
 }
 
+/// What a database refuses that is no client's matters to all; of another it is only told.
+fn unless_ours(hook: &mut Hook, ours: bool, done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if !ours && !error.is_transient() => {
+            hook.log(Level::Warning, words(&error));
+            Ok(())
+        }
+        done => done,
+    }
+}
+
 fn not_ready() -> Applied {
     Applied::Stop(Status::blocked(status::BACKEND_NOT_READY))
+}
+
+/// Without a session one client's effect is not made, nor is anybody else's; the rest goes on.
+fn no_session() -> Applied {
+    Applied::Status(Status::blocked(status::BACKEND_NOT_READY))
 }
 
 /// Takes the lookup away, as far as PostgreSQL still lets us.
@@ -59,24 +87,18 @@ pub(super) async fn remove_auth(
     clients: &[RoleName],
 ) -> Applied {
     let Some(sql) = &charm.sql else { return Applied::Done };
-    let work = async {
-        for database in databases {
-            sql.uninstall_auth_function(database, user).await?;
-        }
-        for client in clients {
-            sql.delete_user(client).await?;
-        }
-        sql.delete_user(user).await
-    };
-    match work.await {
-        Ok(()) => Applied::Done,
-        Err(error) => {
-            hook.log(Level::Warning, words(&error));
-            Applied::Status(Status::blocked(
-                "failed to remove auth user when disconnecting from postgres application.",
-            ))
-        }
+    let mut failed = None;
+    for database in databases {
+        failed = failed.or(sql.uninstall_auth_function(database, user).await.err());
     }
+    for user in clients.iter().chain([user]) {
+        failed = failed.or(sql.delete_user(user).await.err());
+    }
+    let Some(error) = failed else { return Applied::Done };
+    hook.log(Level::Warning, words(&error));
+    Applied::Status(Status::blocked(
+        "failed to remove auth user when disconnecting from postgres application.",
+    ))
 }
 
 /// Makes a client's user and database, then publishes the credentials.
@@ -85,19 +107,13 @@ pub(super) async fn grant(
     hook: &mut Hook,
     grant: Grant,
 ) -> Result<Applied, OperatorError> {
-    let Some(sql) = &charm.sql else { return Ok(not_ready()) };
-    match make(sql, &grant.account).await {
-        Ok(()) => {}
-        Err(error) => {
-            hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
-            return Ok(match error {
-                Error::NoSuchRole(_) => {
-                    Applied::Status(Status::blocked("invalid role(s) for extra user roles"))
-                }
-                _ => failed(&grant.account, "Failed to initialize relation database"),
-            });
-        }
+    let Some(sql) = &charm.sql else { return Ok(no_session()) };
+    if let Err(error) = make(sql, &grant.account).await {
+        let bad_roles = error.refused_roles().is_some();
+        let text = if bad_roles { status::BAD_ROLES } else { FAILED };
+        return failed(hook, grant.relation, &grant.account, (text, &error));
     }
+    settle(hook, grant.relation, grant.account.peers, false)?;
     let (user, password) = (grant.account.user.as_str(), grant.account.password.expose());
     if !grant.secret {
         let changes = grant.publish.set("username", user).set("password", password);
@@ -117,11 +133,40 @@ pub(super) async fn grant(
     Ok(Applied::Done)
 }
 
-/// An account that could not be made. The next hook tries again: by itself where nobody has it
-/// yet, and with the whole server where somebody had it before.
-fn failed(account: &Account, message: &str) -> Applied {
-    let status = Status::blocked(message);
-    if account.again { Applied::Stop(status) } else { Applied::Status(status) }
+/// An account that could not be made. The next hook tries again, by itself where the client waits
+/// for its credentials; where it has them already, because it is owed this. Nobody else waits.
+fn failed(
+    hook: &mut Hook,
+    relation: RelationId,
+    account: &Account,
+    (text, error): (&str, &Error),
+) -> Result<Applied, OperatorError> {
+    let reason = words(error);
+    hook.log(Level::Warning, format!("{}: {reason}", account.who));
+    if account.again {
+        settle(hook, relation, account.peers, true)?;
+    }
+    Ok(Applied::Status(status::about(text, &account.who, &reason)))
+}
+
+/// Writes down that a client is owed something on PostgreSQL, or nothing any more.
+fn settle(
+    hook: &mut Hook,
+    relation: RelationId,
+    peers: Option<RelationId>,
+    owed: bool,
+) -> Result<(), HookError> {
+    let Some(peers) = peers else { return Ok(()) };
+    let bag = hook.own_bag(peers, Own::App)?;
+    let known: Option<BTreeSet<u32>> = databag::json(&bag, OWED).unwrap_or_default();
+    let mut known = known.unwrap_or_default();
+    let changed = if owed { known.insert(relation.0) } else { known.remove(&relation.0) };
+    if changed {
+        let text =
+            if known.is_empty() { String::new() } else { serde_json::json!(known).to_string() };
+        hook.set_bag(peers, Own::App, Changes::new().set(OWED, text))?;
+    }
+    Ok(())
 }
 
 /// A user that goes with the one whom PostgreSQL gave us: when the whole application is
@@ -133,6 +178,7 @@ async fn make(sql: &Client, account: &Account) -> Result<(), Error> {
         salt: account.salt,
         roles: account.roles.clone(),
         tied_to: Some(account.maker.clone()),
+        former: account.former.clone(),
     })
     .await?;
     sql.ensure_database(&account.database, &account.user, account.owner).await?;
@@ -149,18 +195,15 @@ pub(super) async fn legacy(
     hook: &mut Hook,
     grant: LegacyGrant,
 ) -> Result<Applied, OperatorError> {
-    let Some(sql) = &charm.sql else { return Ok(not_ready()) };
+    let Some(sql) = &charm.sql else { return Ok(no_session()) };
     let endpoint = grant.endpoint;
     let message = format!("initialising database and user for {endpoint} relation");
     hook.set_status(&Status::maintenance(message))?;
     if let Err(error) = make(sql, &grant.account).await {
-        hook.log(Level::Warning, format!("relation {}: {}", grant.relation, words(&error)));
         let message = format!("failed to create database or user for {endpoint}");
-        return Ok(match error {
-            Error::NoSuchRole(_) => Applied::Status(Status::blocked(message)),
-            _ => failed(&grant.account, &message),
-        });
+        return failed(hook, grant.relation, &grant.account, (&message, &error));
     }
+    settle(hook, grant.relation, grant.account.peers, false)?;
     for (own, changes) in grant.bags {
         hook.set_bag(grant.relation, own, changes)?;
     }
@@ -192,32 +235,39 @@ fn content(uris: &Uris, username: &str, password: &str) -> SecretContent {
     }
 }
 
-/// Removes a client's user and secret. The database and its data stay.
+/// Removes a client's user and secret. The database and its data stay. Where that fails the user
+/// is a stray, which the next hook finds on the server.
 pub(super) async fn remove_client(
     charm: &PgBouncer,
     hook: &mut Hook,
-    id: RelationId,
+    (id, peers): (RelationId, Option<RelationId>),
     user: &RoleName,
     unused: Option<(DatabaseName, RoleName)>,
 ) -> Result<Applied, OperatorError> {
-    let Some(sql) = &charm.sql else { return Ok(not_ready()) };
+    let Some(sql) = &charm.sql else { return Ok(no_session()) };
     let work = async {
+        // An older charm told nobody that it is ours.
+        sql.tie(user).await?;
         if let Some((database, auth_user)) = &unused {
             sql.uninstall_auth_function(database, auth_user).await?;
         }
         sql.delete_user(user).await
     };
-    if let Err(error) = work.await {
-        hook.log(Level::Warning, words(&error));
-        let message = "Failed to delete user during database relation broken event";
-        return Ok(Applied::Stop(Status::blocked(message)));
-    }
+    let removed = work.await;
     forget_client(hook, id)?;
-    Ok(Applied::Done)
+    settle(hook, id, peers, false)?;
+    Ok(removed.map_or_else(|error| not_deleted(hook, &error), |()| Applied::Done))
 }
 
-/// Removes users of whom nothing is known, and lookups where none belongs. Where that fails the
-/// next hook tries again.
+fn not_deleted(hook: &mut Hook, error: &Error) -> Applied {
+    let reason = words(error);
+    hook.log(Level::Warning, reason.clone());
+    let text = "Failed to delete user during database relation broken event";
+    Applied::Status(status::short(text, &reason))
+}
+
+/// Removes users of whom nothing is known, and lookups where none belongs. What fails stands in
+/// the status, keeps nobody else's from going, and is tried again by the next hook.
 pub(super) async fn remove_strays(
     charm: &PgBouncer,
     hook: &mut Hook,
@@ -226,21 +276,24 @@ pub(super) async fn remove_strays(
     kept: &[String],
 ) -> Applied {
     let Some(sql) = &charm.sql else { return Applied::Done };
-    let work = async {
-        for database in sql.databases().await? {
-            if !kept.iter().any(|name| name == database.as_str()) {
-                sql.uninstall_auth_function(&database, auth_user).await?;
+    let mut failed = None;
+    match sql.databases().await {
+        Ok(databases) => {
+            let unused = |name: &&DatabaseName| !kept.iter().any(|kept| kept == name.as_str());
+            for database in databases.iter().filter(unused) {
+                let taken = sql.uninstall_auth_function(database, auth_user).await;
+                failed = failed.or(taken.err());
             }
         }
-        for user in users {
-            sql.delete_user(user).await?;
-        }
-        Ok::<_, Error>(())
-    };
-    if let Err(error) = work.await {
-        hook.log(Level::Warning, words(&error));
+        Err(error) => failed = Some(error),
     }
-    Applied::Done
+    // As long as one of them is there, the lookups are looked for again.
+    if !failed.as_ref().is_some_and(Error::is_transient) {
+        for user in users {
+            failed = failed.or(sql.delete_user(user).await.err());
+        }
+    }
+    failed.map_or(Applied::Done, |error| not_deleted(hook, &error))
 }
 
 /// Removes a client's secret.

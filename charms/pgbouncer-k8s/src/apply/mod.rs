@@ -13,6 +13,20 @@ use crate::gather::workload::VERSION;
 use crate::gather::{BARRIER, EFFECTIVE};
 use crate::operator::{OperatorError, PgBouncer};
 
+/// A client that went while it was served misses nothing, and the others go on.
+fn unless_gone(
+    hook: &mut Hook,
+    served: Result<Applied, OperatorError>,
+) -> Result<Applied, OperatorError> {
+    match served {
+        Err(OperatorError::Hook(error)) if error.is_not_found() => {
+            hook.log(Level::Info, error.to_string());
+            Ok(Applied::Done)
+        }
+        served => served,
+    }
+}
+
 /// Makes one effect true.
 pub(crate) async fn effect(
     charm: &mut PgBouncer,
@@ -49,11 +63,18 @@ pub(crate) async fn effect(
         Effect::RemoveAuth(user, databases, clients) => {
             return Ok(database::remove_auth(charm, hook, &user, &databases, &clients).await);
         }
-        Effect::Grant(grant) => return database::grant(charm, hook, *grant).await,
+        Effect::Grant(grant) => {
+            let granted = database::grant(charm, hook, *grant).await;
+            return unless_gone(hook, granted);
+        }
         Effect::Uris(uris) => database::uris(hook, &uris)?,
-        Effect::LegacyGrant(grant) => return database::legacy(charm, hook, *grant).await,
+        Effect::LegacyGrant(grant) => {
+            let granted = database::legacy(charm, hook, *grant).await;
+            return unless_gone(hook, granted);
+        }
         Effect::RemoveClient(id, user, database) => {
-            return database::remove_client(charm, hook, id, &user, database).await;
+            let peers = hook.relations("pgb-peers")?.first().copied();
+            return database::remove_client(charm, hook, (id, peers), &user, database).await;
         }
         Effect::RemoveStrays(users, auth_user, kept) => {
             return Ok(database::remove_strays(charm, hook, &users, &auth_user, &kept).await);

@@ -1,17 +1,19 @@
 //! Clients of the relation `database`: who uses which database, and their credentials.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use charm::{Changes, RelationId};
+use charm::{AppName, Changes, RelationId};
 use interfaces::pgb_peers::{DatabaseMap, MappedDatabase, secret_keys};
+use interfaces::postgresql_client::SEEN;
 use interfaces::{BagError, Endpoints};
 use postgres::{DatabaseName, ExtraRoles, Owner, RoleName};
 
 use crate::effect::{Account, Effect, Grant, Uris};
-use crate::facts::{Access, Client, FullFacts, Legacy};
+use crate::facts::{Access, Client, FullFacts, Legacy, Peers};
 use crate::password::Password;
 use crate::place;
 
+use super::names::{Clash, clashes};
 use super::{Next, Step, legacy, lookup, service, status};
 
 /// Databases that no client may have.
@@ -48,16 +50,18 @@ pub(crate) enum Problem {
     Bag(#[from] BagError),
     #[error("the database name {0:?} is not possible: choose another")]
     Database(String),
-    #[error("{0:?} is no role: correct extra-user-roles")]
+    #[error("nobody can be a member of {0:?}: correct extra-user-roles")]
     Roles(String),
+    #[error(transparent)]
+    Clash(#[from] Clash),
 }
 
 impl Problem {
     /// The words that operators know.
     fn status(&self) -> &'static str {
         match self {
-            Self::Database(_) => status::BAD_DATABASE,
-            Self::Roles(_) => "invalid role(s) for extra user roles",
+            Self::Database(_) | Self::Clash(_) => status::BAD_DATABASE,
+            Self::Roles(_) => status::BAD_ROLES,
             Self::Bag(_) => "Failed to initialize relation database",
         }
     }
@@ -69,8 +73,17 @@ pub(crate) fn database(name: &str) -> Option<DatabaseName> {
     name.parse().ok().filter(|_| free)
 }
 
-/// What the client wants; `None` while it has not named a database.
-pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
+/// What the client wants and can have; `None` while it has not named a database.
+pub(crate) fn check(facts: &FullFacts, client: &Client) -> Result<Option<Wish>, Problem> {
+    let wish = wish(client)?;
+    match clashes(facts).remove(&client.id) {
+        Some(clash) if wish.is_some() && !clash.granted => Err(clash.into()),
+        _ => Ok(wish),
+    }
+}
+
+/// What the client wants, as far as the names of others do not matter.
+fn wish(client: &Client) -> Result<Option<Wish>, Problem> {
     let request = client.request.as_ref().map_err(Clone::clone)?;
     let (Some(name), None) = (&request.database, &request.entity_type) else { return Ok(None) };
     // A database that was granted stays, whatever the client asks for later.
@@ -89,23 +102,38 @@ pub(crate) fn check(client: &Client) -> Result<Option<Wish>, Problem> {
 
 /// Whether the client may use all databases, or may once it is served.
 pub(crate) fn is_wide(client: &Client) -> bool {
-    check(client).ok().flatten().is_some_and(|wish| wish.privileged)
+    wish(client).ok().flatten().is_some_and(|wish| wish.privileged)
 }
 
-/// What is wrong with a client, in the words of the status; the others are served.
-pub(crate) fn problem(facts: &FullFacts) -> Option<&'static str> {
-    let modern = facts.clients.iter().find_map(|client| check(client).err());
-    let old = || facts.legacy.iter().find_map(|client| legacy::check(facts, client).err());
-    modern.map(|problem| problem.status()).or_else(|| {
-        let old = if facts.common.leader { old() } else { None };
-        old.map(|problem| problem.status())
-    })
+/// What is wrong with clients: the words of the status, who it is about, and the reason. The others
+/// are served.
+pub(crate) fn problems(facts: &FullFacts) -> Vec<(&'static str, String, String)> {
+    let told = |words, id: RelationId, app: &AppName, reason: String| {
+        (words, format!("{app} (relation {id})"), reason)
+    };
+    let modern = facts.clients.iter().filter_map(|client| {
+        let problem = check(facts, client).err()?;
+        Some(told(problem.status(), client.id, &client.app, problem.to_string()))
+    });
+    let legacy = facts.legacy.iter().filter(|_| facts.common.leader);
+    let old = legacy.clone().filter_map(|client| {
+        let problem = legacy::check(facts, client).err()?;
+        Some(told(problem.status(), client.id, &client.app, problem.to_string()))
+    });
+    let apps = facts.clients.iter().map(|client| (client.id, &client.app));
+    let apps: BTreeMap<_, _> = apps.chain(legacy.map(|client| (client.id, &client.app))).collect();
+    // Two that had their credentials before names were compared.
+    let clashes = clashes(facts).into_iter().filter(|(_, clash)| clash.granted);
+    let both = clashes.filter_map(|(id, clash)| {
+        Some(told(status::BAD_DATABASE, id, apps.get(&id)?, clash.to_string()))
+    });
+    modern.chain(old).chain(both).collect()
 }
 
 /// The clients that wait for credentials.
 pub(crate) fn pending(facts: &FullFacts) -> impl Iterator<Item = (&Client, Wish)> {
     let waits = facts.clients.iter().filter(|client| !client.granted());
-    waits.filter_map(|client| Some((client, check(client).ok()??)))
+    waits.filter_map(move |client| Some((client, check(facts, client).ok()??)))
 }
 
 /// The map after this hook, and what has to go from PostgreSQL because its relation went.
@@ -156,7 +184,7 @@ pub(crate) fn map(facts: &FullFacts, step: &Step) -> (DatabaseMap, Vec<Effect>) 
         return (map, removals);
     }
     for client in &facts.clients {
-        if let Ok(Some(wish)) = check(client) {
+        if let Ok(Some(wish)) = check(facts, client) {
             let name = wish.database.to_string();
             map.relations.insert(client.id, MappedDatabase { name, legacy: false });
         }
@@ -209,7 +237,7 @@ pub(crate) fn user_of(
 
 /// The database whose lookup serves databases without an entry; it goes with its owner.
 fn wildcard(facts: &FullFacts, map: &DatabaseMap) -> Option<String> {
-    let modern = facts.clients.iter().filter_map(|client| check(client).ok()?);
+    let modern = facts.clients.iter().filter_map(|client| check(facts, client).ok()?);
     let modern = modern.filter(|wish| wish.privileged).map(|wish| wish.database.to_string());
     let admin = |(client, _): &(&Legacy, DatabaseName)| client.access == Access::Admin;
     let old = legacy::wishes(facts).filter(admin).map(|(_, database)| database.to_string());
@@ -272,14 +300,16 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     };
     let synchronous = synchronous(facts, next);
     let renewed = matches!(next.step, Step::Initialise(_));
+    let owed = facts.peers.as_ref().map(Peers::owed).unwrap_or_default();
     for client in &facts.clients {
-        let Ok(Some(wish)) = check(client) else { continue };
+        let Ok(Some(wish)) = check(facts, client) else { continue };
         if client.granted() {
             effects.extend(update(facts, client, &wish, &endpoints));
             // A new backend does not know the users of the old one, nor does one that a person
-            // took them from or set back.
-            if lost(facts, &place::client_user(client.id)) || (renewed && client.password.is_some())
-            {
+            // took them from or set back; one that refused something is asked again.
+            let lost = lost(facts, &place::client_user(client.id));
+            let again = renewed || owed.contains(&client.id) || client.former_roles().is_some();
+            if lost || (again && client.password.is_some()) {
                 effects.extend(grant(facts, next, client, wish, &endpoints));
             }
         } else if synchronous {
@@ -300,7 +330,7 @@ fn publish(facts: &FullFacts, client: &Client, wish: &Wish, endpoints: &Endpoint
         .set("database", wish.database.to_string())
         .set("endpoints", endpoints.to_string())
         .set("read-only-endpoints", endpoints.to_string())
-        .set("data", client.seen.clone());
+        .set(SEEN, client.seen.clone());
     match version {
         Some(version) => changes.set("version", version),
         None => changes,
@@ -323,6 +353,10 @@ fn uris(client: &Client, wish: &Wish, endpoints: &Endpoints) -> Uris {
 
 fn update(facts: &FullFacts, client: &Client, wish: &Wish, endpoints: &Endpoints) -> Vec<Effect> {
     let mut changes = publish(facts, client, wish, endpoints);
+    // What it asked for when it was served last is known until it is served again.
+    if let (Some(seen), Some(_)) = (client.own.get(SEEN), client.former_roles()) {
+        changes = changes.set(SEEN, seen.clone());
+    }
     if let (Some(user), Some(password)) = (client.own.get("username"), client.own.get("password")) {
         changes = changes.set("uris", uris(client, wish, endpoints).render(user, password).0);
     }
@@ -348,18 +382,31 @@ fn grant(
     let password = client.password.clone().unwrap_or_else(|| facts.seed.password(&name));
     let (uris, publish) =
         (uris(client, &wish, endpoints), publish(facts, client, &wish, endpoints));
-    let account = account(facts, next, client.id, (name, password), wish.roles, wish.database)?;
+    let former = client.former_roles().unwrap_or_default();
+    let former = former.iter().filter_map(|role| role.parse().ok()).collect();
+    let rights = Rights { roles: wish.roles, former, again: client.granted() };
+    let by = (client.id, &client.app);
+    let account = account(facts, next, by, (name, password), rights, wish.database)?;
     let grant = Grant { relation: client.id, account, uris, publish, secret: wish.secret };
     Some(Effect::Grant(Box::new(grant)))
+}
+
+/// What a client may do on PostgreSQL.
+pub(super) struct Rights {
+    pub(super) roles: ExtraRoles,
+    /// The roles that it was made a member of before.
+    pub(super) former: Vec<RoleName>,
+    /// It has credentials already.
+    pub(super) again: bool,
 }
 
 /// What a client gets on PostgreSQL.
 pub(super) fn account(
     facts: &FullFacts,
     next: &Next,
-    id: RelationId,
+    (id, app): (RelationId, &AppName),
     (user, password): (String, Password),
-    roles: ExtraRoles,
+    Rights { roles, former, again }: Rights,
     database: DatabaseName,
 ) -> Option<Account> {
     let login = next.login()?;
@@ -372,8 +419,11 @@ pub(super) fn account(
         maker: login.username.parse().ok()?,
         owner: if shared { Owner::Shared } else { Owner::Sole },
         lookup: lookup::for_client(facts, login, &database, roles.superuser)?,
-        again: matches!(next.step, Step::Initialise(_)),
+        peers: facts.peers.as_ref().map(|peers| peers.id),
+        who: format!("{app} (relation {id})"),
+        again,
         roles,
+        former,
         database,
     })
 }

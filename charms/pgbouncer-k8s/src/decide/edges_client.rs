@@ -128,7 +128,9 @@ fn check_refused(edit: impl FnOnce(&mut Client), status: &str) {
     let granted: Vec<String> =
         grants(&decision).iter().map(|grant| grant.account.database.to_string()).collect();
     assert_eq!(granted, ["other"], "the other client is served");
-    assert_eq!(decision.status, Some(Status::blocked(status)));
+    let said = decision.status.unwrap();
+    let begin = format!("{status}: waltz (relation 7): ");
+    assert_eq!((said.word(), said.message().starts_with(&begin)), ("blocked", true), "{said:?}");
 }
 
 #[test]
@@ -143,10 +145,65 @@ fn database_requested_is_valid_no_is_blocked_and_others_are_served() {
 
 #[test]
 fn database_requested_bad_roles_are_blocked_and_others_are_served() {
-    let edit = |client: &mut Client| {
-        client.request.as_mut().unwrap().roles = vec!["x".repeat(64)];
-    };
-    check_refused(edit, "invalid role(s) for extra user roles");
+    for role in ["relation_id_6", "pgbouncer_auth_relation_id_5", "operator", &"x".repeat(64)] {
+        let edit = |client: &mut Client| {
+            client.request.as_mut().unwrap().roles = vec![role.to_owned()];
+        };
+        check_refused(edit, "invalid role(s) for extra user roles");
+    }
+}
+
+#[test]
+fn database_requested_name_of_another_is_refused_whoever_comes_later() {
+    for names in [["app", "app_readonly"], ["app_readonly", "app"]] {
+        let clients = vec![client(7, names[0]), client(8, names[1]), client(9, "other")];
+        let (mut facts, decision) = step(&requested(), with(clients));
+        let given = |decision: &Decision<Effect>| -> Vec<u32> {
+            grants(decision).iter().map(|grant| grant.relation.0).collect()
+        };
+        assert_eq!(given(&decision), [7, 9]);
+        let said = decision.status.unwrap();
+        let text = "invalid database name: waltz (relation 8): the name \"app_readonly\" is taken by \
+                    waltz (relation 7): choose another database";
+        assert_eq!(said, Status::blocked(text));
+        let map = facts.peers.as_ref().unwrap().app.databases.clone().unwrap();
+        assert!(!map.relations.contains_key(&charm::RelationId(8)), "{map}");
+        facts.clients.remove(0);
+        let (facts, decision) = step(&relation("database", RelationKind::Broken), facts);
+        assert_eq!(given(&decision), [8], "the name is free again");
+        super::edges::check_settled(facts);
+    }
+}
+
+#[test]
+fn database_changed_roles_are_granted_and_taken_back() {
+    let mut asks = client(7, "waltz");
+    asks.request.as_mut().unwrap().roles = vec!["admin".into(), "readers".into()];
+    asks.seen = interfaces::postgresql_client::seen(&asks.request.as_ref().unwrap().render());
+    let (mut facts, decision) = step(&requested(), with(vec![asks]));
+    assert_eq!(grants(&decision)[0].account.former, []);
+    let asks = &mut facts.clients[0];
+    asks.request.as_mut().unwrap().roles = vec!["readers".into()];
+    asks.seen = interfaces::postgresql_client::seen(&asks.request.as_ref().unwrap().render());
+    asks.password = Some("known".into());
+    let (facts, decision) = step(&requested(), facts);
+    let account = &grants(&decision)[0].account;
+    assert_eq!(account.password.expose(), "known");
+    assert_eq!(account.former, ["admin".parse().unwrap(), "readers".parse().unwrap()]);
+    assert_eq!(account.roles.member_of, ["readers".parse().unwrap()]);
+    super::edges::check_settled(facts);
+}
+
+#[test]
+fn what_a_client_is_owed_is_made_again() {
+    let mut facts = granted();
+    facts.clients[0].password = Some("known".into());
+    assert!(grants(&step(&Event::UpdateStatus, facts).1).is_empty());
+    let mut facts = granted();
+    facts.clients[0].password = Some("known".into());
+    facts.peers.as_mut().unwrap().app_bag.insert("owed".into(), "[7]".into());
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(grants(&decision)[0].account.again);
 }
 
 #[test]

@@ -7,10 +7,12 @@ use postgres::{DatabaseName, ExtraRoles};
 use secrecy::ExposeSecret;
 
 use crate::effect::{Effect, LegacyGrant};
-use crate::facts::{Access, FullFacts, Legacy};
+use crate::facts::{Access, FullFacts, Legacy, Peers};
 use crate::password::Password;
 use crate::place;
 
+use super::clients::Rights;
+use super::names::{Clash, clashes};
 use super::{Next, Step, clients, status};
 
 /// A request of the old interface that cannot be granted.
@@ -18,6 +20,8 @@ use super::{Next, Step, clients, status};
 pub(crate) enum Problem {
     #[error("the database name {0:?} is not possible: choose another")]
     Database(String),
+    #[error(transparent)]
+    Clash(#[from] Clash),
     #[error("the extension {0:?} is not in the database pgbouncer: enable it on PostgreSQL")]
     Extension(String),
 }
@@ -26,7 +30,7 @@ impl Problem {
     /// The words that operators know.
     pub(crate) fn status(&self) -> &'static str {
         match self {
-            Self::Database(_) => status::BAD_DATABASE,
+            Self::Database(_) | Self::Clash(_) => status::BAD_DATABASE,
             Self::Extension(_) => status::EXTENSIONS,
         }
     }
@@ -45,6 +49,9 @@ pub(crate) fn check(facts: &FullFacts, client: &Legacy) -> Result<Option<Databas
     let granted = client.own_app.get("database").filter(|_| client.granted());
     let Some(name) = granted.or(client.request.database.as_ref()) else { return Ok(None) };
     let database = clients::database(name).ok_or_else(|| Problem::Database(name.clone()))?;
+    if let Some(clash) = clashes(facts).remove(&client.id).filter(|clash| !clash.granted) {
+        return Err(clash.into());
+    }
     if client.granted() || client.request.extensions.is_empty() {
         return Ok(Some(database));
     }
@@ -128,12 +135,14 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     }
     let synchronous = clients::synchronous(facts, next);
     let renewed = matches!(next.step, Step::Initialise(_));
+    let owed = facts.peers.as_ref().map(Peers::owed).unwrap_or_default();
     let mut effects = Vec::new();
     for (client, database) in wishes(facts) {
         let Some((user, password)) = credentials(next.secret.as_ref(), client) else { continue };
         let wanted = bag(facts, client, (&user, &password), database.as_str(), "master");
         let bags = vec![(Own::App, wanted.clone()), (Own::Unit, wanted)];
-        if client.granted() && !renewed && !clients::lost(facts, &user) {
+        let again = renewed || owed.contains(&client.id) || clients::lost(facts, &user);
+        if client.granted() && !again {
             effects.extend(differing(client, bags));
         } else if synchronous || client.granted() {
             effects.extend(grant(facts, next, client, (user, password), database, bags));
@@ -173,7 +182,9 @@ fn grant(
 ) -> Option<Effect> {
     let superuser = client.access == Access::Admin;
     let roles = ExtraRoles { superuser, ..ExtraRoles::default() };
-    let account = clients::account(facts, next, client.id, credentials, roles, database)?;
+    let rights = Rights { roles, former: Vec::new(), again: client.granted() };
+    let by = (client.id, &client.app);
+    let account = clients::account(facts, next, by, credentials, rights, database)?;
     let endpoint = client.access.endpoint();
     let grant = LegacyGrant { relation: client.id, endpoint, account, bags };
     Some(Effect::LegacyGrant(Box::new(grant)))

@@ -44,7 +44,7 @@ pub(crate) fn all(map: &DatabaseMap) -> Vec<DatabaseName> {
 /// The superusers whom clients have asked to be: nobody else's may log in by a lookup.
 pub(crate) fn superusers(facts: &FullFacts) -> Vec<RoleName> {
     let asks = |client: &&crate::facts::Client| {
-        clients::check(client).ok().flatten().is_some_and(|wish| wish.roles.superuser)
+        clients::check(facts, client).ok().flatten().is_some_and(|wish| wish.roles.superuser)
     };
     let modern = facts.clients.iter().filter(asks).map(|client| place::client_user(client.id));
     let admin = legacy::wishes(facts).filter(|(client, _)| client.access == Access::Admin);

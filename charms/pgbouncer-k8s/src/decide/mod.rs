@@ -8,6 +8,7 @@ mod leaving;
 mod legacy;
 pub(crate) mod lookup;
 mod metrics;
+mod names;
 mod peers;
 mod service;
 pub(crate) mod start;

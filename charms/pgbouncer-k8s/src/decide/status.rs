@@ -11,6 +11,7 @@ pub(crate) const NO_BACKEND: &str = "waiting for backend database relation to in
 pub(crate) const BACKEND_NOT_READY: &str = "backend database relation not ready";
 pub(crate) const CLIENT_WAITS: &str = "waiting for backend-database relation to connect";
 pub(crate) const BAD_DATABASE: &str = "invalid database name";
+pub(crate) const BAD_ROLES: &str = "invalid role(s) for extra user roles";
 pub(crate) const EXTENSIONS: &str = "bad relation request - remote app requested extensions, \
                                      which are unsupported. Please remove this relation.";
 pub(crate) const CONFIGURATION: &str = "Configuration Error. Please check the logs";
@@ -23,8 +24,8 @@ pub(crate) const SERVICE_DOWN: &str = "K8s service not connectable";
 /// The status after the effects of this hook, if they all succeed.
 pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
     let common = &facts.common;
-    if let Some(problem) = clients::problem(facts) {
-        return Status::blocked(problem);
+    if let Some((words, who, reason)) = clients::problems(facts).into_iter().next() {
+        return about(words, &who, &reason);
     }
     if common.options.is_err() {
         return Status::blocked(CONFIGURATION);
@@ -94,14 +95,21 @@ pub(crate) fn warnings(facts: &FullFacts) -> Vec<Effect> {
     let options = facts.common.options.as_ref().err().map(ToString::to_string);
     let backend = facts.backend.as_ref().and_then(|backend| backend.problem.as_ref());
     let backend = backend.map(|problem| format!("the backend's databag: {problem}"));
-    let clients = facts.clients.iter().filter_map(|client| {
-        let problem = clients::check(client).err()?;
-        Some(format!("relation {} with {}: {problem}", client.id, client.app))
-    });
-    let leader = facts.common.leader;
-    let old = facts.legacy.iter().filter(|_| leader).filter_map(|client| {
-        let problem = legacy::check(facts, client).err()?;
-        Some(format!("relation {} with {}: {problem}", client.id, client.app))
-    });
-    options.into_iter().chain(backend).chain(clients).chain(old).map(Effect::Warn).collect()
+    let clients = clients::problems(facts);
+    let clients = clients.into_iter().map(|(_, who, reason)| format!("{who}: {reason}"));
+    options.into_iter().chain(backend).chain(clients).map(Effect::Warn).collect()
+}
+
+/// The longest reason in a status, in characters: what a client asks for may be of any length.
+const REASON_MAX: usize = 300;
+
+/// Blocked for one client: the words that operators know, who it is about, and the reason.
+pub(crate) fn about(words: &str, who: &str, reason: &str) -> Status {
+    short(words, &format!("{who}: {reason}"))
+}
+
+/// Blocked, with as much of the reason as a status has room for.
+pub(crate) fn short(words: &str, reason: &str) -> Status {
+    let reason: String = reason.chars().take(REASON_MAX).collect();
+    Status::blocked(format!("{words}: {reason}"))
 }

@@ -157,7 +157,7 @@ async fn full(
     server::connect(charm, hook, backend.as_mut()).await;
     let renewed = server::needs_populated(hook, event, backend.as_mut(), secret.as_ref())?;
     let clients = match common.leader {
-        true => relations::clients(hook, event, backend.as_ref(), renewed)?,
+        true => relations::clients(hook, event, backend.as_ref(), peers.as_ref(), renewed)?,
         false => Vec::new(),
     };
     let legacy = legacy::clients(hook, event, common.leader)?;

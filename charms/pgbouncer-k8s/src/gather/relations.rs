@@ -5,7 +5,7 @@ use interfaces::postgresql_client::{Credentials, Offer, Request, secret_label, s
 
 use interfaces::BagError;
 
-use crate::facts::{Backend, Client, Login};
+use crate::facts::{Backend, Client, Login, Peers};
 
 use crate::place;
 
@@ -129,13 +129,15 @@ fn read(content: Option<SecretContent>) -> Option<Credentials> {
     Credentials::read(|key| content.get(key).cloned())
 }
 
-/// The clients; passwords are read only for a backend that does not know them.
+/// The clients; passwords are read only where the backend may not have all of them.
 pub(super) fn clients(
     hook: &mut Hook,
     event: &Event,
     backend: Option<&Backend>,
+    peers: Option<&Peers>,
     renewed: bool,
 ) -> Result<Vec<Client>, HookError> {
+    let owed = peers.map(Peers::owed).unwrap_or_default();
     let lost = |id| backend.is_some_and(|backend| backend.lost(&place::client_user(id)));
     let mut clients = Vec::new();
     for id in live(hook, event, "database")? {
@@ -152,7 +154,9 @@ pub(super) fn clients(
         };
         if let Some(password) = client.own.get("password") {
             client.password = Some(password.as_str().into());
-        } else if (renewed || lost(id)) && client.granted() {
+        } else if client.granted()
+            && (renewed || lost(id) || owed.contains(&id) || client.former_roles().is_some())
+        {
             let label = secret_label("database", id, "user");
             let known = read(hook.secret(label.as_str(), Revision::Refresh)?);
             client.password = known.map(|credentials| credentials.password.into());

@@ -1,23 +1,27 @@
 //! Effects for clients of the relation `database`.
 
+use std::collections::BTreeSet;
+
 use charm::ExposeSecret as _;
 use charm::{
     Applied, Changes, Hook, Level, Own, RelationId, SecretContent, SecretOwner, SecretString,
-    Status,
+    Status, databag,
 };
 use interfaces::Endpoint;
 use interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
-use postgres::{RoleName, ServerVersion, User};
+use postgres::{Client, RoleName, ServerVersion, User};
 
 use super::cluster::{SqlError, operator, words};
 use crate::Error;
-use crate::decide::{BAD_ROLES, FAILED};
+use crate::decide::{BAD_ROLES, CLIENTS, FAILED, REASON_MAX};
 use crate::door::Door;
 use crate::effect::{Operator, ServeClient};
 use crate::gather::topology;
 use crate::topology::{POSTGRESQL_PORT, Topology};
 
 pub(super) const ENDPOINT: &str = "database";
+/// In upstream's words.
+const NOT_DELETED: &str = "Failed to delete user during database relation broken event";
 
 pub(super) async fn serve(
     door: &dyn Door,
@@ -25,41 +29,77 @@ pub(super) async fn serve(
     client: ServeClient,
 ) -> Result<Applied, Error> {
     let topology = topology(hook);
-    match create(door, &topology, &client).await {
-        Ok(version) => share(hook, &topology, &client, &version)?,
+    let server = match enter(door, &topology, &client.operator).await {
+        Ok(server) => server,
+        Err(error) => return Ok(away(hook, &error)),
+    };
+    match create(&server, &client).await {
+        Ok(version) => match share(hook, &topology, &client, &version) {
+            // It went while it was served: nobody misses anything.
+            Err(Error::Hook(error)) if error.is_not_found() => {
+                hook.log(Level::Info, error.to_string());
+                Ok(Applied::Done)
+            }
+            shared => shared.map(|()| Applied::Done),
+        },
         Err(error) => {
-            hook.log(Level::Error, format!("relation {}: {}", client.id, words(&error)));
-            return Ok(after_failure(&error));
+            let reason = words(&error);
+            hook.log(Level::Error, format!("{}: {reason}", client.who));
+            Ok(after_failure(&client.who, &error, &reason))
         }
-    }
-    Ok(Applied::Done)
-}
-
-/// What follows from a failure: waiting, or a person's help for this client alone.
-fn after_failure(error: &SqlError) -> Applied {
-    match error {
-        SqlError::Server(postgres::Error::NoSuchRole(_)) => {
-            Applied::Status(Status::blocked(BAD_ROLES))
-        }
-        SqlError::Server(error) if error.is_transient() => {
-            Applied::defer("the primary does not take SQL")
-        }
-        _ => Applied::Status(Status::blocked(FAILED)),
     }
 }
 
-async fn create(
+async fn enter(
     door: &dyn Door,
     topology: &Topology,
-    client: &ServeClient,
-) -> Result<ServerVersion, SqlError> {
-    let server = door.postgres(&operator(topology, &client.operator)?).await?;
+    way_in: &Operator,
+) -> Result<Client, SqlError> {
+    Ok(door.postgres(&operator(topology, way_in)?).await?)
+}
+
+/// Without the server nobody can be served.
+pub(super) fn away(hook: &mut Hook, error: &SqlError) -> Applied {
+    hook.log(Level::Error, words(error));
+    let transient = matches!(error, SqlError::Server(error) if error.is_transient());
+    let status = (!transient).then(|| Status::blocked(short(FAILED, &words(error))));
+    Applied::Defer { reason: AWAY.to_owned(), status }
+}
+
+const AWAY: &str = "the primary does not take SQL";
+
+/// The words of a status and the reason, which may say what a client has made up.
+fn short(text: &str, reason: &str) -> String {
+    format!("{text}: {}", reason.chars().take(REASON_MAX).collect::<String>())
+}
+
+/// What follows from a failure about one client: the others go on.
+fn after_failure(who: &str, error: &SqlError, reason: &str) -> Applied {
+    let said = |text: &str| short(text, &format!("{who}: {reason}"));
+    match error {
+        SqlError::Server(error) if error.refused_roles().is_some() => {
+            Applied::Status(Status::blocked(said(BAD_ROLES)))
+        }
+        SqlError::Server(error) if error.is_transient() => {
+            let status = Status::waiting(said("waiting to try again"));
+            Applied::Later { reason: format!("{who} is not served"), status }
+        }
+        _ => Applied::Status(Status::blocked(said(FAILED))),
+    }
+}
+
+async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, SqlError> {
+    // Its owner would own what the sessions of a pooler, who are superusers, read at every hook.
+    if !client.roles.superuser && server.holds_lookup(&client.database).await? {
+        return Err(SqlError::Lookup(client.database.clone()));
+    }
     let user = User {
         name: client.user.clone(),
         password: client.password.clone(),
         salt: client.salt,
         roles: client.roles.clone(),
         tied_to: None,
+        former: client.former.clone(),
     };
     server.ensure_user(&user).await?;
     server.ensure_database(&client.database, &client.user, client.owner).await?;
@@ -119,37 +159,64 @@ fn percent_encoded(name: &str) -> String {
         .collect()
 }
 
+/// Removes a client's secrets and its user. Whatever stands in the way, the relation stays among
+/// those of which there are users, so that the next hook tries again and says so.
 pub(super) async fn remove(
     door: &dyn Door,
     hook: &mut Hook,
-    id: RelationId,
+    (peer, id): (RelationId, RelationId),
     user: &RoleName,
     way_in: &Operator,
 ) -> Result<Applied, Error> {
-    let topology = topology(hook);
-    let removal = async {
-        let server = door.postgres(&operator(&topology, way_in)?).await?;
-        server.delete_user(user).await?;
-        Ok::<(), SqlError>(())
-    };
-    if let Err(error) = removal.await {
-        hook.log(Level::Error, words(&error));
-        let transient = matches!(&error, SqlError::Server(error) if error.is_transient());
-        let message = "Failed to delete user during database relation broken event";
-        // Whatever stands in the way, the relation is gone: nobody else will ask for it again.
-        return Ok(if transient {
-            Applied::defer("the primary does not take SQL")
-        } else {
-            let status = Some(Status::blocked(message));
-            Applied::Defer { reason: format!("the user {user} is there"), status }
-        });
-    }
     for group in ["user", "tls"] {
         if let Some(secret) = hook.secret_info(&secret_label(ENDPOINT, id, group))? {
             hook.remove_secret(&secret.id, None)?;
         }
     }
+    let topology = topology(hook);
+    let server = match enter(door, &topology, way_in).await {
+        Ok(server) => server,
+        Err(error) => return Ok(away(hook, &error)),
+    };
+    if let Err(error) = server.delete_user(user).await {
+        let transient = error.is_transient();
+        let reason = words(&SqlError::Server(error));
+        hook.log(Level::Error, reason.clone());
+        return Ok(if transient {
+            let status = Status::waiting(short("waiting to try again", &reason));
+            Applied::Later { reason: format!("the user {user} is there"), status }
+        } else {
+            Applied::Status(Status::blocked(short(NOT_DELETED, &reason)))
+        });
+    }
+    let known: Option<BTreeSet<u32>> =
+        databag::json(&hook.own_bag(peer, Own::App)?, CLIENTS).unwrap_or_default();
+    if let Some(mut known) = known
+        && known.remove(&id.0)
+    {
+        let text = serde_json::json!(known).to_string();
+        hook.set_bag(peer, Own::App, Changes::from([(CLIENTS, text)]))?;
+    }
     Ok(Applied::Done)
+}
+
+/// Closes what is no client's, and takes from clients what makes them somebody else.
+pub(super) async fn guard(door: &dyn Door, hook: &mut Hook, way_in: &Operator) -> Applied {
+    let topology = topology(hook);
+    let guarded = async {
+        let server = enter(door, &topology, way_in).await?;
+        server.close_shared_databases().await?;
+        server.part_users().await?;
+        Ok::<(), SqlError>(())
+    };
+    let Err(error) = guarded.await else { return Applied::Done };
+    let reason = words(&error);
+    hook.log(Level::Warning, reason.clone());
+    match error {
+        // The next update-status looks again.
+        SqlError::Server(error) if error.is_transient() => Applied::Done,
+        _ => Applied::Status(Status::blocked(short("the server is not guarded", &reason))),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
 use patroni::{Health, Member, NotInSync, Rest, Role, State};
-use postgres::{ConnectOptions, ExtraRoles, RoleName, Salt, User};
+use postgres::{ConnectOptions, DatabaseName, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -130,6 +130,9 @@ pub(super) enum SqlError {
     /// The server refused or is away.
     #[error(transparent)]
     Server(#[from] postgres::Error),
+    /// A client asked for a database that is a pooler's.
+    #[error("cannot give a client the database {0}: it holds a pooler's lookup, choose another")]
+    Lookup(DatabaseName),
 }
 
 /// The error and what the server said.
@@ -178,10 +181,12 @@ async fn try_set_up(
     for (name, password, salt, roles) in system {
         let roles = ExtraRoles::parse(roles).unwrap_or_default();
         let (name, password) = (name.parse()?, password.clone());
-        client.ensure_user(&User { name, password, salt, roles, tied_to: None }).await?;
+        let user = User { name, password, salt, roles, tied_to: None, former: Vec::new() };
+        client.ensure_user(&user).await?;
     }
     client.ensure_access_groups().await?;
     client.set_up_postgres_database().await?;
+    client.close_shared_databases().await?;
     Ok(())
 }
 

@@ -63,8 +63,11 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         }
         Effect::SwitchExtensions(change) => return extensions::switch(door, hook, &change).await,
         Effect::ServeClient(client) => return clients::serve(door, hook, *client).await,
-        Effect::RemoveClient { id, user, operator } => {
-            return clients::remove(door, hook, id, &user, &operator).await;
+        Effect::RemoveClient { peer, id, user, operator } => {
+            return clients::remove(door, hook, (peer, id), &user, &operator).await;
+        }
+        Effect::GuardServer { operator } => {
+            return Ok(clients::guard(door, hook, &operator).await);
         }
         Effect::SetPassword { user, password, salt, operator } => {
             return cluster::set_password(door, hook, &user, &password, &salt, &operator).await;

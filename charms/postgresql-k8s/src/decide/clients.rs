@@ -12,9 +12,11 @@ use crate::facts::{Client, Facts, Peer};
 use crate::topology::POSTGRESQL_PORT;
 
 /// The key of the application's peer databag with the relations of which there are users.
-const CLIENTS: &str = "clients";
+pub(crate) const CLIENTS: &str = "clients";
 /// Databases that belong to the server.
 const RESERVED: [&str; 3] = ["postgres", "template0", "template1"];
+/// The database of the poolers, in which they look passwords up.
+const POOLERS: &str = "pgbouncer";
 /// The stream of random values of relation 0; each relation has its own.
 const FIRST_CLIENT: u64 = 1 << 32;
 
@@ -37,31 +39,37 @@ pub(super) fn requested(facts: &Facts) -> Decision<Effect> {
     Decision { status: steady, ..Decision::new().effects(serve(facts, None)) }
 }
 
-/// Serves every client that is not served yet and refreshes the others' addresses.
+/// Serves every client that has not all it asks for, refreshes the others' addresses and removes
+/// the users of those that are gone.
 ///
 /// What one client asks for in vain stands in the status and stops nobody else.
 pub(super) fn serve(facts: &Facts, except: Option<RelationId>) -> Vec<Effect> {
     let clients = || facts.clients.iter().filter(|client| Some(client.id) != except);
     let mut effects = refresh(facts);
-    let mut known = known(facts);
-    known.retain(|id| except.is_none_or(|except| except.0 != *id));
+    let known = known(facts);
     let ids: BTreeSet<u32> = clients().filter(|client| asks(client)).map(|c| c.id.0).collect();
     // Whoever leads when a client goes finds its user by this, whichever hooks it has seen.
     if let Some(peer) = facts.peer.as_ref().filter(|_| !ids.is_subset(&known)) {
         effects.push(know(peer, &(&ids | &known)));
     }
+    effects.extend(forget(facts, except));
     for client in clients() {
         let request = match &client.request {
             Ok(request) if request.database.is_none() || request.entity_type.is_some() => continue,
-            Ok(request) if is_served(client, request) => continue,
             Ok(request) => request,
             Err(error) => {
-                effects.push(refused(client, &error.to_string(), FAILED));
+                effects.push(refused(client, FAILED, &error.to_string()));
                 continue;
             }
         };
-        let same = clients().filter(|other| asks_for_same(other, request)).count();
-        effects.push(serve_one(facts, client, request, same));
+        match wish(request) {
+            Err((words, reason)) => effects.push(refused(client, words, &reason)),
+            Ok(_) if client.is_served(request) => {}
+            Ok(wish) => {
+                let same = clients().filter(|other| asks_for_same(other, request)).count();
+                effects.push(serve_one(facts, client, request, wish, same));
+            }
+        }
     }
     effects
 }
@@ -82,64 +90,99 @@ fn asks(client: &Client) -> bool {
     client.request.as_ref().is_ok_and(asks)
 }
 
-/// Removes the users of clients that went while nobody led who saw it.
-pub(super) fn forget(facts: &Facts) -> Vec<Effect> {
+/// Removes the users of clients that are gone, whoever saw them go. What stands in the way stands
+/// in the status, and every hook tries again.
+pub(super) fn forget(facts: &Facts, except: Option<RelationId>) -> Vec<Effect> {
     let (Some(peer), Some(passwords)) = (&facts.peer, facts.passwords()) else {
         return Vec::new();
     };
-    let (known, operator) = (known(facts), super::operator(facts, passwords.operator));
-    let live: BTreeSet<u32> = facts.clients.iter().map(|client| client.id.0).collect();
-    let gone: Vec<u32> = known.difference(&live).copied().collect();
-    let remove = |id: &u32| {
-        let (id, operator) = (RelationId(*id), operator.clone());
-        Some(Effect::RemoveClient { id, user: user(id)?, operator })
-    };
-    let mut effects: Vec<Effect> = gone.iter().filter_map(remove).collect();
-    if !gone.is_empty() {
-        effects.push(know(peer, &(&known & &live)));
+    // The relations of a unit that goes end for it alone.
+    if is_departing(peer) {
+        return Vec::new();
     }
-    effects
+    let live: BTreeSet<u32> = facts.clients.iter().map(|client| client.id.0).collect();
+    let gone: BTreeSet<u32> = known(facts).difference(&live).copied().collect();
+    let gone: BTreeSet<u32> = gone.into_iter().chain(except.map(|id| id.0)).collect();
+    let remove = |id: u32| {
+        let operator = super::operator(facts, passwords.operator.clone());
+        let id = RelationId(id);
+        Some(Effect::RemoveClient { peer: peer.id, id, user: user(id)?, operator })
+    };
+    gone.into_iter().filter_map(remove).collect()
+}
+
+fn is_departing(peer: &Peer) -> bool {
+    databag::text(&peer.own, "departing").is_some()
+}
+
+/// What the server is looked at for now and then.
+pub(super) fn guard(facts: &Facts) -> Option<Effect> {
+    let leads = facts.cluster.as_ref().and_then(|cluster| cluster.leader()).is_some();
+    let passwords = facts.passwords().filter(|_| facts.leader && facts.initialised() && leads)?;
+    Some(Effect::GuardServer { operator: super::operator(facts, passwords.operator) })
 }
 
 fn asks_for_same(other: &Client, request: &Request) -> bool {
     other.request.as_ref().is_ok_and(|other| other.database == request.database)
 }
 
-fn is_served(client: &Client, request: &Request) -> bool {
-    let credentials =
-        ["secret-user", "password"].iter().any(|key| databag::text(&client.offered, key).is_some());
-    credentials && databag::text(&client.offered, "database") == request.database.as_deref()
+/// The longest reason in a status, in characters: what a client asks for may be of any length.
+pub(crate) const REASON_MAX: usize = 300;
+
+fn refused(client: &Client, words: &'static str, reason: &str) -> Effect {
+    let reason: String = reason.chars().take(REASON_MAX).collect();
+    let who = client.who();
+    let line = format!("cannot serve {who}: {reason}");
+    Effect::Refuse { line, status: Status::blocked(format!("{words}: {who}: {reason}")) }
 }
 
-fn refused(client: &Client, reason: &str, status: &'static str) -> Effect {
-    let line = format!("cannot serve the client of relation {}: {reason}", client.id);
-    Effect::Refuse { line, status: Status::blocked(status) }
+/// What a client can have by what it says; the server knows the rest.
+struct Wish {
+    database: DatabaseName,
+    roles: ExtraRoles,
 }
 
-fn serve_one(facts: &Facts, client: &Client, request: &Request, same: usize) -> Effect {
+/// The request as a wish, or the words of the status and the reason.
+fn wish(request: &Request) -> Result<Wish, (&'static str, String)> {
     let name = request.database.clone().unwrap_or_default();
-    let database = match DatabaseName::try_from(name) {
-        Ok(name) if RESERVED.contains(&name.as_str()) => {
-            return refused(client, &format!("the database {name} is reserved"), FAILED);
-        }
-        Ok(name) => name,
-        Err(error) => return refused(client, &error.to_string(), FAILED),
-    };
-    let roles = match ExtraRoles::parse(&request.roles.join(",")) {
-        Ok(roles) => roles,
-        Err(role) => return refused(client, &format!("{role} is no role"), BAD_ROLES),
-    };
+    let database = DatabaseName::try_from(name).map_err(|error| (FAILED, error.to_string()))?;
+    let roles = ExtraRoles::parse(&request.roles.join(","));
+    let roles = roles.map_err(|role| {
+        let reason = format!("nobody can be a member of {role:?}: correct extra-user-roles");
+        (BAD_ROLES, reason)
+    })?;
+    if RESERVED.contains(&database.as_str()) {
+        return Err((FAILED, format!("the database {database} is reserved: choose another")));
+    }
+    // A pooler is a superuser, and what is in this database its sessions trust.
+    if database.as_str() == POOLERS && !roles.superuser {
+        let reason = format!("the database {database} is the poolers': choose another");
+        return Err((FAILED, reason));
+    }
+    Ok(Wish { database, roles })
+}
+
+fn serve_one(
+    facts: &Facts,
+    client: &Client,
+    request: &Request,
+    Wish { database, roles }: Wish,
+    same: usize,
+) -> Effect {
     let (Some(user), Some(passwords)) = (user(client.id), facts.passwords()) else {
         return Effect::Log(Level::Debug, "the passwords are not there yet".to_owned());
     };
     let mut source = facts.seed.source(FIRST_CLIENT + u64::from(client.id.0));
     let fresh = source.password();
+    let former = client.former.iter().flatten();
     Effect::ServeClient(Box::new(ServeClient {
         id: client.id,
+        who: client.who(),
         user,
         password: client.password.clone().unwrap_or(fresh),
         salt: source.salt(),
         roles,
+        former: former.filter_map(|role| role.parse().ok()).collect(),
         database,
         owner: if same > 1 { Owner::Shared } else { Owner::Sole },
         in_secret: request.wants_in_secret("password"),
@@ -191,20 +234,9 @@ pub(super) fn departed(relation: &RelationEvent, facts: &Facts) -> Decision<Effe
 /// A client is gone: its user goes too, its data stay.
 pub(super) fn broken(relation: &RelationEvent, facts: &Facts) -> Decision<Effect> {
     let Some(peer) = &facts.peer else { return Decision::new() };
-    let departing = databag::text(&peer.own, "departing").is_some();
-    if !facts.leader || departing || !peer.initialised() {
+    if !facts.leader || is_departing(peer) || !peer.initialised() {
         return Decision::new();
     }
-    let (Some(user), Some(passwords)) = (user(relation.id), facts.passwords()) else {
-        return Decision::new();
-    };
-    let operator = super::operator(facts, passwords.operator);
-    let removal = Effect::RemoveClient { id: relation.id, user, operator };
-    let mut known = known(facts);
-    let forgotten = known.remove(&relation.id.0).then(|| know(peer, &known));
-    let rest = serve(facts, Some(relation.id));
-    Decision { status: super::steady_status(facts), ..Decision::new() }
-        .effect(removal)
-        .effects(forgotten)
-        .effects(rest)
+    let effects = serve(facts, Some(relation.id));
+    Decision { status: super::steady_status(facts), ..Decision::new().effects(effects) }
 }

@@ -27,7 +27,7 @@ pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
     let at = led.effects.iter().take_while(|e| matches!(e, Effect::PutPasswords(_))).count();
     if facts.initialised() {
         led.effects.insert(at, Effect::ApplyServices);
-        return led.effects(super::clients::forget(facts));
+        return led.effects(super::clients::forget(facts, None));
     }
     led
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use charm::{Changes, Decision, Event, Level, Own, RelationKind, SecretString, Status};
 
-pub(crate) use clients::{BAD_ROLES, FAILED};
+pub(crate) use clients::{BAD_ROLES, CLIENTS, FAILED, REASON_MAX};
 pub(crate) use plugins::KEY as PLUGINS;
 pub(crate) use workload::{PENDING, member_waits, primary_waits};
 
@@ -58,10 +58,9 @@ fn of_event(event: &Event, facts: &Facts) -> Decision<Effect> {
         Event::PebbleReady { container } if container.as_str() == layer::NAME => {
             workload::pebble_ready(facts)
         }
-        Event::ConfigChanged
-        | Event::UpdateStatus
-        | Event::UpgradeCharm
-        | Event::SecretChanged { .. } => converge(facts),
+        // No event tells that somebody has opened what is closed.
+        Event::UpdateStatus | Event::UpgradeCharm => converge(facts).effects(clients::guard(facts)),
+        Event::ConfigChanged | Event::SecretChanged { .. } => converge(facts),
         Event::PebbleCustomNotice { key, .. } if key == layer::ROLE_CHANGED => {
             converge(facts).effects(members::role_changed(facts))
         }

@@ -85,9 +85,6 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     if sets_up {
         decision = decision.effects(set_up(facts, &passwords));
     }
-    if facts.leader && !sets_up {
-        decision = decision.effects(clients::serve(facts, None));
-    }
     decision = decision.effects(plugins::switch(facts, sets_up));
     let pending = container.health.as_ref().is_some_and(|health| health.pending_restart);
     if reloaded || pending != databag::text(&peer.own, PENDING).is_some() {
@@ -100,6 +97,10 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     let changes: Changes = started.into_iter().chain(tls_flag(facts, peer)).collect();
     if !changes.is_empty() {
         decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, changes));
+    }
+    // After all that is this unit's own: clients wait for a server that is away.
+    if facts.leader && !sets_up {
+        decision = decision.effects(clients::serve(facts, None));
     }
     if waits || sets_up {
         decision =

@@ -44,6 +44,7 @@ impl std::fmt::Debug for Effect {
                 write!(f, "serve {user} {database} {owner:?} {read_only_host}")
             }
             Self::RemoveClient { user, .. } => write!(f, "remove {user}"),
+            Self::GuardServer { .. } => f.write_str("guard server"),
             Self::SetPassword { user, .. } => write!(f, "set password of {user}"),
             Self::ConfirmPasswords(_) => f.write_str("confirm passwords"),
             Self::Switchover { leader, candidate, .. } => {

@@ -161,6 +161,8 @@ pub(crate) fn joined() -> Facts {
 pub(crate) fn client(id: u32, database: &str, roles: &[&str]) -> Client {
     Client {
         id: id.to_string().parse().unwrap(),
+        app: Some("shop-app".parse().unwrap()),
+        former: None,
         request: Ok(Request {
             database: Some(database.to_owned()),
             roles: roles.iter().map(|&role| role.to_owned()).collect(),

@@ -173,6 +173,7 @@ impl Far<'_> {
                 salt: [5; 16],
                 roles: ExtraRoles::default(),
                 tied_to: None,
+                former: Vec::new(),
             };
             self.operator.ensure_user(&user).await?;
         }

@@ -4,6 +4,17 @@ use super::{Client, Error, Owner};
 use crate::sql::{self, SYSTEM_USERS};
 use crate::{DatabaseName, RoleName};
 
+/// PostgreSQL's code for an object that somebody uses.
+const IN_USE: &str = "55006";
+
+/// The databases that are no client's and into which everybody is let.
+const OPEN: &str = "\
+SELECT d.datname::text FROM pg_catalog.pg_database d
+WHERE d.datname IN ('postgres', 'template1') AND EXISTS (
+  SELECT FROM pg_catalog.aclexplode(
+    coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
+  WHERE a.grantee = '0'::pg_catalog.oid) ORDER BY 1";
+
 impl Client {
     /// The databases that clients can have: no templates, connections allowed.
     ///
@@ -49,7 +60,7 @@ impl Client {
     ) -> Result<(), Error> {
         let what = format!("create the database {name}");
         if !self.database_exists(name).await? {
-            self.run_text(&what, &sql::create_database(name)).await?;
+            self.create_database(&what, name).await?;
         }
         let present = self.roles().await?;
         let mut users = vec![user.clone()];
@@ -71,6 +82,31 @@ impl Client {
         };
         let granted = inside.texts(&what, sql::GRANT_ON_OBJECTS, &[user.as_str(), own]).await?;
         inside.run(&what, &granted).await
+    }
+
+    /// Makes a database as a copy of `template1`, with the extensions and whatever else a person
+    /// has put there. A session in it must not keep clients from getting theirs.
+    async fn create_database(&self, what: &str, name: &DatabaseName) -> Result<(), Error> {
+        let text = sql::create_database(name);
+        match self.run_text(what, &text).await {
+            Err(error) if error.code() == Some(IN_USE) => {
+                self.run_text(what, sql::TEMPLATE_SESSIONS).await?;
+                self.run_text(what, &text).await
+            }
+            made => made,
+        }
+    }
+
+    /// Closes `postgres` and `template1`, which are no client's; writes nothing when they are
+    /// closed already.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn close_shared_databases(&self) -> Result<(), Error> {
+        let open = self.texts("look who may enter the databases", OPEN, &[]).await?;
+        let open = open.into_iter().filter_map(|name| name.try_into().ok());
+        let statements: Vec<String> = open.map(|name| sql::close_database(&name)).collect();
+        self.run("close the databases that are no client's", &statements).await
     }
 
     /// Closes the database `postgres` to clients and creates the role `admin`, once.

@@ -4,7 +4,32 @@ use super::{Client, Error};
 use crate::sql;
 use crate::{DatabaseName, RoleName};
 
+/// The schemas of lookups: one reads what only superusers may, so a client's own function, or one
+/// in a schema of its owner's name, is none.
+const LOOKUPS: &str = "\
+SELECT n.nspname::text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+WHERE p.proname = $1 AND p.prosecdef AND o.rolsuper AND o.rolname <> n.nspname ORDER BY 1";
+
 impl Client {
+    /// The schemas of lookups in the connected database.
+    pub(super) async fn lookups(&self, what: &str) -> Result<Vec<String>, Error> {
+        self.texts(what, LOOKUPS, &[sql::LOOKUP_FUNCTION]).await
+    }
+
+    /// Whether a database has the lookup of some pooler; one that does not exist has none.
+    ///
+    /// # Errors
+    /// When the database cannot be entered or the query fails.
+    pub async fn holds_lookup(&self, database: &DatabaseName) -> Result<bool, Error> {
+        if !self.database_exists(database).await? {
+            return Ok(false);
+        }
+        let inside = self.in_database(database).await?;
+        Ok(!inside.lookups("look for lookups").await?.is_empty())
+    }
+
     /// Installs the lookup for an existing `auth_user` in `database`, in place of an older one.
     ///
     /// # Errors

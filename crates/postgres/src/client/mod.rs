@@ -67,6 +67,17 @@ pub enum Error {
     /// A client asked for roles that do not exist.
     #[error("cannot grant roles that do not exist: {0}; ask for existing roles")]
     NoSuchRole(String),
+    /// A client asked for a role by which it would be somebody else.
+    #[error(
+        "cannot grant {role}: with it comes {reached}, which can log in or is a superuser; ask for \
+         roles that cannot log in"
+    )]
+    SomebodyElse {
+        /// The role that was asked for.
+        role: String,
+        /// The role itself, or one that it is a member of.
+        reached: String,
+    },
     /// A statement failed.
     #[error("cannot {what}")]
     Statement {
@@ -99,17 +110,28 @@ impl Error {
                     code == READ_ONLY || matches!(code.get(..2), Some("57" | "08" | "53"))
                 })
             }
-            Self::NoSuchRole(_) | Self::Version(_) => false,
+            Self::NoSuchRole(_) | Self::SomebodyElse { .. } | Self::Version(_) => false,
         }
     }
 }
 
 impl Error {
+    /// The roles that a client may not have, if that is why.
+    pub fn refused_roles(&self) -> Option<&str> {
+        match self {
+            Self::NoSuchRole(roles) | Self::SomebodyElse { role: roles, .. } => Some(roles),
+            _ => None,
+        }
+    }
+
     /// PostgreSQL's code of what a statement or a login failed with.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Connect { source, .. } | Self::Statement { source, .. } => source.code(),
-            Self::Timeout { .. } | Self::NoSuchRole(_) | Self::Version(_) => None,
+            Self::Timeout { .. }
+            | Self::NoSuchRole(_)
+            | Self::SomebodyElse { .. }
+            | Self::Version(_) => None,
         }
     }
 }

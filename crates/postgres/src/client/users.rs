@@ -18,17 +18,48 @@ SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
 JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
 JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
 
+/// The roles that a member of role `$1` is by it, if any of them logs in or is a superuser: the
+/// member could become it with `SET ROLE`, and has its rights without.
+const SOMEBODY: &str = "\
+WITH RECURSIVE reached (oid) AS (
+  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1
+  UNION
+  SELECT m.roleid FROM reached JOIN pg_catalog.pg_auth_members m ON m.member = reached.oid)
+SELECT r.rolname::text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
+WHERE r.rolcanlogin OR r.rolsuper ORDER BY 1";
+
+/// The statements that take from clients' users, who are in `relation_access`, what makes them a
+/// charm's own user or another client's.
+const PARTING: &str = "\
+SELECT pg_catalog.format('REVOKE %I FROM %I', g.rolname, u.rolname)
+FROM pg_catalog.pg_auth_members m
+JOIN pg_catalog.pg_roles g ON g.oid = m.roleid AND g.rolcanlogin
+JOIN pg_catalog.pg_roles u ON u.oid = m.member AND u.rolcanlogin
+WHERE EXISTS (SELECT FROM pg_catalog.pg_auth_members c
+    JOIN pg_catalog.pg_roles a ON a.oid = c.roleid AND a.rolname = 'relation_access'
+    WHERE c.member = u.oid)
+  AND EXISTS (SELECT FROM pg_catalog.pg_auth_members c
+    JOIN pg_catalog.pg_roles a ON a.oid = c.roleid
+      AND a.rolname IN ('relation_access', 'internal_access')
+    WHERE c.member = g.oid) ORDER BY 1";
+
 const TIED: &str = "\
 SELECT r.rolname::text FROM pg_catalog.pg_roles r
 JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
   AND d.classoid = 'pg_catalog.pg_authid'::regclass
 WHERE d.description = $1 AND r.rolname <> current_user ORDER BY 1";
 
-/// The schemas of lookups: a client's own function in a schema of its name is none.
-const LOOKUPS: &str = "\
-SELECT n.nspname::text FROM pg_catalog.pg_proc p
-JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-WHERE p.proname = $1 AND p.prosecdef AND pg_catalog.pg_get_userbyid(p.proowner) <> n.nspname";
+/// The databases in which a role has subscriptions: they are the whole server's, and can be changed
+/// in theirs only.
+const SUBSCRIBED: &str = "\
+SELECT DISTINCT d.datname::text FROM pg_catalog.pg_subscription s
+JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+WHERE pg_catalog.pg_get_userbyid(s.subowner) = $1 ORDER BY 1";
+
+/// Transactions that a role has prepared in the connected database: their locks outlive it.
+const PREPARED: &str = "\
+SELECT gid FROM pg_catalog.pg_prepared_xacts
+WHERE owner = $1 AND database = pg_catalog.current_database() ORDER BY 1";
 
 /// Keeps verifiers out of the server's log for the rest of a session.
 const QUIET: &str = "SET log_statement = 'none'; SET log_min_duration_statement = -1; \
@@ -42,13 +73,11 @@ impl Client {
     /// The group `relation_access` is joined when it exists, but not by a charm's own users. Needs a superuser's connection.
     ///
     /// # Errors
-    /// [`Error::NoSuchRole`] when a role to join does not exist, or a failed statement.
+    /// [`Error::NoSuchRole`] when a role to join does not exist, [`Error::SomebodyElse`] when one
+    /// can log in, or a failed statement.
     pub async fn ensure_user(&self, user: &User) -> Result<(), Error> {
         let mut wanted = user.roles.clone();
-        let missing = self.missing_roles(&wanted.member_of).await?;
-        if !missing.is_empty() {
-            return Err(Error::NoSuchRole(missing.join(", ")));
-        }
+        self.check_groups(&wanted.member_of).await?;
         if !SYSTEM_USERS.contains(&user.name.as_str())
             && let Ok(group) = "relation_access".parse::<RoleName>()
             && self.role_exists(&group).await?
@@ -62,6 +91,9 @@ impl Client {
             (!fits).then(|| scram::verifier(password, &user.salt, self.server.iterations()));
         let mut changes =
             sql::user_changes(&user.name, current.as_ref(), &wanted, verifier.as_ref());
+        if let Some(current) = &current {
+            changes.extend(sql::left(&user.name, current, &wanted, &user.former));
+        }
         // In the same transaction: no role is left behind that nobody knows to be tied.
         let known = current.and_then(|state| state.comment);
         let owner = user.tied_to.as_ref();
@@ -111,16 +143,52 @@ impl Client {
             self.shut_out(&what, role).await?;
         }
         let roles = || tied.iter().chain([name]);
-        for database in self.databases().await? {
-            let client = self.in_database(&database).await?;
-            client.drop_lookups(&what, &database, &tied).await?;
-            for role in roles() {
-                client.run(&what, &sql::drop_owned(role)).await?;
+        for role in roles() {
+            for name in self.texts(&what, SUBSCRIBED, &[role.as_str()]).await? {
+                let Ok(database) = name.try_into() else { continue };
+                let inside = self.in_database(&database).await?;
+                inside.run_text(&what, &sql::rest_subscriptions(role)).await?;
             }
+        }
+        // One database where that fails keeps no other from being left.
+        let mut failed = None;
+        for database in self.all_databases().await? {
+            let gone = self.leave(name, &database, &tied).await;
+            match gone {
+                Err(error @ Error::Timeout { .. }) => return Err(error),
+                Err(error) if failed.is_none() => failed = Some(error),
+                _ => {}
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         // The one that the others are tied to is the last: a retry finds them by it.
         for role in roles() {
             self.run_text(&what, &sql::drop_user(role)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes from a database what holds a role and those tied to it.
+    async fn leave(
+        &self,
+        name: &RoleName,
+        database: &DatabaseName,
+        tied: &[RoleName],
+    ) -> Result<(), Error> {
+        let what = format!("remove the user {name} from the database {database}");
+        let client = match self.in_database(database).await {
+            // It was dropped meanwhile.
+            Err(error) if error.code() == Some("3D000") => return Ok(()),
+            entered => entered?,
+        };
+        client.drop_lookups(&what, database, tied).await?;
+        for role in tied.iter().chain([name]) {
+            for transaction in client.texts(&what, PREPARED, &[role.as_str()]).await? {
+                client.run_text(&what, &sql::roll_back_prepared(&transaction)).await?;
+            }
+            client.run(&what, &sql::drop_owned(role)).await?;
         }
         Ok(())
     }
@@ -140,7 +208,7 @@ impl Client {
         if users.is_empty() {
             return Ok(());
         }
-        let found = self.texts(what, LOOKUPS, &[sql::LOOKUP_FUNCTION]).await?;
+        let found = self.lookups(what).await?;
         for user in users.iter().filter(|user| found.iter().any(|name| name == user.as_str())) {
             self.run(what, &sql::uninstall_lookup(database, user)).await?;
         }
@@ -171,6 +239,44 @@ impl Client {
     pub async fn roles(&self) -> Result<Vec<String>, Error> {
         let query = "SELECT rolname::text FROM pg_catalog.pg_roles ORDER BY 1";
         self.texts("list the roles", query, &[]).await
+    }
+
+    /// Has an existing role go with the connected user, whoever removes that one.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn tie(&self, name: &RoleName) -> Result<(), Error> {
+        if !self.role_exists(name).await? {
+            return Ok(());
+        }
+        let tie = sql::tie(name, &self.options.user);
+        self.run_text(&format!("keep account of the user {name}"), &tie).await
+    }
+
+    /// Takes from clients' users the memberships in a charm's own users and in each other; writes
+    /// nothing when there is none.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn part_users(&self) -> Result<(), Error> {
+        let what = "part the users of clients";
+        let parting = self.texts(what, PARTING, &[]).await?;
+        self.run(what, &parting).await
+    }
+
+    /// Whether these roles are there, and none of them is somebody.
+    async fn check_groups(&self, groups: &[RoleName]) -> Result<(), Error> {
+        let missing = self.missing_roles(groups).await?;
+        if !missing.is_empty() {
+            return Err(Error::NoSuchRole(missing.join(", ")));
+        }
+        for group in groups {
+            let found = self.texts("look at a role", SOMEBODY, &[group.as_str()]).await?;
+            if let Some(reached) = found.into_iter().next() {
+                return Err(Error::SomebodyElse { role: group.to_string(), reached });
+            }
+        }
+        Ok(())
     }
 
     async fn missing_roles(&self, names: &[RoleName]) -> Result<Vec<String>, Error> {

@@ -7,6 +7,19 @@ pub fn create_database(name: &DatabaseName) -> String {
     format!("CREATE DATABASE {}", name.quoted())
 }
 
+/// Ends the sessions that keep new databases from being copied from `template1`, where nobody
+/// has to work: those that do nothing, and all of whoever is no superuser.
+pub const TEMPLATE_SESSIONS: &str = "\
+SELECT pg_catalog.pg_terminate_backend(a.pid, 5000) FROM pg_catalog.pg_stat_activity a
+JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+WHERE a.datname = 'template1' AND a.pid <> pg_catalog.pg_backend_pid()
+  AND (NOT r.rolsuper OR pg_catalog.starts_with(a.state, 'idle'))";
+
+/// Closes a database to everybody who was not let in by name.
+pub fn close_database(name: &DatabaseName) -> String {
+    format!("REVOKE ALL PRIVILEGES ON DATABASE {} FROM PUBLIC", name.quoted())
+}
+
 /// Makes an extension in the connected database.
 pub fn create_extension(name: &str) -> String {
     format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(name))
@@ -19,8 +32,7 @@ pub fn drop_extension(name: &str) -> String {
 
 /// Closes a database to everybody and opens it to `users`.
 pub fn grant_database(name: &DatabaseName, users: &[RoleName]) -> Vec<String> {
-    let mut statements =
-        vec![format!("REVOKE ALL PRIVILEGES ON DATABASE {} FROM PUBLIC", name.quoted())];
+    let mut statements = vec![close_database(name)];
     for user in users {
         let (name, user) = (name.quoted(), user.quoted());
         statements.push(format!("GRANT ALL PRIVILEGES ON DATABASE {name} TO {user}"));

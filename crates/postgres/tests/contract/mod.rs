@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod databases;
+mod guards;
 mod lookups;
 mod removal;
 mod standby;
@@ -20,6 +21,10 @@ use postgres::{
 pub(crate) use databases::{
     a_superuser_enters_where_nobody_else_may, databases_are_closed_to_others,
     extensions_come_and_go, the_server_tells_its_facts,
+};
+pub(crate) use guards::{
+    memberships_go_with_the_wish, roles_make_nobody_somebody_else, the_template_holds_nobody_up,
+    users_are_parted,
 };
 pub(crate) use lookups::{
     a_lookup_goes_with_its_database_only, a_lookup_is_for_its_user_alone,
@@ -108,6 +113,7 @@ fn user(name: &str, roles: &str) -> User {
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
         tied_to: None,
+        former: Vec::new(),
     }
 }
 

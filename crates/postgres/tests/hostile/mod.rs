@@ -112,6 +112,7 @@ fn user(name: &str, password: &str, group: Option<&str>, owner: Option<&str>) ->
         salt: [7; 16],
         tied_to: owner.map(|name| name.parse().unwrap()),
         roles: ExtraRoles { member_of, ..ExtraRoles::default() },
+        former: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the decisions: effects are compared by what they are called and what they say.
 
+mod clients;
 mod flowcharts;
 mod healing;
 mod metrics;

@@ -1,0 +1,180 @@
+//! What clients try to keep, to be, and to be in the way of.
+
+use postgres::{Client, Error, Owner, User};
+
+use crate::server::{OPERATOR_PASSWORD, Server};
+use crate::{database, role, set_up, user};
+
+async fn operator(server: &Server, base: &str, text: &str) -> Vec<String> {
+    server.sql("operator", OPERATOR_PASSWORD, base, text).await.unwrap()
+}
+
+/// Large objects in the template, an idle session there: neither keeps a role alive nor others
+/// from their databases.
+#[tokio::test]
+async fn nobody_is_in_the_way_in_the_template() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("a", "one", "")).await.unwrap();
+    let refused = server.sql("a", "one", "template1", "SELECT lo_create(0)").await.unwrap_err();
+    assert!(refused.contains("permission denied for database"), "{refused}");
+
+    operator(&server, "postgres", "GRANT CONNECT ON DATABASE template1 TO PUBLIC").await;
+    server.sql("a", "one", "template1", "SELECT lo_create(0)").await.unwrap();
+    let idle = Client::connect(&server.options("a", "one", "template1")).await.unwrap();
+    client.ensure_user(&user("b", "two", "")).await.unwrap();
+    client.ensure_database(&database("shop"), &role("b"), Owner::Sole).await.unwrap();
+    assert!(idle.server_version().await.is_err(), "its session has ended");
+    client.delete_user(&role("a")).await.unwrap();
+    assert!(!client.role_exists(&role("a")).await.unwrap());
+
+    client.close_shared_databases().await.unwrap();
+    let refused = server.sql("b", "two", "template1", "SELECT 1").await.unwrap_err();
+    assert!(refused.contains("permission denied for database"), "{refused}");
+}
+
+/// A new database is a copy of what a person put into the template.
+#[tokio::test]
+async fn a_new_database_is_a_copy_of_the_template() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    operator(&server, "template1", "CREATE EXTENSION hstore").await;
+    let idle = server.options("operator", OPERATOR_PASSWORD, "template1");
+    let idle = Client::connect(&idle).await.unwrap();
+    client.ensure_user(&user("a", "one", "")).await.unwrap();
+    client.ensure_database(&database("shop"), &role("a"), Owner::Sole).await.unwrap();
+    drop(idle);
+    let inside = client.in_database(&database("shop")).await.unwrap();
+    assert!(inside.extensions().await.unwrap().contains(&"hstore".to_owned()));
+}
+
+/// What only superusers own, and transactions that nobody ended, keep no role alive.
+#[tokio::test]
+async fn what_a_superuser_client_leaves_keeps_its_role_from_nothing() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let shop = database("shop");
+    client.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
+    client.ensure_database(&shop, &role("boss"), Owner::Sole).await.unwrap();
+    let made = "CREATE FUNCTION rise() RETURNS event_trigger LANGUAGE plpgsql \
+          AS 'BEGIN ALTER ROLE app SUPERUSER; END'; \
+        CREATE EVENT TRIGGER rises ON ddl_command_end EXECUTE FUNCTION rise(); \
+        ALTER EVENT TRIGGER rises DISABLE; \
+        CREATE FOREIGN DATA WRAPPER wrapper; \
+        CREATE SUBSCRIPTION sub CONNECTION 'host=nowhere.invalid' PUBLICATION p \
+          WITH (connect = false); \
+        CREATE PUBLICATION everything FOR ALL TABLES; \
+        CREATE TABLE kept AS SELECT 42 AS n";
+    server.sql("boss", "one", "shop", made).await.unwrap();
+    client.delete_user(&role("boss")).await.unwrap();
+    assert!(!client.role_exists(&role("boss")).await.unwrap());
+    assert_eq!(operator(&server, "shop", "SELECT n FROM kept").await, ["42"]);
+    let none = "SELECT count(*) FROM pg_event_trigger";
+    assert_eq!(operator(&server, "shop", none).await, ["0"]);
+    let rest = "SELECT subenabled FROM pg_subscription";
+    assert_eq!(operator(&server, "shop", rest).await, ["f"]);
+}
+
+/// A database that cannot be entered is named, and the rest of the role is gone from the others.
+#[tokio::test]
+async fn a_database_that_nobody_can_enter_keeps_others_from_nothing() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("a", "one", "createdb")).await.unwrap();
+    server.sql("a", "one", "postgres", "SELECT 1").await.unwrap_err();
+    client.ensure_database(&database("shop"), &role("a"), Owner::Sole).await.unwrap();
+    server.sql("a", "one", "shop", "CREATE DATABASE attic").await.unwrap();
+    server.sql("a", "one", "attic", "CREATE TABLE t ()").await.unwrap();
+    operator(&server, "postgres", "ALTER DATABASE attic ALLOW_CONNECTIONS false").await;
+    let refused = client.delete_user(&role("a")).await.unwrap_err();
+    assert!(!refused.is_transient() && refused.code() == Some("2BP01"), "{refused:?}");
+    assert!(server.sql("a", "one", "shop", "SELECT 1").await.is_err(), "it is shut out");
+    operator(&server, "postgres", "ALTER DATABASE attic ALLOW_CONNECTIONS true").await;
+    client.delete_user(&role("a")).await.unwrap();
+    assert!(!client.role_exists(&role("a")).await.unwrap());
+}
+
+/// A client is made a member of groups only, and of none by which it would be somebody else.
+#[tokio::test]
+async fn nobody_becomes_somebody_else_by_a_role() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("relation_id_6", "six", "")).await.unwrap();
+    let groups = "CREATE ROLE alice LOGIN; CREATE ROLE root SUPERUSER; CREATE ROLE team; \
+        CREATE ROLE inner_team; GRANT alice TO inner_team; GRANT inner_team TO team; \
+        CREATE ROLE readers; GRANT pg_read_all_data TO readers";
+    operator(&server, "postgres", groups).await;
+    for (name, reached) in [("alice", "alice"), ("root", "root"), ("team", "alice")] {
+        let refused = client.ensure_user(&user("b", "two", name)).await.unwrap_err();
+        let Error::SomebodyElse { role, reached: found } = refused else { panic!("{refused:?}") };
+        assert_eq!((role.as_str(), found.as_str()), (name, reached));
+        assert!(!client.role_exists(&postgres_role("b")).await.unwrap(), "nothing is made");
+    }
+    client.ensure_user(&user("b", "two", "readers,pg_monitor,admin")).await.unwrap();
+    // What is said of `pg_read_all_data` in the reference.
+    let read = "SELECT count(rolpassword) > 0 FROM pg_authid";
+    assert_eq!(server.sql("b", "two", "postgres", read).await.unwrap(), ["t"]);
+}
+
+fn postgres_role(name: &str) -> postgres::RoleName {
+    name.parse().unwrap()
+}
+
+/// What was granted and is no longer asked for goes; what somebody else has granted stays.
+#[tokio::test]
+async fn memberships_go_when_the_list_shrinks() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    operator(&server, "postgres", "CREATE ROLE readers; CREATE ROLE by_hand").await;
+    client.ensure_user(&user("a", "one", "admin,readers")).await.unwrap();
+    operator(&server, "postgres", "GRANT by_hand TO a").await;
+    let shrunk =
+        || User { former: vec![role("admin"), role("readers")], ..user("a", "one", "readers") };
+    client.ensure_user(&shrunk()).await.unwrap();
+    client.ensure_user(&shrunk()).await.unwrap();
+    let groups =
+        "SELECT roleid::regrole FROM pg_auth_members WHERE member = 'a'::regrole ORDER BY 1::text";
+    let mut found = operator(&server, "postgres", groups).await;
+    found.sort();
+    assert_eq!(found, ["by_hand", "readers", "relation_access"]);
+    let created = "SELECT rolcreatedb FROM pg_roles WHERE rolname = 'a'";
+    assert_eq!(operator(&server, "postgres", created).await, ["f"]);
+}
+
+/// An older charm granted what a client asked for, another client's user among it.
+#[tokio::test]
+async fn users_that_are_members_of_each_other_are_parted() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    for name in ["relation_id_6", "relation_id_7"] {
+        client.ensure_user(&user(name, "one", "")).await.unwrap();
+    }
+    let joined = "CREATE ROLE team; GRANT relation_id_6, team TO relation_id_7";
+    operator(&server, "postgres", joined).await;
+    client.part_users().await.unwrap();
+    let groups =
+        "SELECT roleid::regrole FROM pg_auth_members WHERE member = 'relation_id_7'::regrole";
+    let mut found = operator(&server, "postgres", groups).await;
+    found.sort();
+    assert_eq!(found, ["relation_access", "team"]);
+}
+
+/// Where a pooler looks passwords up is known by what only a superuser can have made.
+#[tokio::test]
+async fn a_lookup_is_known_and_a_clients_own_function_is_none() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let (shop, farm) = (database("shop"), database("farm"));
+    client.ensure_user(&user("a", "one", "")).await.unwrap();
+    for base in [&shop, &farm] {
+        client.ensure_database(base, &role("a"), Owner::Sole).await.unwrap();
+    }
+    let looks_like = "CREATE SCHEMA pooler; CREATE FUNCTION pooler.get_auth(text) RETURNS text \
+        SECURITY DEFINER LANGUAGE sql AS 'SELECT $1'";
+    server.sql("a", "one", "farm", looks_like).await.unwrap();
+    client.ensure_user(&user("pgbouncer_auth_b", "auth", "")).await.unwrap();
+    client.install_auth_function(&shop, &role("pgbouncer_auth_b"), &[]).await.unwrap();
+    assert!(client.holds_lookup(&shop).await.unwrap());
+    assert!(!client.holds_lookup(&farm).await.unwrap());
+    assert!(!client.holds_lookup(&database("nowhere")).await.unwrap());
+}
