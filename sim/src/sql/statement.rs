@@ -46,7 +46,9 @@ fn end_idle(cluster: &mut Cluster, text: &str) {
     }
     for statement in statements(text) {
         if let Some(role) = text_of(&statement) {
-            cluster.databases.values_mut().for_each(|database| drop(database.idle.remove(role)));
+            for database in cluster.databases.values_mut() {
+                database.idle.remove(role);
+            }
         }
     }
 }

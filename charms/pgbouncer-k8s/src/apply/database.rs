@@ -91,7 +91,9 @@ pub(super) async fn remove_auth(
     for database in databases {
         failed = failed.or(sql.uninstall_auth_function(database, user).await.err());
     }
-    for user in clients.iter().chain([user]) {
+    // Whoever removes it later takes its lookups away.
+    let bare = failed.is_none().then_some(user);
+    for user in clients.iter().chain(bare) {
         failed = failed.or(sql.delete_user(user).await.err());
     }
     let Some(error) = failed else { return Applied::Done };
