@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use end_to_end::disk::SmallDisk;
 use end_to_end::kubernetes::quoted;
 use end_to_end::{Talisman, root};
@@ -238,11 +238,19 @@ fn further_parameters_reach_the_server(engine: &Talisman) -> Result<()> {
         ("seq_page_cost=lots", "seq_page_cost"),
         ("work_mem=4MB", "memory_work_mem"),
         ("fsync=off", "fsync"),
+        ("session_replication_role=replica", "session_replication_role"),
+        ("data_sync_retry=on", "data_sync_retry"),
+        ("ignore_invalid_pages=on", "ignore_invalid_pages"),
+        ("archive_command=/bin/id", "archive_command"),
+        ("default_transaction_read_only=on", "request_default_transaction_read_only"),
+        ("ssl_ciphers=nonsense", "ssl_ciphers"),
+        ("wal_buffers=2GB", "wal_buffers"),
     ] {
         set(text)?;
         blocked(engine, &["postgresql-settings", word])?;
         assert_eq!(show("seq_page_cost")?, "1", "{text}");
     }
+    every_parameter_is_decided(engine)?;
     set("max_wal_size=2GB; seq_page_cost=1.5\ntrack_commit_timestamp='on'")?;
     engine.wait_active(90)?;
     // The last one needs a restart of the server, which comes by itself.
@@ -255,6 +263,18 @@ fn further_parameters_reach_the_server(engine: &Talisman) -> Result<()> {
         set("")?;
     }
     engine.wait_active(60)?;
+    Ok(())
+}
+
+/// The charm's sources have an answer for every parameter of the image's server.
+fn every_parameter_is_decided(engine: &Talisman) -> Result<()> {
+    let folder = root().join("charms/postgresql-k8s/src/options");
+    let texts = ["parameters.rs", "settings.rs", "table.rs"].map(|name| folder.join(name));
+    let texts = texts.into_iter().map(std::fs::read_to_string).collect::<Result<String, _>>()?;
+    let names = ask(engine, "postgres", "SELECT name FROM pg_settings WHERE name !~ '[.]'")?;
+    let open = names.lines().filter(|name| !texts.contains(&format!("\"{name}\"")));
+    let open: Vec<&str> = open.collect();
+    ensure!(names.lines().count() > 300 && open.is_empty(), "decide about {open:?}");
     Ok(())
 }
 

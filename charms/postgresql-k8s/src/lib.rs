@@ -22,6 +22,7 @@ mod topology;
 pub use door::{Boxed, Door};
 pub use effect::Effect;
 pub use facts::Facts;
+pub use options::is_decided;
 pub use resources::{Resources, Volume};
 
 use charm::{Applied, Charm, Decision, Event, Hook};

@@ -1,5 +1,6 @@
 //! The charm's options, checked and turned into what Patroni and PostgreSQL understand.
 
+mod parameters;
 mod plugins;
 mod settings;
 mod table;
@@ -142,6 +143,11 @@ impl Settings {
 pub(crate) fn option_of(parameter: &str) -> &'static str {
     let found = table::TABLE.iter().find(|(_, known, _)| *known == parameter);
     found.map_or(settings::OPTION, |(option, ..)| *option)
+}
+
+/// Whether the option `postgresql-settings` has an answer for a parameter of this name.
+pub fn is_decided(parameter: &str) -> bool {
+    settings::is_decided(parameter)
 }
 
 /// Reads options and collects what is wrong with them.

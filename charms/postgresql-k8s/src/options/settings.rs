@@ -2,6 +2,7 @@
 
 use charm::Config;
 
+use super::parameters::{BOUNDS, REFUSED, TAKEN};
 use super::table::TABLE;
 
 /// The option's name.
@@ -17,73 +18,6 @@ const DERIVED: [(&str, &str); 8] = [
     ("max_worker_processes", "cpu_max_worker_processes"),
     ("shared_buffers", "memory_shared_buffers"),
     ("wal_compression", "cpu_wal_compression"),
-];
-
-/// Parameters of the charm and of Patroni: addresses, files, authentication, replication and
-/// recovery, what keeps an acknowledged commit, and libraries that would stop the server if
-/// they were not there.
-const OWNED: [&str; 53] = [
-    "archive_cleanup_command",
-    "archive_library",
-    "archive_mode",
-    "bonjour",
-    "cluster_name",
-    "config_file",
-    "data_directory",
-    "dynamic_library_path",
-    "external_pid_file",
-    "fsync",
-    "full_page_writes",
-    "hba_file",
-    "hot_standby",
-    "huge_pages",
-    "ident_file",
-    "jit_provider",
-    "listen_addresses",
-    "local_preload_libraries",
-    "log_destination",
-    "logging_collector",
-    "pg_stat_statements.max",
-    "port",
-    "primary_conninfo",
-    "primary_slot_name",
-    "recovery_end_command",
-    "recovery_init_sync_method",
-    "recovery_min_apply_delay",
-    "recovery_prefetch",
-    "recovery_target",
-    "recovery_target_action",
-    "recovery_target_inclusive",
-    "recovery_target_lsn",
-    "recovery_target_name",
-    "recovery_target_time",
-    "recovery_target_timeline",
-    "recovery_target_xid",
-    "restart_after_crash",
-    "restore_command",
-    "session_preload_libraries",
-    "shared_memory_type",
-    "shared_preload_libraries",
-    "ssl",
-    "ssl_ca_file",
-    "ssl_cert_file",
-    "ssl_key_file",
-    "ssl_passphrase_command",
-    "synchronous_standby_names",
-    "unix_socket_directories",
-    "unix_socket_group",
-    "unix_socket_permissions",
-    "wal_level",
-    "wal_log_hints",
-    "zero_damaged_pages",
-];
-
-/// The least values that the server's own check does not ask for, but its start or Patroni does.
-const LEAST: [(&str, u64); 4] = [
-    ("max_replication_slots", 25),
-    ("max_wal_senders", 25),
-    ("max_wal_size", 32 << 20),
-    ("min_wal_size", 32 << 20),
 ];
 
 /// Patroni takes its own default for a smaller number of connections.
@@ -116,25 +50,47 @@ fn check_name(name: &str) -> Result<(), String> {
     if let Some(option) = option.or(derived) {
         return Err(format!("parameters without an option, but {name} has {option}"));
     }
-    if OWNED.into_iter().any(is) {
-        return Err(format!("parameters other than {name}, which belongs to the charm"));
+    if let Some((_, why)) = REFUSED.iter().find(|(parameter, _)| is(parameter)) {
+        return Err(format!("parameters other than {name}: {why}"));
     }
-    Ok(())
+    // Those of extensions, which have a dot, only the server knows.
+    if name.contains('.') || TAKEN.iter().copied().any(is) {
+        return Ok(());
+    }
+    Err(format!("parameters of PostgreSQL 14 to 17, which {name} is not"))
+}
+
+/// Whether the option takes a parameter of this name, or refuses it and says why: a new release
+/// of PostgreSQL may have others.
+pub(super) fn is_decided(name: &str) -> bool {
+    let is = |parameter: &str| parameter.eq_ignore_ascii_case(name);
+    let refused = REFUSED.iter().map(|(parameter, _)| *parameter);
+    let optional = TABLE.iter().map(|(_, parameter, _)| *parameter);
+    let derived = DERIVED.iter().map(|(parameter, _)| *parameter);
+    refused.chain(optional).chain(derived).chain(TAKEN).any(is)
 }
 
 fn check_value(name: &str, value: &str) -> Result<(), String> {
     if value.contains(['\0', '\'']) {
         return Err(format!("a value for {name} without quotes in it"));
     }
-    let least = LEAST.into_iter().find(|(parameter, _)| parameter.eq_ignore_ascii_case(name));
-    let Some((_, least)) = least else { return Ok(()) };
-    let unit = if least < 1 << 20 { 1 } else { 1 << 20 };
-    if quantity(value, unit).is_some_and(|number| number >= least) {
+    let found = BOUNDS.into_iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
+    let Some((parameter, low, high, unit)) = found else { return Ok(()) };
+    let automatic = parameter == "wal_buffers" && value == "-1";
+    let number = quantity(value, unit);
+    if automatic || number.is_some_and(|number| (low..=high).contains(&number)) {
         return Ok(());
     }
-    Err(match least / unit {
-        least if unit == 1 => format!("a whole number from {least} for {name}"),
-        least => format!("a size from {least}MB for {name}"),
+    let size = |bytes: u64| match bytes {
+        0 => "0".to_owned(),
+        bytes if bytes % (1 << 20) == 0 => format!("{}MB", bytes >> 20),
+        bytes => format!("{}kB", bytes >> 10),
+    };
+    let counts = low > 0 && high <= 1_000_000;
+    Err(match high {
+        u64::MAX => format!("a size from {} for {name}", size(low)),
+        _ if counts => format!("a whole number from {low} to {high} for {name}"),
+        _ => format!("a size from {} to {} for {name}", size(low), size(high)),
     })
 }
 
@@ -216,13 +172,39 @@ mod tests {
             "wal_compression=on",
             Err("parameters without an option, but wal_compression has cpu_wal_compression"),
         );
-        check("Port=1", Err("parameters other than Port, which belongs to the charm"));
-        check("fsync=off", Err("parameters other than fsync, which belongs to the charm"));
+        check("Port=1", Err("parameters other than Port: Patroni sets it"));
+        check("wrok_mem=1", Err("parameters of PostgreSQL 14 to 17, which wrok_mem is not"));
+        for (text, why) in [
+            ("fsync=off", "acknowledged commits or rows could be lost or wrong"),
+            ("data_sync_retry=on", "acknowledged commits or rows could be lost or wrong"),
+            ("ignore_invalid_pages=on", "acknowledged commits or rows could be lost or wrong"),
+            (
+                "session_replication_role=replica",
+                "acknowledged commits or rows could be lost or wrong",
+            ),
+            (
+                "archive_command=id",
+                "the charm keeps no archive, and nothing else runs as the server",
+            ),
+            ("pgaudit.log=none", "it follows from the options of plugins"),
+            ("plperl.on_init=1", "the charm owns what code the server loads"),
+        ] {
+            let name = text.split_once('=').unwrap().0;
+            check(text, Err(&format!("parameters other than {name}: {why}")));
+        }
+        check(
+            "default_transaction_read_only=on",
+            Err("parameters without an option, but default_transaction_read_only has \
+                 request_default_transaction_read_only"),
+        );
         check("a.b=1;A.B=2", Err("each name once, not A.B twice"));
         check("a.b='", Err("a value for a.b without quotes in it"));
         check("min_wal_size=31", Err("a size from 32MB for min_wal_size"));
         check("max_wal_size=lots", Err("a size from 32MB for max_wal_size"));
-        check("max_wal_senders=3", Err("a whole number from 25 for max_wal_senders"));
+        check("max_wal_senders=3", Err("a whole number from 25 to 1000 for max_wal_senders"));
+        check("wal_buffers=2GB", Err("a size from 32kB to 256MB for wal_buffers"));
+        check("wal_buffers=-1", Ok(&[("wal_buffers", "-1")]));
+        check("transaction_buffers=0", Ok(&[("transaction_buffers", "0")]));
     }
 
     #[track_caller]
@@ -240,11 +222,31 @@ mod tests {
     }
 
     #[test]
-    fn owned_names_are_sorted_and_have_no_option() {
-        assert!(OWNED.is_sorted());
-        for name in OWNED {
-            let option = TABLE.iter().find(|(_, parameter, _)| *parameter == name);
-            assert_eq!(option.map(|(option, ..)| *option), None, "{name}");
+    fn every_parameter_has_one_answer() {
+        let refused: Vec<&str> = REFUSED.iter().map(|(name, _)| *name).collect();
+        assert!(refused.is_sorted() && TAKEN.is_sorted());
+        let options = TABLE.iter().map(|(_, parameter, _)| *parameter);
+        let options: Vec<&str> = options.chain(DERIVED.map(|(parameter, _)| parameter)).collect();
+        for name in &refused {
+            assert!(!TAKEN.contains(name) && !options.contains(name), "{name}");
+        }
+        assert_eq!(TAKEN.iter().find(|name| options.contains(*name)), None);
+        for (name, ..) in BOUNDS {
+            assert!(TAKEN.contains(&name), "{name}");
+        }
+    }
+
+    /// What the charm sets beside the options is taken or refused like the rest, so nothing that
+    /// somebody asks for is overridden without a word.
+    #[test]
+    fn nothing_is_overridden_in_silence() {
+        let audit = super::super::Plugins::default().parameters(true);
+        let tls = ["ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file"];
+        for name in audit.keys().map(String::as_str).chain(tls) {
+            assert!(REFUSED.iter().any(|(refused, _)| *refused == name), "{name}");
+        }
+        for (name, _) in super::super::FIXED {
+            assert!(is_decided(name), "{name}");
         }
     }
 }
