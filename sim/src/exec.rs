@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use crate::pgbouncer_process;
 use crate::pod::{Container, Owner};
 
 /// What fits into a pipe, in bytes.
@@ -20,12 +21,26 @@ pub(crate) fn run(container: &Container, request: &Value) -> Result<(String, u8)
     let printed = match program {
         "/usr/sbin/pgbouncer" => format!("PgBouncer {}\n", container.version()),
         "/usr/lib/postgresql/17/bin/postgres" => "5432\n".to_owned(),
+        "sh" => tried(container, request)?,
         "chown" | "true" | "false" => String::new(),
         _ => return Err(format!("cannot find executable \"{program}\"")),
     };
     match request["user"].as_str() {
         Some(user) if Owner::named(user).is_none() => Err(format!("user: unknown user {user}")),
         _ => Ok((printed, u8::from(program == "false"))),
+    }
+}
+
+/// What PgBouncer's program says when a shell has it read each of its arguments.
+fn tried(container: &Container, request: &Value) -> Result<String, String> {
+    let words = request["command"].as_array().map_or(&[][..], Vec::as_slice);
+    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+    match words.as_slice() {
+        ["sh", "-c", script, "sh", texts @ ..] if script.contains("/usr/sbin/pgbouncer") => {
+            let version = container.version();
+            Ok(texts.iter().map(|text| pgbouncer_process::trial(text, version)).collect())
+        }
+        _ => Err("no simulation of a shell".to_owned()),
     }
 }
 

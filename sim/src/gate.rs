@@ -72,13 +72,14 @@ pub enum Fault {
     EventsLate,
     TwoLeaders,
     WatchGone,
+    ReloadRefused,
 }
 
 use Fault::*;
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -121,10 +122,11 @@ impl Fault {
         EventsLate,
         TwoLeaders,
         WatchGone,
+        ReloadRefused,
     ];
 
     /// The faults that strike one effect of a hook.
-    pub const OF_EFFECTS: [Self; 24] = [
+    pub const OF_EFFECTS: [Self; 25] = [
         KillBefore,
         KillAfter,
         PebbleAway,
@@ -149,6 +151,7 @@ impl Fault {
         PatroniSlow,
         StaleBag,
         PeersLate,
+        ReloadRefused,
     ];
 
     /// The name and what happens.
@@ -191,6 +194,7 @@ impl Fault {
             }
             TwoLeaders => ("two-leaders", "the lead goes to another unit and back at once"),
             WatchGone => ("watch-gone", "the API ends a Patroni's watch, which misses loops"),
+            ReloadRefused => ("reload-refused", "PgBouncers do not take one reload"),
             HookTwice => ("hook-twice", "the hook succeeds, but Juju runs it again"),
             PatroniAway => ("patroni-away", "Patroni does not answer for the rest of the hook"),
             PatroniFails => ("patroni-fails", "Patroni refuses one request"),
@@ -211,7 +215,7 @@ impl Fault {
     /// The side whose effects it strikes; none where any effect will do.
     pub fn side(self) -> Option<Side> {
         match self {
-            PebbleAway | PebbleFails | PebbleSlow | DiskFull => Some(Side::Pebble),
+            PebbleAway | PebbleFails | PebbleSlow | DiskFull | ReloadRefused => Some(Side::Pebble),
             SqlAway | SqlFails | SqlCut | SqlSlow => Some(Side::Sql),
             Kube403 | Kube409 | Kube410 | Kube500 | KubeAway => Some(Side::Kubernetes),
             PatroniAway | PatroniFails | PatroniSlow => Some(Side::Patroni),

@@ -105,6 +105,16 @@ impl Parts {
         })
     }
 
+    /// The settings that a PgBouncer on a port shows to somebody who asks.
+    pub fn shown(&self, port: u16, user: &str, password: &str) -> BTreeMap<String, String> {
+        self.world.look(|state| {
+            let containers = state.pods.values().filter_map(|pod| pod.container.as_ref());
+            let mut all = containers.flat_map(Container::poolers).map(|(_, process)| process);
+            let here = all.find(|process| process.port() == Some(port));
+            here.and_then(|process| process.ask(user, password, None).ok()).unwrap_or_default()
+        })
+    }
+
     /// The name at which the server answers that takes writes.
     pub fn primary(&self) -> String {
         format!("{SERVER}-primary.{MODEL}.svc.cluster.local")

@@ -98,6 +98,7 @@ impl Socket {
             let container = state.pods.get_mut(&self.unit)?.container.as_mut()?;
             let answer = match path.as_str() {
                 _ if writes && mutants::swallows(what) => swallowed(&path, &body),
+                "/v1/signals" if fault == Some(Fault::ReloadRefused) => swallowed(&path, &body),
                 "/v1/files" if writes => files::change(container, kind, &body, full),
                 "/v1/files" => files::read(container, &query),
                 _ if writes => act(container, &path, &body),

@@ -311,11 +311,6 @@ impl Container {
 
     fn run(&self, path: &str) -> Result<Process, String> {
         let process = Process::start(path, self)?;
-        let version = self.version();
-        let strange = process.ini.settings.iter().find(|(key, _)| !key.known_to(version));
-        if let Some((key, _)) = strange {
-            return Err(format!("{version} knows no {}", key.name));
-        }
         let taken = self.poolers().any(|(_, other)| {
             other.port() == process.port() && !(other.shares_port() && process.shares_port())
         });

@@ -3,6 +3,7 @@
 #[path = "../../crates/pgbouncer/tests/contract/mod.rs"]
 mod contract;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use contract::{Failure, Far, Pooler};
@@ -21,6 +22,11 @@ impl Pooler for Simulated<'_> {
     ) -> Boxed<'a, bool> {
         let enters = self.0.enters(port, user, password, database);
         Box::pin(async move { enters })
+    }
+
+    fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>> {
+        let shown = self.0.shown(port, "looker", "looker");
+        Box::pin(async move { shown })
     }
 }
 
@@ -63,4 +69,6 @@ keeps!(
     what_the_server_refuses_is_refused,
     reloads_take_what_they_can,
     restarts_take_the_rest,
+    the_console_shows_what_is_in_force,
+    a_refused_reload_takes_a_part,
 );

@@ -36,7 +36,32 @@ impl Real {
     }
 }
 
+impl Real {
+    async fn settings(&self, port: u16) -> Option<BTreeMap<String, String>> {
+        let mut config = tokio_postgres::Config::new();
+        config.host(&self.host).port(port).user("looker").password("looker").dbname("pgbouncer");
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.ok()?;
+        let task = tokio::spawn(connection);
+        let answer = client.simple_query("SHOW CONFIG").await;
+        task.abort();
+        let pair = |message: &tokio_postgres::SimpleQueryMessage| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => {
+                Some((row.get("key")?.to_owned(), row.get("value").unwrap_or_default().to_owned()))
+            }
+            _ => None,
+        };
+        Some(answer.ok()?.iter().filter_map(pair).collect())
+    }
+}
+
 impl pgbouncer::Pooler for Real {
+    fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>> {
+        Box::pin(async move {
+            let asked = tokio::time::timeout(PATIENCE, self.settings(port)).await;
+            asked.ok().flatten().unwrap_or_default()
+        })
+    }
+
     fn enters<'a>(
         &'a self,
         port: u16,
@@ -190,6 +215,8 @@ fn the_real_parts_keep_their_contracts() -> Result<()> {
         what_the_server_refuses_is_refused,
         reloads_take_what_they_can,
         restarts_take_the_rest,
+        the_console_shows_what_is_in_force,
+        a_refused_reload_takes_a_part,
     );
     Ok(())
 }

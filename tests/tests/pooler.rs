@@ -40,11 +40,7 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
         app["units"]["pgbouncer-k8s/0"]["workload-status"].clone()
     };
 
-    let option = "pgbouncer-settings=query_wait_timeout=soon";
-    world.engine.call(&["config", "pgbouncer-k8s", option])?;
-    world.engine.wait("the bad option named", 30, |s| unit(s)["current"] == "blocked")?;
-    assert_eq!(ask()?, "42", "the poolers go on with what they have");
-    world.configure(&["pgbouncer-settings=query_wait_timeout=20"])?;
+    settings_that_cannot_be_followed_change_nothing(&world, &ask, &unit)?;
     world.engine.call(&["config", "pgbouncer-k8s", "max_db_connections=5000"])?;
     world.engine.wait("more than PostgreSQL has", 30, |s| {
         let said = unit(s)["message"].to_string();
@@ -68,6 +64,68 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
     a_pebble_that_does_not_answer_is_waited_for(&world, &unit)?;
     assert_eq!(ask()?, "42", "after Pebble answers again");
     Ok(())
+}
+
+/// Settings, and the word by which the status names what is wrong.
+const BAD: [(&str, &str); 9] = [
+    ("query_wait_timeout=soon", "query_wait_timeout"),
+    ("client_tls_sslmode=require", "client_tls_sslmode"),
+    ("pkt_buf=2147483647", "pkt_buf"),
+    ("resolv_conf=/nonexistent", "resolv_conf"),
+    ("max_packet_size=0", "max_packet_size"),
+    ("server_tls_sslmode=verify-full;server_tls_ca_file=/nonexistent", "server_tls_ca_file"),
+    ("server_tls_sslmode=require", "server_tls_sslmode"),
+    ("stats_period=0", "stats_period"),
+    // Only PgBouncer's program knows which ciphers there are.
+    ("server_tls_ciphers=nonsense", "nonsense"),
+];
+
+/// The poolers go on with what they have, and come up with it after each restart.
+fn settings_that_cannot_be_followed_change_nothing(
+    world: &Pooled,
+    ask: &dyn Fn() -> Result<String>,
+    unit: &dyn Fn(&Value) -> Value,
+) -> Result<()> {
+    let shell = |line: &str| {
+        let unit = "pgbouncer-k8s/0";
+        world.engine.call(&["ssh", "--container", "pgbouncer", unit, "sh", "-c", line])
+    };
+    let comes_up = |what: &str| -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while ask().ok().as_deref() != Some("42") {
+            ensure!(Instant::now() < end, "nobody is served with {what} after a restart");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    };
+    world.configure(&["pgbouncer-settings=query_wait_timeout=21"])?;
+    let inis = "cat /var/lib/pgbouncer/instance_*/pgbouncer.ini";
+    let before = shell(inis)?;
+    ensure!(before.matches("query_wait_timeout = 21").count() == 2, "{before}");
+    for (text, word) in BAD {
+        let option = format!("pgbouncer-settings={text}");
+        world.engine.call(&["config", "pgbouncer-k8s", &option])?;
+        world.engine.wait(&format!("{text} named"), 60, |status| {
+            let said = unit(status)["message"].to_string();
+            unit(status)["current"] == "blocked" && said.contains(word)
+        })?;
+        ensure!(ask()? == "42", "nobody is served with {text}");
+        ensure!(shell(inis)? == before, "{text} was written");
+        shell("kill -QUIT $(cat /var/lib/pgbouncer/instance_*/pgbouncer.pid)")?;
+        comes_up(text)?;
+    }
+    // The container starts anew, with nothing in it but what the charm writes.
+    let pid = "/run/talisman/e2epoolb/pods/pgbouncer-k8s-0/pgbouncer/pid";
+    let pid = std::fs::read_to_string(pid).context("no pid of the container")?;
+    let killed = std::process::Command::new("kill").args(["-KILL", pid.trim()]).status()?;
+    ensure!(killed.success(), "cannot end the container");
+    let end = Instant::now() + PATIENCE;
+    while !shell(inis).is_ok_and(|inis| inis.matches("query_wait_timeout = 21").count() == 2) {
+        ensure!(Instant::now() < end, "the settings of before are not written again");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    comes_up("a new container")?;
+    world.configure(&["pgbouncer-settings=query_wait_timeout=20"])
 }
 
 /// PostgreSQL changes the password of the pooler's own user; the secret tells it later.

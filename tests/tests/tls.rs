@@ -125,12 +125,13 @@ fn clients_are_served_with_tls() -> Result<()> {
     world.ask("sslmode=disable").context("a client that does not ask for TLS")?;
 
     plain_clients_can_be_refused(&world)?;
+    a_bad_cipher_leaves_tls_as_it_is(&world)?;
     the_old_interface_is_served(&world)?;
     another_unit_has_a_certificate_too(&world)?;
     it_holds_outside_of_the_cluster(&world)?;
     another_authority_takes_over(&world)?;
 
-    world.call(&["remove-relation", CERTIFIER, POOLER])?;
+    the_issuer_goes_while_tls_is_required(&world)?;
     world.await_told("False")?;
     eventually("no TLS", || {
         ensure!(world.ask("sslmode=require").is_err(), "TLS without an issuer");
@@ -151,6 +152,21 @@ fn plain_clients_can_be_refused(world: &World) -> Result<()> {
     })?;
     world.pooled.configure(&["pgbouncer-settings="])?;
     eventually("plain clients let in", || world.ask("sslmode=disable"))
+}
+
+/// A certificate does not make up for ciphers that are none, and nobody but PgBouncer knows them.
+fn a_bad_cipher_leaves_tls_as_it_is(world: &World) -> Result<()> {
+    for text in ["client_tls_ciphers=nonsense", "client_tls_sslmode=disable"] {
+        world.call(&["config", POOLER, &format!("pgbouncer-settings={text}")])?;
+        world.pooled.engine.wait(&format!("{text} named"), 60, |status| {
+            let unit = &status["applications"][POOLER]["units"]["pgbouncer-k8s/0"];
+            let said = unit["workload-status"]["message"].to_string();
+            let name = text.split('=').next().unwrap_or_default();
+            said.contains(name) || said.contains("nonsense")
+        })?;
+        world.ask(&world.verified("verify-full"))?;
+    }
+    world.pooled.configure(&["pgbouncer-settings="])
 }
 
 fn the_old_interface_is_served(world: &World) -> Result<()> {
@@ -193,6 +209,19 @@ fn it_holds_outside_of_the_cluster(world: &World) -> Result<()> {
         ask(endpoint, (&login, &database), &world.verified("verify-ca"))
     })?;
     world.pooled.configure(&["expose-external=false"])
+}
+
+/// Without an issuer nothing changes while clients have to come with TLS.
+fn the_issuer_goes_while_tls_is_required(world: &World) -> Result<()> {
+    world.pooled.configure(&["pgbouncer-settings=client_tls_sslmode=require"])?;
+    world.call(&["remove-relation", CERTIFIER, POOLER])?;
+    world.pooled.engine.wait("the missing certificate named", 60, |status| {
+        let unit = &status["applications"][POOLER]["units"]["pgbouncer-k8s/0"];
+        unit["workload-status"]["message"].to_string().contains("client_tls_sslmode=require")
+    })?;
+    world.ask(&world.verified("verify-full"))?;
+    ensure!(world.ask("sslmode=disable").is_err(), "a plain client is let in");
+    world.pooled.configure(&["pgbouncer-settings="])
 }
 
 fn another_authority_takes_over(world: &World) -> Result<()> {

@@ -1,11 +1,12 @@
 //! What the charm reaches besides Juju and Pebble.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 
 use kubernetes::InClusterError;
-use postgres::ConnectOptions;
+use postgres::{ConnectOptions, Console};
 
 /// A future in a box, so that a door can be chosen at run time.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -26,6 +27,12 @@ pub trait Door {
 
     /// Whether a host and port accept a connection. The caller bounds the time.
     fn accepts<'a>(&'a self, host: &'a str, port: u16) -> Boxed<'a, bool>;
+
+    /// The settings that are in force in a PgBouncer process, by name.
+    fn settings<'a>(
+        &'a self,
+        console: &'a Console,
+    ) -> Boxed<'a, Result<BTreeMap<String, String>, postgres::Failure>>;
 
     /// Random bytes, which nobody can guess.
     fn random(&self) -> [u8; 32];
@@ -51,6 +58,13 @@ impl Door for Open {
         options: &'a ConnectOptions,
     ) -> Boxed<'a, Result<postgres::Client, postgres::Error>> {
         Box::pin(postgres::Client::connect(options))
+    }
+
+    fn settings<'a>(
+        &'a self,
+        console: &'a Console,
+    ) -> Boxed<'a, Result<BTreeMap<String, String>, postgres::Failure>> {
+        Box::pin(console.settings())
     }
 
     fn kubernetes(&self) -> Result<kubernetes::Client, InClusterError> {

@@ -38,6 +38,8 @@ pub(crate) enum Effect {
     Restart(String),
     /// Remembers what is effective in the container now.
     Remember(Effective),
+    /// The same, once every process that was told says that it has taken it.
+    Confirm(Box<Confirm>),
     /// Tells Juju the workload's version.
     TellVersion(Version),
     /// Remembers for which map the leader waits, and since when.
@@ -89,6 +91,22 @@ pub(crate) struct Initialise {
     pub(crate) leftovers: Vec<DatabaseName>,
     /// The superusers that it may tell about.
     pub(crate) superusers: Vec<RoleName>,
+}
+
+/// What processes were told, and how they are asked for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Confirm {
+    pub(crate) effective: Effective,
+    /// What is remembered where a process has not taken it.
+    pub(crate) owed: Effective,
+    pub(crate) port: u16,
+    /// Somebody who may see statistics.
+    pub(crate) user: String,
+    pub(crate) password: Password,
+    /// The certificate that they have to show, if they serve with TLS.
+    pub(crate) certificate: Option<String>,
+    /// Each process, by number, and its settings.
+    pub(crate) processes: Vec<(u32, pgbouncer::Settings)>,
 }
 
 /// A file in the container.

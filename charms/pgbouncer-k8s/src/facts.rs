@@ -58,6 +58,8 @@ pub(crate) struct Common {
     pub(crate) model: String,
     pub(crate) leader: bool,
     pub(crate) options: Result<Options, OptionsError>,
+    /// Why the options have other further settings than were asked for.
+    pub(crate) refused: Option<OptionsError>,
     /// How many PgBouncer processes the unit runs.
     pub(crate) processes: NonZeroU32,
 }
@@ -249,6 +251,8 @@ pub(crate) struct Effective {
     pub(crate) port: String,
     /// Digest of the layer by which Pebble was told to start what has to run.
     pub(crate) layer: String,
+    /// The further settings in it, where they are known.
+    pub(crate) settings: Option<String>,
 }
 
 /// The Service in the cluster.
@@ -282,14 +286,16 @@ pub(crate) struct ServiceView {
 impl Effective {
     /// The text for the controller's state.
     pub(crate) fn to_text(&self) -> String {
-        format!("{} {} {}", self.ini, self.port, self.layer)
+        let text = format!("{} {} {}", self.ini, self.port, self.layer);
+        self.settings.as_ref().map_or(text.clone(), |settings| format!("{text} {settings}"))
     }
 
     /// Reads that text; anything else counts as nothing effective.
     pub(crate) fn parse(text: &str) -> Self {
-        let mut parts = text.split(' ').map(str::to_owned);
+        let mut parts = text.splitn(4, ' ').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
-        Self { ini: next(), port: next(), layer: next() }
+        let (ini, port, layer) = (next(), next(), next());
+        Self { ini, port, layer, settings: parts.next() }
     }
 }
 

@@ -17,6 +17,7 @@ mod operator;
 mod options;
 mod password;
 mod place;
+mod settings;
 mod shared;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use charm::Config;
 
+use crate::settings;
+
 /// Valid options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -39,7 +41,7 @@ pub(crate) enum Expose {
 
 /// An option that the charm cannot follow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot use the option {option}: set it to {expected}")]
+#[error("cannot use the option {option}: it takes {expected}")]
 pub(crate) struct OptionsError {
     /// The option.
     pub(crate) option: &'static str,
@@ -53,6 +55,14 @@ impl Options {
     /// # Errors
     /// `OptionsError` naming the first bad option.
     pub(crate) fn parse(config: &Config) -> Result<Self, OptionsError> {
+        Ok(Self { settings: settings::read(config)?, ..Self::parse_without_settings(config)? })
+    }
+
+    /// Reads all options but the one with further settings.
+    ///
+    /// # Errors
+    /// `OptionsError` naming the first bad option.
+    pub(crate) fn parse_without_settings(config: &Config) -> Result<Self, OptionsError> {
         Ok(Self {
             listen_port: number(config, "listen_port", 6432, 1..=65535, "a port, 1 to 65535")?
                 .try_into()
@@ -74,7 +84,7 @@ impl Options {
             )?,
             expose: expose(config)?,
             annotations: annotations(config)?,
-            settings: settings(config)?,
+            settings: Vec::new(),
             pool_sizes: database_sizes(config)?,
         })
     }
@@ -156,50 +166,6 @@ fn annotation_key(key: &str) -> bool {
     plain(name, b"-_.", 63) && prefix.is_none_or(dns)
 }
 
-/// Settings that follow from what the charm knows, or have an option of their own.
-const OWNED: [&str; 22] = [
-    "admin_users",
-    "auth_dbname",
-    "auth_file",
-    "auth_hba_file",
-    "auth_ident_file",
-    "auth_query",
-    "auth_type",
-    "auth_user",
-    "listen_addr",
-    "listen_port",
-    "logfile",
-    "max_db_connections",
-    "max_prepared_statements",
-    "peer_id",
-    "pidfile",
-    "pool_mode",
-    "server_reset_query",
-    "so_reuseport",
-    "stats_users",
-    "unix_socket_dir",
-    "unix_socket_group",
-    "user",
-];
-
-fn settings(config: &Config) -> Result<Vec<(String, String)>, OptionsError> {
-    let bad =
-        |expected: String| OptionsError { option: "pgbouncer-settings", expected: expected.into() };
-    let mut found: Vec<(String, String)> = Vec::new();
-    for (name, value) in pairs(config, "pgbouncer-settings")? {
-        if OWNED.contains(&name) {
-            return Err(bad(format!("settings other than {name}, which belongs to the charm")));
-        }
-        let key = pgbouncer::Key::find(name).map_err(|error| bad(error.to_string()))?;
-        key.check(value).map_err(|error| bad(error.to_string()))?;
-        if !key.known_to(pgbouncer::Version::TRIXIE) {
-            return Err(bad(format!("settings of PgBouncer 1.24, which {name} is not")));
-        }
-        found.push((name.to_owned(), value.to_owned()));
-    }
-    Ok(found)
-}
-
 fn pairs<'a>(
     config: &'a Config,
     option: &'static str,
@@ -260,23 +226,12 @@ mod tests {
 
     #[test]
     fn settings_are_checked() {
-        let option = "pgbouncer-settings";
-        check(option, json!(""), true);
-        check(option, json!("query_wait_timeout = 60;\nserver_round_robin=1"), true);
-        check(option, json!("query_wait_timeout"), false);
-        check(option, json!("query_wait_timeout=soon"), false);
-        check(option, json!("no_such_setting=1"), false);
-        check(option, json!("listen_port=1"), false);
-        check(option, json!("auth_type=any"), false);
-        check(option, json!("tcp_user_timeout=1;tcp_user_timeout=2"), false);
+        check("pgbouncer-settings", json!("query_wait_timeout=soon"), false);
         let option = "database-pool-sizes";
         check(option, json!("waltz=20; polka = 7"), true);
         check(option, json!("waltz=0"), false);
         check(option, json!("waltz"), false);
         check(option, json!("waltz=1;waltz=2"), false);
         check(option, json!("pgbouncer=3"), false);
-        for name in OWNED {
-            assert!(pgbouncer::Key::find(name).is_ok(), "{name}");
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Where things are: files in the container, names in the cluster, users in PgBouncer.
 
+use std::net::Ipv4Addr;
+
 use charm::{AppName, UnitName};
 use interfaces::Endpoint;
 
@@ -125,6 +127,13 @@ pub(crate) fn hostname(unit: &UnitName, model: &str) -> String {
 /// The Service's name.
 pub(crate) fn service_name(app: &AppName) -> String {
     format!("{app}-service")
+}
+
+/// Where process `index` listens besides, which no other process does: behind the shared port a
+/// different one would answer each time. What runs in the pod alone reaches it.
+pub(crate) fn console(index: u32) -> Ipv4Addr {
+    let last = u8::try_from(index.saturating_add(1)).unwrap_or(u8::MAX);
+    Ipv4Addr::new(127, 0, 1, last)
 }
 
 /// The most processes that a unit runs.

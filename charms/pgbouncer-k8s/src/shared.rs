@@ -123,6 +123,7 @@ fn instance(shared: &Ini, local: &Local, peers: &[Peer], index: u32) -> Result<I
     settings.set("pidfile", format!("{}/pgbouncer.pid", place::folder(index)))?;
     settings.set("unix_socket_dir", place::folder(index))?;
     settings.extend(&shared.settings);
+    settings.set("listen_addr", format!("*,{}", place::console(index)))?;
     // The unit's own view of the options wins over what the leader wrote a moment ago.
     let options = local.options;
     settings.set("listen_port", options.listen_port)?;
@@ -281,7 +282,7 @@ mod tests {
         logfile = /var/log/pgbouncer/instance_1/pgbouncer.log
         pidfile = /var/lib/pgbouncer/instance_1/pgbouncer.pid
         unix_socket_dir = /var/lib/pgbouncer/instance_1
-        listen_addr = *
+        listen_addr = *,127.0.1.2
         listen_port = 6432
         admin_users = pgbouncer_admin_pgbouncer_k8s
         stats_users = pgbouncer_stats_pgbouncer_k8s

@@ -42,6 +42,7 @@ pub(crate) fn common(leader: bool) -> Common {
         model: "m".into(),
         leader,
         options: Ok(options()),
+        refused: None,
         processes: NonZeroU32::new(2).unwrap(),
     }
 }
@@ -179,6 +180,7 @@ fn settle_one(facts: &mut FullFacts, effect: &Effect) {
             workload.active = names.map(|(name, _)| name.clone()).collect();
         }
         Effect::Remember(effective) => facts.effective = effective.clone(),
+        Effect::Confirm(confirm) => facts.effective = confirm.effective.clone(),
         Effect::ApplyService(spec) => {
             facts.service = Service::Present(ServiceView {
                 kind: spec.expose.service_type().into(),

@@ -1,5 +1,6 @@
 //! `pgbouncer.ini` as a value, and its text.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::connect::pair;
@@ -127,6 +128,18 @@ impl Settings {
     /// The value of `name`, if the file sets it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key.name == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The first setting, in order, that a process whose `SHOW CONFIG` is this has not taken: its
+    /// name, its value here and there.
+    pub fn difference<'a>(
+        &'a self,
+        shown: &'a BTreeMap<String, String>,
+    ) -> Option<(&'static str, &'a str, &'a str)> {
+        self.iter().find_map(|(key, asked)| {
+            let shown = shown.get(key.name).map(String::as_str).unwrap_or_default();
+            (!key.agrees(asked, shown)).then_some((key.name, asked, shown))
+        })
     }
 
     /// All settings in their order.

@@ -12,23 +12,28 @@ pub enum Reload {
     Restart,
 }
 
-/// What values a setting accepts.
+/// What values a setting accepts: none of them keeps a process from starting, stops it later or
+/// lets it serve nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Any text.
     Text,
+    /// One plain word.
+    Word,
+    /// Plain words with commas between.
+    Words,
     /// `0` or `1`.
     Flag,
-    /// A whole number from 0 to 2147483647.
-    Count,
     /// A whole number within these bounds, both included.
     Range(u32, u32),
-    /// A number of seconds, fractions allowed.
-    Seconds,
-    /// An octal number.
-    Octal,
+    /// A number of seconds, fractions allowed: 0, or at least so many milliseconds.
+    Seconds(u32),
+    /// The mode of a socket that its owner can use, in octal digits.
+    Mode,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Some of these words with commas between.
+    Choices(&'static [&'static str]),
 }
 
 /// One setting.
@@ -96,33 +101,84 @@ impl Key {
         let expected = self.kind.in_words();
         Err(KeyError::Value { name: self.name, value: value.to_owned(), expected })
     }
+
+    /// Whether a process whose `SHOW CONFIG` says `shown` has taken `asked`.
+    pub fn agrees(&self, asked: &str, shown: &str) -> bool {
+        self.kind.agrees(asked, shown)
+    }
 }
 
+/// The longest time that a setting takes, in seconds: 100 years.
+const SECONDS_MAX: f64 = 3.2e9;
+
+/// The longest text that a setting takes, in bytes.
+const TEXT_MAX: usize = 4096;
+
 impl Kind {
+    /// A whole number of 0 or more.
+    const COUNT: Self = Self::Range(0, i32::MAX.unsigned_abs());
+
     fn accepts(self, value: &str) -> bool {
-        let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // PgBouncer takes a number that begins with 0 for an octal one.
+        let number = |text: &str| digits(text) && (text == "0" || !text.starts_with('0'));
+        let word = |text: &str| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+            (1..=64).contains(&text.len()) && text.bytes().all(plain)
+        };
+        let mut parts = value.split(',').map(str::trim);
         match self {
-            Self::Text => true,
+            Self::Text => value.len() <= TEXT_MAX,
+            Self::Word => word(value),
+            Self::Words => value.is_empty() || (value.len() <= TEXT_MAX && parts.all(word)),
             Self::Flag => matches!(value, "0" | "1"),
-            Self::Count => digits && value.parse::<i32>().is_ok(),
             Self::Range(low, high) => {
-                digits && value.parse().is_ok_and(|n: u32| (low..=high).contains(&n))
+                number(value) && value.parse().is_ok_and(|n: u32| (low..=high).contains(&n))
             }
-            Self::Seconds => value.parse::<f64>().is_ok_and(|n| n.is_finite() && n >= 0.0),
-            Self::Octal => digits && u32::from_str_radix(value, 8).is_ok(),
+            Self::Seconds(least) => {
+                let (whole, rest) = value.split_once('.').unwrap_or((value, "0"));
+                let seconds = value.parse::<f64>().ok().filter(|_| digits(whole) && digits(rest));
+                let least = f64::from(least) / 1000.0;
+                seconds.is_some_and(|n| n == 0.0 || (least..=SECONDS_MAX).contains(&n))
+            }
+            Self::Mode => {
+                let octal = value.len() == 4 && value.bytes().all(|b| b"01234567".contains(&b));
+                octal && (value.starts_with("07") || value.starts_with("06"))
+            }
             Self::Choice(words) => words.contains(&value),
+            Self::Choices(words) => parts.all(|part| words.contains(&part)),
+        }
+    }
+
+    /// Whether a process that shows `shown` for the setting has what `asked` says.
+    fn agrees(self, asked: &str, shown: &str) -> bool {
+        match self {
+            // PgBouncer shows six digits of it.
+            Self::Seconds(_) => match (asked.parse::<f64>(), shown.parse::<f64>()) {
+                (Ok(asked), Ok(shown)) => (asked - shown).abs() <= asked.abs() * 1e-5,
+                _ => false,
+            },
+            Self::Mode => u32::from_str_radix(asked, 8).ok() == shown.parse().ok(),
+            _ => asked == shown,
         }
     }
 
     fn in_words(self) -> String {
         match self {
-            Self::Text => "one line of text without blanks at its ends".to_owned(),
+            Self::Text => {
+                format!("one line of at most {TEXT_MAX} bytes without blanks at its ends")
+            }
+            Self::Word => "one word of letters, digits, dots, hyphens and underscores".to_owned(),
+            Self::Words => "plain words with commas between".to_owned(),
             Self::Flag => "0 or 1".to_owned(),
-            Self::Count => "a whole number of 0 or more".to_owned(),
             Self::Range(low, high) => format!("a whole number from {low} to {high}"),
-            Self::Seconds => "a number of seconds".to_owned(),
-            Self::Octal => "an octal number".to_owned(),
+            Self::Seconds(0) => "a number of seconds".to_owned(),
+            Self::Seconds(least) => {
+                format!("0, or a number of seconds from {}", f64::from(least) / 1000.0)
+            }
+            Self::Mode => "four octal digits from 0600 to 0777".to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
+            Self::Choices(words) => format!("some of {} with commas between", words.join(", ")),
         }
     }
 }
@@ -130,9 +186,25 @@ impl Kind {
 const AUTH_TYPES: &[&str] =
     &["any", "trust", "plain", "md5", "cert", "hba", "ldap", "pam", "scram-sha-256"];
 const POOL_MODES: &[&str] = &["session", "transaction", "statement"];
+const PROTOCOLS: &[&str] =
+    &["all", "default", "secure", "tlsv1", "tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3"];
+const CURVES: &[&str] = &["auto", "none", "prime256v1", "secp384r1", "secp521r1"];
+/// A query that fails would end every server connection that it looks at.
+const CHECKS: &[&str] = &["select 1", "SELECT 1", ";", ""];
+const FACILITIES: &[&str] = &[
+    "auth", "authpriv", "daemon", "user", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+];
+const COUNT: Kind = Kind::COUNT;
+const TIME: Kind = Kind::Seconds(0);
+/// Less would end what is not over yet.
+const FROM_1_S: Kind = Kind::Seconds(1000);
+const FROM_100_MS: Kind = Kind::Seconds(100);
+/// What a machine has files for.
+const CONNECTIONS_MAX: u32 = 1_000_000;
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
-use Kind::{Choice, Count, Flag, Octal, Range, Seconds, Text};
+use Kind::{Choice, Choices, Flag, Mode, Range, Text, Word, Words};
 use Reload::{Restart, Signal};
 
 const fn key(
@@ -158,62 +230,63 @@ pub static KEYS: &[Key] = &[
     key("auth_query", Text, None, 18, Signal),
     key("auth_type", Choice(AUTH_TYPES), Some("md5"), 18, Signal),
     key("auth_user", Text, None, 18, Signal),
-    key("autodb_idle_timeout", Seconds, Some("3600"), 18, Signal),
-    key("cancel_wait_timeout", Seconds, Some("10"), 19, Signal),
-    key("client_idle_timeout", Seconds, Some("0"), 18, Signal),
-    key("client_login_timeout", Seconds, Some("60"), 18, Signal),
+    key("autodb_idle_timeout", TIME, Some("3600"), 18, Signal),
+    key("cancel_wait_timeout", TIME, Some("10"), 19, Signal),
+    key("client_idle_timeout", FROM_1_S, Some("0"), 18, Signal),
+    key("client_login_timeout", FROM_1_S, Some("60"), 18, Signal),
     key("client_tls13_ciphers", Text, None, 25, Signal),
     key("client_tls_ca_file", Text, Some(""), 18, Signal),
     key("client_tls_cert_file", Text, Some(""), 18, Signal),
     key("client_tls_ciphers", Text, Some("default"), 18, Signal),
-    key("client_tls_dheparams", Text, Some("auto"), 18, Signal),
-    key("client_tls_ecdhcurve", Text, Some("auto"), 18, Signal),
+    key("client_tls_dheparams", Choice(&["auto", "none"]), Some("auto"), 18, Signal),
+    key("client_tls_ecdhcurve", Choice(CURVES), Some("auto"), 18, Signal),
     key("client_tls_key_file", Text, Some(""), 18, Signal),
-    key("client_tls_protocols", Text, Some("secure"), 18, Signal),
+    key("client_tls_protocols", Choices(PROTOCOLS), Some("secure"), 18, Signal),
     key("client_tls_sslmode", Choice(SSL_MODES), Some("disable"), 18, Signal),
-    key("default_pool_size", Count, Some("20"), 18, Signal),
+    key("conffile", Text, None, 18, Signal),
+    key("default_pool_size", Range(1, CONNECTIONS_MAX), Some("20"), 18, Signal),
     key("disable_pqexec", Flag, Some("0"), 18, Restart),
-    key("dns_max_ttl", Seconds, Some("15"), 18, Signal),
-    key("dns_nxdomain_ttl", Seconds, Some("15"), 18, Signal),
-    key("dns_zone_check_period", Seconds, Some("0"), 18, Signal),
-    key("idle_transaction_timeout", Seconds, Some("0"), 18, Signal),
-    key("ignore_startup_parameters", Text, Some(""), 18, Signal),
-    key("job_name", Text, Some("pgbouncer"), 18, Restart),
+    key("dns_max_ttl", TIME, Some("15"), 18, Signal),
+    key("dns_nxdomain_ttl", TIME, Some("15"), 18, Signal),
+    key("dns_zone_check_period", FROM_1_S, Some("0"), 18, Signal),
+    key("idle_transaction_timeout", TIME, Some("0"), 18, Signal),
+    key("ignore_startup_parameters", Words, Some(""), 18, Signal),
+    key("job_name", Word, Some("pgbouncer"), 18, Restart),
     key("listen_addr", Text, Some(""), 18, Restart),
-    key("listen_backlog", Count, Some("128"), 18, Restart),
+    key("listen_backlog", Range(1, 65_535), Some("128"), 18, Restart),
     key("listen_port", Range(1, 65535), Some("6432"), 18, Restart),
     key("log_connections", Flag, Some("1"), 18, Signal),
     key("log_disconnections", Flag, Some("1"), 18, Signal),
     key("log_pooler_errors", Flag, Some("1"), 18, Signal),
     key("log_stats", Flag, Some("1"), 18, Signal),
     key("logfile", Text, Some(""), 18, Signal),
-    key("max_client_conn", Count, Some("100"), 18, Signal),
-    key("max_db_client_connections", Count, Some("0"), 24, Signal),
-    key("max_db_connections", Count, Some("0"), 18, Signal),
-    key("max_packet_size", Count, Some("2147483647"), 18, Signal),
-    key("max_prepared_statements", Count, Some("200"), 21, Signal),
-    key("max_user_client_connections", Count, Some("0"), 24, Signal),
-    key("max_user_connections", Count, Some("0"), 18, Signal),
-    key("min_pool_size", Count, Some("0"), 18, Signal),
+    key("max_client_conn", Range(1, CONNECTIONS_MAX), Some("100"), 18, Signal),
+    key("max_db_client_connections", COUNT, Some("0"), 24, Signal),
+    key("max_db_connections", COUNT, Some("0"), 18, Signal),
+    key("max_packet_size", Range(65_536, 2_147_483_647), Some("2147483647"), 18, Signal),
+    key("max_prepared_statements", COUNT, Some("200"), 21, Signal),
+    key("max_user_client_connections", COUNT, Some("0"), 24, Signal),
+    key("max_user_connections", COUNT, Some("0"), 18, Signal),
+    key("min_pool_size", Range(0, CONNECTIONS_MAX), Some("0"), 18, Signal),
     key("peer_id", Range(0, 65535), Some("0"), 19, Signal),
     key("pidfile", Text, Some(""), 18, Restart),
-    key("pkt_buf", Count, Some("4096"), 18, Restart),
+    key("pkt_buf", Range(2048, 131_072), Some("4096"), 18, Restart),
     key("pool_mode", Choice(POOL_MODES), Some("session"), 18, Signal),
-    key("query_timeout", Seconds, Some("0"), 18, Signal),
-    key("query_wait_notify", Count, Some("5"), 25, Signal),
-    key("query_wait_timeout", Seconds, Some("120"), 18, Signal),
-    key("reserve_pool_size", Count, Some("0"), 18, Signal),
-    key("reserve_pool_timeout", Seconds, Some("5"), 18, Signal),
+    key("query_timeout", TIME, Some("0"), 18, Signal),
+    key("query_wait_notify", COUNT, Some("5"), 25, Signal),
+    key("query_wait_timeout", FROM_100_MS, Some("120"), 18, Signal),
+    key("reserve_pool_size", Range(0, CONNECTIONS_MAX), Some("0"), 18, Signal),
+    key("reserve_pool_timeout", TIME, Some("5"), 18, Signal),
     key("resolv_conf", Text, Some(""), 18, Restart),
-    key("sbuf_loopcnt", Count, Some("5"), 18, Signal),
-    key("scram_iterations", Count, Some("4096"), 25, Signal),
-    key("server_check_delay", Seconds, Some("30"), 18, Signal),
-    key("server_check_query", Text, Some("<empty>"), 18, Signal),
-    key("server_connect_timeout", Seconds, Some("15"), 18, Signal),
+    key("sbuf_loopcnt", COUNT, Some("5"), 18, Signal),
+    key("scram_iterations", Range(4096, 100_000), Some("4096"), 25, Signal),
+    key("server_check_delay", TIME, Some("30"), 18, Signal),
+    key("server_check_query", Choice(CHECKS), Some("select 1"), 18, Signal),
+    key("server_connect_timeout", FROM_100_MS, Some("15"), 18, Signal),
     key("server_fast_close", Flag, Some("0"), 18, Signal),
-    key("server_idle_timeout", Seconds, Some("600"), 18, Signal),
-    key("server_lifetime", Seconds, Some("3600"), 18, Signal),
-    key("server_login_retry", Seconds, Some("15"), 18, Signal),
+    key("server_idle_timeout", TIME, Some("600"), 18, Signal),
+    key("server_lifetime", TIME, Some("3600"), 18, Signal),
+    key("server_login_retry", TIME, Some("15"), 18, Signal),
     key("server_reset_query", Text, Some("DISCARD ALL"), 18, Signal),
     key("server_reset_query_always", Flag, Some("0"), 18, Signal),
     key("server_round_robin", Flag, Some("0"), 18, Signal),
@@ -222,29 +295,29 @@ pub static KEYS: &[Key] = &[
     key("server_tls_cert_file", Text, Some(""), 18, Signal),
     key("server_tls_ciphers", Text, Some("default"), 18, Signal),
     key("server_tls_key_file", Text, Some(""), 18, Signal),
-    key("server_tls_protocols", Text, Some("secure"), 18, Signal),
+    key("server_tls_protocols", Choices(PROTOCOLS), Some("secure"), 18, Signal),
     key("server_tls_sslmode", Choice(SSL_MODES), Some("prefer"), 18, Signal),
     key("so_reuseport", Flag, Some("0"), 18, Restart),
-    key("stats_period", Count, Some("60"), 18, Signal),
+    key("stats_period", Range(1, 86_400), Some("60"), 18, Signal),
     key("stats_users", Text, Some(""), 18, Signal),
-    key("suspend_timeout", Seconds, Some("10"), 18, Signal),
+    key("suspend_timeout", TIME, Some("10"), 18, Signal),
     key("syslog", Flag, Some("0"), 18, Signal),
-    key("syslog_facility", Text, Some("daemon"), 18, Signal),
-    key("syslog_ident", Text, Some("pgbouncer"), 18, Signal),
-    key("tcp_defer_accept", Count, None, 18, Signal),
+    key("syslog_facility", Choice(FACILITIES), Some("daemon"), 18, Signal),
+    key("syslog_ident", Word, Some("pgbouncer"), 18, Signal),
+    key("tcp_defer_accept", Flag, None, 18, Signal),
     key("tcp_keepalive", Flag, Some("1"), 18, Signal),
-    key("tcp_keepcnt", Count, Some("0"), 18, Signal),
-    key("tcp_keepidle", Count, Some("0"), 18, Signal),
-    key("tcp_keepintvl", Count, Some("0"), 18, Signal),
-    key("tcp_socket_buffer", Count, Some("0"), 18, Signal),
-    key("tcp_user_timeout", Count, Some("0"), 18, Signal),
-    key("track_extra_parameters", Text, Some("IntervalStyle"), 20, Restart),
-    key("transaction_timeout", Seconds, Some("0"), 25, Signal),
+    key("tcp_keepcnt", Range(0, 127), Some("0"), 18, Signal),
+    key("tcp_keepidle", Range(0, 32_767), Some("0"), 18, Signal),
+    key("tcp_keepintvl", Range(0, 32_767), Some("0"), 18, Signal),
+    key("tcp_socket_buffer", COUNT, Some("0"), 18, Signal),
+    key("tcp_user_timeout", COUNT, Some("0"), 18, Signal),
+    key("track_extra_parameters", Words, Some("IntervalStyle"), 20, Restart),
+    key("transaction_timeout", TIME, Some("0"), 25, Signal),
     key("unix_socket_dir", Text, Some("/tmp"), 18, Restart),
     key("unix_socket_group", Text, Some(""), 18, Restart),
-    key("unix_socket_mode", Octal, Some("0777"), 18, Restart),
+    key("unix_socket_mode", Mode, Some("0777"), 18, Restart),
     key("user", Text, None, 18, Restart),
-    key("verbose", Count, None, 18, Signal),
+    key("verbose", Range(0, 2), None, 18, Signal),
 ];
 
 /// Where the settings of each first letter begin in the table: they are sought often.
@@ -304,6 +377,56 @@ mod tests {
         check("server_reset_query", "DISCARD ALL", true);
         check("server_reset_query", "DISCARD\nALL", false);
         check("so_reuseport", "yes", false);
+        check("max_db_connections", "010", false);
+        check("max_db_connections", "2147483648", false);
+        check("server_idle_timeout", "1e3", false);
+        check("server_idle_timeout", "nan", false);
+        check("server_idle_timeout", "99999999999", false);
+        check("client_login_timeout", "0.001", false);
+        check("client_login_timeout", "0", true);
+        check("unix_socket_mode", "0770", true);
+        check("unix_socket_mode", "777", false);
+        check("unix_socket_mode", "0077", false);
+    }
+
+    #[test]
+    fn what_stops_a_process_or_all_clients_is_refused() {
+        check("pkt_buf", "2147483647", false);
+        check("pkt_buf", "0", false);
+        check("max_packet_size", "0", false);
+        check("stats_period", "0", false);
+        check("max_client_conn", "0", false);
+        check("default_pool_size", "0", false);
+        check("listen_backlog", "0", false);
+        check("tcp_keepcnt", "128", false);
+        check("tcp_keepidle", "32768", false);
+        check("dns_zone_check_period", "0.000001", false);
+        check("server_check_query", "garbage", false);
+        check("server_check_query", "", true);
+        check("track_extra_parameters", "IntervalStyle, search_path", true);
+        check("track_extra_parameters", "a b", false);
+        check("client_tls_protocols", "tlsv1.2,tlsv1.3", true);
+        check("client_tls_protocols", "tlsv9", false);
+        check("client_tls_ecdhcurve", "sect113r1", false);
+        check("syslog_facility", "kitchen", false);
+        check("job_name", "", false);
+    }
+
+    #[track_caller]
+    fn check_agrees(name: &str, asked: &str, shown: &str, expected: bool) {
+        assert_eq!(Key::find(name).unwrap().agrees(asked, shown), expected, "{name} = {asked}");
+    }
+
+    #[test]
+    fn what_a_process_shows_is_understood() {
+        check_agrees("query_wait_timeout", "60", "60", true);
+        check_agrees("query_wait_timeout", "60.0", "60", true);
+        check_agrees("query_wait_timeout", "60", "120", false);
+        check_agrees("server_lifetime", "1234567", "1.23457e+06", true);
+        check_agrees("server_lifetime", "60", "", false);
+        check_agrees("unix_socket_mode", "0777", "511", true);
+        check_agrees("unix_socket_mode", "0777", "448", false);
+        check_agrees("pool_mode", "session", "transaction", false);
     }
 
     #[test]

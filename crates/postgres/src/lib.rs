@@ -7,6 +7,7 @@
 
 mod certificate;
 mod client;
+mod console;
 mod name;
 mod port;
 mod roles;
@@ -16,6 +17,7 @@ mod version;
 
 pub use certificate::Validity;
 pub use client::{Client, ConnectOptions, Error, Owner, ServerFacts};
+pub use console::Console;
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
 pub use port::{Boxed, Failure, Network, Row, Server, Session, check_ca, check_certificate};
 pub use roles::{ACCESS_GROUPS, ExtraRoles, User, is_reserved};

@@ -3,7 +3,7 @@
 use super::{Mutant, Plant, Target, databases};
 
 /// Kinds of the charm's effects; a word behind the kind narrows it.
-const DROPPED: [&str; 21] = [
+const DROPPED: [&str; 22] = [
     "Bag .. App",
     "Bag .. Unit",
     "PeerSecret",
@@ -16,6 +16,7 @@ const DROPPED: [&str; 21] = [
     "Reload",
     "Restart",
     "Remember",
+    "Confirm",
     "RememberBarrier",
     "ForgetBarrier",
     "ApplyService",
@@ -292,6 +293,7 @@ pub fn all() -> Vec<Mutant> {
     for words in PEBBLE {
         add(format!("Pebble: {words} does nothing"), Plant::Pebble(words));
     }
+    add("a reload that was refused goes unnoticed".to_owned(), Plant::Trusts);
     add("every file is open".to_owned(), Plant::OpenFiles);
     for line in LINES {
         add(format!("the files lack {line}"), Plant::Line(line));

@@ -63,6 +63,8 @@ pub enum Plant {
     KeepsKeys,
     /// A request to Pebble with these words does nothing but says it did.
     Pebble(&'static str),
+    /// It takes what files say for what is in force.
+    Trusts,
     /// Every file may be read by everybody.
     OpenFiles,
     /// A line that begins so is left out of every file.

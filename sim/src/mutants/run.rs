@@ -29,7 +29,8 @@ pub fn run(mutant: &Mutant, seeds: std::ops::Range<u64>) -> Outcome {
 }
 
 /// Faults that a hook meets and has to tell of.
-const MET: [Fault; 4] = [Fault::SqlFails, Fault::SqlCut, Fault::Kube403, Fault::Kube500];
+const MET: [Fault; 5] =
+    [Fault::SqlFails, Fault::SqlCut, Fault::Kube403, Fault::Kube500, Fault::ReloadRefused];
 
 impl Target {
     fn scripts(self) -> Vec<Script> {

@@ -1,5 +1,6 @@
 //! All writes, one effect at a time.
 
+mod confirm;
 mod container;
 mod database;
 mod service;
@@ -41,6 +42,7 @@ pub(crate) async fn effect(
             let label = pgb_peers::app_secret_label(hook.app());
             hook.put_secret(&label, &content, SecretOwner::App)?;
         }
+        Effect::Confirm(confirm) => return confirm::confirm(charm, hook, &confirm).await,
         Effect::Remember(effective) => {
             hook.set_state(EFFECTIVE, Some(effective.to_text()))?;
         }

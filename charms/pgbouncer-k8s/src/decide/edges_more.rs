@@ -8,9 +8,10 @@ use super::edges::{check_settled, follower, has, told, touches_container};
 use super::status::BACKEND_NOT_READY;
 use crate::effect::Effect;
 use crate::facts::{Facts, FullFacts};
+use crate::options::OptionsError;
 use crate::password::Password;
 use crate::testing::{self, PEERS, client, ready, relation, running, step};
-use crate::{place, shared};
+use crate::{place, settings, shared};
 
 fn secret_changed() -> Event {
     let label = interfaces::pgb_peers::app_secret_label(&testing::app());
@@ -163,4 +164,47 @@ fn jujus_own_address_is_written_over_by_events_of_the_peers_only() {
     assert_eq!(decision.effects, []);
     let (_, decision) = step(&relation("pgb-peers", RelationKind::Changed), facts);
     assert_eq!(told(&decision, Own::Unit, "private-address"), ours.as_deref());
+}
+
+/// Every process that is told to read its file is asked whether it has, and what one has not
+/// taken is told again.
+#[test]
+fn processes_that_are_told_are_asked() {
+    let confirm = |decision: &charm::Decision<Effect>| {
+        decision.effects.iter().find_map(|effect| match effect {
+            Effect::Confirm(confirm) => Some((**confirm).clone()),
+            _ => None,
+        })
+    };
+    let mut facts = ready();
+    let settings = vec![("query_wait_timeout".to_owned(), "60".to_owned())];
+    facts.common.options.as_mut().unwrap().settings = settings;
+    let (facts, decision) = step(&Event::ConfigChanged, facts);
+    let told = confirm(&decision).unwrap();
+    let asked = told.processes.iter().map(|(_, settings)| settings.get("query_wait_timeout"));
+    assert_eq!(asked.collect::<Vec<_>>(), [Some("60"), Some("60")]);
+    assert_eq!(told.effective.settings.as_deref(), Some("query_wait_timeout=60"));
+    assert_eq!(told.owed.settings.as_deref(), Some(""));
+    assert_eq!(told.certificate, None);
+    let (mut facts, decision) = step(&Event::UpdateStatus, facts);
+    assert_eq!(confirm(&decision), None);
+    facts.effective = told.owed;
+    let (_, decision) = step(&Event::UpdateStatus, facts);
+    assert!(decision.effects.iter().any(|effect| matches!(effect, Effect::Reload(_))));
+    assert!(confirm(&decision).is_some());
+}
+
+/// Settings that are refused leave those of before in force, and keep nothing else from going on.
+#[test]
+fn refused_settings_are_named_and_hold_nothing_else_back() {
+    let mut facts = ready();
+    let expected = "settings other than pidfile".into();
+    facts.common.refused = Some(OptionsError { option: settings::OPTION, expected });
+    facts.common.options.as_mut().unwrap().pool_mode = "transaction".into();
+    let (_, decision) = step(&Event::ConfigChanged, facts);
+    assert!(testing::pushed(&decision, &place::ini(0)).contains("pool_mode = transaction"));
+    let said = "cannot use the option pgbouncer-settings: it takes settings other than pidfile";
+    assert_eq!(decision.status, Some(Status::blocked(said)));
+    let warned = |effect: &Effect| matches!(effect, Effect::Warn(text) if text == said);
+    assert!(decision.effects.iter().any(warned));
 }

@@ -41,7 +41,8 @@ use crate::facts::{Facts, FullFacts, Login};
 
 pub(crate) use backend::Step;
 pub(crate) use clients::is_wide;
-pub(crate) use workload::starts;
+pub(crate) use tls::steps;
+pub(crate) use workload::{running, starts};
 
 /// What to do for an event.
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
@@ -108,7 +109,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     let secret = leaving::secret(event, facts, secret);
     let readonly = workload::readonly(facts, &map);
     let digest = map.digest();
-    let certificate = tls::steps(facts);
+    let certificate = tls::steps(&facts.tls);
     let mut next = Next {
         running,
         secret,

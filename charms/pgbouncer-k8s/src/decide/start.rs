@@ -9,6 +9,7 @@ use pgbouncer::{Ini, Version};
 
 use crate::effect::Effect;
 use crate::facts::StartFacts;
+use crate::options::Options;
 use crate::place;
 use crate::shared::{Local, Shape, instances, shared};
 
@@ -23,8 +24,13 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
     if !facts.container {
         return decision.status(Status::waiting(status::NO_CONTAINER));
     }
-    let Ok(options) = &common.options else {
-        return decision.status(Status::blocked(status::CONFIGURATION));
+    let options = match &common.options {
+        Ok(_) if let Some(error) = &common.refused => {
+            return decision.status(status::bad_option(error));
+        }
+        // Nobody has tried the settings yet, nor is it known what goes with them.
+        Ok(options) => &Options { settings: Vec::new(), ..options.clone() },
+        Err(error) => return decision.status(status::bad_option(error)),
     };
     if facts.configured {
         return decision;

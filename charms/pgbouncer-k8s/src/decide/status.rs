@@ -4,6 +4,8 @@ use charm::{Event, Status};
 
 use crate::effect::Effect;
 use crate::facts::{FullFacts, Service};
+use crate::options::OptionsError;
+use crate::settings;
 
 use super::{Next, Step, capacity, clients, legacy};
 
@@ -27,8 +29,8 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
     if let Some((words, who, reason)) = clients::problems(facts).into_iter().next() {
         return about(words, &who, &reason);
     }
-    if common.options.is_err() {
-        return Status::blocked(CONFIGURATION);
+    if let Some(error) = common.options.as_ref().err().or(common.refused.as_ref()) {
+        return bad_option(error);
     }
     if facts.service == Service::Forbidden {
         return Status::blocked(no_trust(common.unit.app().as_str()));
@@ -66,6 +68,14 @@ pub(crate) fn decide(event: &Event, facts: &FullFacts, next: &Next) -> Status {
     }
 }
 
+/// An option that cannot be followed. Which of many settings is wrong, people want to know at once.
+pub(crate) fn bad_option(error: &OptionsError) -> Status {
+    Status::blocked(match error.option {
+        settings::OPTION => error.to_string(),
+        _ => CONFIGURATION.to_owned(),
+    })
+}
+
 /// A follower has what it needs once the leader has published it.
 fn follower_ready(next: &Next) -> bool {
     let looks_up = |ini: &pgbouncer::Ini| ini.settings.get("auth_query").is_some();
@@ -92,7 +102,9 @@ pub(crate) fn no_trust(app: &str) -> String {
 
 /// What the log should say about a status that names no details.
 pub(crate) fn warnings(facts: &FullFacts) -> Vec<Effect> {
-    let options = facts.common.options.as_ref().err().map(ToString::to_string);
+    let common = &facts.common;
+    let options = common.options.as_ref().err().or(common.refused.as_ref());
+    let options = options.map(ToString::to_string);
     let backend = facts.backend.as_ref().and_then(|backend| backend.problem.as_ref());
     let backend = backend.map(|problem| format!("the backend's databag: {problem}"));
     let clients = clients::problems(facts);

@@ -5,7 +5,7 @@ use charm::{Changes, Own, databag};
 
 use crate::effect::Effect;
 use crate::facts::{Client, FullFacts};
-use crate::tls;
+use crate::tls::{Tls, content};
 
 use super::Next;
 
@@ -19,25 +19,25 @@ pub(crate) struct Steps {
 }
 
 /// The chart "certificates".
-pub(super) fn steps(facts: &FullFacts) -> Steps {
-    let now = facts.tls.files.as_ref();
+pub(crate) fn steps(tls: &Tls) -> Steps {
+    let now = tls.files.as_ref();
     let mut steps = Steps { serves: now.cloned(), ..Steps::default() };
-    match &facts.tls.issuer {
+    match &tls.issuer {
         Issuer::Unknown => {}
         Issuer::None => {
             steps.effects.push(Effect::ForgetCertificate);
             steps.serves = None;
         }
         Issuer::Related { id, asked, offered } => {
-            let Some(request) = &facts.tls.request else {
+            let Some(request) = &tls.request else {
                 steps.effects.push(Effect::RequestCertificate(*id));
                 return steps;
             };
             let unwritten = request.unwritten(asked);
             steps.effects.extend(unwritten.map(|bag| Effect::Bag(*id, Own::Unit, bag)));
-            match request.step(offered, now, facts.tls.aged) {
+            match request.step(offered, now, tls.aged) {
                 Ok(Step::Serve(files)) => {
-                    let content = tls::content(request, Some(&files));
+                    let content = content(request, Some(&files));
                     steps.effects.push(Effect::KeepCertificate(content));
                     steps.serves = Some(files);
                 }

@@ -3,24 +3,29 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use charm::{Event, ExposeSecret};
+use certificates::ENDPOINT;
+use charm::{Event, ExposeSecret, RelationKind};
 use interfaces::pgb_peers::{DatabaseMap, secret_keys};
 use pebble::Layer;
 use pgbouncer::{Ini, Reload};
 
-use crate::effect::{Effect, File};
+use crate::effect::{Confirm, Effect, File};
 use crate::facts::{Effective, FullFacts, Workload};
 use crate::layer::{self, logrotate_rules};
 use crate::options::Options;
 use crate::password::{Password, digest};
 use crate::place;
+use crate::settings;
 use crate::shared::{Local, Shape, instances, shared as render_shared};
 
 use super::{Next, Step, capacity};
 
 /// Whether the event is one that starts processes in a new container.
 pub(crate) fn starts(event: &Event) -> bool {
-    matches!(event, Event::PebbleReady { .. } | Event::ConfigChanged | Event::UpdateStatus)
+    // Where clients come with TLS only, nothing starts before the certificate is there.
+    let issued = event.relation(ENDPOINT);
+    issued.is_some_and(|relation| relation.kind == RelationKind::Changed)
+        || matches!(event, Event::PebbleReady { .. } | Event::ConfigChanged | Event::UpdateStatus)
 }
 
 /// PgBouncer's services are in the plan, or this event is one that puts them there.
@@ -113,13 +118,17 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
     let mut effects = wanted.files(facts, workload);
     let layer = wanted.layer(facts, options);
     let effective = wanted.effective(options, &layer);
-    effects.extend(wanted.take_over(facts, workload, &effective));
+    let told = wanted.take_over(facts, workload, &effective);
+    let confirm = wanted.confirm(facts, next, options, &effective, &told);
+    effects.extend(told);
     effects.extend(wanted.services(facts, workload, layer, &effective));
     if let Some(version) = workload.version.filter(|version| workload.told != Some(*version)) {
         effects.push(Effect::TellVersion(version));
     }
-    if effective != facts.effective {
-        effects.push(Effect::Remember(effective));
+    match confirm {
+        Some(confirm) => effects.push(Effect::Confirm(Box::new(confirm))),
+        None if effective == facts.effective => {}
+        None => effects.push(Effect::Remember(effective)),
     }
     effects
 }
@@ -170,8 +179,10 @@ impl Wanted {
             encrypts: next.tls.is_some(),
         };
         let inis = instances(shared, &local).unwrap_or_default().into_iter();
+        let tried = settings::tried(&options.settings, local.version);
         let inis = inis.map(|ini| {
             let mut text = String::with_capacity(INI_BYTES);
+            text.push_str(&tried);
             // A text takes everything.
             write!(text, "{ini}").ok();
             (ini, text)
@@ -269,6 +280,44 @@ impl Wanted {
         effects
     }
 
+    /// How those that were told to take something over are asked whether they have. Without a
+    /// list of users nobody gets in, and nobody can ask.
+    fn confirm(
+        &self,
+        facts: &FullFacts,
+        next: &Next,
+        options: &Options,
+        effective: &Effective,
+        told: &[Effect],
+    ) -> Option<Confirm> {
+        let was_told = |index: u32| {
+            let service = place::service(index);
+            told.iter().any(|effect| match effect {
+                Effect::Restart(told) => *told == service,
+                Effect::Reload(all) => all.contains(&service),
+                _ => false,
+            })
+        };
+        let processes = self.indexed().filter(|(index, _)| was_told(*index));
+        let processes = processes.map(|(index, (ini, _))| (index, ini.settings.clone()));
+        let processes: Vec<_> = processes.collect();
+        self.auth_file.as_ref().filter(|_| !processes.is_empty())?;
+        let password = next.secret.as_ref()?.get(secret_keys::MONITORING_PASSWORD)?.clone();
+        Some(Confirm {
+            effective: effective.clone(),
+            owed: Effective {
+                ini: String::new(),
+                settings: facts.effective.settings.clone(),
+                ..effective.clone()
+            },
+            port: options.listen_port,
+            user: place::stats_user(facts.common.unit.app()),
+            password: password.into(),
+            certificate: next.tls.as_ref().map(|files| files.certificate.clone()),
+            processes,
+        })
+    }
+
     /// What Pebble shall run.
     fn layer(&self, facts: &FullFacts, options: &Options) -> Layer {
         let primary = facts.backend.as_ref().and_then(|backend| backend.primary.as_ref());
@@ -304,6 +353,7 @@ impl Wanted {
         text.extend(self.tls.iter().map(|(_, content)| content.expose()));
         // A layer is always JSON.
         let layer = digest(&serde_json::to_string(layer).unwrap_or_default());
-        Effective { ini: digest(&text), port: options.listen_port.to_string(), layer }
+        let settings = Some(settings::kept(&options.settings));
+        Effective { ini: digest(&text), port: options.listen_port.to_string(), layer, settings }
     }
 }

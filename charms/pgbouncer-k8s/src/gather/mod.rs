@@ -7,6 +7,7 @@ mod server;
 pub(crate) mod service;
 mod silent;
 mod tls;
+mod trial;
 pub(crate) mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::operator::{OperatorError, PgBouncer};
 use crate::options::Options;
 use crate::password::Seed;
 use crate::place;
+use crate::settings;
 
 /// The controller-state key of what is effective in the container.
 pub(crate) const EFFECTIVE: &str = "effective";
@@ -104,8 +106,16 @@ fn metrics(hook: &mut Hook, event: &Event) -> Result<Metrics, HookError> {
 }
 
 fn common(charm: &PgBouncer, hook: &mut Hook) -> Result<Common, HookError> {
+    let config = hook.config()?;
+    let (options, refused) = match Options::parse(&config) {
+        Err(error) if error.option == settings::OPTION => {
+            (Options::parse_without_settings(&config), Some(error))
+        }
+        options => (options, None),
+    };
     Ok(Common {
-        options: Options::parse(&hook.config()?),
+        options,
+        refused,
         leader: hook.is_leader()?,
         unit: hook.unit().clone(),
         model: hook.environment().model.clone(),
@@ -187,7 +197,7 @@ async fn full(
         workload::workload(hook, event, &common, nonce, tls.is_known(), &effective).await?;
     let service = service::service(charm, hook, event, &common).await;
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(Facts::Full(Box::new(FullFacts {
+    let mut facts = FullFacts {
         common,
         seed: Seed::new(charm.door.random()).with_iterations(charm.door.iterations()),
         others: peers::others(hook, event, id)?,
@@ -205,7 +215,9 @@ async fn full(
         tls,
         metrics: metrics(hook, event)?,
         leaving,
-    })))
+    };
+    trial::check(hook, event, &mut facts).await?;
+    Ok(Facts::Full(Box::new(facts)))
 }
 
 /// Forgets what another unit that led may have changed since it was read.

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod configurations;
+mod consoles;
 mod logins;
 mod reloads;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pebble::{Layer, Ownership, Service};
@@ -16,6 +18,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) use configurations::{
     configurations_are_taken_or_not, processes_share_a_port, tls_needs_its_files,
 };
+pub(crate) use consoles::{a_refused_reload_takes_a_part, the_console_shows_what_is_in_force};
 pub(crate) use logins::{
     a_wildcard_leads_to_every_database, clients_prove_who_they_are, the_console_has_its_own_users,
     what_the_server_refuses_is_refused,
@@ -35,6 +38,9 @@ pub(crate) trait Pooler: Send + Sync {
         password: &'a str,
         database: &'a str,
     ) -> Boxed<'a, bool>;
+
+    /// The settings as the console shows them to `looker`; nothing where it does not open.
+    fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>>;
 }
 
 /// A container in which PgBouncer can run, and a server.

@@ -1,0 +1,95 @@
+//! Whether the option `pgbouncer-settings` goes with the rest, and PgBouncer's program takes it.
+
+use charm::{Event, Hook, Level};
+use pebble::ExecOptions;
+
+use super::workload::{pebble, words};
+use crate::decide::{running, steps};
+use crate::facts::FullFacts;
+use crate::operator::OperatorError;
+use crate::options::{Options, OptionsError};
+use crate::password::Password;
+use crate::place;
+use crate::settings;
+
+/// Has the program read each of its arguments as a configuration. One that it takes to the end has
+/// nowhere to listen, so the program ends at once.
+const SCRIPT: &str = "file=$(mktemp) || exit; trap 'rm -f \"$file\"' EXIT; for text; do \
+    printf %s \"$text\" >\"$file\" && timeout 10 /usr/sbin/pgbouncer \"$file\" 2>&1; done";
+
+/// Puts what was in force before in place of settings with which a process could not go on, or
+/// turns the options into what is wrong with them where nothing else is known to be good.
+pub(super) async fn check(
+    hook: &mut Hook,
+    event: &Event,
+    facts: &mut FullFacts,
+) -> Result<(), OperatorError> {
+    let Ok(options) = &facts.common.options else { return Ok(()) };
+    let problem = match &facts.common.refused {
+        Some(error) => Err(error.clone()),
+        None if options.settings.is_empty() => Ok(()),
+        None => match judge(hook, event, facts, options).await {
+            Ok(judged) => judged,
+            Err(error) if error.is_unreachable() => {
+                facts.workload = None;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let Err(error) = problem else { return Ok(()) };
+    let before = facts.effective.settings.as_deref();
+    let before = match before {
+        Some(text) => settings::parse_kept(text),
+        // A charm before this one did not remember them.
+        None if facts.effective.layer.is_empty() => None,
+        None => Some(settings::usable(&hook.config()?)),
+    };
+    let before = before.filter(|settings| goes(facts, settings).is_ok());
+    facts.common.refused = Some(error.clone());
+    match (before, &mut facts.common.options) {
+        (Some(before), Ok(options)) => options.settings = before,
+        (_, options) => *options = Err(error),
+    }
+    Ok(())
+}
+
+/// Whether settings go with what is known of certificates.
+fn goes(facts: &FullFacts, settings: &[(String, String)]) -> Result<(), OptionsError> {
+    let encrypts = steps(&facts.tls).serves.is_some();
+    let offered = facts.backend.as_ref().filter(|backend| backend.offered);
+    settings::check_tls(settings, encrypts, offered.map(|backend| backend.ca.is_some()))
+}
+
+/// Whether PgBouncer could start with the settings. The first line of a configuration tells with
+/// which its program was tried before.
+async fn judge(
+    hook: &mut Hook,
+    event: &Event,
+    facts: &FullFacts,
+    options: &Options,
+) -> Result<Result<(), OptionsError>, pebble::Error> {
+    if let Err(error) = goes(facts, &options.settings) {
+        return Ok(Err(error));
+    }
+    let Some(workload) = facts.workload.as_ref().filter(|_| running(event, facts)) else {
+        return Ok(Ok(()));
+    };
+    let ini = workload.files.get(&place::ini(0)).map(Password::expose).unwrap_or_default();
+    if ini.starts_with(&settings::tried(&options.settings, facts.version())) {
+        return Ok(Ok(()));
+    }
+    let trials = settings::trials(&options.settings);
+    let command = ["sh", "-c", SCRIPT, "sh"].into_iter();
+    let command: Vec<&str> = command.chain(trials.iter().map(String::as_str)).collect();
+    let Ok(pebble) = pebble(hook) else { return Ok(Ok(())) };
+    match pebble.exec(&command, &ExecOptions::default().owner(place::OWNER, place::OWNER)).await {
+        Ok(output) => Ok(settings::judge(&output.stdout, trials.len())),
+        // An image without a shell: asking again would not help.
+        Err(error @ pebble::Error::Refused { status: 400..500, .. }) => {
+            hook.log(Level::Warning, words(&error));
+            Ok(Ok(()))
+        }
+        Err(error) => Err(error),
+    }
+}
