@@ -31,9 +31,8 @@ impl Simulated {
     async fn ask(&self, console: &Console) -> Result<BTreeMap<String, String>, Failure> {
         let address = console.address.to_string();
         let fault = self.world.effect(Side::Sql, || format!("SHOW CONFIG at {address}"));
-        match fault {
-            Some(Fault::SqlSlow) => tokio::time::sleep(console.timeout).await,
-            _ => {}
+        if fault == Some(Fault::SqlSlow) {
+            tokio::time::sleep(console.timeout).await;
         }
         if let Some(Fault::SqlAway | Fault::SqlFails | Fault::SqlCut | Fault::SqlSlow) = fault {
             self.world.effect_done();

@@ -92,13 +92,16 @@ impl Socket {
         let kind = parts.headers.get(http1::header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let full = fault == Some(Fault::DiskFull);
+        let deaf = fault == Some(Fault::ReloadRefused);
         let services = writes && path == "/v1/services";
         let answer = self.world.change(|state| {
             let was = if services { patroni::member(state, &self.unit).cloned() } else { None };
             let container = state.pods.get_mut(&self.unit)?.container.as_mut()?;
             let answer = match path.as_str() {
                 _ if writes && mutants::swallows(what) => swallowed(&path, &body),
-                "/v1/signals" if fault == Some(Fault::ReloadRefused) => swallowed(&path, &body),
+                "/v1/signals" if deaf && container.poolers().next().is_some() => {
+                    swallowed(&path, &body)
+                }
                 "/v1/files" if writes => files::change(container, kind, &body, full),
                 "/v1/files" => files::read(container, &query),
                 _ if writes => act(container, &path, &body),

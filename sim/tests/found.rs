@@ -114,6 +114,14 @@ fn a_refused_statement_on_a_server_that_is_back_is_made_up_for() {
     assert_eq!(wrong, Some(Vec::new()));
 }
 
+/// PgBouncer tells nobody that it did not take a reload: its processes are asked.
+#[test]
+fn a_reload_that_is_refused_is_noticed_and_made_up_for() {
+    let scenario = scenarios().into_iter().find(|scenario| scenario.name.starts_with("a client"));
+    let wrong = scenario.map(|scenario| scenario.exhaust(&[Fault::ReloadRefused], 1, false).wrong);
+    assert_eq!(wrong, Some(Vec::new()));
+}
+
 /// Scenario "an old client, a second pooler, another port", a hook that dies after effect 31: a
 /// user list stayed in memory that nobody read.
 #[test]

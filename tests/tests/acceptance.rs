@@ -234,8 +234,8 @@ fn a_bad_option_blocks_until_it_is_reset(world: &World) -> Result<()> {
 
 /// Scenario 9.
 fn all_units_have_one_configuration(world: &World) -> Result<()> {
-    // A unit has peers, a number among them, and a user list in memory of its own.
-    let own = ["auth_file", "peer_id"];
+    // A unit has peers, a number among them, a user list in memory and a digest of its own.
+    let own = ["auth_file", "peer_id", "syslog_ident"];
     let mut shared = BTreeSet::new();
     for unit in 0..3 {
         let ini = world.ini(unit)?;

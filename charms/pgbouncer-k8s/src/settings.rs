@@ -15,7 +15,7 @@ const ADDRESSES: &str = "the charm owns addresses and processes";
 const OPTIONS: &str = "it has an option of its own";
 
 /// Settings that the option does not take, and why.
-const OWNED: [(&str, &str); 32] = [
+const OWNED: [(&str, &str); 33] = [
     ("admin_users", LOGINS),
     ("auth_dbname", LOGINS),
     ("auth_file", FILES),
@@ -45,6 +45,7 @@ const OWNED: [(&str, &str); 32] = [
     ("server_tls_key_file", FILES),
     ("so_reuseport", ADDRESSES),
     ("stats_users", LOGINS),
+    ("syslog_ident", "by it a process shows which configuration it has"),
     ("unix_socket_dir", FILES),
     ("unix_socket_group", FILES),
     ("user", ADDRESSES),

@@ -38,7 +38,10 @@ pub(crate) fn view(state: &State) -> Vec<String> {
         }
     }
     for (unit, service, process) in processes(state) {
-        let settings = process.ini.settings.iter().filter(|(key, _)| key.name != "auth_file");
+        // A part of both is drawn by lot.
+        let settings = process.ini.settings.iter();
+        let settings =
+            settings.filter(|(key, _)| !["auth_file", "syslog_ident"].contains(&key.name));
         let settings: Vec<String> =
             settings.map(|(key, value)| format!("{}={value}", key.name)).collect();
         let databases = process.ini.databases.iter().map(|database| database.to_string());

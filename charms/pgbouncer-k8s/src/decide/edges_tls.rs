@@ -7,6 +7,7 @@ use interfaces::tls_certificates::asked;
 use super::status::CERTIFICATE;
 use crate::effect::Effect;
 use crate::facts::FullFacts;
+use crate::place;
 use crate::testing::{self, CLIENT, PEERS, client, copy, ready, relation, step};
 
 const ISSUER: RelationId = RelationId(9);
@@ -145,9 +146,14 @@ fn certificates_is_issued_yes_serves_with_it() {
 
 #[test]
 fn certificates_is_issued_yes_anew_reloads_without_another_configuration() {
-    let (_, decision) = run(issued(encrypted()));
+    let facts = issued(encrypted());
+    let before = facts.workload.as_ref().unwrap().files[&place::ini(0)].expose().to_owned();
+    let (_, decision) = run(facts);
     assert!(pushes(&decision, "key.pem").is_some());
-    assert_eq!(pushes(&decision, ".ini"), None);
+    // Only the name of all that is read is another one.
+    let text = pushes(&decision, "instance_0/pgbouncer.ini").unwrap();
+    let plain = |text: &str| text.rsplit_once("syslog_ident").map(|(text, _)| text.to_owned());
+    assert_eq!(plain(&text), plain(&before));
     assert!(has(&decision, |effect| matches!(effect, Effect::Reload(_))));
 }
 

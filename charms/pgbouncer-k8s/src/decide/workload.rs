@@ -136,6 +136,10 @@ pub(crate) fn effects(facts: &FullFacts, next: &Next) -> Vec<Effect> {
 /// What most configurations fit into.
 const INI_BYTES: usize = 4 << 10;
 
+/// The setting that shows which configuration a process has read. The console shows neither
+/// databases nor the list of users, and nobody reads the system's log here.
+const MARK: &str = "syslog_ident";
+
 /// The container as it shall be.
 struct Wanted {
     /// Configurations by process, and their texts.
@@ -150,6 +154,8 @@ struct Wanted {
     ca: Option<Password>,
     /// What clients are served with: where, and what is in it; the key comes last.
     tls: Vec<(String, Password)>,
+    /// Digest of all that the processes read.
+    digest: String,
 }
 
 impl Wanted {
@@ -197,7 +203,25 @@ impl Wanted {
             ]
         });
         let (inis, tls) = (inis.collect(), tls.collect());
-        Self { inis, auth_file, passfile, leftover, ca, tls }
+        Self { inis, auth_file, passfile, leftover, ca, tls, digest: String::new() }.marked()
+    }
+
+    /// Names all that is read in the last line of each configuration: a process that shows it has
+    /// read everything before it.
+    fn marked(mut self) -> Self {
+        // The others say the same with another number, and how many there are is told in each.
+        let mut text = self.inis.first().map(|(_, text)| text.clone()).unwrap_or_default();
+        text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
+        text.push_str(self.ca.as_ref().map_or("", Password::expose));
+        text.extend(self.tls.iter().map(|(_, content)| content.expose()));
+        self.digest = digest(&text);
+        for (ini, text) in &mut self.inis {
+            let mark = format!("pgbouncer-{}", self.digest);
+            text.push_str(&format!("{MARK} = {mark}\n"));
+            // A digest is a word.
+            ini.settings.set(MARK, mark).ok();
+        }
+        self
     }
 
     fn indexed(&self) -> impl Iterator<Item = (u32, &(Ini, String))> {
@@ -346,14 +370,10 @@ impl Wanted {
     }
 
     fn effective(&self, options: &Options, layer: &Layer) -> Effective {
-        // The others say the same with another number, and how many there are is told in each.
-        let mut text = self.inis.first().map(|(_, text)| text.clone()).unwrap_or_default();
-        text.push_str(self.auth_file.as_ref().map_or("", |(_, list)| list.expose()));
-        text.push_str(self.ca.as_ref().map_or("", Password::expose));
-        text.extend(self.tls.iter().map(|(_, content)| content.expose()));
         // A layer is always JSON.
         let layer = digest(&serde_json::to_string(layer).unwrap_or_default());
         let settings = Some(settings::kept(&options.settings));
-        Effective { ini: digest(&text), port: options.listen_port.to_string(), layer, settings }
+        let (ini, port) = (self.digest.clone(), options.listen_port.to_string());
+        Effective { ini, port, layer, settings }
     }
 }
