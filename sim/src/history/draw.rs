@@ -27,7 +27,15 @@ const OPTIONS: [(&str, &[&str]); 8] = [
     ("loadbalancer-extra-annotations", &["{}", "{\"a.b/c\": \"d\"}", "[", "{\"a\": 1}"]),
     (
         "pgbouncer-settings",
-        &["", "query_wait_timeout=60", "query_wait_timeout=soon", "auth_type=any", "nonsense=1"],
+        &[
+            "",
+            "query_wait_timeout=60",
+            "query_wait_timeout=soon",
+            "auth_type=any",
+            "nonsense=1",
+            "client_tls_sslmode=require",
+            "server_tls_ciphers=nonsense",
+        ],
     ),
 ];
 
