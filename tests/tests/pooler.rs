@@ -88,7 +88,7 @@ fn settings_that_cannot_be_followed_change_nothing(
 ) -> Result<()> {
     let shell = |line: &str| {
         let unit = "pgbouncer-k8s/0";
-        world.engine.call(&["ssh", "--container", "pgbouncer", unit, "sh", "-c", line])
+        world.engine.call(&["ssh", "--container", "pgbouncer", unit, line])
     };
     let comes_up = |what: &str| -> Result<()> {
         let end = Instant::now() + PATIENCE;
