@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) clock: Arc<AtomicI64>,
     pub(crate) pods: BTreeMap<UnitName, Pod>,
     pub(crate) clusters: BTreeMap<AppName, Cluster>,
+    /// The databases in which a session with a superuser's rights ran what clients made.
+    pub(crate) hijacked: BTreeSet<String>,
     /// What there is besides of those that Patroni runs.
     pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
     pub(crate) volumes: BTreeMap<UnitName, Volume>,
@@ -79,6 +81,7 @@ impl World {
             clock,
             pods: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            hijacked: BTreeSet::new(),
             patroni: BTreeMap::new(),
             volumes: BTreeMap::new(),
             kube: Api::new(options),

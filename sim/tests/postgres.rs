@@ -30,6 +30,7 @@ keeps!(
     databases_are_closed_to_others,
     a_superuser_enters_where_nobody_else_may,
     extensions_come_and_go,
+    sessions_are_pinned,
     the_server_tells_its_facts,
     a_lookup_shows_ordinary_roles,
     a_lookup_is_for_its_user_alone,

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -23,8 +24,35 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// One row of an answer, every column as text.
 pub type Row = Vec<Option<String>>;
 
-/// How long one statement may run and how long it may wait for a lock, in milliseconds.
-const SESSION_OPTIONS: &str = "-c statement_timeout=30000 -c lock_timeout=10000";
+/// What every session of ours holds before its first statement.
+///
+/// Whoever owns a database sets almost anything for its sessions, ours too; what a client sends
+/// as it connects comes before that. So the names in our statements are looked up in `pg_catalog`
+/// and nowhere else, nobody makes us another role or has us load a library, and no policy is
+/// asked. What is left, [`LEVEL`] puts back.
+///
+/// One statement may run for 30 s and wait for a lock for 10 s; between two nobody ends us.
+pub const SESSION_OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c role=none \
+-c local_preload_libraries= -c row_security=off -c idle_session_timeout=0 \
+-c statement_timeout=30000 -c lock_timeout=10000";
+
+/// Ways to have no event trigger run, the best first: that of PostgreSQL 17, that of older ones,
+/// which does not stop triggers that are made to fire always, and none for ordinary roles, which
+/// may have neither. PostgreSQL 17 also ends whole transactions, which others cannot be told.
+const EVENT_TRIGGERS_OFF: [&str; 3] =
+    [" -c event_triggers=off -c transaction_timeout=0", " -c session_replication_role=replica", ""];
+
+/// What PostgreSQL says of an option that it does not know.
+const UNKNOWN: &str = "42704";
+/// What it says of an option that the role may not set, and of a database that it may not enter.
+const FORBIDDEN: &str = "42501";
+
+/// Puts back whatever a database or a role sets for its sessions that any role may set.
+const LEVEL: &str = "\
+WITH moved AS MATERIALIZED (
+  SELECT s.name, COALESCE(s.boot_val, '') AS value FROM pg_catalog.pg_settings s
+  WHERE s.context = 'user' AND s.source IN ('database', 'user', 'database user'))
+SELECT pg_catalog.set_config(m.name, m.value, false) FROM moved m";
 
 /// What the server said when it refused, or what broke on the way to it.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +93,12 @@ impl From<tokio_postgres::Error> for Failure {
 
 /// Where sessions come from.
 pub trait Server: Send + Sync {
-    /// Logs in. The caller bounds the time.
+    /// Logs in to a session with these settings, in the form of [`SESSION_OPTIONS`]. The caller
+    /// bounds the time.
     fn connect<'a>(
         &'a self,
         options: &'a ConnectOptions,
+        settings: &'a str,
     ) -> Boxed<'a, Result<Box<dyn Session>, Failure>>;
 
     /// Rounds of the digest in a new password's verifier.
@@ -90,34 +120,61 @@ pub trait Session: Send + Sync {
     fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>>;
 }
 
-/// The servers that the network leads to.
-pub struct Network;
+/// A server that the network leads to.
+#[derive(Default)]
+pub struct Network {
+    /// How many of [`EVENT_TRIGGERS_OFF`] it does not know.
+    unknown: AtomicUsize,
+}
 
 impl Server for Network {
     fn connect<'a>(
         &'a self,
         options: &'a ConnectOptions,
+        settings: &'a str,
     ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(&options.host)
-            .port(options.port)
-            .user(options.user.as_str())
-            .password(options.password.expose_secret())
-            .dbname(options.database.as_str())
-            .application_name("charm")
-            .options(SESSION_OPTIONS);
         Box::pin(async move {
-            let session = match &options.ca {
-                None => drive(config.connect(NoTls).await?),
-                Some(ca) => {
-                    config.ssl_mode(SslMode::Require);
-                    drive(config.connect(MakeRustlsConnect::new(tls(ca)?)).await?)
-                }
-            };
+            let session = self.open(options, settings).await?;
+            session.query(LEVEL, &[]).await?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
+}
+
+impl Network {
+    /// Logs in with as many event triggers off as the server lets this role have off.
+    async fn open(&self, options: &ConnectOptions, settings: &str) -> Result<Connection, Failure> {
+        let [ways @ .., none] = EVENT_TRIGGERS_OFF;
+        for way in ways.into_iter().skip(self.unknown.load(Ordering::Relaxed)) {
+            let opened = open(options, &format!("{settings}{way}")).await;
+            match opened.as_ref().err().and_then(Failure::code) {
+                Some(UNKNOWN) => drop(self.unknown.fetch_add(1, Ordering::Relaxed)),
+                Some(FORBIDDEN) => break,
+                _ => return opened,
+            }
+        }
+        open(options, &format!("{settings}{none}")).await
+    }
+}
+
+/// Logs in to a session with these settings.
+async fn open(options: &ConnectOptions, settings: &str) -> Result<Connection, Failure> {
+    let mut config = tokio_postgres::Config::new();
+    config
+        .host(&options.host)
+        .port(options.port)
+        .user(options.user.as_str())
+        .password(options.password.expose_secret())
+        .dbname(options.database.as_str())
+        .application_name("charm")
+        .options(settings);
+    Ok(match &options.ca {
+        None => drive(config.connect(NoTls).await?),
+        Some(ca) => {
+            config.ssl_mode(SslMode::Require);
+            drive(config.connect(MakeRustlsConnect::new(tls(ca)?)).await?)
+        }
+    })
 }
 
 /// Has the connection driven. An error on it comes back from the statement that waits for it.

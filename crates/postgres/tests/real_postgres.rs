@@ -8,6 +8,7 @@ mod guarded;
 mod hostile;
 mod keeps;
 mod server;
+mod shadows;
 
 use postgres::{Client, DatabaseName, ExtraRoles, Owner, RoleName, User};
 use server::{OPERATOR_PASSWORD, Server};

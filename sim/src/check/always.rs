@@ -58,6 +58,8 @@ fn passwords(content: &SecretContent) -> Vec<String> {
 pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -> Vec<String> {
     let ran = if watch.learn(state) { None } else { ran };
     let mut wrong = super::database::always(state);
+    let hijacked = state.hijacked.iter();
+    wrong.extend(hijacked.map(|base| format!("a superuser runs what clients made in {base}")));
     if watch.finds(&state.gate.shown) {
         wrong.push("a password stands in an argument list".to_owned());
     }

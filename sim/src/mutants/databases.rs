@@ -167,7 +167,8 @@ const STATEMENTS: [&str; 14] = [
 ];
 
 /// Texts of statements that lose or change their meaning.
-const SWAPS: [(&str, &str, &str); 8] = [
+const SWAPS: [(&str, &str, &str); 9] = [
+    ("a client's database says where names are looked up", "-c search_path=pg_catalog,pg_temp", ""),
     ("a role is granted that can log in", "WHERE r.rolcanlogin OR r.rolsuper", "WHERE false"),
     ("a role stays where it has something in the template", "WHERE datallowconn", IN_ORDINARY),
     ("the template stays open", "DATABASE \"template1\" FROM", "DATABASE \"postgres\" FROM"),

@@ -176,7 +176,8 @@ const STATEMENTS: [&str; 22] = [
 ];
 
 /// Texts of statements that lose or change their meaning.
-const SWAPS: [(&str, &str, &str); 10] = [
+const SWAPS: [(&str, &str, &str); 11] = [
+    ("a client's database says where names are looked up", "-c search_path=pg_catalog,pg_temp", ""),
     ("a role is granted that can log in", "WHERE r.rolcanlogin OR r.rolsuper", "WHERE false"),
     ("a role stays where it has something in the template", "WHERE datallowconn", IN_ORDINARY),
     ("sessions in the template stay", "a.datname = 'template1'", "a.datname = 'template0'"),

@@ -100,6 +100,13 @@ impl Default for Database {
     }
 }
 
+impl Database {
+    /// Whether clients may make anything in it.
+    fn is_open(&self) -> bool {
+        self.owner.is_some() || !self.users.is_empty()
+    }
+}
+
 /// One PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cluster {
@@ -265,6 +272,8 @@ struct Connection {
     life: u64,
     /// The standby that it is a session of, where it is none of the primary.
     standby: Option<UnitName>,
+    /// What it holds, whatever the database says.
+    settings: String,
 }
 
 /// The longest that anybody may wait for a commit, in seconds.
@@ -274,7 +283,11 @@ const COMMIT_SECONDS: u32 = 300;
 pub(crate) const NEVER: Duration = Duration::from_secs(100_000);
 
 impl Servers {
-    async fn try_connect(&self, options: &ConnectOptions) -> Result<Box<dyn Session>, Failure> {
+    async fn try_connect(
+        &self,
+        options: &ConnectOptions,
+        settings: &str,
+    ) -> Result<Box<dyn Session>, Failure> {
         let (user, database) = (options.user.as_str(), options.database.as_str());
         let what = || format!("connect to {database} as {user}");
         match self.0.effect(Side::Sql, what) {
@@ -311,8 +324,9 @@ impl Servers {
             Ok::<_, Failure>((app, cluster.life, None))
         })?;
         self.0.effect_done();
+        let settings = mutants::statement(settings).unwrap_or_else(|| settings.to_owned());
         let (world, user, database) = (self.0.clone(), user.to_owned(), database.to_owned());
-        Ok(Box::new(Connection { world, app, user, database, life, standby }))
+        Ok(Box::new(Connection { world, app, user, database, life, standby, settings }))
     }
 }
 
@@ -320,8 +334,9 @@ impl Server for Servers {
     fn connect<'a>(
         &'a self,
         options: &'a ConnectOptions,
+        settings: &'a str,
     ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
-        Box::pin(self.try_connect(options))
+        Box::pin(self.try_connect(options, settings))
     }
 
     fn iterations(&self) -> u32 {
@@ -330,6 +345,20 @@ impl Server for Servers {
 }
 
 impl Connection {
+    /// What the session holds a setting to.
+    fn setting(&self, name: &str) -> Option<&str> {
+        let mut held = self.settings.split("-c ").filter_map(|one| one.trim().split_once('='));
+        held.find(|(held, _)| *held == name).map(|(_, value)| value)
+    }
+
+    /// Whether clients' functions run in this session with more rights than theirs: wherever they
+    /// may make any, they have made one of each name, and had the database look there first.
+    fn is_hijacked(&self, cluster: &Cluster) -> bool {
+        let privileged = cluster.roles.get(&self.user).is_some_and(|role| role.superuser);
+        let open = cluster.databases.get(&self.database).is_some_and(Database::is_open);
+        privileged && open && self.setting("search_path") != Some("pg_catalog,pg_temp")
+    }
+
     /// Passes the gate, then runs; the answer may be lost although it ran.
     fn pass<T>(
         &self,
@@ -364,6 +393,9 @@ impl Connection {
             let cluster = cluster.filter(|cluster| cluster.up && cluster.life == self.life);
             let cluster = cluster.ok_or_else(gone)?;
             cluster.roles.get(&self.user).filter(|role| role.login).ok_or_else(gone)?;
+            if self.is_hijacked(cluster) {
+                state.hijacked.insert(self.database.clone());
+            }
             let before = state.gate.written;
             let answer = run(cluster, &mut state.gate);
             if state.gate.written > before {
@@ -389,6 +421,10 @@ impl Session for Connection {
             let changed = mutants::statement(text);
             let text = changed.as_deref().unwrap_or(text);
             let run = |cluster: &mut Cluster, _: &mut Gate| {
+                if let Some(value) = text.strip_prefix("SHOW ").and_then(|name| self.setting(name))
+                {
+                    return Ok(vec![vec![Some(value.to_owned())]]);
+                }
                 query::answer(cluster, (&self.user, &self.database), text, parameters)
             };
             self.pass(text, &mut None, run)

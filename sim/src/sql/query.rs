@@ -1,6 +1,6 @@
 //! The queries that the charms' SQL crate asks.
 
-use postgres::sql::{GRANT_ON_OBJECTS, TAKE_OWNERSHIP};
+use postgres::sql::{EXTENSION, GRANT_ON_OBJECTS, TAKE_OWNERSHIP};
 use postgres::{Failure, Row, quote_ident};
 
 use super::tokens::{Token, statements};
@@ -66,6 +66,12 @@ pub(super) fn answer(
             };
             cluster.databases.iter().filter(shown).map(|(name, _)| name.clone()).collect()
         }
+        EXTENSION if AVAILABLE.contains(&first) => {
+            let there = here.is_some_and(|here| here.extensions.contains(first)).to_string();
+            let number = cluster.life.to_string();
+            return Ok(vec![vec![Some(there), None, Some("true".to_owned()), Some(number)]]);
+        }
+        EXTENSION => Vec::new(),
         _ if text.contains("pg_available_extensions") => {
             AVAILABLE.iter().map(|&name| name.to_owned()).collect()
         }

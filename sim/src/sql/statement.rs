@@ -108,6 +108,7 @@ fn run(cluster: &mut Cluster, here: &str, statement: &[Token]) -> Option<Result<
             cluster.databases.get_mut(here)?.extensions.insert(name);
             Some(Ok(()))
         }
+        ["ALTER", "EXTENSION"] => Some(Ok(())),
         ["DROP", "EXTENSION", ..] => {
             cluster.databases.get_mut(here)?.extensions.remove(&name);
             Some(Ok(()))

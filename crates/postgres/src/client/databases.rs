@@ -1,7 +1,7 @@
 //! Operations on databases.
 
 use super::{Client, Error, Owner};
-use crate::sql::{self, SYSTEM_USERS};
+use crate::sql::{self, Place, SYSTEM_USERS};
 use crate::{DatabaseName, RoleName};
 
 /// PostgreSQL's code for an object that somebody uses.
@@ -9,11 +9,15 @@ const IN_USE: &str = "55006";
 
 /// The databases that are no client's and into which everybody is let.
 const OPEN: &str = "\
-SELECT d.datname::text FROM pg_catalog.pg_database d
+SELECT d.datname::pg_catalog.text FROM pg_catalog.pg_database d
 WHERE d.datname IN ('postgres', 'template1') AND EXISTS (
   SELECT FROM pg_catalog.aclexplode(
     coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) a
   WHERE a.grantee = '0'::pg_catalog.oid) ORDER BY 1";
+
+/// How many objects change hands in one transaction, which holds a lock on each: the server has
+/// room for a few thousand.
+const AT_ONCE: usize = 500;
 
 impl Client {
     /// The databases that clients can have: no templates, connections allowed.
@@ -21,7 +25,7 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn databases(&self) -> Result<Vec<DatabaseName>, Error> {
-        let query = "SELECT datname::text FROM pg_catalog.pg_database \
+        let query = "SELECT datname::pg_catalog.text FROM pg_catalog.pg_database \
                      WHERE NOT datistemplate AND datallowconn ORDER BY 1";
         let names = self.texts("list the databases", query, &[]).await?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
@@ -32,8 +36,7 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn all_databases(&self) -> Result<Vec<DatabaseName>, Error> {
-        let query =
-            "SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn ORDER BY 1";
+        let query = "SELECT datname::pg_catalog.text FROM pg_catalog.pg_database WHERE datallowconn ORDER BY 1";
         let names = self.texts("list all databases", query, &[]).await?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }
@@ -43,7 +46,8 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn database_exists(&self, name: &DatabaseName) -> Result<bool, Error> {
-        let query = "SELECT datname::text FROM pg_catalog.pg_database WHERE datname = $1";
+        let query =
+            "SELECT datname::pg_catalog.text FROM pg_catalog.pg_database WHERE datname = $1";
         Ok(!self.texts("look for a database", query, &[name.as_str()]).await?.is_empty())
     }
 
@@ -75,7 +79,9 @@ impl Client {
         let own = match owner {
             Owner::Sole => {
                 let taken = inside.texts(&what, sql::TAKE_OWNERSHIP, &[user.as_str()]).await?;
-                inside.run(&what, &taken).await?;
+                for some in taken.chunks(AT_ONCE) {
+                    inside.run(&what, some).await?;
+                }
                 user.as_str()
             }
             Owner::Shared => "",
@@ -133,7 +139,7 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn extensions(&self) -> Result<Vec<String>, Error> {
-        let query = "SELECT extname::text FROM pg_catalog.pg_extension ORDER BY 1";
+        let query = "SELECT extname::pg_catalog.text FROM pg_catalog.pg_extension ORDER BY 1";
         self.texts("list the extensions", query, &[]).await
     }
 
@@ -142,17 +148,36 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn available_extensions(&self) -> Result<Vec<String>, Error> {
-        let query = "SELECT name::text FROM pg_catalog.pg_available_extensions ORDER BY 1";
+        let query =
+            "SELECT name::pg_catalog.text FROM pg_catalog.pg_available_extensions ORDER BY 1";
         self.texts("list the available extensions", query, &[]).await
     }
 
     /// Makes an extension in the connected database, where it is not there yet.
     ///
     /// # Errors
-    /// When the server does not have it or lacks another that it needs.
+    /// When the server does not have it or lacks another that it needs, or when its script could
+    /// run what a client made.
     pub async fn create_extension(&self, name: &str) -> Result<(), Error> {
         let what = format!("create the extension {name} in {}", self.options.database);
-        self.run_text(&what, &sql::create_extension(name)).await
+        let rows = self.rows(&what, sql::EXTENSION, &[name]).await?;
+        let row = rows.into_iter().next().unwrap_or_default();
+        let text = |column: usize| row.get(column).and_then(Option::as_deref);
+        let place = match (text(0), text(1), text(2)) {
+            (Some("true"), ..) => return Ok(()),
+            (None, ..) | (_, Some(_), _) => Place::Fixed,
+            (_, None, Some("true")) => {
+                Place::Staged(format!("extension_{}", text(3).unwrap_or_default()))
+            }
+            _ => Place::Public,
+        };
+        if place == Place::Public {
+            let found = self.texts(&what, sql::MADE_BY_CLIENTS, &[]).await?;
+            if let Some(object) = found.into_iter().next() {
+                return Err(Error::Trapped { what, object });
+            }
+        }
+        self.run(&what, &sql::create_extension(name, &place)).await
     }
 
     /// Drops an extension from the connected database, where it is there.

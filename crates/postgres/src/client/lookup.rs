@@ -73,7 +73,7 @@ impl Client {
         database: &DatabaseName,
         auth_user: &RoleName,
     ) -> Result<bool, Error> {
-        let query = "SELECT p.proname::text FROM pg_catalog.pg_proc p \
+        let query = "SELECT p.proname::pg_catalog.text FROM pg_catalog.pg_proc p \
                      JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
                      WHERE n.nspname = $1 AND p.proname = $2";
         let inside = self.in_database(database).await?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::port::{Failure, Network, Row, Server, Session};
+use crate::port::{Failure, Network, Row, SESSION_OPTIONS, Server, Session};
 use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
 
 /// How long a statement may take. The server ends one that runs for longer than 30 s, but not
@@ -78,6 +78,17 @@ pub enum Error {
         /// The role itself, or one that it is a member of.
         reached: String,
     },
+    /// An extension's script could run what a client made.
+    #[error(
+        "cannot {what}: its script could run {object}, which a client made; have that dropped, \
+         or leave the extension out"
+    )]
+    Trapped {
+        /// What was to be done.
+        what: String,
+        /// The function or the operator.
+        object: String,
+    },
     /// A statement failed.
     #[error("cannot {what}")]
     Statement {
@@ -110,7 +121,10 @@ impl Error {
                     code == READ_ONLY || matches!(code.get(..2), Some("57" | "08" | "53"))
                 })
             }
-            Self::NoSuchRole(_) | Self::SomebodyElse { .. } | Self::Version(_) => false,
+            Self::NoSuchRole(_)
+            | Self::SomebodyElse { .. }
+            | Self::Trapped { .. }
+            | Self::Version(_) => false,
         }
     }
 }
@@ -131,6 +145,7 @@ impl Error {
             Self::Timeout { .. }
             | Self::NoSuchRole(_)
             | Self::SomebodyElse { .. }
+            | Self::Trapped { .. }
             | Self::Version(_) => None,
         }
     }
@@ -164,17 +179,19 @@ pub struct ServerFacts {
 
 /// All facts in one round trip. PostgreSQL before 16 knows no `reserved_connections`.
 const SERVER_FACTS: &str = "\
-SELECT current_setting('server_version'), current_setting('max_connections'),
-  (current_setting('max_connections')::int
-    - current_setting('superuser_reserved_connections')::int
-    - coalesce(current_setting('reserved_connections', true), '0')::int)::text,
-  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::text,
+SELECT pg_catalog.current_setting('server_version'),
+  pg_catalog.current_setting('max_connections'),
+  (pg_catalog.current_setting('max_connections')::pg_catalog.int4
+    - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
+    - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int4
+  )::pg_catalog.text,
+  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::pg_catalog.text,
   CASE WHEN NOT pg_catalog.pg_is_in_recovery()
     THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
   pg_catalog.array_to_json(ARRAY(SELECT r.rolname FROM pg_catalog.pg_roles r
     JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
-      AND d.classoid = 'pg_catalog.pg_authid'::regclass
-    WHERE d.description = $2 ORDER BY 1))::text";
+      AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
+    WHERE d.description = $2 ORDER BY 1))::pg_catalog.text";
 
 /// A connection; dropping it closes it.
 pub struct Client {
@@ -189,7 +206,7 @@ impl Client {
     /// # Errors
     /// When the server does not answer within the time or refuses the login.
     pub async fn connect(options: &ConnectOptions) -> Result<Self, Error> {
-        Self::over(Arc::new(Network), options).await
+        Self::over(Arc::new(Network::default()), options).await
     }
 
     /// Connects to a server that may be a simulated one.
@@ -198,7 +215,8 @@ impl Client {
     /// When the server does not answer within the time or refuses the login.
     pub async fn over(server: Arc<dyn Server>, options: &ConnectOptions) -> Result<Self, Error> {
         let (host, port) = (options.host.clone(), options.port);
-        match tokio::time::timeout(options.timeout, server.connect(options)).await {
+        let session = server.connect(options, SESSION_OPTIONS);
+        match tokio::time::timeout(options.timeout, session).await {
             Ok(Ok(session)) => Ok(Self { session, server, options: options.clone() }),
             Ok(Err(source)) => {
                 Err(Error::Connect { host, port, database: options.database.clone(), source })

@@ -10,6 +10,7 @@ impl Server for Silent {
     fn connect<'a>(
         &'a self,
         _options: &'a ConnectOptions,
+        _settings: &'a str,
     ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
         Box::pin(async { Ok(Box::new(Silent) as Box<dyn Session>) })
     }

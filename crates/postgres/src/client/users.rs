@@ -8,13 +8,15 @@ use crate::sql::{self, RoleState, SYSTEM_USERS};
 use crate::{DatabaseName, RoleName, User};
 
 const ROLE_STATE: &str = "\
-SELECT (a.rolcanlogin AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()))::text,
-  a.rolsuper::text, a.rolcreatedb::text, a.rolcreaterole::text, a.rolpassword,
+SELECT (a.rolcanlogin
+    AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()))::pg_catalog.text,
+  a.rolsuper::pg_catalog.text, a.rolcreatedb::pg_catalog.text,
+  a.rolcreaterole::pg_catalog.text, a.rolpassword,
   pg_catalog.shobj_description(a.oid, 'pg_authid')
 FROM pg_catalog.pg_authid a WHERE a.rolname = $1";
 
 const GROUPS: &str = "\
-SELECT g.rolname::text FROM pg_catalog.pg_auth_members m
+SELECT g.rolname::pg_catalog.text FROM pg_catalog.pg_auth_members m
 JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
 JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
 
@@ -25,7 +27,7 @@ WITH RECURSIVE reached (oid) AS (
   SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1
   UNION
   SELECT m.roleid FROM reached JOIN pg_catalog.pg_auth_members m ON m.member = reached.oid)
-SELECT r.rolname::text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
+SELECT r.rolname::pg_catalog.text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
 WHERE r.rolcanlogin OR r.rolsuper ORDER BY 1";
 
 /// The statements that take from clients' users, who are in `relation_access`, what makes them a
@@ -44,15 +46,15 @@ WHERE EXISTS (SELECT FROM pg_catalog.pg_auth_members c
     WHERE c.member = g.oid) ORDER BY 1";
 
 const TIED: &str = "\
-SELECT r.rolname::text FROM pg_catalog.pg_roles r
+SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r
 JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
-  AND d.classoid = 'pg_catalog.pg_authid'::regclass
+  AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
 WHERE d.description = $1 AND r.rolname <> current_user ORDER BY 1";
 
 /// The databases in which a role has subscriptions: they are the whole server's, and can be changed
 /// in theirs only.
 const SUBSCRIBED: &str = "\
-SELECT DISTINCT d.datname::text FROM pg_catalog.pg_subscription s
+SELECT DISTINCT d.datname::pg_catalog.text FROM pg_catalog.pg_subscription s
 JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
 WHERE pg_catalog.pg_get_userbyid(s.subowner) = $1 ORDER BY 1";
 
@@ -237,7 +239,7 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn roles(&self) -> Result<Vec<String>, Error> {
-        let query = "SELECT rolname::text FROM pg_catalog.pg_roles ORDER BY 1";
+        let query = "SELECT rolname::pg_catalog.text FROM pg_catalog.pg_roles ORDER BY 1";
         self.texts("list the roles", query, &[]).await
     }
 

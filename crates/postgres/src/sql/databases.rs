@@ -20,9 +20,58 @@ pub fn close_database(name: &DatabaseName) -> String {
     format!("REVOKE ALL PRIVILEGES ON DATABASE {} FROM PUBLIC", name.quoted())
 }
 
+/// Where an extension's script may run. It runs as a superuser, and may find what is in the
+/// extension's schema and in those of extensions that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The extension names its schema itself, or is not there.
+    Fixed,
+    /// It can be moved: its script runs in an empty schema of this name, into which nobody else
+    /// may put anything, and it goes to `public` after that.
+    Staged(String),
+    /// It can only be made where it stays, in `public`.
+    Public,
+}
+
+/// A query whose row says of the extension `$1` whether the connected database has it, which
+/// schema it names, whether it can be moved, and a number that no other session has.
+pub const EXTENSION: &str = "\
+SELECT (a.installed_version IS NOT NULL)::pg_catalog.text, v.schema::pg_catalog.text,
+  v.relocatable::pg_catalog.text, pg_catalog.pg_backend_pid()::pg_catalog.text
+FROM pg_catalog.pg_available_extensions a JOIN pg_catalog.pg_available_extension_versions v
+  ON v.name = a.name AND v.version = a.default_version
+WHERE a.name = $1";
+
+/// A query whose row is a function or an operator in `public` that a client made.
+pub const MADE_BY_CLIENTS: &str = "\
+SELECT p.oid::pg_catalog.regprocedure::pg_catalog.text
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
+WHERE n.nspname = 'public' AND NOT r.rolsuper
+UNION ALL
+SELECT o.oid::pg_catalog.regoperator::pg_catalog.text
+FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = o.oprowner
+WHERE n.nspname = 'public' AND NOT r.rolsuper
+LIMIT 1";
+
 /// Makes an extension in the connected database.
-pub fn create_extension(name: &str) -> String {
-    format!("CREATE EXTENSION IF NOT EXISTS {}", quote_ident(name))
+pub fn create_extension(name: &str, place: &Place) -> Vec<String> {
+    let name = quote_ident(name);
+    let create = format!("CREATE EXTENSION IF NOT EXISTS {name}");
+    match place {
+        Place::Fixed => vec![create],
+        Place::Public => vec![format!("{create} SCHEMA public")],
+        Place::Staged(stage) => {
+            let stage = quote_ident(stage);
+            vec![
+                format!("CREATE SCHEMA {stage}"),
+                format!("{create} SCHEMA {stage}"),
+                format!("ALTER EXTENSION {name} SET SCHEMA public"),
+                format!("DROP SCHEMA {stage}"),
+            ]
+        }
+    }
 }
 
 /// Drops an extension on which nothing depends.
@@ -61,53 +110,60 @@ pub fn set_up_postgres_database(system_users: &[String]) -> Vec<String> {
 pub const TAKE_OWNERSHIP: &str = "\
 WITH spaces AS (
   SELECT n.oid, n.nspname, n.nspowner FROM pg_catalog.pg_namespace n
-  WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS (
+  WHERE NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
+    AND n.nspname <> 'information_schema' AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_proc p
     WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)
 ), heirless AS (
   SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolsuper OR r.rolname = 'pg_database_owner'
 ), bound AS (
-  SELECT d.classid, d.objid, d.deptype FROM pg_catalog.pg_depend d WHERE d.deptype IN ('e', 'a', 'i')
+  SELECT c.relname AS class, d.objid, d.deptype
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.classid
+  WHERE d.deptype IN ('e', 'a', 'i')
 )
-SELECT pg_catalog.format('ALTER SCHEMA %I OWNER TO %I', s.nspname, $1::text)
+SELECT pg_catalog.format('ALTER SCHEMA %I OWNER TO %I', s.nspname, $1::pg_catalog.text)
 FROM spaces s WHERE s.nspowner IN (SELECT oid FROM heirless)
-  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_namespace'::regclass
-    AND b.objid = s.oid AND b.deptype = 'e')
+  AND NOT EXISTS (SELECT FROM bound b
+    WHERE b.class = 'pg_namespace' AND b.objid = s.oid AND b.deptype = 'e')
 UNION ALL
-SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I', s.nspname, c.relname, $1::text)
+SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I',
+  s.nspname, c.relname, $1::pg_catalog.text)
 FROM pg_catalog.pg_class c JOIN spaces s ON s.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relowner IN (SELECT oid FROM heirless)
-  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_class'::regclass
-    AND b.objid = c.oid AND (b.deptype = 'e' OR c.relkind = 'S'))
+  AND NOT EXISTS (SELECT FROM bound b WHERE b.class = 'pg_class' AND b.objid = c.oid
+    AND (b.deptype = 'e' OR c.relkind = 'S'))
 UNION ALL
-SELECT pg_catalog.format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $1::text)
+SELECT pg_catalog.format('ALTER ROUTINE %s OWNER TO %I',
+  p.oid::pg_catalog.regprocedure, $1::pg_catalog.text)
 FROM pg_catalog.pg_proc p JOIN spaces s ON s.oid = p.pronamespace
 WHERE p.proowner IN (SELECT oid FROM heirless)
-  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_proc'::regclass
-    AND b.objid = p.oid AND b.deptype IN ('e', 'i'))
+  AND NOT EXISTS (SELECT FROM bound b
+    WHERE b.class = 'pg_proc' AND b.objid = p.oid AND b.deptype IN ('e', 'i'))
 UNION ALL
-SELECT pg_catalog.format('ALTER TYPE %I.%I OWNER TO %I', s.nspname, t.typname, $1::text)
+SELECT pg_catalog.format('ALTER TYPE %I.%I OWNER TO %I',
+  s.nspname, t.typname, $1::pg_catalog.text)
 FROM pg_catalog.pg_type t JOIN spaces s ON s.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
 WHERE t.typowner IN (SELECT oid FROM heirless) AND t.typtype IN ('c', 'd', 'e', 'r')
-  AND (t.typrelid = 0 OR c.relkind = 'c')
-  AND NOT EXISTS (SELECT FROM bound b WHERE b.classid = 'pg_catalog.pg_type'::regclass
-    AND b.objid = t.oid AND b.deptype = 'e')
+  AND (t.typrelid = 0::pg_catalog.oid OR c.relkind = 'c')
+  AND NOT EXISTS (SELECT FROM bound b
+    WHERE b.class = 'pg_type' AND b.objid = t.oid AND b.deptype = 'e')
 UNION ALL
-SELECT pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', l.oid, $1::text)
+SELECT pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', l.oid, $1::pg_catalog.text)
 FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner IN (SELECT oid FROM heirless)";
 
 /// A query whose rows are the statements that let user `$1` use everything in the connected
 /// database, but for schemas of user `$2`.
 pub const GRANT_ON_OBJECTS: &str = "\
-SELECT pg_catalog.format(kind.statement, n.nspname, $1::text)
+SELECT pg_catalog.format(kind.statement, n.nspname, $1::pg_catalog.text)
 FROM pg_catalog.pg_namespace n CROSS JOIN (VALUES
   ('GRANT USAGE, CREATE ON SCHEMA %I TO %I'),
   ('GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA %I TO %I'),
   ('GRANT ALL PRIVILEGES ON ALL SEQUENCES IN SCHEMA %I TO %I'),
   ('GRANT ALL PRIVILEGES ON ALL ROUTINES IN SCHEMA %I TO %I')) AS kind (statement)
-WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND pg_catalog.pg_get_userbyid(n.nspowner) <> $2::text AND NOT EXISTS (
+WHERE NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
+  AND n.nspname <> 'information_schema'
+  AND pg_catalog.pg_get_userbyid(n.nspowner) <> $2::pg_catalog.text AND NOT EXISTS (
   SELECT FROM pg_catalog.pg_proc p
   WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)";
 

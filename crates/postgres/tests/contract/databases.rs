@@ -93,3 +93,23 @@ pub(crate) async fn the_server_tells_its_facts(far: &Far) -> Result<(), Error> {
     assert!(operator.facts(&role("app")).await?.knows_role);
     Ok(())
 }
+
+/// A session holds what it was made with, whatever else there is.
+pub(crate) async fn sessions_are_pinned(far: &Far) -> Result<(), Error> {
+    let operator = far.operator().await?;
+    operator.ensure_user(&user("app", "")).await?;
+    operator.ensure_database(&database("shop"), &role("app"), Owner::Sole).await?;
+    for (name, password) in [("operator", far.password.as_str()), ("app", "app")] {
+        let session = far.session(name, password, "shop").await.unwrap();
+        for (setting, value) in [
+            ("search_path", "pg_catalog,pg_temp"),
+            ("role", "none"),
+            ("row_security", "off"),
+            ("local_preload_libraries", ""),
+        ] {
+            let shown = session.query(&format!("SHOW {setting}"), &[]).await.unwrap();
+            assert_eq!(shown, [[Some(value.to_owned())]], "{setting}");
+        }
+    }
+    Ok(())
+}

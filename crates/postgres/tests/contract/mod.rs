@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::{
-    Client, ConnectOptions, DatabaseName, Error, ExtraRoles, Failure, RoleName, Server, Session,
-    User,
+    Client, ConnectOptions, DatabaseName, Error, ExtraRoles, Failure, RoleName, SESSION_OPTIONS,
+    Server, Session, User,
 };
 
 pub(crate) use databases::{
     a_superuser_enters_where_nobody_else_may, databases_are_closed_to_others,
-    extensions_come_and_go, the_server_tells_its_facts,
+    extensions_come_and_go, sessions_are_pinned, the_server_tells_its_facts,
 };
 pub(crate) use guards::{
     memberships_go_with_the_wish, roles_make_nobody_somebody_else, the_template_holds_nobody_up,
@@ -78,7 +78,7 @@ impl Far {
         password: &str,
         database: &str,
     ) -> Result<Box<dyn Session>, Failure> {
-        self.server.connect(&self.options(user, password, database)).await
+        self.server.connect(&self.options(user, password, database), SESSION_OPTIONS).await
     }
 
     /// The operator's way in, after what the charm does to a new server.

@@ -9,7 +9,7 @@ use crate::server::{OPERATOR_PASSWORD, Server};
 fn far(server: &Server) -> Far {
     let options = server.options("operator", OPERATOR_PASSWORD, "postgres");
     Far {
-        server: Arc::new(postgres::Network),
+        server: Arc::new(postgres::Network::default()),
         host: options.host,
         port: options.port,
         password: OPERATOR_PASSWORD.to_owned(),
@@ -34,6 +34,7 @@ keeps!(
     databases_are_closed_to_others,
     a_superuser_enters_where_nobody_else_may,
     extensions_come_and_go,
+    sessions_are_pinned,
     the_server_tells_its_facts,
     a_lookup_shows_ordinary_roles,
     a_lookup_is_for_its_user_alone,

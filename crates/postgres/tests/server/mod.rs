@@ -110,6 +110,8 @@ impl Server {
                 "-c",
                 "listen_addresses=127.0.0.1",
                 "-c",
+                "autovacuum=off",
+                "-c",
                 ssl,
             ])
             .args(["-c", &format!("port={port}"), "-c", "unix_socket_directories="])
@@ -183,6 +185,24 @@ impl Server {
                 _ => None,
             })
             .collect())
+    }
+
+    /// Asks as somebody who is pinned to nothing, as a pooler does: the first column.
+    pub(crate) async fn ask(
+        &self,
+        (user, password): (&str, &str),
+        database: &str,
+        query: &str,
+        parameter: &str,
+    ) -> Result<Vec<String>, tokio_postgres::Error> {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).user(user).password(password).dbname(database);
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
+        let task = tokio::spawn(connection);
+        let rows = client.query(query, &[&parameter]).await;
+        drop(client);
+        task.await.unwrap()?;
+        rows?.iter().map(|row| row.try_get(0)).collect()
     }
 }
 

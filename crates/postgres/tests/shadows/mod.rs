@@ -1,0 +1,242 @@
+//! Whoever has more rights than a client runs nothing that a client made.
+//!
+//! A client lays traps of every name and type that our statements use, then both charms do all
+//! they can do around it. The traps tell the server's log who stepped into them.
+
+mod settings;
+mod traps;
+mod words;
+
+use std::sync::{Arc, Mutex};
+
+use postgres::{Boxed, Client, ConnectOptions, Failure, Network, Owner, Row, Session, User};
+
+use crate::server::{OPERATOR_PASSWORD, Server};
+use crate::{database, role, user};
+use words::Named;
+
+/// The names to which our sessions are held.
+const PIN: &str = "-c search_path=pg_catalog,pg_temp";
+
+/// The way to a server, which listens, and may leave the pin away.
+struct Way {
+    network: Network,
+    pinned: bool,
+    heard: Arc<Mutex<Named>>,
+}
+
+struct Heard {
+    session: Box<dyn Session>,
+    heard: Arc<Mutex<Named>>,
+}
+
+impl Way {
+    fn new(pinned: bool) -> Arc<Self> {
+        Arc::new(Self { network: Network::default(), pinned, heard: Arc::default() })
+    }
+}
+
+impl postgres::Server for Way {
+    fn connect<'a>(
+        &'a self,
+        options: &'a ConnectOptions,
+        settings: &'a str,
+    ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
+        Box::pin(async move {
+            assert!(settings.contains(PIN), "{settings}");
+            let settings = if self.pinned { settings } else { &settings.replace(PIN, "") };
+            let session = self.network.connect(options, settings).await?;
+            Ok(Box::new(Heard { session, heard: self.heard.clone() }) as Box<dyn Session>)
+        })
+    }
+}
+
+impl Session for Heard {
+    fn query<'a>(
+        &'a self,
+        text: &'a str,
+        parameters: &'a [&'a str],
+    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
+        self.heard.lock().unwrap().read(text);
+        self.session.query(text, parameters)
+    }
+
+    fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>> {
+        self.heard.lock().unwrap().read(text);
+        self.session.execute(text)
+    }
+}
+
+/// Where the client lays its traps: its own database, and the one in which a pooler's charm is
+/// connected, should a client ever own that.
+const BASES: [&str; 2] = ["shop", "pgbouncer"];
+
+/// What the client sets for the sessions of its databases, which puts its traps first.
+const HIJACK: &str = "SET search_path = public, pg_catalog";
+
+/// One life: the server, the way in, and what there is to be shadowed.
+struct Life<'a> {
+    server: &'a Server,
+    way: Arc<Way>,
+    shadowed: Option<&'a Named>,
+}
+
+impl Life<'_> {
+    async fn login(&self, user: &str, password: &str, base: &str) -> Client {
+        let options = self.server.options(user, password, base);
+        Client::over(self.way.clone(), &options).await.unwrap()
+    }
+
+    async fn as_client(&self, base: &str, text: &str) {
+        self.server.sql("app", "one", base, text).await.unwrap();
+    }
+
+    /// The client comes, with databases of its own, and lays its traps.
+    async fn begin(&self, operator: &Client) {
+        operator.ensure_access_groups().await.unwrap();
+        operator.set_up_postgres_database().await.unwrap();
+        operator.ensure_user(&user("app", "one", "createdb")).await.unwrap();
+        for base in BASES {
+            let make = format!("CREATE DATABASE {base}");
+            self.server.sql("app", "one", "template1", &make).await.unwrap();
+            let owner = Owner::Sole;
+            operator.ensure_database(&database(base), &role("app"), owner).await.unwrap();
+            self.as_client(base, traps::BAIT).await;
+            let Some(named) = self.shadowed else { continue };
+            self.as_client(base, &traps::shadows(named, "public")).await;
+            if self.way.pinned {
+                self.as_client(base, &format!("ALTER DATABASE {base} {HIJACK}")).await;
+            }
+        }
+    }
+
+    /// Everything that both charms do with a server.
+    async fn go_on(&self, operator: &Client) {
+        let (shop, pooler) = (database("shop"), role("pooler"));
+        operator.ensure_user(&user("guest", "two", "")).await.unwrap();
+        operator.ensure_database(&shop, &role("guest"), Owner::Shared).await.unwrap();
+        operator.ensure_user(&user("boss", "boss", "superuser")).await.unwrap();
+        operator.ensure_database(&database("pgbouncer"), &role("boss"), Owner::Sole).await.unwrap();
+
+        let boss = self.login("boss", "boss", "pgbouncer").await;
+        boss.facts(&pooler).await.unwrap();
+        boss.server_version().await.unwrap();
+        assert!(boss.databases().await.unwrap().contains(&shop));
+        let tied = |name: &str| User { tied_to: Some(role("boss")), ..user(name, "one", "") };
+        for _ in 0..2 {
+            boss.ensure_user(&tied("pooler")).await.unwrap();
+            boss.ensure_user(&tied("pooled")).await.unwrap();
+            boss.ensure_database(&shop, &role("pooled"), Owner::Shared).await.unwrap();
+            for base in BASES.map(database) {
+                assert!(boss.database_exists(&base).await.unwrap());
+                boss.install_auth_function(&base, &pooler, &[role("boss")]).await.unwrap();
+                assert!(boss.has_auth_function(&base, &pooler).await.unwrap());
+            }
+        }
+        for base in BASES {
+            let query = "SELECT username, password FROM pooler.get_auth($1)";
+            let found = self.server.ask(("pooler", "one"), base, query, "app").await.unwrap();
+            assert_eq!(found, ["app"], "{base}");
+        }
+        self.extensions(operator).await;
+        let next = "three".to_owned().into();
+        operator.set_password(&role("guest"), &next, &[4; 16]).await.unwrap();
+        assert!(operator.role_exists(&role("guest")).await.unwrap());
+        boss.uninstall_auth_function(&shop, &pooler).await.unwrap();
+        boss.delete_user(&role("pooled")).await.unwrap();
+    }
+
+    async fn extensions(&self, operator: &Client) {
+        let available = operator.available_extensions().await.unwrap();
+        assert!(available.iter().any(|name| name == "hstore"));
+        for base in operator.all_databases().await.unwrap() {
+            let inside = operator.in_database(&base).await.unwrap();
+            // One with a script of its own, one that needs it, one whose schema is fixed.
+            for name in EXTENSIONS {
+                inside.create_extension(name).await.unwrap();
+            }
+            assert!(inside.extensions().await.unwrap().iter().any(|name| name == "cube"));
+            for name in EXTENSIONS.into_iter().rev() {
+                inside.drop_extension(name).await.unwrap();
+            }
+        }
+    }
+
+    /// The first client goes, another takes over, and all go.
+    async fn end(&self, operator: &Client) {
+        let (shop, next) = (database("shop"), role("next"));
+        operator.delete_user(&role("app")).await.unwrap();
+        operator.ensure_user(&user("next", "four", "")).await.unwrap();
+        for _ in 0..2 {
+            operator.ensure_database(&shop, &next, Owner::Sole).await.unwrap();
+        }
+        for name in ["guest", "boss", "next"] {
+            operator.delete_user(&role(name)).await.unwrap();
+        }
+        let left = operator.roles().await.unwrap();
+        for name in ["app", "guest", "boss", "pooler", "next"] {
+            assert!(!left.iter().any(|role| role == name), "{name}");
+        }
+    }
+
+    async fn live(&self) {
+        let operator = self.login("operator", OPERATOR_PASSWORD, "postgres").await;
+        self.begin(&operator).await;
+        self.go_on(&operator).await;
+        self.end(&operator).await;
+    }
+}
+
+const EXTENSIONS: [&str; 4] = ["cube", "earthdistance", "hstore", "adminpack"];
+
+/// What all our statements name, from a life without traps: what passes the port, and what the
+/// server heard besides.
+async fn named() -> Named {
+    let server = Server::start().await;
+    let way = Way::new(true);
+    Life { server: &server, way: way.clone(), shadowed: None }.live().await;
+    let mut named = std::mem::take(&mut *way.heard.lock().unwrap());
+    named.read(&server.log());
+    named
+}
+
+/// Who but the client itself stepped into which of its traps.
+async fn caught(pinned: bool) -> Vec<(String, String)> {
+    let named = named().await;
+    let server = Server::start().await;
+    Life { server: &server, way: Way::new(pinned), shadowed: Some(&named) }.live().await;
+    let mut caught = traps::caught(&server.log());
+    assert!(caught.iter().any(|(who, _)| who == "app"), "no trap tells the log");
+    caught.retain(|(who, _)| who != "app");
+    caught.sort();
+    caught.dedup();
+    caught
+}
+
+#[tokio::test]
+async fn nobody_with_more_rights_runs_what_a_client_made() {
+    assert_eq!(caught(true).await, []);
+}
+
+/// The statements by themselves, in sessions that look into the schema `public` too.
+#[tokio::test]
+async fn statements_mean_what_pg_catalog_has() {
+    assert_eq!(caught(false).await, []);
+}
+
+/// Each operation is part of the life above; a new one has to become so.
+#[test]
+fn every_operation_is_part_of_the_life() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut known = 0;
+    for text in files.map(|path| std::fs::read_to_string(path).unwrap()) {
+        for rest in text.split("pub async fn ").skip(1) {
+            let name = rest.split(['(', '<']).next().unwrap();
+            let called = format!("{}{name}(", if name == "over" { "Client::" } else { "." });
+            assert!(name == "connect" || include_str!("mod.rs").contains(&called), "{name}");
+            known += 1;
+        }
+    }
+    assert!(known > 20, "{known}");
+}

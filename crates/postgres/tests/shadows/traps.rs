@@ -1,0 +1,155 @@
+//! What a client lays out for whoever comes with more rights: each trap tells the server's log
+//! who stepped into it.
+
+use super::words::Named;
+use postgres::quote_literal;
+
+/// What every trap says first.
+pub(crate) const CAUGHT: &str = "caught in ";
+
+/// Traps of the same names as whatever is named in statements, in a schema of the client's.
+///
+/// Which words are types, relations or functions, and which types the operands may have, the
+/// server knows: those of the columns, arguments and results of whatever is named.
+pub(crate) fn shadows(named: &Named, schema: &str) -> String {
+    let list = |all: &std::collections::BTreeSet<String>| {
+        all.iter().map(|one| quote_literal(one)).collect::<Vec<_>>().join(", ")
+    };
+    let body = SHADOWS
+        .replace(":words", &list(&named.words))
+        .replace(":operators", &list(&named.operators))
+        .replace(":schema", &quote_literal(schema));
+    format!("SET search_path = pg_catalog, pg_temp; DO {}", quote_literal(&body))
+}
+
+/// Signatures of functions differ from PostgreSQL's in one argument, those of operators in any.
+const SHADOWS: &str = "\
+DECLARE
+  words text[] := ARRAY[:words];
+  types regtype[];
+  one record;
+  body CONSTANT text := 'BEGIN RAISE LOG ''caught in %% by %%'', %L, current_user; RETURN %s; END';
+BEGIN
+  EXECUTE format('CREATE TYPE %I.trap AS ENUM (''set'')', :schema);
+  types := ARRAY(
+    WITH functions AS (
+      SELECT p.proargtypes, p.prorettype FROM pg_proc p
+      WHERE p.proname = ANY (words) AND p.pronamespace = 'pg_catalog'::regnamespace)
+    SELECT DISTINCT t.oid::regtype FROM pg_type t
+    WHERE t.typtype = 'b' AND t.typname <> 'unknown' AND (
+      t.typname IN ('int4', 'int8', 'numeric', 'text', 'varchar', 'name', 'regclass')
+      OR t.typname = ANY (words)
+      OR t.oid IN (SELECT a.atttypid FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        WHERE c.relname = ANY (words) AND c.relnamespace = 'pg_catalog'::regnamespace)
+      OR t.oid IN (SELECT unnest(proargtypes) FROM functions)
+      OR t.oid IN (SELECT prorettype FROM functions))
+    UNION SELECT format('%I.trap', :schema)::regtype);
+
+  FOR one IN SELECT o.name, l.type AS l, r.type AS r,
+      format('as %s %s', o.name, row_number() OVER ()) AS own, coalesce(
+      (SELECT b.oprresult::regtype FROM pg_operator b JOIN pg_type t ON t.oid = b.oprresult
+        WHERE b.oprname = o.name AND t.typtype = 'b'
+        GROUP BY b.oprresult ORDER BY count(*) DESC, b.oprresult LIMIT 1), 'bool') AS result
+    FROM (SELECT DISTINCT oprname AS name FROM pg_operator
+      WHERE oprname = ANY (ARRAY[:operators]) AND oprleft <> 0) o,
+      (SELECT unnest(types) UNION ALL SELECT 'anyelement'::regtype) l (type),
+      (SELECT unnest(types) UNION ALL SELECT 'anyelement'::regtype) r (type)
+  LOOP
+    EXECUTE format('CREATE FUNCTION %I.%I(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L', :schema,
+      one.own, one.l, one.r, one.result, format(body,
+      format('operator %s (%s, %s)', one.name, one.l, one.r),
+      CASE one.result WHEN 'bool'::regtype THEN 'true' ELSE 'NULL' END));
+    EXECUTE format('CREATE OPERATOR %I.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = %I.%I)',
+      :schema, one.name, one.l, one.r, :schema, one.own);
+  END LOOP;
+
+  FOR one IN SELECT DISTINCT p.proname AS name, array_to_string(ARRAY(
+      SELECT CASE n WHEN place THEN t.type ELSE args[n] END
+      FROM generate_subscripts(args, 1) n ORDER BY n), ', ') AS list,
+      (SELECT f.prorettype::regtype FROM pg_proc f JOIN pg_type k ON k.oid = f.prorettype
+        WHERE f.proname = p.proname AND k.typtype = 'b' LIMIT 1) AS result
+    FROM pg_proc p,
+      LATERAL (SELECT ARRAY(SELECT unnest(p.proargtypes)::regtype) AS args) a,
+      generate_series(0, cardinality(args)) place, unnest(types) t (type)
+    WHERE p.proname = ANY (words) AND p.pronamespace = 'pg_catalog'::regnamespace
+      AND p.prokind = 'f' AND cardinality(args) <= 4
+      AND NOT EXISTS (SELECT FROM pg_type k WHERE k.oid = ANY (args) AND k.typtype = 'p')
+      AND (place > 0 OR t.type = types[1])
+  LOOP
+    CONTINUE WHEN one.result IS NULL;
+    EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', :schema,
+      one.name, one.list, one.result, format(body,
+      format('function %s(%s)', one.name, one.list), 'NULL'));
+  END LOOP;
+
+  EXECUTE format('CREATE FUNCTION %I.tell(what text) RETURNS bool LANGUAGE plpgsql AS %L', :schema,
+    'BEGIN RAISE LOG ''caught in % by %'', what, current_user; RETURN true; END');
+  FOR one IN SELECT t.typname AS name, t.oid::regtype AS type FROM pg_type t
+    WHERE t.oid = ANY (types) AND t.typnamespace = 'pg_catalog'::regnamespace
+  LOOP
+    EXECUTE format('CREATE DOMAIN %I.%I AS pg_catalog.%I CHECK (%I.tell(%L))',
+      :schema, one.name, one.name, :schema, 'type ' || one.name);
+    EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %I.trap LANGUAGE plpgsql AS %L', :schema,
+      'from ' || one.name, one.type, :schema,
+      format(body, 'cast from ' || one.name, '''set'''));
+    EXECUTE format('CREATE CAST (%s AS %I.trap) WITH FUNCTION %I.%I(%s) AS IMPLICIT',
+      one.type, :schema, :schema, 'from ' || one.name, one.type);
+  END LOOP;
+
+  FOR one IN SELECT c.relname AS name FROM pg_class c
+    WHERE c.relname = ANY (words) AND c.relkind IN ('r', 'v')
+      AND c.relnamespace = 'pg_catalog'::regnamespace
+  LOOP
+    CONTINUE WHEN to_regtype(format('%I.%I', :schema, one.name)) IS NOT NULL;
+    EXECUTE format('CREATE VIEW %I.%I AS SELECT r.*, %I.tell(%L) FROM pg_catalog.%I r',
+      :schema, one.name, :schema, 'relation ' || one.name, one.name);
+  END LOOP;
+END";
+
+/// Whatever runs by itself when somebody touches what a client has: in the first schema of the
+/// search path.
+pub(crate) const BAIT: &str = "\
+CREATE FUNCTION snare(what text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$
+  BEGIN RAISE LOG 'caught in % by %', what, current_user; RETURN true; END $$;
+CREATE FUNCTION snare_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN RAISE LOG 'caught in % by %', 'trigger', current_user; RETURN NULL; END $$;
+CREATE FUNCTION snare_step(int, int) RETURNS int LANGUAGE plpgsql AS $$
+  BEGIN RAISE LOG 'caught in % by %', 'aggregate', current_user; RETURN 1; END $$;
+CREATE FUNCTION snare_diff(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$
+  BEGIN RAISE LOG 'caught in % by %', 'range', current_user; RETURN 1; END $$;
+CREATE DOMAIN snared AS int CHECK (snare('domain'));
+CREATE TYPE snared_range AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = snare_diff);
+CREATE AGGREGATE snared_sum(int) (SFUNC = snare_step, STYPE = int);
+CREATE TABLE bait (
+  id serial PRIMARY KEY,
+  v snared DEFAULT CASE WHEN snare('default') THEN 1 END,
+  g bool GENERATED ALWAYS AS (snare('generated column')) STORED,
+  r snared_range,
+  CHECK (snare('constraint')));
+INSERT INTO bait (r) SELECT snared_range(n, n + 1) FROM generate_series(1, 20) n;
+CREATE INDEX ON bait ((snare('index') AND id > 0)) WHERE snare('predicate');
+CREATE INDEX ON bait USING gist (r);
+CREATE STATISTICS guess ON (snare('statistics')), id FROM bait;
+CREATE TRIGGER row_trap BEFORE INSERT OR UPDATE OR DELETE ON bait
+  FOR EACH ROW EXECUTE FUNCTION snare_trigger();
+CREATE TRIGGER statement_trap AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bait
+  EXECUTE FUNCTION snare_trigger();
+CREATE RULE insteads AS ON DELETE TO bait DO INSTEAD SELECT snare('rule');
+ALTER TABLE bait ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bait FORCE ROW LEVEL SECURITY;
+CREATE POLICY mine ON bait USING (snare('policy')) WITH CHECK (snare('policy'));
+CREATE VIEW sight AS SELECT snare('view'), * FROM bait;
+CREATE MATERIALIZED VIEW kept AS SELECT snare('materialized view') FROM bait;
+CREATE TABLE parts (n int) PARTITION BY LIST ((CASE WHEN snare('partition') THEN n END));
+CREATE TABLE part PARTITION OF parts FOR VALUES IN (1);
+INSERT INTO parts VALUES (1);
+CREATE FUNCTION \"f\"\"; --\"(bait) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE done() LANGUAGE sql AS '';
+SELECT lo_create(4711)";
+
+/// Who stepped into a trap, and into which, by the server's log.
+pub(crate) fn caught(log: &str) -> Vec<(String, String)> {
+    let lines = log.lines().filter_map(|line| line.split_once(&format!("LOG:  {CAUGHT}")));
+    let found = lines.filter_map(|(_, told)| told.rsplit_once(" by "));
+    found.map(|(trap, who)| (who.to_owned(), trap.to_owned())).collect()
+}
