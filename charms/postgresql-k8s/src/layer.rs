@@ -20,7 +20,8 @@ pub(crate) const METRICS_PORT: u16 = 9187;
 /// The exporter asks through the socket: whoever runs as the workload's own user is let in
 /// there without a password, so neither the plan nor the argument list can show one.
 fn metrics() -> Service {
-    let source = "user=monitoring host=/var/run/postgresql dbname=postgres";
+    let source = "user=monitoring host=/var/run/postgresql dbname=postgres \
+        search_path=pg_catalog,pg_temp";
     Service {
         r#override: Override::Replace,
         summary: Some("PostgreSQL's metrics".to_owned()),
@@ -137,7 +138,8 @@ services:
         override: replace
         command: /usr/bin/prometheus-postgres-exporter --web.listen-address=:9187
         environment:
-            DATA_SOURCE_NAME: user=monitoring host=/var/run/postgresql dbname=postgres
+            DATA_SOURCE_NAME: user=monitoring host=/var/run/postgresql dbname=postgres \
+             search_path=pg_catalog,pg_temp
         user: postgres
         group: postgres
         on-failure: restart

@@ -191,6 +191,28 @@ async fn a_user_that_is_as_wanted_is_not_written() {
     assert_eq!(written().await, before);
 }
 
+/// Patroni and the exporter are in it with more rights, and pin less than we do.
+#[tokio::test]
+async fn nobody_makes_anything_in_the_database_postgres() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("head", "one", "admin")).await.unwrap();
+    for made in [
+        "CREATE TABLE public.t ()",
+        "CREATE TEMP TABLE t ()",
+        "CREATE SCHEMA mine",
+        "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OPERATOR public.!~ (LEFTARG = name, RIGHTARG = name, FUNCTION = nameeq)",
+        "ALTER DATABASE postgres SET search_path = mine",
+        "ALTER ROLE operator SET search_path = mine",
+        "ALTER ROLE operator IN DATABASE postgres SET search_path = mine",
+    ] {
+        let refused = server.sql("head", "one", "postgres", made).await.unwrap_err();
+        let owner = refused.contains("must be") || refused.contains("permission denied");
+        assert!(owner, "{made}: {refused}");
+    }
+}
+
 #[tokio::test]
 async fn two_clients_share_a_database() {
     let server = Server::start().await;
@@ -277,10 +299,24 @@ async fn a_client_that_was_there_first_cannot_change_the_lookup() {
     client.ensure_database(&shop, &role("app"), Owner::Sole).await.unwrap();
     let lies = "CREATE FUNCTION pooler.get_auth(wanted text) RETURNS TABLE (username text, \
         password text) LANGUAGE sql AS $$ SELECT wanted, 'mine' $$";
-    let first = format!("CREATE SCHEMA pooler; {lies}");
+    let first = format!(
+        "CREATE SCHEMA pooler; {lies}; \
+         CREATE VIEW sight AS SELECT * FROM pooler.get_auth('app'); \
+         CREATE FUNCTION pooler.get_auth(wanted varchar) RETURNS TABLE (username text, \
+         password text) LANGUAGE sql AS $$ SELECT wanted, 'mine' $$"
+    );
     server.sql("app", "one", "shop", &first).await.unwrap();
     client.ensure_user(&user("pooler", "auth", "")).await.unwrap();
-    client.install_auth_function(&shop, &pooler, &[]).await.unwrap();
+    for _ in 0..2 {
+        client.install_auth_function(&shop, &pooler, &[]).await.unwrap();
+    }
+    let asked = "SELECT password FROM pooler.get_auth($1)";
+    let found = server.ask(("pooler", "auth"), "shop", asked, "app").await.unwrap();
+    assert!(postgres::scram::matches(&found[0], "one"), "{found:?}");
+    let moved = "ALTER DATABASE shop SET search_path = mine";
+    server.sql("operator", OPERATOR_PASSWORD, "shop", moved).await.unwrap();
+    let shown = server.sql("pooler", "auth", "shop", "SHOW search_path").await;
+    assert_eq!(shown.unwrap(), ["pg_catalog, pg_temp"]);
     let later = ["DROP FUNCTION pooler.get_auth(text)", lies, "DROP SCHEMA pooler CASCADE"];
     for text in later {
         assert!(server.sql("app", "one", "shop", text).await.is_err(), "{text}");

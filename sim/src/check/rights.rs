@@ -93,6 +93,9 @@ fn of_lookups(cluster: &Cluster, lookups: &BTreeSet<String>) -> Vec<String> {
     for (name, database) in &cluster.databases {
         for (user, lookup) in &database.lookups {
             let only = BTreeSet::from([user.clone()]);
+            if !cluster.roles.get(user).is_none_or(|role| role.pinned) {
+                wrong.push(format!("{user} asks for passwords wherever {name} says"));
+            }
             if lookup.usage != only || lookup.execute != only {
                 wrong.push(format!("others than {user} may call its lookup in {name}"));
             }

@@ -170,13 +170,14 @@ const STATEMENTS: [&str; 22] = [
     "ALTER SCHEMA",
     "DROP OWNED BY",
     "REASSIGN OWNED BY",
-    "DROP FUNCTION",
+    "DROP ROUTINE",
     "DROP SCHEMA",
     "DROP ROLE",
 ];
 
 /// Texts of statements that lose or change their meaning.
-const SWAPS: [(&str, &str, &str); 11] = [
+const SWAPS: [(&str, &str, &str); 12] = [
+    ("a pooler's user asks wherever a database says", " SET search_path = ", " VALID UNTIL "),
     ("a client's database says where names are looked up", "-c search_path=pg_catalog,pg_temp", ""),
     ("a role is granted that can log in", "WHERE r.rolcanlogin OR r.rolsuper", "WHERE false"),
     ("a role stays where it has something in the template", "WHERE datallowconn", IN_ORDINARY),

@@ -27,6 +27,8 @@ pub(crate) struct Role {
     pub(crate) verifier: Option<String>,
     pub(crate) member_of: BTreeSet<String>,
     pub(crate) comment: String,
+    /// Names in its sessions are looked up in `pg_catalog` alone.
+    pub(crate) pinned: bool,
 }
 
 /// The database that new ones are copied from.
@@ -421,8 +423,8 @@ impl Session for Connection {
             let changed = mutants::statement(text);
             let text = changed.as_deref().unwrap_or(text);
             let run = |cluster: &mut Cluster, _: &mut Gate| {
-                if let Some(value) = text.strip_prefix("SHOW ").and_then(|name| self.setting(name))
-                {
+                let asked = text.strip_prefix("SHOW ");
+                if let Some(value) = asked.and_then(|name| self.setting(name)) {
                     return Ok(vec![vec![Some(value.to_owned())]]);
                 }
                 query::answer(cluster, (&self.user, &self.database), text, parameters)

@@ -177,7 +177,7 @@ fn schema(
         ["GRANT", "USAGE", "ON", "SCHEMA"] => {
             database.lookups.get_mut(&user)?.usage.insert(to);
         }
-        ["DROP", "FUNCTION", ..] => {
+        ["DROP", "ROUTINE", ..] => {
             if let Some(lookup) = database.lookups.get_mut(&user) {
                 lookup.superusers = None;
                 lookup.execute.clear();
@@ -258,6 +258,7 @@ fn attributes(role: &mut Role, statement: &[Token]) {
             "CREATEDB" => role.create_db = true,
             "NOCREATEDB" => role.create_db = false,
             "CREATEROLE" => role.create_role = true,
+            "SEARCH_PATH" => role.pinned = true,
             "NOCREATEROLE" => role.create_role = false,
             "PASSWORD" => {
                 if let Some(Token::Text(text)) = tokens.next() {

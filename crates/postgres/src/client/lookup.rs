@@ -7,7 +7,7 @@ use crate::{DatabaseName, RoleName};
 /// The schemas of lookups: one reads what only superusers may, so a client's own function, or one
 /// in a schema of its owner's name, is none.
 const LOOKUPS: &str = "\
-SELECT n.nspname::text FROM pg_catalog.pg_proc p
+SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
 WHERE p.proname = $1 AND p.prosecdef AND o.rolsuper AND o.rolname <> n.nspname ORDER BY 1";

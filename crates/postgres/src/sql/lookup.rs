@@ -9,7 +9,10 @@ pub const LOOKUP_FUNCTION: &str = "get_auth";
 ///
 /// The function runs with its owner's rights, so its search path is pinned, every name is
 /// qualified and only `auth_user` may call it. Its schema is taken from whoever made one of
-/// that name before: its owner could put another function in place. It does not tell about
+/// that name before: its owner could put another function in place; what stands there in the
+/// function's place goes, with whatever depends on it. `auth_user` asks in sessions of a pooler's,
+/// which has no other means to pin what it looks into: the role's own setting comes before that
+/// of the database, which may be a client's. It does not tell about
 /// roles that may not log in, replicate or have expired, nor about `auth_user` itself, nor
 /// about superusers but the `superusers` that clients have asked to be.
 pub fn install_lookup(
@@ -26,7 +29,8 @@ pub fn install_lookup(
         format!("ALTER SCHEMA {user} OWNER TO CURRENT_USER"),
         format!("REVOKE ALL ON SCHEMA {user} FROM PUBLIC, {user}"),
         format!("GRANT USAGE ON SCHEMA {user} TO {user}"),
-        format!("DROP FUNCTION IF EXISTS {function}(pg_catalog.text)"),
+        format!("ALTER ROLE {user} SET search_path = pg_catalog, pg_temp"),
+        format!("DROP ROUTINE IF EXISTS {function}(pg_catalog.text) CASCADE"),
         format!(
             "CREATE FUNCTION {function}(wanted pg_catalog.text) \
              RETURNS TABLE (username pg_catalog.text, password pg_catalog.text) \
@@ -58,7 +62,6 @@ fn lookup_body(auth_user: &RoleName, superusers: &[RoleName]) -> String {
 pub fn uninstall_lookup(database: &DatabaseName, auth_user: &RoleName) -> Vec<String> {
     let user = auth_user.quoted();
     vec![
-        format!("DROP FUNCTION IF EXISTS {user}.{LOOKUP_FUNCTION}(pg_catalog.text)"),
         format!("DROP SCHEMA IF EXISTS {user} CASCADE"),
         format!("REVOKE CONNECT ON DATABASE {} FROM {user}", database.quoted()),
     ]
@@ -77,7 +80,8 @@ mod tests {
         ALTER SCHEMA "it's" OWNER TO CURRENT_USER
         REVOKE ALL ON SCHEMA "it's" FROM PUBLIC, "it's"
         GRANT USAGE ON SCHEMA "it's" TO "it's"
-        DROP FUNCTION IF EXISTS "it's".get_auth(pg_catalog.text)
+        ALTER ROLE "it's" SET search_path = pg_catalog, pg_temp
+        DROP ROUTINE IF EXISTS "it's".get_auth(pg_catalog.text) CASCADE
         CREATE FUNCTION "it's".get_auth(wanted pg_catalog.text) RETURNS TABLE (username pg_catalog.text, password pg_catalog.text) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'SELECT a.rolname::pg_catalog.text, a.rolpassword FROM pg_catalog.pg_authid a WHERE a.rolname = $1 AND a.rolcanlogin AND NOT a.rolreplication AND NOT a.rolsuper AND a.rolname <> ''it''''s'' AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now())'
         REVOKE ALL ON FUNCTION "it's".get_auth(pg_catalog.text) FROM PUBLIC, "it's"
         GRANT EXECUTE ON FUNCTION "it's".get_auth(pg_catalog.text) TO "it's"

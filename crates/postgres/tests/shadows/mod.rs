@@ -67,6 +67,9 @@ impl Session for Heard {
     }
 }
 
+/// What a trap does here: it tells the server's log.
+const LOG: &str = "RAISE LOG 'caught in %', :what || ' by ' || current_user";
+
 /// Where the client lays its traps: its own database, and the one in which a pooler's charm is
 /// connected, should a client ever own that.
 const BASES: [&str; 2] = ["shop", "pgbouncer"];
@@ -95,15 +98,17 @@ impl Life<'_> {
     async fn begin(&self, operator: &Client) {
         operator.ensure_access_groups().await.unwrap();
         operator.set_up_postgres_database().await.unwrap();
+        operator.close_shared_databases().await.unwrap();
         operator.ensure_user(&user("app", "one", "createdb")).await.unwrap();
+        let home = database("home");
+        operator.ensure_database(&home, &role("app"), Owner::Sole).await.unwrap();
         for base in BASES {
-            let make = format!("CREATE DATABASE {base}");
-            self.server.sql("app", "one", "template1", &make).await.unwrap();
+            self.as_client("home", &format!("CREATE DATABASE {base}")).await;
             let owner = Owner::Sole;
             operator.ensure_database(&database(base), &role("app"), owner).await.unwrap();
-            self.as_client(base, traps::BAIT).await;
+            self.as_client(base, &traps::bait(LOG)).await;
             let Some(named) = self.shadowed else { continue };
-            self.as_client(base, &traps::shadows(named, "public")).await;
+            self.as_client(base, &traps::shadows(named, "public", LOG)).await;
             if self.way.pinned {
                 self.as_client(base, &format!("ALTER DATABASE {base} {HIJACK}")).await;
             }
@@ -133,7 +138,10 @@ impl Life<'_> {
                 assert!(boss.has_auth_function(&base, &pooler).await.unwrap());
             }
         }
+        boss.tie(&role("pooled")).await.unwrap();
+        operator.part_users().await.unwrap();
         for base in BASES {
+            assert!(operator.holds_lookup(&database(base)).await.unwrap(), "{base}");
             let query = "SELECT username, password FROM pooler.get_auth($1)";
             let found = self.server.ask(("pooler", "one"), base, query, "app").await.unwrap();
             assert_eq!(found, ["app"], "{base}");
@@ -148,15 +156,22 @@ impl Life<'_> {
 
     async fn extensions(&self, operator: &Client) {
         let available = operator.available_extensions().await.unwrap();
-        assert!(available.iter().any(|name| name == "hstore"));
+        let some = EXTENSIONS.into_iter().filter(|name| available.iter().any(|one| one == name));
+        let some: Vec<&str> = some.collect();
+        assert!(some.len() >= 4, "{some:?}");
         for base in operator.all_databases().await.unwrap() {
             let inside = operator.in_database(&base).await.unwrap();
-            // One with a script of its own, one that needs it, one whose schema is fixed.
-            for name in EXTENSIONS {
+            for name in &some {
                 inside.create_extension(name).await.unwrap();
             }
             assert!(inside.extensions().await.unwrap().iter().any(|name| name == "cube"));
-            for name in EXTENSIONS.into_iter().rev() {
+            // Its script can run nowhere but beside what the client made.
+            let made = inside.create_extension("xml2").await.map_err(|error| error.to_string());
+            let trapped = BASES.contains(&base.as_str());
+            let told = "its script could run ";
+            assert_eq!(trapped, made.as_ref().is_err_and(|text| text.contains(told)), "{made:?}");
+            assert_eq!(trapped, made.is_err());
+            for name in some.iter().rev().chain(&["xml2"]) {
                 inside.drop_extension(name).await.unwrap();
             }
         }
@@ -187,7 +202,9 @@ impl Life<'_> {
     }
 }
 
-const EXTENSIONS: [&str; 4] = ["cube", "earthdistance", "hstore", "adminpack"];
+/// Some that can be moved, one that needs another, and one that names its schema, which newer
+/// servers do not have.
+const EXTENSIONS: [&str; 5] = ["cube", "earthdistance", "hstore", "uuid-ossp", "adminpack"];
 
 /// What all our statements name, from a life without traps: what passes the port, and what the
 /// server heard besides.
@@ -200,12 +217,19 @@ async fn named() -> Named {
     named
 }
 
+/// Who stepped into a trap, and into which, by the server's log.
+fn told(log: &str) -> Vec<(String, String)> {
+    let lines = log.lines().filter_map(|line| line.split_once("LOG:  caught in "));
+    let found = lines.filter_map(|(_, told)| told.rsplit_once(" by "));
+    found.map(|(trap, who)| (who.to_owned(), trap.to_owned())).collect()
+}
+
 /// Who but the client itself stepped into which of its traps.
 async fn caught(pinned: bool) -> Vec<(String, String)> {
     let named = named().await;
     let server = Server::start().await;
     Life { server: &server, way: Way::new(pinned), shadowed: Some(&named) }.live().await;
-    let mut caught = traps::caught(&server.log());
+    let mut caught = told(&server.log());
     assert!(caught.iter().any(|(who, _)| who == "app"), "no trap tells the log");
     caught.retain(|(who, _)| who != "app");
     caught.sort();

@@ -1,35 +1,38 @@
-//! What a client lays out for whoever comes with more rights: each trap tells the server's log
-//! who stepped into it.
+//! What a client lays out for whoever comes with more rights: each trap tells who stepped into it.
 
 use super::words::Named;
 use postgres::quote_literal;
 
-/// What every trap says first.
-pub(crate) const CAUGHT: &str = "caught in ";
-
 /// Traps of the same names as whatever is named in statements, in a schema of the client's.
+///
+/// What a trap does, `tell` says, in which `:what` is the trap's name.
 ///
 /// Which words are types, relations or functions, and which types the operands may have, the
 /// server knows: those of the columns, arguments and results of whatever is named.
-pub(crate) fn shadows(named: &Named, schema: &str) -> String {
+pub(crate) fn shadows(named: &Named, schema: &str, tell: &str) -> String {
     let list = |all: &std::collections::BTreeSet<String>| {
         all.iter().map(|one| quote_literal(one)).collect::<Vec<_>>().join(", ")
     };
+    let tell = tell.replace('%', "%%").replace(":what", "%L").replace('\'', "''");
     let body = SHADOWS
+        .replace(":tell", &tell)
         .replace(":words", &list(&named.words))
         .replace(":operators", &list(&named.operators))
         .replace(":schema", &quote_literal(schema));
-    format!("SET search_path = pg_catalog, pg_temp; DO {}", quote_literal(&body))
+    format!("DO {}", quote_literal(&body))
 }
 
 /// Signatures of functions differ from PostgreSQL's in one argument, those of operators in any.
+/// A transaction holds a lock on each of them, for which the server has not room without end.
 const SHADOWS: &str = "\
 DECLARE
   words text[] := ARRAY[:words];
   types regtype[];
   one record;
-  body CONSTANT text := 'BEGIN RAISE LOG ''caught in %% by %%'', %L, current_user; RETURN %s; END';
+  body CONSTANT text := 'BEGIN :tell; RETURN %s; END';
+  made int := 0;
 BEGIN
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
   EXECUTE format('CREATE TYPE %I.trap AS ENUM (''set'')', :schema);
   types := ARRAY(
     WITH functions AS (
@@ -55,6 +58,8 @@ BEGIN
       (SELECT unnest(types) UNION ALL SELECT 'anyelement'::regtype) l (type),
       (SELECT unnest(types) UNION ALL SELECT 'anyelement'::regtype) r (type)
   LOOP
+    made := made + 1;
+    IF made % 500 = 0 THEN COMMIT; END IF;
     EXECUTE format('CREATE FUNCTION %I.%I(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L', :schema,
       one.own, one.l, one.r, one.result, format(body,
       format('operator %s (%s, %s)', one.name, one.l, one.r),
@@ -77,17 +82,19 @@ BEGIN
       AND (place > 0 OR t.type = types[1])
   LOOP
     CONTINUE WHEN one.result IS NULL;
+    made := made + 1;
+    IF made % 500 = 0 THEN COMMIT; END IF;
     EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', :schema,
       one.name, one.list, one.result, format(body,
       format('function %s(%s)', one.name, one.list), 'NULL'));
   END LOOP;
 
-  EXECUTE format('CREATE FUNCTION %I.tell(what text) RETURNS bool LANGUAGE plpgsql AS %L', :schema,
-    'BEGIN RAISE LOG ''caught in % by %'', what, current_user; RETURN true; END');
   FOR one IN SELECT t.typname AS name, t.oid::regtype AS type FROM pg_type t
     WHERE t.oid = ANY (types) AND t.typnamespace = 'pg_catalog'::regnamespace
   LOOP
-    EXECUTE format('CREATE DOMAIN %I.%I AS pg_catalog.%I CHECK (%I.tell(%L))',
+    EXECUTE format('CREATE FUNCTION %I.%I() RETURNS bool LANGUAGE plpgsql AS %L', :schema,
+      'type ' || one.name, format(body, 'type ' || one.name, 'true'));
+    EXECUTE format('CREATE DOMAIN %I.%I AS pg_catalog.%I CHECK (%I.%I())',
       :schema, one.name, one.name, :schema, 'type ' || one.name);
     EXECUTE format('CREATE FUNCTION %I.%I(%s) RETURNS %I.trap LANGUAGE plpgsql AS %L', :schema,
       'from ' || one.name, one.type, :schema,
@@ -101,22 +108,29 @@ BEGIN
       AND c.relnamespace = 'pg_catalog'::regnamespace
   LOOP
     CONTINUE WHEN to_regtype(format('%I.%I', :schema, one.name)) IS NOT NULL;
-    EXECUTE format('CREATE VIEW %I.%I AS SELECT r.*, %I.tell(%L) FROM pg_catalog.%I r',
+    EXECUTE format('CREATE FUNCTION %I.%I() RETURNS bool LANGUAGE plpgsql AS %L', :schema,
+      'relation ' || one.name, format(body, 'relation ' || one.name, 'true'));
+    EXECUTE format('CREATE VIEW %I.%I AS SELECT r.*, %I.%I() FROM pg_catalog.%I r',
       :schema, one.name, :schema, 'relation ' || one.name, one.name);
   END LOOP;
 END";
 
 /// Whatever runs by itself when somebody touches what a client has: in the first schema of the
 /// search path.
-pub(crate) const BAIT: &str = "\
+pub(crate) fn bait(tell: &str) -> String {
+    let told = |what: &str| tell.replace(":what", what);
+    BAIT.replace(":argument", &told("what")).replace(":name", &told("'trigger'"))
+}
+
+const BAIT: &str = "\
 CREATE FUNCTION snare(what text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$
-  BEGIN RAISE LOG 'caught in % by %', what, current_user; RETURN true; END $$;
+  BEGIN :argument; RETURN true; END $$;
 CREATE FUNCTION snare_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
-  BEGIN RAISE LOG 'caught in % by %', 'trigger', current_user; RETURN NULL; END $$;
+  BEGIN :name; RETURN NULL; END $$;
 CREATE FUNCTION snare_step(int, int) RETURNS int LANGUAGE plpgsql AS $$
-  BEGIN RAISE LOG 'caught in % by %', 'aggregate', current_user; RETURN 1; END $$;
+  BEGIN :name; RETURN 1; END $$;
 CREATE FUNCTION snare_diff(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$
-  BEGIN RAISE LOG 'caught in % by %', 'range', current_user; RETURN 1; END $$;
+  BEGIN :name; RETURN 1; END $$;
 CREATE DOMAIN snared AS int CHECK (snare('domain'));
 CREATE TYPE snared_range AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = snare_diff);
 CREATE AGGREGATE snared_sum(int) (SFUNC = snare_step, STYPE = int);
@@ -146,10 +160,3 @@ INSERT INTO parts VALUES (1);
 CREATE FUNCTION \"f\"\"; --\"(bait) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE PROCEDURE done() LANGUAGE sql AS '';
 SELECT lo_create(4711)";
-
-/// Who stepped into a trap, and into which, by the server's log.
-pub(crate) fn caught(log: &str) -> Vec<(String, String)> {
-    let lines = log.lines().filter_map(|line| line.split_once(&format!("LOG:  {CAUGHT}")));
-    let found = lines.filter_map(|(_, told)| told.rsplit_once(" by "));
-    found.map(|(trap, who)| (who.to_owned(), trap.to_owned())).collect()
-}
