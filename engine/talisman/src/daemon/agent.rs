@@ -15,7 +15,8 @@ use super::{charms, execs, faults, heal, hooks, monitor, orphans, replace, socke
 
 /// How long after a pod failed to start it is tried again.
 const START_RETRY: Duration = Duration::from_secs(3);
-/// How long a pod's processes may take to stop on their own.
+/// How long a pod's processes may take to stop on their own: Juju's
+/// `terminationGracePeriodSeconds`.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(30);
 
 /// A unit whose pod runs.

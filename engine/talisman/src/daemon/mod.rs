@@ -45,9 +45,6 @@ const API_PORT: u16 = 6443;
 /// Between two looks at the size of the store.
 const SHRINK_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// How long pods may take to stop on their own.
-const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(20);
-
 /// Runs the engine until it is told to stop.
 #[allow(clippy::disallowed_methods, reason = "nothing is answered yet, or no longer")]
 pub(crate) async fn run(paths: Paths) -> Result<()> {
@@ -162,7 +159,7 @@ fn uuid() -> String {
 /// Lets every pod's processes stop on their own, all at once.
 async fn stop_pods(engine: &Engine) {
     let pods = engine.node.all_pods();
-    let stops = pods.iter().map(|pod| engine.node.stop_pod(pod.name(), STOP_GRACE));
+    let stops = pods.iter().map(|pod| engine.node.stop_pod(pod.name(), agent::STOP_GRACE));
     for result in futures_util::future::join_all(stops).await {
         if let Err(error) = result {
             tracing::warn!("{error}");
