@@ -248,14 +248,19 @@ impl Layer {
         self
     }
 
-    /// Whether adding this layer on top of `plan` would change it. Defaults count as
-    /// written, and summaries and descriptions of the layer itself do not count.
-    pub fn differs_from(&self, plan: &Plan) -> bool {
-        let service = |(name, wanted): (&String, &Service)| {
+    /// Whether adding this layer on top of `plan` would change a service, which a replan then
+    /// restarts.
+    pub fn restarts(&self, plan: &Plan) -> bool {
+        self.services.iter().any(|(name, wanted)| {
             plan.services
                 .get(name)
                 .is_none_or(|now| wanted != now && wanted.over(now) != now.clone().plain())
-        };
+        })
+    }
+
+    /// Whether adding this layer on top of `plan` would change it. Defaults count as
+    /// written, and summaries and descriptions of the layer itself do not count.
+    pub fn differs_from(&self, plan: &Plan) -> bool {
         let check = |(name, wanted): (&String, &Check)| {
             plan.checks
                 .get(name)
@@ -267,9 +272,7 @@ impl Layer {
                 *wanted != now
             })
         };
-        self.services.iter().any(service)
-            || self.checks.iter().any(check)
-            || self.log_targets.iter().any(target)
+        self.restarts(plan) || self.checks.iter().any(check) || self.log_targets.iter().any(target)
     }
 }
 
