@@ -27,6 +27,16 @@ pub struct Topology {
 struct Job {
     metrics_path: &'static str,
     static_configs: [Targets; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_config: Option<TlsConfig>,
+}
+
+#[derive(Serialize)]
+struct TlsConfig {
+    /// The certificates themselves, which the reader puts into a file.
+    ca_file: String,
 }
 
 #[derive(Serialize)]
@@ -34,11 +44,34 @@ struct Targets {
     targets: Vec<String>,
 }
 
+impl Job {
+    /// Every unit answers `/metrics` on these ports.
+    fn of(ports: impl IntoIterator<Item = u16>) -> Self {
+        // The reader puts the units' addresses in the place of the star.
+        let targets = ports.into_iter().map(|port| format!("*:{port}")).collect();
+        let static_configs = [Targets { targets }];
+        Self { metrics_path: "/metrics", static_configs, scheme: None, tls_config: None }
+    }
+}
+
 /// What the leader writes: every unit answers `/metrics` on these ports.
 pub fn app_bag(ports: impl IntoIterator<Item = u16>, topology: &Topology) -> Bag {
-    // The reader puts the units' addresses in the place of the star.
-    let targets = ports.into_iter().map(|port| format!("*:{port}")).collect();
-    let jobs = [Job { metrics_path: "/metrics", static_configs: [Targets { targets }] }];
+    shared(&[Job::of(ports)], topology)
+}
+
+/// The same where `encrypted` is answered with TLS, by certificates that these authorities, in
+/// PEM, vouch for, and the other ports in clear.
+pub fn app_bag_with_tls(
+    ports: impl IntoIterator<Item = u16>,
+    (encrypted, authorities): (u16, &str),
+    topology: &Topology,
+) -> Bag {
+    let tls_config = Some(TlsConfig { ca_file: authorities.to_owned() });
+    let job = Job { scheme: Some("https"), tls_config, ..Job::of([encrypted]) };
+    shared(&[Job::of(ports), job], topology)
+}
+
+fn shared(jobs: &[Job], topology: &Topology) -> Bag {
     Bag::from([
         ("scrape_jobs".to_owned(), python::dumps(&jobs)),
         ("scrape_metadata".to_owned(), python::dumps(topology)),
@@ -69,6 +102,8 @@ mod tests {
         let bag = app_bag([9127, 9128], &topology);
         insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127", "*:9128"]}]}]"#);
         insta::assert_snapshot!(bag["scrape_metadata"], @r#"{"model": "m", "model_uuid": "u", "application": "a", "unit": "a/0", "charm_name": "c"}"#);
+        let bag = app_bag_with_tls([9127], (8008, "pem"), &topology);
+        insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127"]}]}, {"metrics_path": "/metrics", "static_configs": [{"targets": ["*:8008"]}], "scheme": "https", "tls_config": {"ca_file": "pem"}}]"#);
         let bag = unit_bag(&"a/0".parse().unwrap(), "a-0.a-endpoints".to_owned());
         assert_eq!(bag["prometheus_scrape_unit_address"], "a-0.a-endpoints");
         assert_eq!(bag["prometheus_scrape_unit_name"], "a/0");

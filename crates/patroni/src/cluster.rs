@@ -31,6 +31,16 @@ pub struct Member {
     /// Whether a parameter waits for a restart.
     #[serde(default)]
     pub pending_restart: bool,
+    /// Where its REST API is, as it says itself.
+    #[serde(default)]
+    pub api_url: String,
+}
+
+impl Member {
+    /// Whether its REST API speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.api_url.starts_with("https:")
+    }
 }
 
 /// A number; Patroni writes `unknown` for none.

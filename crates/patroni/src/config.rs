@@ -17,6 +17,9 @@ pub struct Config {
     pub bootstrap: Bootstrap,
     /// The REST API.
     pub restapi: RestApi,
+    /// How members ask each other's REST API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctl: Option<Ctl>,
     /// PostgreSQL on this member.
     pub postgresql: Postgresql,
     /// What this member may become.
@@ -83,6 +86,25 @@ pub struct RestApi {
     /// Who may change things.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication: Option<Authentication>,
+    /// The certificate with which it speaks TLS; it speaks in clear without one.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<ServerCertificate>,
+}
+
+/// The files of a server's certificate.
+#[derive(Serialize)]
+pub struct ServerCertificate {
+    /// The certificate, and those between it and its authority's.
+    pub certfile: String,
+    /// Its key.
+    pub keyfile: String,
+}
+
+/// How members ask each other's REST API. They find the scheme in what a member shows of itself.
+#[derive(Serialize)]
+pub struct Ctl {
+    /// The file of the authority that vouches for those that speak TLS.
+    pub cacert: String,
 }
 
 /// A user and its password.
@@ -281,8 +303,13 @@ mod tests {
             restapi: RestApi {
                 listen: "0.0.0.0:8008".to_owned(),
                 connect_address: "pg-0.pg-endpoints:8008".to_owned(),
+                certificate: Some(ServerCertificate {
+                    certfile: "/cert.pem".to_owned(),
+                    keyfile: "/key.pem".to_owned(),
+                }),
                 authentication: Some(login("patroni")),
             },
+            ctl: Some(Ctl { cacert: "/ca.pem".to_owned() }),
             postgresql: Postgresql {
                 listen: "0.0.0.0:5432".to_owned(),
                 connect_address: "pg-0.pg-endpoints:5432".to_owned(),
@@ -335,6 +362,10 @@ mod tests {
           authentication:
             username: patroni
             password: "1_000"
+          certfile: /cert.pem
+          keyfile: /key.pem
+        ctl:
+          cacert: /ca.pem
         postgresql:
           listen: 0.0.0.0:5432
           connect_address: pg-0.pg-endpoints:5432

@@ -3,6 +3,7 @@
 mod cluster;
 pub mod config;
 mod rest;
+mod tls;
 
 pub use cluster::{Cluster, Health, Member, Role, State};
 pub use config::Config;

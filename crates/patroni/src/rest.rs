@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::tls::{Nowhere, Tls};
 use crate::{Cluster, Health};
 
 /// How long a look at a member may take.
@@ -104,6 +105,16 @@ impl Rest {
     /// A client that may look only.
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self::over(Arc::new(Tcp { host: host.into(), port }))
+    }
+
+    /// A client, which may look only, of a member that one of these authorities, in PEM, vouches
+    /// for. To the own member, at a loopback address, it speaks in clear where that one does.
+    pub fn trusting(host: impl Into<String>, port: u16, authorities: &str) -> Self {
+        let tcp = Tcp { host: host.into(), port };
+        match Tls::new(tcp.clone(), authorities) {
+            Ok(tls) => Self::over(Arc::new(tls)),
+            Err(error) => Self::over(Arc::new(Nowhere { tcp, why: error.to_string() })),
+        }
     }
 
     /// A client, which may look only, of the member at the far side of `transport`.
