@@ -28,8 +28,9 @@ pub trait Door {
     /// When the process is not in a pod with a service account.
     fn kubernetes(&self) -> Result<kubernetes::Client, InClusterError>;
 
-    /// The REST API of the Patroni at a host.
-    fn patroni(&self, host: &str) -> Rest;
+    /// The REST API of the Patroni at a host, which these authorities vouch for; without any it
+    /// is spoken to in clear.
+    fn patroni(&self, host: &str, authorities: Option<&str>) -> Rest;
 
     /// Random bytes, which nobody can guess.
     ///
@@ -62,8 +63,11 @@ impl Door for Open {
         kubernetes::Client::in_cluster(Path::new("/"), |name| std::env::var(name).ok())
     }
 
-    fn patroni(&self, host: &str) -> Rest {
-        Rest::new(host, PATRONI_PORT)
+    fn patroni(&self, host: &str, authorities: Option<&str>) -> Rest {
+        match authorities {
+            Some(authorities) => Rest::trusting(host, PATRONI_PORT, authorities),
+            None => Rest::new(host, PATRONI_PORT),
+        }
     }
 
     fn random(&self) -> Result<[u8; 32], rand::rngs::SysError> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::options::{Plugins, Settings};
 use crate::passwords::{Passwords, Seed};
 use crate::patroni_yml::Marks;
-use crate::tls::Tls;
+use crate::tls::{TOLD, Tls};
 use crate::topology::Topology;
 
 /// Everything one decision needs.
@@ -91,6 +91,8 @@ pub struct Container {
     pub marks: Marks,
     /// The text of the file from which a standby reads its password.
     pub passfile: Option<SecretString>,
+    /// Who vouches for this member, as its files say; none while it has no certificate.
+    pub ca: Option<String>,
     /// Pebble's plan.
     pub plan: Plan,
     /// Whether the service runs.
@@ -203,6 +205,13 @@ impl Facts {
     /// Whether the cluster has been set up.
     pub fn initialised(&self) -> bool {
         self.peer.as_ref().is_some_and(Peer::initialised)
+    }
+
+    /// Who vouches for the other members: whoever vouches for this one or, before there is
+    /// anybody, whom clients were told of.
+    pub fn authority(&self) -> Option<&str> {
+        let own = self.container.as_ref().and_then(|container| container.ca.as_deref());
+        own.or_else(|| databag::text(&self.peer.as_ref()?.app, TOLD))
     }
 
     /// The passwords, if all are there.

@@ -24,6 +24,7 @@ use crate::options::{Plugins, Settings};
 use crate::passwords::Seed;
 use crate::patroni_yml;
 use crate::resources::Volume;
+use crate::tls::CA;
 use crate::topology::Topology;
 
 /// The own member, on the pod's own loopback address: no name has to be resolved.
@@ -43,6 +44,8 @@ pub(crate) async fn gather(
     facts.metrics = metrics(hook, event)?;
     if !decide::needs_facts(event) {
         facts.leader = !facts.metrics.is_empty() && hook.is_leader()?;
+        // It says whether Patroni is to be read with TLS.
+        facts.peer = if facts.leader { peer(hook)? } else { None };
         return Ok(facts);
     }
     facts.leader = hook.is_leader()?;
@@ -59,6 +62,9 @@ pub(crate) async fn gather(
     let volume = facts.container.as_ref().and_then(|_| door.volume(patroni_yml::STORAGE));
     facts.nearly_full = volume.is_some_and(Volume::is_nearly_full);
     facts.tls = tls::tls(door, hook, &facts, event).await?;
+    if facts.leader && facts.metrics.is_empty() && decide::is_news(&facts) {
+        facts.metrics = hook.relations(ENDPOINT)?;
+    }
     let pod = match &facts.container {
         Some(_) => own_pod(door, &facts).await,
         None => None,
@@ -144,13 +150,15 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
     };
     let running = plan.services.contains_key(layer::NAME)
         && pebble.services(&[layer::NAME]).await?.iter().any(pebble::ServiceInfo::is_active);
-    let health = if running { door.patroni(LOCAL).health().await.ok() } else { None };
-    let pgdata = pebble.stat(patroni_yml::PGDATA).await?.is_some();
-    let started = health.as_ref().is_some_and(|health: &Health| health.state.is_started());
-    let paths = [patroni_yml::PATH, patroni_yml::PGPASS];
+    let paths = [patroni_yml::PATH, patroni_yml::PGPASS, CA];
     let mut texts = pebble.pull_texts(&paths).await?.into_iter();
     let config = texts.next().flatten().map(patroni_yml::read);
     let (config, marks) = config.unzip();
+    let (passfile, ca) = (texts.next().flatten(), texts.next().flatten());
+    let own = door.patroni(LOCAL, ca.as_deref());
+    let health = if running { own.health().await.ok() } else { None };
+    let pgdata = pebble.stat(patroni_yml::PGDATA).await?.is_some();
+    let started = health.as_ref().is_some_and(|health: &Health| health.state.is_started());
     Ok(Some(Container {
         pgdata,
         system: if pgdata && !started { system(&pebble).await } else { None },
@@ -158,7 +166,8 @@ async fn container(door: &dyn Door, hook: &Hook) -> Result<Option<Container>, Er
         audit: pebble.stat(patroni_yml::AUDIT).await?.is_some(),
         config,
         marks: marks.unwrap_or_default(),
-        passfile: texts.next().flatten().map(SecretString::from),
+        passfile: passfile.map(SecretString::from),
+        ca,
         plan,
         running,
         health,
@@ -202,14 +211,15 @@ fn granted(offered: &Bag) -> Option<Bag> {
 
 /// The cluster as the own member sees it, or as any other does.
 async fn cluster(door: &dyn Door, facts: &Facts) -> Option<patroni::Cluster> {
-    if facts.container.as_ref().is_some_and(Container::started)
-        && let Ok(cluster) = door.patroni(LOCAL).cluster().await
+    if let Some(container) = facts.container.as_ref().filter(|container| container.started())
+        && let Ok(cluster) = door.patroni(LOCAL, container.ca.as_deref()).cluster().await
     {
         return Some(cluster);
     }
     let own = facts.host();
     let others = facts.peer.iter().flat_map(Peer::endpoints).filter(|host| *host != own);
-    let others = others.map(|host| door.patroni(&facts.topology.qualified(&host)));
+    let authority = facts.authority();
+    let others = others.map(|host| door.patroni(&facts.topology.qualified(&host), authority));
     patroni::any_cluster(others).await
 }
 
@@ -217,11 +227,11 @@ async fn dynamic(door: &dyn Door, facts: &Facts) -> Option<Value> {
     if !facts.initialised() {
         return None;
     }
-    let host = match &facts.container {
-        Some(container) if container.started() => LOCAL.to_owned(),
-        _ => facts.topology.primary_host(),
+    let member = match &facts.container {
+        Some(container) if container.started() => door.patroni(LOCAL, container.ca.as_deref()),
+        _ => door.patroni(&facts.topology.primary_host(), facts.authority()),
     };
-    door.patroni(&host).config().await.ok()
+    member.config().await.ok()
 }
 
 fn clients(hook: &mut Hook) -> Result<Vec<Client>, Error> {

@@ -1,7 +1,7 @@
 //! The Pebble layer of the workload.
 
 use charm::UnitName;
-use pebble::{Check, HttpCheck, Layer, Override, Service, Startup};
+use pebble::{Check, ExecCheck, HttpCheck, Layer, Override, Service, Startup};
 
 use crate::patroni_yml;
 use crate::topology::{PATRONI_PORT, Topology};
@@ -16,6 +16,10 @@ pub(crate) const ROLE_CHANGED: &str = "canonical.com/postgresql/role-changed";
 const METRICS: &str = "metrics_server";
 /// The port on which the exporter answers.
 pub(crate) const METRICS_PORT: u16 = 9187;
+
+/// How long Patroni may take to stop PostgreSQL, for which a checkpoint may be due. Juju gives a
+/// pod 30 s to end: what is left of it is for Pebble, so that the end is not everybody's at once.
+const KILL_DELAY: &str = "25s";
 
 /// The exporter asks through the socket: whoever runs as the workload's own user is let in
 /// there without a password, so neither the plan nor the argument list can show one.
@@ -37,8 +41,35 @@ fn metrics() -> Service {
     }
 }
 
+/// Whether the member is well, asked of Patroni itself.
+///
+/// Pebble's own requests trust the system's authorities only, and an authority or a date that is
+/// wrong must not take a member that serves from its clients: no secret goes this way, and nobody
+/// but the own pod answers at a loopback address.
+fn health(encrypted: bool) -> Check {
+    let check = Check {
+        r#override: Override::Replace,
+        level: Some("ready".to_owned()),
+        period: Some("5s".to_owned()),
+        ..Check::default()
+    };
+    if !encrypted {
+        let url = format!("http://localhost:{PATRONI_PORT}/health");
+        return Check { http: Some(HttpCheck { url, ..HttpCheck::default() }), ..check };
+    }
+    let program = format!(
+        "import http.client as h, ssl; \
+         c = h.HTTPSConnection('localhost', {PATRONI_PORT}, timeout=2, \
+         context=ssl._create_unverified_context()); \
+         c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"
+    );
+    // Without the site's modules Python starts in half the time.
+    let command = format!("python3 -ISc \"{program}\"");
+    Check { exec: Some(ExecCheck { command, ..ExecCheck::default() }), ..check }
+}
+
 /// Patroni, which runs PostgreSQL, and the exporter of its metrics.
-pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
+pub(crate) fn layer(topology: &Topology, unit: &UnitName, encrypted: bool) -> Layer {
     let scope = topology.scope();
     let environment = [
         ("LANG", "C.UTF-8".to_owned()),
@@ -59,26 +90,14 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName) -> Layer {
         user: Some("postgres".to_owned()),
         group: Some("postgres".to_owned()),
         on_failure: Some("restart".to_owned()),
-        // Patroni stops PostgreSQL in its own time; a checkpoint may be due. Pebble's plan
-        // shows a minute this way, and what differs from the plan restarts the service.
-        kill_delay: Some("1m0s".to_owned()),
+        kill_delay: Some(KILL_DELAY.to_owned()),
         environment: environment.map(|(key, value)| (key.to_owned(), value)).into(),
         ..Service::default()
-    };
-    let check = Check {
-        r#override: Override::Replace,
-        level: Some("ready".to_owned()),
-        period: Some("5s".to_owned()),
-        http: Some(HttpCheck {
-            url: format!("http://localhost:{PATRONI_PORT}/health"),
-            ..HttpCheck::default()
-        }),
-        ..Check::default()
     };
     Layer { summary: "postgresql + patroni layer".to_owned(), ..Layer::default() }
         .service(NAME, service)
         .service(METRICS, metrics())
-        .check(NAME, check)
+        .check(NAME, health(encrypted))
 }
 
 #[cfg(test)]
@@ -88,7 +107,7 @@ mod tests {
     #[test]
     fn patroni_is_told_where_it_is() {
         let topology = Topology { app: "pg".parse().unwrap(), model: "db".to_owned() };
-        let layer = layer(&topology, &"pg/1".parse().unwrap());
+        let layer = layer(&topology, &"pg/1".parse().unwrap(), false);
         let environment: Vec<String> = layer.services[NAME]
             .environment
             .iter()
@@ -131,7 +150,7 @@ services:
         user: postgres
         group: postgres
         on-failure: restart
-        kill-delay: 1m0s
+        kill-delay: 25s
     metrics_server:
         summary: PostgreSQL's metrics
         startup: enabled
@@ -153,6 +172,10 @@ checks:
             url: http://localhost:8008/health
 ";
         let plan = pebble::Plan::parse(shown).unwrap();
-        assert!(!layer(&topology, &"pg/1".parse().unwrap()).differs_from(&plan));
+        let unit = "pg/1".parse().unwrap();
+        assert!(!layer(&topology, &unit, false).differs_from(&plan));
+        // Only the check changes with TLS, for which nothing restarts.
+        let encrypted = layer(&topology, &unit, true);
+        assert!(encrypted.differs_from(&plan) && !encrypted.restarts(&plan));
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use charm::{ExposeSecret as _, SecretString, UnitName};
 use patroni::Config;
 use patroni::config::{
-    Authentication, Bootstrap, Dynamic, DynamicPostgresql, Parameters, Postgresql, RenderError,
-    RestApi, Users,
+    Authentication, Bootstrap, Ctl, Dynamic, DynamicPostgresql, Parameters, Postgresql,
+    RenderError, RestApi, ServerCertificate, Users,
 };
 use serde_json::{Value, json};
 
@@ -32,14 +32,6 @@ pub(crate) const BIN_DIR: &str = "/usr/lib/postgresql/17/bin";
 /// The library of the audit, which PostgreSQL loads as it starts.
 pub(crate) const AUDIT: &str = "/usr/lib/postgresql/17/lib/pgaudit.so";
 
-/// Seconds until a silent leader loses its lock. Patroni takes 20 for less, unless its image
-/// lets it take this.
-const TTL: u32 = 15;
-/// Seconds between two looks at the cluster, and the bound of one try to reach the
-/// Kubernetes API. Patroni wants `ttl >= loop_wait + 2 * retry_timeout`: a leader that cannot
-/// renew its lock has stopped 4 s before anybody else may take it.
-const LOOP_WAIT: u32 = 1;
-const RETRY_TIMEOUT: u32 = 5;
 /// Seconds that a crashed primary may take to start again: enough for a quick restart,
 /// less than a failover takes by waiting for the lock.
 const PRIMARY_START_TIMEOUT: u32 = 10;
@@ -66,7 +58,12 @@ pub(crate) fn render(
             listen: format!("0.0.0.0:{PATRONI_PORT}"),
             connect_address: format!("{host}:{PATRONI_PORT}"),
             authentication: Some(login("patroni", &passwords.patroni)),
+            certificate: encrypted.then(|| ServerCertificate {
+                certfile: tls::CERTIFICATE.to_owned(),
+                keyfile: tls::KEY.to_owned(),
+            }),
         },
+        ctl: encrypted.then(|| Ctl { cacert: tls::CA.to_owned() }),
         postgresql: Postgresql {
             listen: format!("0.0.0.0:{POSTGRESQL_PORT}"),
             connect_address: format!("{host}:{POSTGRESQL_PORT}"),
@@ -103,6 +100,11 @@ fn checked_line(settings: &Settings) -> String {
 /// Whether a file was written with the parameters that only the server can check.
 pub(crate) fn is_checked(text: &str, settings: &Settings) -> bool {
     text.starts_with(&checked_line(settings))
+}
+
+/// Whether Patroni speaks TLS by a file.
+pub(crate) fn is_encrypted(text: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with("certfile:"))
 }
 
 /// The last line of the file from before a password is changed until it is known which one is
@@ -158,9 +160,9 @@ fn notify() -> String {
 /// Used once, when the cluster is made; [`dynamic_patch`] changes it from then on.
 fn first_dynamic(settings: &Settings) -> Dynamic {
     Dynamic {
-        ttl: TTL,
-        loop_wait: LOOP_WAIT,
-        retry_timeout: RETRY_TIMEOUT,
+        ttl: settings.timing.ttl,
+        loop_wait: settings.timing.loop_wait,
+        retry_timeout: settings.timing.retry_timeout,
         primary_start_timeout: PRIMARY_START_TIMEOUT,
         failsafe_mode: true,
         synchronous_mode: true,
@@ -243,6 +245,9 @@ pub(crate) fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) ->
     want("synchronous_node_count", sync.count.into());
     want("synchronous_mode_strict", sync.strict.into());
     want("maximum_lag_on_failover", settings.maximum_lag.into());
+    want("ttl", settings.timing.ttl.into());
+    want("loop_wait", settings.timing.loop_wait.into());
+    want("retry_timeout", settings.timing.retry_timeout.into());
     let now = &current["postgresql"]["parameters"];
     let differs = |(name, value): &(&String, &Value)| now[name.as_str()] != **value;
     let mut parameters: Parameters =
@@ -268,6 +273,25 @@ mod tests {
         let (settings, passwords) = fixture::rendering();
         let text = render(&facts.topology, &facts.unit, &settings, &passwords, false).unwrap();
         insta::assert_snapshot!(text.expose_secret());
+    }
+
+    #[test]
+    fn with_a_certificate_everything_speaks_tls() {
+        let facts = fixture::new_leader();
+        let (settings, passwords) = fixture::rendering();
+        let text = |encrypted| {
+            render(&facts.topology, &facts.unit, &settings, &passwords, encrypted).unwrap()
+        };
+        let (clear, encrypted) = (text(false), text(true));
+        for line in [
+            "  certfile: /var/lib/postgresql/data/cert.pem",
+            "  keyfile: /var/lib/postgresql/data/key.pem",
+            "  cacert: /var/lib/postgresql/data/ca.pem",
+            "    ssl: \"on\"",
+        ] {
+            let has = |text: &SecretString| text.expose_secret().lines().any(|l| l == line);
+            assert!(has(&encrypted) && !has(&clear), "{line}");
+        }
     }
 
     #[test]
@@ -317,6 +341,9 @@ mod tests {
         current["synchronous_node_count"] = 1.into();
         current["synchronous_mode_strict"] = true.into();
         assert_eq!(dynamic_patch(&current, &settings, sync), None);
+        current["ttl"] = 15.into();
+        assert_eq!(dynamic_patch(&current, &settings, sync), Some(json!({"ttl": 20})));
+        current["ttl"] = 20.into();
         current["postgresql"]["parameters"]["max_connections"] = 7.into();
         assert_eq!(
             dynamic_patch(&current, &settings, sync),

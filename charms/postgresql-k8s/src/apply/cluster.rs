@@ -8,11 +8,13 @@ use postgres::{ConnectOptions, DatabaseName, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::members::{at, own, two_looks};
+use super::workload::away;
 use crate::Error;
 use crate::decide::{member_waits, primary_waits};
 use crate::door::Door;
 use crate::effect::Operator;
-use crate::gather::{LOCAL, topology};
+use crate::gather::topology;
 use crate::passwords::Passwords;
 use crate::topology::{POSTGRESQL_PORT, Topology};
 
@@ -63,11 +65,11 @@ pub(crate) fn after_primary(health: Option<&Health>) -> Applied {
     }
 }
 
-pub(super) async fn await_member(door: &dyn Door, pod: &str) -> Applied {
-    let rest = door.patroni(LOCAL);
+pub(super) async fn await_member(door: &dyn Door, hook: &Hook) -> Applied {
+    let rest = own(door, hook).await;
     let health = await_start(&rest, MEMBER_BOUND).await;
     if health.as_ref().is_some_and(|health| health.role != Some(Role::Leader)) {
-        await_stream(&rest, pod).await;
+        await_stream(&rest, &hook.unit().pod()).await;
     }
     after_member(health.as_ref())
 }
@@ -77,7 +79,7 @@ pub(super) async fn tell_timeline(
     hook: &mut Hook,
     id: RelationId,
 ) -> Result<(), Error> {
-    let seen = await_stream(&door.patroni(LOCAL), &hook.unit().pod()).await;
+    let seen = await_stream(&own(door, hook).await, &hook.unit().pod()).await;
     if let Some(timeline) = seen.and_then(|member| member.timeline) {
         hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
     }
@@ -87,7 +89,7 @@ pub(super) async fn tell_timeline(
 /// Waits, within a bound, until the other members see this one lead or stream: what they
 /// are told next, they act upon by what they see.
 async fn await_stream(rest: &Rest, pod: &str) -> Option<Member> {
-    let end = Instant::now() + STREAM_BOUND;
+    let end = Instant::now() + STREAM_BOUND + two_looks(rest).await;
     while Instant::now() < end {
         let seen = rest.cluster().await.ok();
         let own = seen.as_ref().and_then(|cluster| cluster.member(pod));
@@ -100,9 +102,12 @@ async fn await_stream(rest: &Rest, pod: &str) -> Option<Member> {
     None
 }
 
-pub(super) async fn await_primary(door: &dyn Door, hook: &Hook) -> Applied {
-    let rest = door.patroni(&topology(hook).primary_host());
-    after_primary(await_start(&rest, PRIMARY_BOUND).await.as_ref())
+pub(super) async fn await_primary(door: &dyn Door, hook: &Hook) -> Result<Applied, Error> {
+    let rest = match at(door, hook, &topology(hook).primary_host()).await {
+        Ok(rest) => rest,
+        Err(error) => return away(error),
+    };
+    Ok(after_primary(await_start(&rest, PRIMARY_BOUND).await.as_ref()))
 }
 
 /// Where the charm itself connects, as the superuser.
@@ -190,18 +195,30 @@ async fn try_set_up(
     Ok(())
 }
 
+/// Any member takes it, and to the own one the password need not cross the network.
 pub(super) async fn patch_dynamic(
     door: &dyn Door,
     hook: &mut Hook,
     patch: &Value,
     password: SecretString,
-) -> Applied {
-    let rest = door.patroni(&topology(hook).primary_host());
+) -> Result<Applied, Error> {
+    let mut rest = own(door, hook).await;
+    if rest.health().await.is_err() {
+        rest = match at(door, hook, &topology(hook).primary_host()).await {
+            Ok(rest) => rest,
+            Err(error) => return away(error),
+        };
+        // One that is asked in a way that it does not understand must not get the password so.
+        if let Err(error) = rest.health().await {
+            hook.log(Level::Warning, error.to_string());
+            return Ok(Applied::defer("no member takes its configuration yet"));
+        }
+    }
     match rest.with_login("patroni", password).patch_config(patch).await {
-        Ok(()) => Applied::Done,
+        Ok(()) => Ok(Applied::Done),
         Err(error) => {
             hook.log(Level::Warning, error.to_string());
-            Applied::defer("Patroni does not take its configuration yet")
+            Ok(Applied::defer("Patroni does not take its configuration yet"))
         }
     }
 }
@@ -238,7 +255,7 @@ pub(super) async fn switchover(
     candidate: Option<&str>,
     password: SecretString,
 ) -> Result<Applied, Error> {
-    let rest = door.patroni(LOCAL).with_login("patroni", password);
+    let rest = own(door, hook).await.with_login("patroni", password);
     // A standby that has just joined is in sync before Patroni lets it lead.
     let end = Instant::now() + SYNC_BOUND;
     let result = loop {
@@ -258,7 +275,7 @@ pub(super) async fn switchover(
 
 /// Has Patroni copy the primary anew.
 pub(super) async fn copy_anew(door: &dyn Door, hook: &mut Hook, password: SecretString) {
-    let rest = door.patroni(LOCAL).with_login("patroni", password);
+    let rest = own(door, hook).await.with_login("patroni", password);
     if let Err(error) = rest.reinitialize().await {
         hook.log(Level::Warning, error.to_string());
     }
@@ -270,7 +287,7 @@ pub(super) async fn fail_over(
     hook: &mut Hook,
     password: SecretString,
 ) -> Result<Applied, Error> {
-    let rest = door.patroni(LOCAL).with_login("patroni", password);
+    let rest = own(door, hook).await.with_login("patroni", password);
     if let Err(error) = rest.fail_over(&hook.unit().pod()).await {
         hook.log(Level::Error, error.to_string());
         hook.action_fail("Failover failed or timed out, check the logs for details")?;
@@ -281,7 +298,7 @@ pub(super) async fn fail_over(
 /// Writes the timeline to the clients' relations: a new one makes their charms look, which a
 /// connection that leads to a silent server does not.
 pub(super) async fn tell_clients(door: &dyn Door, hook: &mut Hook) -> Result<(), Error> {
-    let health = door.patroni(LOCAL).health().await.ok();
+    let health = own(door, hook).await.health().await.ok();
     let Some(timeline) = health.and_then(|health| health.timeline) else { return Ok(()) };
     for id in hook.relations("database")? {
         hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
@@ -292,7 +309,7 @@ pub(super) async fn tell_clients(door: &dyn Door, hook: &mut Hook) -> Result<(),
 /// Waits for a standby that has every commit, and lets it lead. A primary that went without
 /// one would leave members none of which may lead.
 pub(super) async fn hand_over(door: &dyn Door, hook: &mut Hook, password: SecretString) {
-    let rest = door.patroni(LOCAL).with_login("patroni", password);
+    let rest = own(door, hook).await.with_login("patroni", password);
     let pod = hook.unit().pod();
     let end = Instant::now() + HAND_OVER_BOUND;
     while Instant::now() < end {
@@ -316,7 +333,7 @@ pub(super) async fn restart(
     hook: &mut Hook,
     password: SecretString,
 ) -> Result<Applied, Error> {
-    let rest = door.patroni(LOCAL).with_login("patroni", password);
+    let rest = own(door, hook).await.with_login("patroni", password);
     if let Err(error) = rest.restart().await {
         hook.log(Level::Error, error.to_string());
         hook.action_fail("failed to restart PostgreSQL")?;

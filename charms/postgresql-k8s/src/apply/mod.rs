@@ -4,6 +4,7 @@ mod clients;
 mod cluster;
 mod confirm;
 mod extensions;
+mod members;
 mod objects;
 mod restarts;
 mod tls;
@@ -21,7 +22,7 @@ use charm::{Applied, Hook, Level, Port, SecretContent, SecretOwner};
 use crate::Error;
 use crate::door::Door;
 use crate::effect::{Effect, started_status};
-use crate::gather::{LOCAL, topology};
+use crate::gather::topology;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT};
 
 /// How one effect went.
@@ -53,13 +54,13 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         }
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
         Effect::CopyAnew { password } => cluster::copy_anew(door, hook, password).await,
-        Effect::AwaitMember => return Ok(cluster::await_member(door, &hook.unit().pod()).await),
-        Effect::AwaitPrimary => return Ok(cluster::await_primary(door, hook).await),
+        Effect::AwaitMember => return Ok(cluster::await_member(door, hook).await),
+        Effect::AwaitPrimary => return cluster::await_primary(door, hook).await,
         Effect::SetUpCluster { passwords, salts, ca } => {
             return Ok(cluster::set_up(door, hook, &passwords, salts, ca).await);
         }
         Effect::PatchDynamic { patch, password } => {
-            return Ok(cluster::patch_dynamic(door, hook, &patch, password).await);
+            return cluster::patch_dynamic(door, hook, &patch, password).await;
         }
         Effect::SwitchExtensions(change) => return extensions::switch(door, hook, &change).await,
         Effect::ServeClient(client) => return clients::serve(door, hook, *client).await,
@@ -81,7 +82,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::TellTimeline(id) => cluster::tell_timeline(door, hook, id).await?,
         Effect::TellClients => cluster::tell_clients(door, hook).await?,
         Effect::RestartMembers { password } => {
-            return Ok(restarts::restart_members(door, hook, password).await);
+            return restarts::restart_members(door, hook, password).await;
         }
         Effect::TellPendingRestart { id, alone } => {
             return restarts::tell_pending(door, hook, id, alone).await;
@@ -108,7 +109,7 @@ fn put_passwords(hook: &mut Hook, content: &SecretContent) -> Result<(), Error> 
 }
 
 async fn show_status(door: &dyn Door, hook: &Hook, planned: u32) -> Applied {
-    let cluster = door.patroni(LOCAL).cluster().await.ok();
+    let cluster = members::own(door, hook).await.cluster().await.ok();
     Applied::Status(started_status(&hook.unit().pod(), cluster.as_ref(), planned))
 }
 

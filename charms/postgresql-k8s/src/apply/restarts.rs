@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
-use patroni::{Cluster, Member};
+use patroni::{Cluster, Member, Rest};
 use tokio::time::{Instant, sleep};
 
+use super::members::{at, authority, own, two_looks};
+use super::workload::away;
 use crate::Error;
 use crate::decide::PENDING;
 use crate::door::Door;
-use crate::gather::{LOCAL, topology};
+use crate::gather::topology;
 use crate::topology::unit_of;
 
 const POLL: Duration = Duration::from_millis(250);
-/// How long Patroni may take to see what a new configuration asks for: two of its loops.
-const NOTICE_BOUND: Duration = Duration::from_millis(2500);
 /// How long all members may take to serve again after one restarted.
 const MEMBER_BOUND: Duration = Duration::from_secs(60);
 
@@ -27,8 +27,8 @@ pub(super) async fn tell_pending(
     id: RelationId,
     alone: bool,
 ) -> Result<Applied, Error> {
-    let rest = door.patroni(LOCAL);
-    let end = Instant::now() + NOTICE_BOUND;
+    let rest = own(door, hook).await;
+    let end = Instant::now() + two_looks(&rest).await;
     let mut pending = false;
     while !pending && Instant::now() < end {
         sleep(POLL).await;
@@ -77,26 +77,32 @@ pub(super) async fn restart_members(
     door: &dyn Door,
     hook: &mut Hook,
     password: SecretString,
-) -> Applied {
-    let topology = topology(hook);
-    let rest = |pod: &str| {
-        let host = unit_of(pod).map(|unit| topology.qualified(&topology.member(&unit)));
-        door.patroni(&host.unwrap_or_default()).with_login("patroni", password.clone())
-    };
+) -> Result<Applied, Error> {
     let mut done = BTreeSet::new();
     let mut last = None;
     loop {
-        let Some(cluster) = await_ready(door, hook, last.as_deref()).await else {
-            return Applied::defer("not all members serve, so none is restarted");
+        let ready = match await_ready(door, hook, last.as_deref()).await {
+            Ok(ready) => ready,
+            Err(error) => return away(error),
         };
-        let Some(step) = next(&cluster, &done) else { return Applied::Done };
+        let Some(cluster) = ready else {
+            return Ok(Applied::defer("not all members serve, so none is restarted"));
+        };
+        let Some(step) = next(&cluster, &done) else { return Ok(Applied::Done) };
+        let rest = match to(door, hook, &cluster, &step).await {
+            Ok(Some(rest)) => rest.with_login("patroni", password.clone()),
+            Ok(None) => {
+                return Ok(Applied::defer("a member waits for its certificate, or this one does"));
+            }
+            Err(error) => return away(error),
+        };
         let stepped = match &step {
-            Step::Restart(pod) => rest(pod).restart().await,
-            Step::HandOver(from, to) => rest(from).switchover(from, Some(to)).await,
+            Step::Restart(_) => rest.restart().await,
+            Step::HandOver(from, to) => rest.switchover(from, Some(to)).await,
         };
         if let Err(error) = stepped {
             hook.log(Level::Error, error.to_string());
-            return Applied::defer("a member could not be restarted");
+            return Ok(Applied::defer("a member could not be restarted"));
         }
         if let Step::Restart(pod) = step {
             if cluster.leader().is_some_and(|leader| leader.name == pod) {
@@ -108,14 +114,41 @@ pub(super) async fn restart_members(
     }
 }
 
+/// The member that takes this step, where the password may go there: any takes a switchover, a
+/// restart is its own. Between members that speak as this one it goes as it always did, but
+/// never in clear from or to one that has a certificate.
+async fn to(
+    door: &dyn Door,
+    hook: &Hook,
+    cluster: &Cluster,
+    step: &Step<'_>,
+) -> Result<Option<Rest>, pebble::Error> {
+    let pod = match step {
+        Step::Restart(pod) if *pod != hook.unit().pod() => *pod,
+        _ => return Ok(Some(own(door, hook).await)),
+    };
+    let encrypted = authority(hook).await?.is_some();
+    if cluster.member(pod).is_some_and(|member| member.speaks_tls() != encrypted) {
+        return Ok(None);
+    }
+    let topology = topology(hook);
+    let host = unit_of(pod).map(|unit| topology.qualified(&topology.member(&unit)));
+    at(door, hook, &host.unwrap_or_default()).await.map(Some)
+}
+
 /// Waits, within a bound, until all members serve and commits may wait for one again.
-async fn await_ready(door: &dyn Door, hook: &Hook, restarted: Option<&str>) -> Option<Cluster> {
-    let rest = door.patroni(&topology(hook).primary_host());
+async fn await_ready(
+    door: &dyn Door,
+    hook: &Hook,
+    restarted: Option<&str>,
+) -> Result<Option<Cluster>, pebble::Error> {
+    let rest = at(door, hook, &topology(hook).primary_host()).await?;
+    let notice = two_looks(&rest).await;
     let begun = Instant::now();
     // What the members show of each other is as old as their last loop.
     let fresh = |cluster: &Cluster| {
         let member = restarted.and_then(|pod| cluster.member(pod));
-        !member.is_some_and(|member| member.pending_restart) || begun.elapsed() > NOTICE_BOUND
+        !member.is_some_and(|member| member.pending_restart) || begun.elapsed() > notice
     };
     while begun.elapsed() < MEMBER_BOUND {
         sleep(2 * POLL).await;
@@ -124,10 +157,10 @@ async fn await_ready(door: &dyn Door, hook: &Hook, restarted: Option<&str>) -> O
             && fresh(&cluster)
             && (cluster.members.len() < 2 || cluster.has_standby_in_sync())
         {
-            return Some(cluster);
+            return Ok(Some(cluster));
         }
     }
-    None
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::patroni_yml::{PATH, PGDATA, PGPASS, STORAGE, with_password};
 const START_BOUND: Duration = Duration::from_secs(20);
 
 /// What to do when Pebble is away: the container restarts, pebble-ready will come.
-fn away(error: pebble::Error) -> Result<Applied, Error> {
+pub(super) fn away(error: pebble::Error) -> Result<Applied, Error> {
     if error.is_unreachable() {
         return Ok(Applied::defer("the container does not answer"));
     }

@@ -15,6 +15,7 @@ use charm::{Changes, Decision, Event, Level, Own, RelationKind, SecretString, St
 
 pub(crate) use clients::{BAD_ROLES, CLIENTS, FAILED, REASON_MAX};
 pub(crate) use plugins::KEY as PLUGINS;
+pub(crate) use tls::is_news;
 pub(crate) use workload::{PENDING, member_waits, primary_waits};
 
 use crate::effect::{Effect, Operator, started_status};

@@ -65,19 +65,25 @@ pub(super) fn steps(facts: &Facts) -> Steps {
 /// Who vouches for the servers, as clients are to know it: first when all units serve with
 /// TLS, no more when this one does not.
 pub(super) fn for_clients(facts: &Facts) -> Option<String> {
-    let peer = facts.peer.as_ref()?;
-    let told = databag::text(&peer.app, TOLD).map(str::to_owned);
+    let told = told(facts).map(str::to_owned);
     let own = steps(facts).ca?;
     if facts.tls.others { Some(own) } else { told }
 }
 
+/// Who vouches for the servers, as clients were told.
+pub(super) fn told(facts: &Facts) -> Option<&str> {
+    databag::text(&facts.peer.as_ref()?.app, TOLD)
+}
+
+/// Whether clients are to be told of something else.
+pub(crate) fn is_news(facts: &Facts) -> bool {
+    facts.peer.is_some() && told(facts) != for_clients(facts).as_deref()
+}
+
 /// Tells clients who vouches for the servers, where that changed.
 pub(super) fn tell<'a>(facts: &Facts, clients: impl Iterator<Item = &'a Client>) -> Vec<Effect> {
-    let Some(peer) = &facts.peer else { return Vec::new() };
+    let Some(peer) = facts.peer.as_ref().filter(|_| is_news(facts)) else { return Vec::new() };
     let wanted = for_clients(facts);
-    if databag::text(&peer.app, TOLD) == wanted.as_deref() {
-        return Vec::new();
-    }
     let served = clients.filter(|client| databag::text(&client.offered, "tls").is_some());
     let share = |client: &Client| Effect::ShareTls {
         id: client.id,

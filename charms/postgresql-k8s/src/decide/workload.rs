@@ -207,9 +207,13 @@ fn update_service(
     let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords, encrypted)?;
     let current = container.config.as_ref().map(ExposeSecret::expose_secret);
     let stale = current != Some(text.expose_secret());
-    let layer = layer::layer(&facts.topology, &facts.unit);
-    let stopped = !container.running || layer.differs_from(&container.plan);
-    let reloads = !stopped && (stale || tls.changed || container.marks.unread);
+    let layer = layer::layer(&facts.topology, &facts.unit, encrypted);
+    let starts = !container.running || layer.restarts(&container.plan);
+    let laid = layer.differs_from(&container.plan);
+    let reloads = !starts && (stale || tls.changed || container.marks.unread);
+    // Patroni looks for another certificate of the same name only where nothing else of its
+    // file changed, so it is told once more.
+    let twice = encrypted && stale && tls.changed && current.is_some_and(patroni_yml::is_encrypted);
     let kept = if container.marks.unconfirmed { patroni_yml::unconfirmed(&text) } else { text };
     // It says so until Patroni has been told, in whichever hook.
     let unread = || Effect::PushConfig(patroni_yml::unread(&kept));
@@ -219,10 +223,12 @@ fn update_service(
         effects.push(if reloads { unread() } else { Effect::PushConfig(kept.clone()) });
     }
     effects.extend(tls.after);
-    if stopped {
+    if reloads {
+        effects.push(Effect::Reload);
+        effects.extend((!twice).then(|| Effect::PushConfig(kept)));
+    }
+    if starts || laid {
         effects.push(Effect::StartWorkload(Box::new(layer)));
-    } else if reloads {
-        effects.extend([Effect::Reload, Effect::PushConfig(kept)]);
     }
     Ok(effects)
 }

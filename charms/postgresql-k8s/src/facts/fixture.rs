@@ -46,6 +46,7 @@ pub(crate) fn empty_container() -> Container {
         marks: patroni_yml::Marks::default(),
         config: None,
         passfile: None,
+        ca: None,
         plan: Plan::default(),
         running: false,
         health: None,
@@ -98,7 +99,8 @@ fn running(facts: &Facts) -> Container {
         marks: patroni_yml::Marks::default(),
         config: Some(config),
         passfile: None,
-        plan: layer::layer(&facts.topology, &facts.unit),
+        ca: facts.tls.files.as_ref().map(|files| files.ca.clone()),
+        plan: layer::layer(&facts.topology, &facts.unit, facts.tls.files.is_some()),
         running: true,
         health: health(State::Running),
     }
@@ -113,6 +115,7 @@ pub(crate) fn member(name: &str, role: Role, state: State) -> Member {
         timeline: Some(1),
         lag: None,
         pending_restart: false,
+        api_url: format!("http://{name}:8008/patroni"),
     }
 }
 
@@ -128,6 +131,7 @@ pub(crate) fn steady() -> Facts {
     let shared = facts.settings.clone().unwrap().shared;
     facts.dynamic = Some(json!({
         "synchronous_node_count": 0, "synchronous_mode_strict": false,
+        "ttl": 20, "loop_wait": 1, "retry_timeout": 5,
         "maximum_lag_on_failover": 1_048_576, "postgresql": {"parameters": shared}}));
     facts
 }

@@ -4,6 +4,7 @@ mod parameters;
 mod plugins;
 mod settings;
 mod table;
+mod timing;
 
 use charm::Config;
 use patroni::config::Parameters;
@@ -86,6 +87,8 @@ pub struct Settings {
     pub strict: bool,
     /// The bytes a replica may lag behind and still become primary.
     pub maximum_lag: u64,
+    /// How long the leader's lock lives.
+    pub timing: timing::Timing,
 }
 
 impl Settings {
@@ -123,6 +126,7 @@ impl Settings {
         }
         let standbys = reader.standbys();
         let maximum_lag = reader.integer("durability_maximum_lag_on_failover", 0, i64::MAX);
+        let timing = reader.timing();
         if !reader.problems.is_empty() {
             return Err(reader.problems);
         }
@@ -135,6 +139,7 @@ impl Settings {
             standbys,
             strict: config.boolean("synchronous_mode_strict"),
             maximum_lag: maximum_lag.unwrap_or(1 << 20),
+            timing,
         })
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn defaults() -> serde_json::Map<String, Value> {
     defaults
 }
 
-fn parse(changes: &Value) -> Result<Settings, Vec<String>> {
+pub(super) fn parse(changes: &Value) -> Result<Settings, Vec<String>> {
     let mut options = defaults();
     options.extend(changes.as_object().unwrap().clone());
     Settings::parse(&Config::new(options), MACHINE)
@@ -38,7 +38,7 @@ fn check(changes: &Value, parameter: &str, expected: &Value) {
 }
 
 #[track_caller]
-fn check_refused(changes: &Value, expected: &str) {
+pub(super) fn check_refused(changes: &Value, expected: &str) {
     assert_eq!(parse(changes).unwrap_err(), [expected]);
 }
 

@@ -121,7 +121,7 @@ pub(crate) async fn the_file_is_read_again(far: &Far<'_>) -> Result<(), Failure>
     let before = pebble.pull_text(PATH).await?.ok_or("it has no file")?;
     assert!(before.contains(&far.password));
     let change = before.replace(&far.password, "another");
-    let nothing = json!({"ttl": 15});
+    let nothing = json!({"ttl": 20});
     let other = far.members.rest(&leader).with_login("patroni", "another".to_owned().into());
     for (text, good, bad) in
         [(&change, &other, &far.rest(&leader)), (&before, &far.rest(&leader), &other)]

@@ -24,7 +24,7 @@ pub(crate) async fn the_cluster_is_shown(far: &Far<'_>) -> Result<(), Failure> {
         assert_eq!((health.state, health.role), (State::Running, Some(role)));
         assert_eq!((health.timeline, health.pending_restart), (seen.timeline, false));
         let config = rest.config().await?;
-        assert_eq!((&config["ttl"], &config["synchronous_mode"]), (&15.into(), &true.into()));
+        assert_eq!((&config["ttl"], &config["synchronous_mode"]), (&20.into(), &true.into()));
         assert!(config["postgresql"]["parameters"]["max_connections"].is_u64(), "{config}");
     }
     Ok(())
