@@ -38,8 +38,9 @@ impl Door for Simulated {
         Ok(kube::client(self.world.clone(), self.unit.app().clone()))
     }
 
-    fn patroni(&self, host: &str) -> ::patroni::Rest {
-        patroni::client(self.world.clone(), self.unit.clone(), host)
+    fn patroni(&self, host: &str, authorities: Option<&str>) -> ::patroni::Rest {
+        let authorities = authorities.map(str::to_owned);
+        patroni::client(self.world.clone(), self.unit.clone(), host, authorities)
     }
 
     fn random(&self) -> Result<[u8; 32], rand::rngs::SysError> {

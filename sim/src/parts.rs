@@ -77,7 +77,13 @@ impl Parts {
     /// The Patroni of a pod.
     pub fn patroni(&self, pod: &str) -> Option<::patroni::Rest> {
         let unit = UnitName::from_pod(pod).ok()?;
-        Some(patroni::client(self.world.clone(), unit, pod))
+        Some(patroni::client(self.world.clone(), unit, pod, None))
+    }
+
+    /// The Patroni of a pod, which these authorities vouch for.
+    pub fn patroni_trusting(&self, pod: &str, authorities: &str) -> Option<::patroni::Rest> {
+        let unit = UnitName::from_pod(pod).ok()?;
+        Some(patroni::client(self.world.clone(), unit, pod, Some(authorities.to_owned())))
     }
 
     /// The password of one of Patroni's users; `patroni` is that of its own API.

@@ -250,6 +250,9 @@ fn configuration(state: &State, app: &AppName) -> Vec<String> {
         ("synchronous_mode_strict", &dynamic["synchronous_mode_strict"], Value::Bool(strict)),
         ("max_prepared_transactions", prepared, option("memory_max_prepared_transactions")),
         ("maximum_lag_on_failover", lag, option("durability_maximum_lag_on_failover")),
+        ("ttl", &dynamic["ttl"], option("ttl")),
+        ("loop_wait", &dynamic["loop_wait"], option("loop_wait")),
+        ("retry_timeout", &dynamic["retry_timeout"], option("retry_timeout")),
     ];
     for (name, found, wanted) in expected {
         if *found != wanted {

@@ -2,10 +2,11 @@
 
 use kube_api::{Kind, Selector};
 use names::AppName;
-use pebble::Startup;
+use pebble::{Check, Startup};
 use serde_json::Value;
 
 use super::database::{able, server};
+use crate::patroni::Member;
 use crate::world::{MODEL, State};
 
 /// The mark by which a controller manager leaves Endpoints alone.
@@ -39,14 +40,27 @@ pub(super) fn check(state: &State, app: &AppName) -> Vec<String> {
         if !exports || !container.is_active("metrics_server") {
             wrong.push(format!("nobody exports metrics of {unit}"));
         }
-        let http = plan.checks.get("postgresql").and_then(|check| check.http.as_ref());
-        if !http.is_some_and(|http| http.url.ends_with(":8008/health")) {
+        if !looks(plan.checks.get("postgresql"), container.patroni()) {
             wrong.push(format!("nobody looks whether {unit} serves"));
         }
     }
     wrong.extend(services(state, app));
     wrong.extend(peers(state, app));
     wrong
+}
+
+/// Whether a check would find the member well: a request of Pebble's own finds one that speaks in
+/// clear, and a command one that speaks TLS.
+fn looks(check: Option<&Check>, member: Option<&Member>) -> bool {
+    let encrypted = member.is_some_and(Member::speaks_tls);
+    check.is_some_and(|check| match (&check.http, &check.exec) {
+        (Some(http), None) => !encrypted && http.url == "http://localhost:8008/health",
+        (None, Some(exec)) => {
+            let words = ["HTTPSConnection", "'localhost', 8008", "'/health'"];
+            encrypted && words.iter().all(|word| exec.command.contains(word))
+        }
+        _ => false,
+    })
 }
 
 /// The Services have the ports of PostgreSQL and of Patroni, and go with the application.

@@ -29,7 +29,7 @@ pub enum DatabaseOp {
 }
 
 /// Options with valid, edge and invalid values; the first is the default.
-pub(crate) const OPTIONS: [(&str, &[&str]); 10] = [
+pub(crate) const OPTIONS: [(&str, &[&str]); 13] = [
     ("synchronous_node_count", &["all", "majority", "1", "9", "0", "some"]),
     ("synchronous_mode_strict", &["true", "false"]),
     ("durability_maximum_lag_on_failover", &["1048576", "0", "-1"]),
@@ -40,10 +40,13 @@ pub(crate) const OPTIONS: [(&str, &[&str]); 10] = [
     ("connection_statement_timeout", &["0", "5000", "-1"]),
     ("request_time_zone", &["UTC", "Europe/Berlin"]),
     ("plugin_citext_enable", &["false", "true"]),
+    ("ttl", &["20", "30", "19"]),
+    ("loop_wait", &["1", "10", "0"]),
+    ("retry_timeout", &["5", "3", "2"]),
 ];
 
 /// The values among them that the charm refuses.
-const INVALID: [(&str, &[&str]); 7] = [
+const INVALID: [(&str, &[&str]); 10] = [
     ("synchronous_node_count", &["0", "some"]),
     ("durability_maximum_lag_on_failover", &["-1"]),
     ("profile", &["holiday"]),
@@ -51,6 +54,9 @@ const INVALID: [(&str, &[&str]); 7] = [
     ("instance_password_encryption", &["plain"]),
     ("cpu_max_worker_processes", &["1", "many"]),
     ("connection_statement_timeout", &["-1"]),
+    ("ttl", &["19"]),
+    ("loop_wait", &["0"]),
+    ("retry_timeout", &["2"]),
 ];
 
 impl DatabaseOp {

@@ -4,7 +4,7 @@ use super::list::IN_ORDINARY;
 use super::{Mutant, Plant, Target};
 
 /// Kinds of effects, as they call themselves; a word behind two dots narrows it.
-const DROPPED: [&str; 35] = [
+const DROPPED: [&str; 36] = [
     "guard server",
     "refuse",
     "set app .. endpoints",
@@ -27,6 +27,7 @@ const DROPPED: [&str; 35] = [
     "patch",
     "patch .. node_count",
     "patch .. parameters",
+    "patch .. ttl",
     "extensions",
     "serve",
     "remove relation_id",

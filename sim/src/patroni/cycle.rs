@@ -7,7 +7,6 @@ use kube_api::Kind;
 use names::{AppName, UnitName};
 use serde_json::{Value, json};
 
-use super::TTL;
 use super::data::{CONTROL, Data, PGDATA, VERSION};
 use super::dcs::{self, Dcs};
 use super::hba::{Login, method};
@@ -84,10 +83,11 @@ pub(crate) fn rests(state: &mut State) -> bool {
         let Some(cluster) = state.patroni.get_mut(&app) else { continue };
         cluster.quiet = if changed { 0 } else { cluster.quiet + 1 };
         let quiet = cluster.quiet;
+        let ttl = Dcs::read(state, &app).ttl();
         let headless = super::primary(state, &app).is_none()
             && super::members(state, &app).any(|(_, member)| member.serves());
         // A lock that nobody renews has to expire first.
-        let enough = if headless { TTL + 5 } else { REST };
+        let enough = if headless { ttl + 5 } else { REST };
         rests &= quiet > enough;
     }
     state.watch_backends();
@@ -414,7 +414,7 @@ impl Cycle<'_> {
         if !self.reaches_api() {
             return;
         }
-        let mut status = self.identity();
+        let mut status = self.identity(false);
         (status["state"], status["role"]) = ("stopped".into(), "replica".into());
         let status = status.to_string();
         let patch =
@@ -423,17 +423,18 @@ impl Cycle<'_> {
     }
 
     /// Where the member is reached.
-    fn identity(&self) -> Value {
+    fn identity(&self, encrypted: bool) -> Value {
+        let scheme = if encrypted { "https" } else { "http" };
         let host = format!("{}.{}-endpoints.{MODEL}.svc.cluster.local", self.pod(), self.app);
         json!({
             "conn_url": format!("postgres://{host}:5432/postgres"),
-            "api_url": format!("http://{host}:8008/patroni"),
+            "api_url": format!("{scheme}://{host}:8008/patroni"),
             "version": "4.0.7",
         })
     }
 
     fn status(&mut self, member: &Member) -> Value {
-        let mut status = self.identity();
+        let mut status = self.identity(member.speaks_tls());
         (status["state"], status["role"]) = (member.state().into(), member.role().into());
         if member.serves() {
             let streams = member.source.is_some();

@@ -4,7 +4,7 @@ use kube_api::{Api, Kind};
 use names::AppName;
 use serde_json::{Value, json};
 
-use super::{TTL, scope};
+use super::scope;
 use crate::world::{MODEL, State};
 
 /// The order to hand the lead over.
@@ -43,7 +43,6 @@ impl Dcs {
     /// Reads all of it; a lock that nobody renewed for too long is nobody's.
     pub(super) fn read_at(state: &State, app: &AppName, now: i64) -> Self {
         let renewed = state.patroni.get(app).map_or(0, |cluster| cluster.renewed);
-        let expired = now - renewed > TTL;
         let api = &state.kube;
         let annotations = |suffix: &str| {
             let object = api.get(Kind::Endpoints, MODEL, &format!("{}{suffix}", scope(app)));
@@ -55,16 +54,23 @@ impl Dcs {
         let names = text(&sync, "sync_standby").unwrap_or_default();
         let order =
             Failover { leader: text(&failover, "leader"), candidate: text(&failover, "candidate") };
+        let dynamic = text(&config, "config").and_then(|text| serde_json::from_str(&text).ok());
+        let expired = now - renewed > ttl(dynamic.as_ref());
         Self {
             leader: text(&lock, "leader").filter(|_| !expired),
             holder: text(&lock, "leader"),
             optime: text(&lock, "optime").and_then(|text| text.parse().ok()).unwrap_or_default(),
             initialize: text(&config, "initialize"),
-            config: text(&config, "config").and_then(|text| serde_json::from_str(&text).ok()),
+            config: dynamic,
             sync_leader: text(&sync, "leader"),
             sync: names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
             failover: (order.leader.is_some() || order.candidate.is_some()).then_some(order),
         }
+    }
+
+    /// Seconds until a leader that is silent loses its lock.
+    pub(super) fn ttl(&self) -> i64 {
+        ttl(self.config.as_ref())
     }
 
     /// An entry of the dynamic configuration as a number.
@@ -125,4 +131,10 @@ pub(super) fn order(api: &Api, app: &AppName, order: Option<&Failover>) {
     let leader = order.and_then(|order| order.leader.as_ref());
     let candidate = order.and_then(|order| order.candidate.as_ref());
     annotate(api, app, "-failover", json!({"leader": leader, "candidate": candidate}));
+}
+
+/// Patroni takes no lock that lives shorter than 20 s, and 30 s where nobody says anything.
+fn ttl(dynamic: Option<&Value>) -> i64 {
+    let told = dynamic.and_then(|dynamic| dynamic["ttl"].as_i64());
+    told.unwrap_or(30).max(20)
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::cycle::Cycle;
 use super::dcs::{self, Failover};
 use super::member::{Member, Phase};
-use super::{TTL, members};
+use super::members;
 use crate::world::State;
 
 /// The lock of a leader who lives is renewed.
@@ -166,7 +166,7 @@ impl Cycle<'_> {
     pub(super) fn acquire(&mut self) {
         self.changed = true;
         let (pod, time) = (self.pod(), self.now.to_string());
-        let lock = json!({"leader": pod, "ttl": TTL.to_string(), "acquireTime": time});
+        let lock = json!({"leader": pod, "ttl": self.dcs.ttl().to_string(), "acquireTime": time});
         dcs::annotate(&self.state.kube, &self.app, "", lock);
         (self.dcs.leader, self.dcs.holder) = (Some(pod.clone()), Some(pod));
         if self.dcs.failover.take().is_some() {

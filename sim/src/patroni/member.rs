@@ -45,6 +45,9 @@ pub(crate) struct Member {
     pub(super) pending: bool,
     /// Whether its configuration is to be read again.
     pub(super) reload: bool,
+    /// Who vouches for the certificate with which its REST API speaks TLS, as it was read: itself
+    /// and the authority beside it. None while it speaks in clear.
+    pub(super) tls: Option<Vec<String>>,
     /// What it showed last in the API.
     pub(super) shown: Option<(Value, Option<&'static str>)>,
     /// Loops that it misses next.
@@ -61,9 +64,12 @@ pub(crate) type Credentials = (String, String);
 impl Member {
     /// Starts with the configuration at a path.
     pub(crate) fn start(path: &str, files: &BTreeMap<String, File>) -> Result<Self, String> {
+        let yml = read(path, files)?;
+        let tls = certificate(&yml, files)?;
         Ok(Self {
             path: path.to_owned(),
-            yml: read(path, files)?,
+            yml,
+            tls,
             phase: Phase::Waits,
             leads: false,
             source: None,
@@ -86,9 +92,21 @@ impl Member {
 
     /// Reads its configuration again; one that is none is not taken.
     pub(super) fn read_again(&mut self, files: &BTreeMap<String, File>) {
-        if let Ok(yml) = read(&self.path, files) {
-            self.yml = yml;
+        let Ok(yml) = read(&self.path, files) else { return };
+        // Patroni looks for another certificate only where nothing else is new.
+        let named = |yml: &Value| ["certfile", "keyfile"].map(|key| yml["restapi"][key].clone());
+        if yml == self.yml || named(&yml) != named(&self.yml) {
+            match certificate(&yml, files) {
+                Ok(tls) => self.tls = tls,
+                Err(_) => return,
+            }
         }
+        self.yml = yml;
+    }
+
+    /// Whether its REST API speaks TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Whether PostgreSQL accepts connections.
@@ -185,4 +203,21 @@ fn read(path: &str, files: &BTreeMap<String, File>) -> Result<Value, String> {
     let file = files.get(path).ok_or_else(|| format!("{path} does not exist"))?;
     let text = file.text().ok_or_else(|| format!("{path} may not be read"))?;
     serde_saphyr::from_str(text).map_err(|error| format!("{path}: {error}"))
+}
+
+/// The certificate of the REST API and who vouches for it; without its files Patroni does not
+/// serve.
+fn certificate(yml: &Value, files: &BTreeMap<String, File>) -> Result<Option<Vec<String>>, String> {
+    let text = |path: &str| files.get(path).and_then(File::text).map(str::to_owned);
+    let needed = |key: &str| {
+        let path = yml["restapi"][key].as_str().ok_or_else(|| format!("no {key}"))?;
+        text(path).ok_or_else(|| format!("{path} cannot be read"))
+    };
+    if yml["restapi"]["certfile"].is_null() {
+        return Ok(None);
+    }
+    let shown = needed("certfile")?;
+    needed("keyfile")?;
+    let beside = yml["ctl"]["cacert"].as_str().and_then(text);
+    Ok(Some(std::iter::once(shown).chain(beside).collect()))
 }

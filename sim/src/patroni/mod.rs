@@ -30,9 +30,6 @@ pub(crate) use hba::{Login, method};
 pub(crate) use member::{Member, Phase};
 pub(crate) use rest::client;
 
-/// Seconds until a leader that is silent loses its lock, as the charm has it.
-const TTL: i64 = 15;
-
 /// Loops that a member misses whose watch has ended.
 const MISSED: u32 = 3;
 
@@ -95,6 +92,11 @@ pub(crate) fn scope(app: &AppName) -> String {
 /// The member of a unit whose Patroni runs.
 pub(crate) fn member<'a>(state: &'a State, unit: &UnitName) -> Option<&'a Member> {
     state.pods.get(unit)?.container.as_ref()?.patroni()
+}
+
+/// Who vouches for the REST API of a unit's Patroni; none while it speaks in clear.
+fn shown_authority(state: &State, unit: &UnitName) -> Option<Vec<String>> {
+    member(state, unit)?.tls.clone()
 }
 
 /// The slot of the unit's Patroni, whether it stands still or not.

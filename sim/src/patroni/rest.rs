@@ -29,11 +29,18 @@ struct Way {
     world: Arc<World>,
     from: UnitName,
     host: String,
+    /// Who vouches for the far side; without anybody the way is in clear.
+    authorities: Option<String>,
 }
 
 /// A client of the Patroni at a host.
-pub(crate) fn client(world: Arc<World>, from: UnitName, host: &str) -> Rest {
-    Rest::over(Arc::new(Way { world, from, host: host.to_owned() }))
+pub(crate) fn client(
+    world: Arc<World>,
+    from: UnitName,
+    host: &str,
+    authorities: Option<String>,
+) -> Rest {
+    Rest::over(Arc::new(Way { world, from, host: host.to_owned(), authorities }))
 }
 
 impl std::fmt::Debug for Way {
@@ -97,6 +104,9 @@ impl Way {
             super::member(state, &unit).map(|_| unit)
         });
         let Some(unit) = unit else { return Err(refused()) };
+        if !self.is_understood(&unit) {
+            return Err(refused());
+        }
         let reads = parts.method == Method::GET;
         if mutants::silences(&format!("{} {path}", parts.method)) {
             self.world.effect_done();
@@ -118,6 +128,21 @@ impl Way {
         };
         self.world.effect_done();
         Ok(response(answer))
+    }
+
+    /// Whether both ends speak the same: who trusts an authority speaks in clear to the own
+    /// member alone, and who trusts nobody does so always.
+    fn is_understood(&self, unit: &UnitName) -> bool {
+        let shown = self.world.look(|state| super::shown_authority(state, unit));
+        match (&self.authorities, shown) {
+            (None, shown) => shown.is_none(),
+            (Some(_), None) => self.is_own(),
+            (Some(trusted), Some(shown)) => shown.contains(trusted),
+        }
+    }
+
+    fn is_own(&self) -> bool {
+        self.host == "127.0.0.1"
     }
 
     async fn act(&self, unit: &UnitName, path: &str, order: &Value) -> Answer {

@@ -75,6 +75,7 @@ fn options() -> Vec<Beat> {
         ("profile", "holiday"),
         ("profile", "production"),
         ("durability_maximum_lag_on_failover", "0"),
+        ("ttl", "30"),
     ];
     options.map(|(key, value)| database(Config(key, value))).into()
 }
