@@ -73,7 +73,7 @@ fn target(fault: Fault) -> &'static str {
     match fault {
         Fault::Switchover => "2",
         Fault::PostmasterKilled => "3",
-        Fault::AllKilled | Fault::Frozen | Fault::PodDeleted | Fault::NetworkCut => "22",
+        Fault::AllKilled | Fault::Frozen | Fault::PodDeleted | Fault::NetworkCut => "27",
         Fault::ApiGone | Fault::EveryoneKilled => "none",
     }
 }

@@ -7,6 +7,7 @@ mod neighbour;
 pub(crate) mod network;
 mod objects;
 mod repairs;
+mod rest;
 mod tls;
 mod witness;
 mod writer;

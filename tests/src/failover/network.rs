@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,11 +34,76 @@ pub(crate) fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().map_err(|_| anyhow!("a thread panicked"))?
 }
 
-/// What Patroni at `address` answers; to be called inside the pods' network.
+/// Whether the members were last seen to speak TLS.
+static ENCRYPTED: AtomicBool = AtomicBool::new(false);
+
+/// What Patroni at `address` answers, however it speaks; to be called inside the pods' network.
 pub(super) fn ask(address: Ipv4Addr, path: &str) -> Result<Value> {
+    let as_they_speak = |encrypted: bool| match encrypted {
+        true => ask_with_tls(address, path, "", ""),
+        false => ask_in_clear(address, path, ""),
+    };
+    let encrypted = ENCRYPTED.load(Ordering::Relaxed);
+    as_they_speak(encrypted).or_else(|error| {
+        let answer = as_they_speak(!encrypted).map_err(|_| error)?;
+        ENCRYPTED.store(!encrypted, Ordering::Relaxed);
+        Ok(answer)
+    })
+}
+
+/// Asks the member at `argv[1]` with TLS; with an authority in its input, for this name.
+const WITH_TLS: &str = "
+import http.client, socket, ssl, sys
+address, path, host = sys.argv[1:]
+authority = sys.stdin.read()
+context = ssl.create_default_context(cadata=authority or None)
+if not host:
+    context = ssl._create_unverified_context()
+class Connection(http.client.HTTPSConnection):
+    def connect(self):
+        stream = socket.create_connection((address, 8008), timeout=2)
+        self.sock = context.wrap_socket(stream, server_hostname=host or address)
+connection = Connection(address)
+connection.request('GET', path)
+print(connection.getresponse().read().decode())
+";
+
+/// What it answers with TLS, for whose certificate of this name the authority vouches.
+pub(super) fn ask_verified(
+    address: Ipv4Addr,
+    path: &str,
+    host: &str,
+    authority: &str,
+) -> Result<Value> {
+    ensure!(!host.is_empty(), "no name");
+    ask_with_tls(address, path, host, authority)
+}
+
+/// The same for any certificate, where there is no name.
+fn ask_with_tls(address: Ipv4Addr, path: &str, host: &str, authority: &str) -> Result<Value> {
+    let mut python = Command::new("python3")
+        .args(["-c", WITH_TLS, &address.to_string(), path, host])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("python3 is needed")?;
+    python.stdin.take().context("no stdin")?.write_all(authority.as_bytes())?;
+    let output = python.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "no answer with TLS: {said}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// What it answers in clear, to somebody with this login.
+pub(super) fn ask_in_clear(address: Ipv4Addr, path: &str, login: &str) -> Result<Value> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address, 8008)), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let login = match login {
+        "" => String::new(),
+        login => format!("Authorization: Basic {login}\r\n"),
+    };
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{login}\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -21,6 +21,7 @@ impl Cluster {
             self.engine.call(&["integrate", CERTIFIER, &format!("{APP}:certificates")])?;
             self.await_tls("on", "server_tls_sslmode = verify-full")
         })?;
+        ensure!(!outcome.moved, "another member leads");
         for pod in (0..UNITS).map(Self::pod) {
             let host = format!("{pod}.{APP}-endpoints");
             for host in [host.as_str(), "127.0.0.1", "postgresql-k8s-primary"] {
@@ -32,6 +33,7 @@ impl Cluster {
             self.log_in(&pod, "postgresql-k8s-primary", &verified)?;
         }
         self.await_encrypted_pooler()?;
+        self.has_encrypted_api()?;
         Ok(outcome)
     }
 
@@ -91,6 +93,8 @@ impl Cluster {
             ensure!(left.trim().is_empty(), "{pod} keeps {left}");
         }
         self.engine.call(&["remove-application", CERTIFIER, "--no-prompt"])?;
+        self.has_clear_api()?;
+        ensure!(!outcome.moved, "another member leads");
         Ok(outcome)
     }
 
