@@ -13,6 +13,16 @@ impl Members for Simulated<'_> {
         self.0.patroni(pod).unwrap_or_else(|| panic!("{pod} is no pod"))
     }
 
+    fn trusting(&self, pod: &str, authority: &str) -> patroni::Rest {
+        let rest = self.0.patroni_trusting(pod, authority);
+        rest.unwrap_or_else(|| panic!("{pod} is no pod"))
+    }
+
+    fn certificate(&self, pod: &str) -> Result<(String, String), Failure> {
+        let made = rcgen::generate_simple_self_signed(vec![pod.to_owned()])?;
+        Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+    }
+
     fn pebble(&self, pod: &str) -> pebble::Client {
         self.0.pebble_of(pod).unwrap_or_else(|| panic!("{pod} is no pod"))
     }
@@ -40,6 +50,7 @@ keeps!(
     settings_are_merged,
     parameters_wait_for_a_restart,
     the_file_is_read_again,
+    the_api_speaks_tls_by_its_file,
     the_lead_is_handed_over,
     impossible_orders_are_refused,
     members_that_stop_and_come_back,

@@ -121,6 +121,15 @@ impl cluster::Members for Pods {
         patroni::Rest::new(self.0[pod].0.clone(), 8008)
     }
 
+    fn trusting(&self, pod: &str, authority: &str) -> patroni::Rest {
+        patroni::Rest::trusting(self.0[pod].0.clone(), 8008, authority)
+    }
+
+    fn certificate(&self, pod: &str) -> Result<(String, String), cluster::Failure> {
+        let made = rcgen::generate_simple_self_signed(vec![self.0[pod].0.clone()])?;
+        Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+    }
+
     fn pebble(&self, pod: &str) -> pebble::Client {
         pebble::Client::new(self.0[pod].1.clone())
     }
@@ -198,6 +207,7 @@ fn the_real_parts_keep_their_contracts() -> Result<()> {
         settings_are_merged,
         parameters_wait_for_a_restart,
         the_file_is_read_again,
+        the_api_speaks_tls_by_its_file,
         the_lead_is_handed_over,
         impossible_orders_are_refused,
         members_that_stop_and_come_back,

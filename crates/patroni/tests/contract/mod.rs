@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod changes;
+mod secured;
 mod shown;
 mod switchovers;
 
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep};
 pub(crate) use changes::{
     parameters_wait_for_a_restart, settings_are_merged, the_file_is_read_again,
 };
+pub(crate) use secured::the_api_speaks_tls_by_its_file;
 pub(crate) use shown::{
     members_that_stop_and_come_back, the_cluster_is_shown, the_objects_are_marked,
 };
@@ -30,6 +32,10 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) trait Members: Send + Sync {
     /// The REST API of a pod's Patroni, without a login.
     fn rest(&self, pod: &str) -> Rest;
+    /// The same with TLS, vouched for by this authority.
+    fn trusting(&self, pod: &str, authority: &str) -> Rest;
+    /// A new certificate for a pod, which vouches for itself, and its key.
+    fn certificate(&self, pod: &str) -> Result<(String, String), Failure>;
     /// A pod's Pebble, whose service `postgresql` is Patroni.
     fn pebble(&self, pod: &str) -> pebble::Client;
 }
