@@ -8,7 +8,7 @@ use end_to_end::failover::{Cluster, Fault};
 /// What any client may have to wait; the bench measures how long it is.
 const GAP_MAX: Duration = Duration::from_secs(20);
 /// The same when nobody but the lock's age tells that the primary is lost.
-const LOCK_MAX: Duration = Duration::from_secs(30);
+const LOCK_MAX: Duration = Duration::from_secs(35);
 
 #[test]
 fn no_acknowledged_number_is_lost_when_the_primary_changes() -> Result<()> {

@@ -127,13 +127,17 @@ async fn to(
         Step::Restart(pod) if *pod != hook.unit().pod() => *pod,
         _ => return Ok(Some(own(door, hook).await)),
     };
-    let encrypted = authority(hook).await?.is_some();
-    if cluster.member(pod).is_some_and(|member| member.speaks_tls() != encrypted) {
+    if !speak_alike(authority(hook).await?.is_some(), cluster.member(pod)) {
         return Ok(None);
     }
     let topology = topology(hook);
     let host = unit_of(pod).map(|unit| topology.qualified(&topology.member(&unit)));
     at(door, hook, &host.unwrap_or_default()).await.map(Some)
+}
+
+/// Whether a unit with a certificate, or one without, speaks as a member does.
+fn speak_alike(encrypted: bool, member: Option<&Member>) -> bool {
+    member.is_some_and(|member| member.speaks_tls() == encrypted)
 }
 
 /// Waits, within a bound, until all members serve and commits may wait for one again.
@@ -194,6 +198,15 @@ mod tests {
         check(&["pg-0"], &["pg-1", "pg-2"], Some(Step::HandOver("pg-0", "pg-1")));
         check(&[], &[], None);
         check(&["pg-1"], &["pg-1"], None);
+    }
+
+    #[test]
+    fn no_password_goes_in_clear_from_or_to_a_certificate() {
+        let mut member = member("pg-1", Role::Replica, State::Streaming);
+        assert!(speak_alike(false, Some(&member)) && !speak_alike(true, Some(&member)));
+        member.api_url = "https://pg-1:8008/patroni".to_owned();
+        assert!(speak_alike(true, Some(&member)) && !speak_alike(false, Some(&member)));
+        assert!(!speak_alike(false, None) && !speak_alike(true, None));
     }
 
     #[test]

@@ -68,7 +68,9 @@ fn in_place(facts: Facts) -> Facts {
     let Issuer::Related { offered, .. } = &facts.tls.issuer else { unreachable!() };
     facts.tls.files = facts.tls.request.as_ref().unwrap().answer(offered).unwrap();
     let text = pushed(&decide(&Event::UpdateStatus, &facts));
-    facts.container.as_mut().unwrap().config = text.map(Into::into);
+    let plan = crate::layer::layer(&facts.topology, &facts.unit, true);
+    let container = facts.container.as_mut().unwrap();
+    (container.config, container.plan) = (text.map(Into::into), plan);
     facts
 }
 
@@ -95,6 +97,8 @@ fn certificates_is_related_no_was_asked_before_serves_without() {
     let decision = run(&facts);
     check_order(&decision, "push config", "remove tls");
     check_order(&decision, "remove tls", "reload");
+    check_order(&decision, "reload", "start workload");
+    assert!(!pushed(&decision).unwrap().contains("certfile"));
     assert!(!pushed(&decision).unwrap().contains("ssl"));
 }
 
@@ -138,7 +142,10 @@ fn certificates_is_issued_yes_pushes_and_reloads() {
     let decision = run(&issued(steady()));
     check_order(&decision, "push tls", "push config");
     check_order(&decision, "push config", "reload");
+    // Pebble's own requests do not trust the issuer; nothing restarts for another check.
+    check_order(&decision, "reload", "start workload");
     let text = pushed(&decision).unwrap();
+    assert!(text.contains("  certfile: ") && text.contains("  cacert: "), "{text}");
     assert!(text.contains("hostssl all all 0.0.0.0/0 scram-sha-256"), "{text}");
     assert!(!text.contains("host all"), "{text}");
     assert!(list(&decision).contains(&"set unit 1: member=started tls=enabled".to_owned()));
@@ -163,6 +170,24 @@ fn certificates_is_issued_yes_anew_reloads_without_another_file() {
     check_order(&decision, "push config", "push tls");
     let config = facts.container.as_ref().unwrap().config.as_ref().unwrap();
     assert_eq!(pushed(&decision).as_deref(), Some(config.expose_secret()));
+}
+
+#[test]
+fn certificates_is_issued_yes_anew_beside_other_options_is_read_in_the_next_hook() {
+    // Patroni reads another certificate only where its file says nothing new.
+    let mut facts = issued(encrypted(steady()));
+    facts.settings.as_mut().unwrap().parameters.insert("work_mem".to_owned(), 4097.into());
+    let text = pushed(&run(&facts)).unwrap();
+    let (_, marks) = crate::patroni_yml::read(text);
+    assert!(marks.unread);
+    facts.container.as_mut().unwrap().marks = marks;
+    facts.tls.files = None;
+    let mut again = encrypted(facts);
+    again.container.as_mut().unwrap().marks = marks;
+    let decision = decide(&Event::UpdateStatus, &again);
+    check_order(&decision, "push config", "reload");
+    let (_, marks) = crate::patroni_yml::read(pushed(&decision).unwrap());
+    assert!(!marks.unread);
 }
 
 #[test]
