@@ -19,6 +19,8 @@ pub(crate) const REQUEST: &str = "/var/lib/postgresql/data/request.pem";
 pub struct Tls {
     /// What PostgreSQL reads; none while it serves without TLS.
     pub files: Option<Files>,
+    /// Why they cannot be used, for instance because somebody wrote another key beside them.
+    pub unusable: Option<String>,
     /// Whether its certificate is in the last third of its life; looked at in hooks that are
     /// not the issuer's own.
     pub aged: bool,
@@ -33,6 +35,13 @@ pub struct Tls {
 impl Tls {
     /// Nothing is there, and nobody was asked.
     pub fn none() -> Self {
-        Self { files: None, aged: false, request: None, issuer: Issuer::Unknown, others: false }
+        Self {
+            files: None,
+            unusable: None,
+            aged: false,
+            request: None,
+            issuer: Issuer::Unknown,
+            others: false,
+        }
     }
 }

@@ -76,6 +76,16 @@ impl Files {
         let ca = format!("{}\n", issued.ca.trim());
         Self { key: key.clone(), certificate: issued.shown(), ca }
     }
+
+    /// Checks that a server can show them, and that somebody can trust it for them.
+    ///
+    /// # Errors
+    /// When they are none, or do not belong together.
+    pub fn check(&self) -> Result<(), BagError> {
+        postgres::check_ca(&self.ca).map_err(|error| BagError::new("ca", error))?;
+        postgres::check_certificate(&self.certificate, &self.key)
+            .map_err(|error| BagError::new("certificate", error))
+    }
 }
 
 impl PartialEq for Files {
@@ -139,9 +149,7 @@ impl Request {
     pub fn answer(&self, offered: &Bag) -> Result<Option<Files>, BagError> {
         let Some(issued) = issued(offered, &self.csr)? else { return Ok(None) };
         let files = Files::of(&self.key, &issued);
-        postgres::check_ca(&files.ca).map_err(|error| BagError::new("ca", error))?;
-        postgres::check_certificate(&files.certificate, &files.key)
-            .map_err(|error| BagError::new("certificate", error))?;
+        files.check()?;
         Ok(Some(files))
     }
 }

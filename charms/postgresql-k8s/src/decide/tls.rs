@@ -5,6 +5,7 @@ use charm::{Changes, Own, Status, databag};
 
 use crate::effect::Effect;
 use crate::facts::{Client, Facts};
+use crate::patroni_yml;
 use crate::tls::{Issuer, TOLD};
 
 /// What there is to do, and whether TLS is on once it is done.
@@ -60,6 +61,18 @@ pub(super) fn steps(facts: &Facts) -> Steps {
         }
     }
     steps
+}
+
+/// What there is to say of files that cannot be used, and that nothing of this hook replaces. A
+/// Patroni that reads such files answers nobody any more, and a PostgreSQL that starts with them
+/// does not come up, so both go on with what they have read.
+pub(super) fn refusal(facts: &Facts) -> Option<Effect> {
+    let why = facts.tls.unusable.as_ref().filter(|_| !steps(facts).changed)?;
+    let folder = patroni_yml::STORAGE;
+    Some(Effect::Refuse {
+        line: format!("cannot use the certificate in {folder}: {why}"),
+        status: Status::blocked("the certificate cannot be used, the log says why"),
+    })
 }
 
 /// Who vouches for the servers, as clients are to know it: first when all units serve with

@@ -49,6 +49,9 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
         Ok(settings) => settings,
         Err(problems) => return refuse_options(problems),
     };
+    if let Some(refusal) = tls::refusal(facts) {
+        return Decision::new().effect(refusal);
+    }
     if let Some(system) = foreign(facts, container, &passwords) {
         return Decision::new().status(set_aside(&facts.unit, system));
     }

@@ -30,6 +30,8 @@ pub(super) async fn tls(
     if let (Some(certificate), Some(key), Some(ca)) = (certificate, key, ca) {
         tls.files = Some(Files { key, certificate, ca });
     }
+    let checked = tls.files.as_ref().map(Files::check);
+    tls.unusable = checked.and_then(Result::err).map(|error| error.to_string());
     // An answer that is old already must not be asked for again at once, so an issuer's own
     // events do not look at its age.
     let looks = !matches!(event, Event::Relation(_));

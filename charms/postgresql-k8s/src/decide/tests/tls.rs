@@ -113,6 +113,22 @@ fn certificates_is_related_no_leaves_a_persons_files() {
 }
 
 #[test]
+fn certificates_is_related_no_leaves_a_persons_unusable_files_unread() {
+    let mut facts = encrypted(steady());
+    facts.tls.issuer = Issuer::None;
+    facts.tls.request = None;
+    facts.tls.unusable = Some("the key is another's".to_owned());
+    facts.container.as_mut().unwrap().config = None;
+    let words = list(&run(&facts));
+    assert!(words.iter().any(|w| w.starts_with("refuse: the certificate")), "{words:?}");
+    assert!(!words.iter().any(|w| w.starts_with("push") || w.starts_with("reload")), "{words:?}");
+    // The issuer's answer takes their place.
+    let mut facts = issued(encrypted(steady()));
+    facts.tls.unusable = Some("the key is another's".to_owned());
+    check_order(&run(&facts), "push tls", "reload");
+}
+
+#[test]
 fn certificates_has_request_no_asks() {
     let decision = run(&related(steady()));
     assert!(list(&decision).contains(&"request certificate 9".to_owned()));
