@@ -22,8 +22,8 @@ setup:
 build: setup ## Build the program, the hook tools and the charms
 	@cargo build --locked --release -p talisman
 	@ln -sfn target/release/talisman talisman
-	@$(static) -p hooktools --bin hooktool
-	@install -D -m 755 $(artefacts)/hooktool target/release/lib/hooktool
+	@$(static) -p hooktools -p node --bin hooktool --bin containeragent
+	@for program in hooktool containeragent; do install -D -m 755 $(artefacts)/$$program target/release/lib/$$program || exit 1; done
 	@install -D -m 755 /usr/local/lib/talisman/pebble target/release/lib/pebble
 	@$(MAKE) --no-print-directory pack
 
@@ -36,10 +36,10 @@ test: build images unit e2e ## Run every test, the end-to-end ones on the real p
 
 unit:
 	@tools/setup test
-	@cargo test --locked --workspace --exclude end-to-end
+	@tools/on-ordinary-run cargo test --locked --workspace --exclude end-to-end
 
 e2e:
-	@cargo test --locked -p end-to-end -- --test-threads=1
+	@tools/on-ordinary-run cargo test --locked -p end-to-end -- --test-threads=1
 
 faults: build ## Kill the engine at every effect of a scenario, and 200 times at random
 	@TALISMAN_EVERY_EFFECT=1 cargo test --locked -p end-to-end --test faults -- --nocapture

@@ -56,7 +56,8 @@ impl Parts {
     /// The socket of the Pebble of a pod's container.
     pub fn socket(&self, pod: &str, container: &str) -> PathBuf {
         let instance = &self.instance;
-        format!("/run/talisman/{instance}/pods/{pod}/shared/{container}/pebble.socket").into()
+        let pods = format!("/var/lib/talisman/{instance}/pods");
+        format!("{pods}/{pod}/shared/{container}/pebble.socket").into()
     }
 
     /// The address of a pod.

@@ -56,11 +56,11 @@ fn addresses(status: &Value) -> BTreeMap<String, String> {
 
 /// The first processes of the instance's containers, by the engine's own records.
 fn first_processes() -> Vec<String> {
-    let mut found: Vec<String> = std::fs::read_dir(format!("/run/talisman/{INSTANCE}/pods"))
+    let mut found: Vec<String> = std::fs::read_dir(format!("/var/lib/talisman/{INSTANCE}/pods"))
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|pod| std::fs::read_to_string(pod.path().join("charm/pid")).ok())
+        .filter_map(|pod| std::fs::read_to_string(pod.path().join("containers/charm/pid")).ok())
         .collect();
     found.sort();
     found

@@ -318,7 +318,7 @@ fn no_secret_is_in_the_open(world: &World, urls: &[&str]) -> Result<()> {
 /// Pebble's plan of a container.
 fn plan(unit: &str, container: &str) -> Result<String> {
     let pod = unit.replace('/', "-");
-    let socket = format!("/run/talisman/e2edis/pods/{pod}/shared/{container}/pebble.socket");
+    let socket = format!("/var/lib/talisman/e2edis/pods/{pod}/shared/{container}/pebble.socket");
     let pebble = root().join("target/release/lib/pebble");
     let output =
         std::process::Command::new(pebble).arg("plan").env("PEBBLE_SOCKET", socket).output()?;

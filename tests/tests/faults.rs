@@ -9,6 +9,14 @@ use end_to_end::{Talisman, program, root};
 
 /// How many effects lie between two that the suite tries; `TALISMAN_EVERY_EFFECT=1` tries all.
 const STRIDE: usize = 9;
+/// What is empty once an application is gone.
+const LEFT: [(&str, &str); 5] = [
+    ("/run", "units"),
+    ("/run", "pods"),
+    ("/var/lib", "units"),
+    ("/var/lib", "pods"),
+    ("/var/lib", "charms"),
+];
 /// More effects than the scenario has.
 const EFFECTS_MAX: usize = 400;
 
@@ -89,8 +97,8 @@ fn life(instance: &str, effect: usize) -> Result<bool> {
     reach(&engine, &mut deaths, "the end", |status| {
         status["applications"].as_object().is_some_and(serde_json::Map::is_empty)
     })?;
-    for left in ["/run/talisman/{}/units", "/run/talisman/{}/pods", "/var/lib/talisman/{}/charms"] {
-        let folder = left.replace("{}", instance);
+    for (place, left) in LEFT {
+        let folder = format!("{place}/talisman/{instance}/{left}");
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some()) {
             assert!(std::time::Instant::now() < deadline, "effect {effect}: {folder} has entries");

@@ -157,7 +157,7 @@ fn a_pebble_that_does_not_answer_is_waited_for(
     world: &Pooled,
     unit: &dyn Fn(&Value) -> Value,
 ) -> Result<()> {
-    let pid = "/run/talisman/e2epoolb/pods/pgbouncer-k8s-0/pgbouncer/pid";
+    let pid = "/var/lib/talisman/e2epoolb/pods/pgbouncer-k8s-0/containers/pgbouncer/pid";
     let pid = std::fs::read_to_string(pid).context("no pid of the container")?;
     let signal = |name: &str| -> Result<()> {
         let sent = std::process::Command::new("kill").args([name, pid.trim()]).status()?;

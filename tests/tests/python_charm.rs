@@ -150,7 +150,7 @@ fn relations(engine: &Talisman) -> Result<()> {
 
 /// Ends the first process of a container, as a crash would.
 fn crash(container: &str) -> Result<()> {
-    let file = format!("/run/talisman/{INSTANCE}/pods/probe-0/{container}/pid");
+    let file = format!("/var/lib/talisman/{INSTANCE}/pods/probe-0/containers/{container}/pid");
     let pid = std::fs::read_to_string(file)?;
     Command::new("kill").args(["-9", pid.trim()]).status()?;
     Ok(())

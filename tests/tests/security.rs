@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
+use end_to_end::kubernetes::quoted;
 use end_to_end::{Talisman, packed_probe, root};
 
 const INSTANCE: &str = "e2esafe";
@@ -115,6 +116,61 @@ fn files(engine: &Talisman) -> Result<()> {
     Ok(())
 }
 
+/// Whoever is in a container has what the container has, whichever way it came.
+fn confined(engine: &Talisman) -> Result<()> {
+    let bash = format!("bash -c {}", quoted(include_str!("../escapes.sh")));
+    let pebble = format!("/charm/bin/pebble exec -- {bash}");
+    let ways = [
+        ("a hook", in_hook(engine, "probe/0", &bash)?),
+        ("ssh", engine.call(&["ssh", "probe/0", &bash])?),
+        ("ssh", engine.call(&["ssh", "--container", "workload", "probe/0", &bash])?),
+        ("workload", engine.call(&["ssh", "--container", "workload", "probe/0", &pebble])?),
+    ];
+    for (way, said) in ways {
+        let want = ["CapEff: 00000000a80425fb", "CapBnd: 00000000a80425fb", "Seccomp: 2", "done"];
+        assert!(want.iter().all(|line| said.contains(line)), "{way}: {said}");
+        assert!(!said.contains("escaped"), "{way}: {said}");
+    }
+    Ok(())
+}
+
+/// Copies out of and into a container touch nothing of this machine but what was named.
+fn copies(engine: &Talisman) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    engine.call(&["scp", "probe/0:/proc/self/status", &at("status")])?;
+    let status = std::fs::read_to_string(at("status"))?;
+    assert!(status.contains("CapEff:\t00000000a80425fb"), "{status}");
+
+    // A link in the container leads to a place in the container.
+    std::fs::write(at("mine"), "of this machine")?;
+    let link = format!("ln -s {} /tmp/link; mkdir -p {}", at("mine"), folder.path().display());
+    engine.call(&["ssh", "probe/0", &link])?;
+    assert!(engine.refusal(&["scp", "probe/0:/tmp/link", &at("out")])?.contains("cannot read"));
+    std::fs::write(at("theirs"), "for the container")?;
+    engine.call(&["scp", &at("theirs"), "probe/0:/tmp/link"])?;
+    assert_eq!(std::fs::read_to_string(at("mine"))?, "of this machine");
+
+    // Neither does a folder bring links, devices or programs with another's rights.
+    let hostile = format!(
+        "mkdir -p /tmp/f/in && cd /tmp/f && echo x >in/x && cp /bin/true set && chmod 4755 set && \
+         ln -s {} link && mknod disk b 7 0 && mkfifo pipe",
+        at("mine")
+    );
+    engine.call(&["ssh", "probe/0", &hostile])?;
+    engine.call(&["scp", "-r", "probe/0:/tmp/f", &at("all")])?;
+    let mut found: Vec<_> = std::fs::read_dir(at("all/f"))?
+        .map(|entry| entry.map(|entry| entry.file_name().into_string().unwrap()))
+        .collect::<Result<_, _>>()?;
+    found.sort();
+    assert_eq!(found, ["in", "set"]);
+    assert_eq!(std::fs::metadata(at("all/f/set"))?.permissions().mode() & 0o7000, 0);
+    assert_eq!(std::fs::read_to_string(at("all/f/in/x"))?, "x\n");
+    engine.call(&["scp", "-r", &at("all"), "probe/0:/tmp"])?;
+    assert_eq!(engine.call(&["ssh", "probe/0", "cat /tmp/all/f/in/x"])?, "x\n");
+    Ok(())
+}
+
 /// The Kubernetes API without a token, with a wrong one, and without trust.
 fn kubernetes(engine: &Talisman) -> Result<()> {
     let ask = |token: &str, path: &str| {
@@ -149,5 +205,7 @@ fn nobody_reaches_what_is_not_theirs() -> Result<()> {
     contexts(&engine)?;
     bags_and_secrets(&engine)?;
     files(&engine)?;
+    confined(&engine)?;
+    copies(&engine)?;
     kubernetes(&engine)
 }

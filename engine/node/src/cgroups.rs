@@ -15,6 +15,11 @@ pub(crate) fn folders(name: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Whether this machine has control groups of version 2 alone.
+pub(crate) fn unified() -> bool {
+    Path::new(ROOT).join("cgroup.controllers").is_file()
+}
+
 /// Numbers of the processes in the group called `name` and the groups below it.
 pub(crate) fn processes(name: &str) -> Vec<i32> {
     let mut found: Vec<i32> = folders(name)

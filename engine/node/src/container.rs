@@ -8,12 +8,12 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::command::{CommandError, find, run};
-use crate::mounts;
 use crate::network::{namespace_file, pod_namespace};
 use crate::oci::{Place, config};
 use crate::options::NodeOptions;
 use crate::process::Process;
 use crate::spec::{ContainerSpec, PodSpec};
+use crate::{cgroups, mounts};
 
 /// A container that could not be started or removed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,19 @@ impl Runtime {
         Ok(Self { program: find("runc")?, records: options.runtime() })
     }
 
+    /// The runtime's program with its records; what it is to do is to be added.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(&self.records);
+        command
+    }
+
+    /// The same as words.
+    pub(crate) fn words(&self) -> [String; 3] {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        [text(&self.program), "--root".to_owned(), text(&self.records)]
+    }
+
     async fn run(&self, args: &[&str]) -> Result<String, CommandError> {
         let records = self.records.to_string_lossy();
         run(&self.program, &[&["--root", &records], args].concat(), None).await
@@ -85,7 +98,7 @@ impl Runtime {
         spec: &ContainerSpec,
     ) -> Result<Process, ContainerError> {
         let id = id(&pod.name, &spec.name);
-        let bundle = options.pod(&pod.name).join(&spec.name);
+        let bundle = options.bundle(&pod.name, &spec.name);
         self.delete(&id).await?;
         let log = offthread::run(|| prepare(options, pod, spec, &bundle)).map_err(|source| {
             ContainerError::Prepare { pod: pod.name.clone(), container: spec.name.clone(), source }
@@ -97,9 +110,8 @@ impl Runtime {
         };
         let pid_file = bundle.join("pid");
         let (out, err) = log;
-        let status = Command::new(&self.program)
-            .arg("--root")
-            .arg(&self.records)
+        let status = self
+            .command()
             .args(["run", "--detach", "--bundle"])
             .arg(&bundle)
             .arg("--pid-file")
@@ -130,12 +142,11 @@ fn prepare(
     bundle: &Path,
 ) -> io::Result<(File, File)> {
     let root = bundle.join("rootfs");
-    let changes = options.changes().join(&pod.name).join(&spec.name);
     mounts::unmount_below(&root)?;
-    mounts::remove_tree(&changes)?;
-    mounts::overlay(&spec.image, &changes, &root)?;
+    mounts::remove_tree(&bundle.join("changes"))?;
+    mounts::overlay(&spec.image, &bundle.join("changes"), &root)?;
     let cgroup = format!("/{}/{}/{}", options.cgroup(), pod.name, spec.name);
-    let folder = options.pod(&pod.name);
+    let folder = options.disk(&pod.name);
     let place = Place {
         hostname: &pod.name,
         network: &namespace_file(&pod_namespace(&options.instance, &pod.name)),
@@ -144,6 +155,8 @@ fn prepare(
         etc: &folder.join("etc"),
         open_files: open_files(),
         shared: &folder.join("shared"),
+        agent: &options.agent,
+        unified: cgroups::unified(),
     };
     std::fs::write(bundle.join("config.json"), serde_json::to_vec(&config(spec, &place))?)?;
     let log = File::options().create(true).append(true).open(bundle.join("log"))?;

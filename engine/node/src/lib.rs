@@ -5,6 +5,7 @@
 //! own network stays untouched and [`sweep`] finds all of it again after a crash.
 
 mod address;
+mod agent;
 mod cgroups;
 mod command;
 mod container;
@@ -21,12 +22,17 @@ mod options;
 mod pod;
 mod preflight;
 mod process;
+mod rotate;
+mod seccomp;
 mod services;
 mod sidecar;
+mod sockets;
 mod spec;
 mod sweep;
 
 pub use address::{ENGINE, SERVICES};
+pub use agent::AGENT;
+pub use agent::serve::serve;
 pub use command::CommandError;
 pub use container::ContainerError;
 pub use dns::Zone;
@@ -41,7 +47,9 @@ pub use node::{Node, NodeError};
 pub use options::NodeOptions;
 pub use pod::{Pod, PodError};
 pub use preflight::preflight;
+pub use rotate::rotate;
 pub use services::ServiceRoute;
 pub use sidecar::{Storage, UnitPod, Workload, link_tools};
+pub use sockets::SocketFile;
 pub use spec::{ContainerSpec, Limits, Mount, PodSpec, Source};
 pub use sweep::{SweepError, leftovers, sweep};

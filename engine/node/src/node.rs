@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::address::{self, ENGINE};
+use crate::agent::ask::Agents;
 use crate::command::{CommandError, find, run};
 use crate::container::{ContainerError, Runtime, id};
 use crate::dns::{self, SharedZone, Zone};
@@ -19,7 +20,7 @@ use crate::forward::{Forward, ForwardError};
 use crate::image::{self, Image, ImageDefinition, ImageError};
 use crate::netns::{Network, SocketError};
 use crate::options::NodeOptions;
-use crate::pod::{Pod, PodRecord, Step, decide, digest};
+use crate::pod::{Entry, Pod, PodRecord, Step, decide, digest};
 use crate::services::{self, ServiceRoute};
 use crate::spec::PodSpec;
 use crate::sweep::{self, SweepError};
@@ -73,9 +74,7 @@ pub struct Node(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    options: NodeOptions,
-    runtime: Runtime,
-    nsenter: Arc<PathBuf>,
+    entry: Arc<Entry>,
     network: Network,
     zone: SharedZone,
     rules: tokio::sync::Mutex<Option<String>>,
@@ -114,7 +113,7 @@ impl Node {
             return Err(NodeError::Name(options.instance));
         }
         let lock = sweep::lock(&options)?;
-        for path in [options.pods(), options.changes(), options.runtime()] {
+        for path in [options.pods(), options.disks(), options.runtime()] {
             let made = std::fs::create_dir_all(&path);
             made.map_err(|source| NodeError::File { path, source })?;
         }
@@ -127,9 +126,10 @@ impl Node {
             tokio::spawn(dns::serve_tcp(network.listen_tcp(names).await?, zone.clone())),
         ];
         let records = adopt(&options);
+        clear(&options, &records)?;
+        let runtime = Runtime::new(&options)?;
         Ok(Self(Arc::new(Inner {
-            runtime: Runtime::new(&options)?,
-            nsenter: Arc::new(find("nsenter")?),
+            entry: Arc::new(Entry { options, runtime, agents: Agents::default() }),
             network,
             zone,
             rules: tokio::sync::Mutex::new(None),
@@ -139,14 +139,13 @@ impl Node {
                 ..Pods::default()
             }),
             servers,
-            options,
             _lock: lock,
         })))
     }
 
     /// The options that it was opened with.
     pub fn options(&self) -> &NodeOptions {
-        &self.0.options
+        &self.0.entry.options
     }
 
     /// The image of that definition, built now if it was not before. `progress` gets one
@@ -156,7 +155,7 @@ impl Node {
         definition: &ImageDefinition,
         progress: impl Fn(&str),
     ) -> Result<Image, NodeError> {
-        Ok(image::build_image(&self.0.options.images_dir, definition, progress).await?)
+        Ok(image::build_image(&self.options().images_dir, definition, progress).await?)
     }
 
     /// Makes the pod run as specified. A pod that does is left alone; containers that ended
@@ -206,7 +205,7 @@ impl Node {
     pub fn volume(&self, unit: &str, storage: &str) -> Result<PathBuf, NodeError> {
         check_part(unit)?;
         check_part(storage)?;
-        let path = self.0.options.volume(unit, storage);
+        let path = self.options().volume(unit, storage);
         match offthread::run(|| std::fs::create_dir_all(&path)) {
             Ok(()) => Ok(path),
             Err(source) => Err(NodeError::File { path, source }),
@@ -217,7 +216,7 @@ impl Node {
     pub fn remove_volume(&self, unit: &str, storage: &str) -> Result<(), NodeError> {
         check_part(unit)?;
         check_part(storage)?;
-        let path = self.0.options.volume(unit, storage);
+        let path = self.options().volume(unit, storage);
         mounts::remove_tree(&path).map_err(|source| NodeError::File { path, source })
     }
 
@@ -229,12 +228,24 @@ impl Node {
         if rules.as_ref() == Some(&wanted) {
             return Ok(());
         }
-        let namespace = network::instance_namespace(&self.0.options.instance);
+        let namespace = network::instance_namespace(&self.options().instance);
         let (ip, nft) = (find("ip")?, find("nft")?);
         let nft = nft.to_string_lossy();
         run(&ip, &["netns", "exec", &namespace, &nft, "-f", "-"], Some(&wanted)).await?;
         *rules = Some(wanted);
         Ok(())
+    }
+
+    /// Sets aside what containers' logs are too long for; see [`rotate`](crate::rotate()).
+    pub fn rotate_logs(&self) {
+        for pod in self.all_pods() {
+            for container in pod.containers() {
+                let log = pod.log_file(container);
+                if let Err(error) = crate::rotate(&log) {
+                    tracing::warn!("cannot set the log {} aside: {error}", log.display());
+                }
+            }
+        }
     }
 
     /// Makes `zone` the names of the instance. Says whether anything changed.
@@ -272,7 +283,7 @@ impl Node {
     pub async fn teardown(&self) -> Result<(), NodeError> {
         self.0.servers.iter().for_each(JoinHandle::abort);
         self.pods().records.clear();
-        Ok(sweep::sweep_locked(&self.0.options).await?)
+        Ok(sweep::sweep_locked(self.options()).await?)
     }
 }
 
@@ -280,16 +291,16 @@ impl Node {
 impl Node {
     async fn create(&self, spec: &PodSpec) -> Result<PodRecord, NodeError> {
         self.remove(&spec.name, Duration::from_secs(10)).await?;
-        let options = &self.0.options;
+        let options = self.options();
         let address = self.reserve(&spec.name)?;
-        let folder = options.pod(&spec.name);
+        let folder = options.disk(&spec.name);
         let write = || {
             for name in spec.shared() {
                 std::fs::create_dir_all(folder.join("shared").join(name))?;
             }
             write_etc(&folder.join("etc"), spec, address)
         };
-        offthread::run(write).map_err(|source| NodeError::File { path: folder.clone(), source })?;
+        offthread::run(write).map_err(|source| NodeError::File { path: folder, source })?;
         let mut record = PodRecord {
             name: spec.name.clone(),
             namespace: spec.namespace.clone(),
@@ -301,7 +312,7 @@ impl Node {
         self.save(&record)?;
         network::add_pod(&options.instance, &spec.name, address).await?;
         let all = spec.containers.iter().map(|container| async {
-            let process = self.0.runtime.start(options, spec, container).await?;
+            let process = self.0.entry.runtime.start(options, spec, container).await?;
             Ok::<_, NodeError>((container.name.clone(), process))
         });
         record.containers = try_join_all(all).await?.into_iter().collect();
@@ -317,7 +328,7 @@ impl Node {
     ) -> Result<PodRecord, NodeError> {
         let mut record = record.clone();
         for container in spec.containers.iter().filter(|own| names.contains(&own.name)) {
-            let process = self.0.runtime.start(&self.0.options, spec, container).await?;
+            let process = self.0.entry.runtime.start(self.options(), spec, container).await?;
             record.containers.insert(container.name.clone(), process);
             self.save(&record)?;
         }
@@ -325,7 +336,7 @@ impl Node {
     }
 
     async fn remove(&self, name: &str, grace: Duration) -> Result<(), NodeError> {
-        let options = &self.0.options;
+        let options = self.options();
         let folder = options.pod(name);
         let record = PodRecord::load(&folder);
         let file = |path: PathBuf| move |source| NodeError::File { path, source };
@@ -335,17 +346,19 @@ impl Node {
             });
             try_join_all(stops).await?;
         }
-        let names = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let disk = options.disk(name);
+        let names = std::fs::read_dir(disk.join("containers")).into_iter().flatten().flatten();
         for container in names.filter_map(|entry| entry.file_name().into_string().ok()) {
-            self.0.runtime.delete(&id(name, &container)).await?;
+            self.0.entry.agents.forget(&id(name, &container));
+            self.0.entry.runtime.delete(&id(name, &container)).await?;
         }
         if let Some(record) = &record {
             network::remove_pod(&options.instance, name, record.address).await?;
         }
         network::remove(&network::pod_namespace(&options.instance, name)).await?;
+        // The record goes last: what it tells of may still have to be removed.
+        mounts::remove_tree(&disk).map_err(file(disk.clone()))?;
         mounts::remove_tree(&folder).map_err(file(folder.clone()))?;
-        let changes = options.changes().join(name);
-        mounts::remove_tree(&changes).map_err(file(changes.clone()))?;
         let cgroup = format!("{}/{name}", options.cgroup());
         cgroups::remove(&cgroup).await.map_err(file(cgroup.into()))?;
         let mut pods = self.pods();
@@ -367,13 +380,12 @@ impl Node {
     }
 
     fn save(&self, record: &PodRecord) -> Result<(), NodeError> {
-        let path = self.0.options.pod(&record.name);
+        let path = self.options().pod(&record.name);
         offthread::run(|| record.save(&path)).map_err(|source| NodeError::File { path, source })
     }
 
     fn handle(&self, record: Arc<PodRecord>) -> Pod {
-        let folder = self.0.options.pod(&record.name);
-        Pod { record, folder, nsenter: self.0.nsenter.clone() }
+        Pod { record, entry: self.0.entry.clone() }
     }
 
     fn lock_of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
@@ -391,6 +403,22 @@ fn adopt(options: &NodeOptions) -> BTreeMap<String, Arc<PodRecord>> {
     let folders = std::fs::read_dir(options.pods()).into_iter().flatten().flatten();
     let records = folders.filter_map(|entry| PodRecord::load(&entry.path()));
     records.map(|record| (record.name.clone(), Arc::new(record))).collect()
+}
+
+/// Removes the files of pods that nothing is recorded of: the machine was started anew since.
+fn clear(
+    options: &NodeOptions,
+    records: &BTreeMap<String, Arc<PodRecord>>,
+) -> Result<(), NodeError> {
+    let folders = std::fs::read_dir(options.disks()).into_iter().flatten().flatten();
+    for folder in folders {
+        let name = folder.file_name();
+        if !name.to_str().is_some_and(|name| records.contains_key(name)) {
+            let path = folder.path();
+            mounts::remove_tree(&path).map_err(|source| NodeError::File { path, source })?;
+        }
+    }
+    Ok(())
 }
 
 /// A part of a path and of other names: nothing that could lead elsewhere.

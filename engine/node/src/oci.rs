@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::agent::AGENT;
+use crate::seccomp;
 use crate::spec::{ContainerSpec, Limits, Mount, Source};
 
 /// What a container of a usual cluster may do as root.
@@ -24,16 +26,20 @@ const CAPABILITIES: [&str; 14] = [
     "CAP_SYS_CHROOT",
 ];
 
-const MASKED: [&str; 9] = [
+/// What a container sees nothing of; the runtime passes over what this machine has not got.
+const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
+    "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
     "/proc/timer_list",
+    "/proc/timer_stats",
     "/proc/sched_debug",
     "/proc/scsi",
     "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 
 const READ_ONLY: [&str; 5] =
@@ -56,11 +62,25 @@ pub(crate) struct Place<'a> {
     pub(crate) open_files: u64,
     /// Folder with the folders that the pod's containers share.
     pub(crate) shared: &'a Path,
+    /// The program that starts others in the container.
+    pub(crate) agent: &'a Path,
+    /// Whether this machine has the control groups of version 2 alone.
+    pub(crate) unified: bool,
 }
 
 /// The content of `config.json`.
 pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
     let env: Vec<String> = spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let mut namespaces = vec![
+        json!({"type": "pid"}),
+        json!({"type": "ipc"}),
+        json!({"type": "uts"}),
+        json!({"type": "mount"}),
+        json!({"type": "network", "path": place.network}),
+    ];
+    if place.unified {
+        namespaces.push(json!({"type": "cgroup"}));
+    }
     json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -83,17 +103,12 @@ pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
         "hostname": place.hostname,
         "mounts": mounts(spec, place),
         "linux": {
-            "namespaces": [
-                {"type": "pid"},
-                {"type": "ipc"},
-                {"type": "uts"},
-                {"type": "mount"},
-                {"type": "network", "path": place.network},
-            ],
+            "namespaces": namespaces,
             "cgroupsPath": place.cgroup,
             "resources": resources(spec.limits),
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
+            "seccomp": seccomp::profile(),
         },
     })
 }
@@ -120,9 +135,10 @@ fn mounts(spec: &ContainerSpec, place: &Place<'_>) -> Vec<Value> {
         ("/proc", "proc", "proc", "nosuid,noexec,nodev"),
         ("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=64k"),
         ("/dev/pts", "devpts", "devpts", "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5"),
-        ("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=512m"),
+        ("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=64m"),
         ("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev"),
         ("/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro"),
+        ("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro"),
     ];
     let system = system.iter().map(|(target, kind, source, options)| {
         let options: Vec<&str> = options.split(',').collect();
@@ -130,7 +146,9 @@ fn mounts(spec: &ContainerSpec, place: &Place<'_>) -> Vec<Value> {
     });
     let files = ["hosts", "hostname", "resolv.conf"]
         .map(|name| Mount::writable(place.etc.join(name), PathBuf::from("/etc").join(name)));
-    let mut own: Vec<Mount> = files.into_iter().chain(spec.mounts.iter().cloned()).collect();
+    let agent = Mount::read_only(place.agent, AGENT);
+    let mut own: Vec<Mount> =
+        files.into_iter().chain([agent]).chain(spec.mounts.iter().cloned()).collect();
     own.sort_by_key(|mount| mount.target.components().count());
     let own = own.iter().map(|mount| {
         let access = if mount.read_only { "ro" } else { "rw" };
@@ -172,6 +190,8 @@ mod tests {
             etc: Path::new("/run/etc"),
             open_files: 20_000,
             shared: Path::new("/run/shared"),
+            agent: Path::new("/lib/agent"),
+            unified: false,
         };
         config(&spec, &place)
     }
@@ -185,8 +205,8 @@ mod tests {
             .map(|mount| mount["destination"].as_str().unwrap().to_owned())
             .filter(|target| !target.starts_with("/dev"))
             .collect();
-        let expected =
-            "/proc /sys /data /etc/hosts /etc/hostname /etc/resolv.conf /data/secret/token";
+        let expected = "/proc /sys /sys/fs/cgroup /data /etc/hosts /etc/hostname /etc/resolv.conf \
+             /charm/bin/containeragent /data/secret/token";
         assert_eq!(targets.join(" "), expected);
     }
 
@@ -200,5 +220,8 @@ mod tests {
         assert!(plain["linux"]["resources"].get("memory").is_none());
         assert!(plain["linux"]["resources"].get("cpu").is_none());
         assert_eq!(rendered(Limits::default())["process"]["env"][0], "A=b c");
+        let mounts = plain["mounts"].as_array().unwrap();
+        let shared = mounts.iter().find(|mount| mount["destination"] == "/dev/shm").unwrap();
+        assert!(shared["options"].as_array().unwrap().contains(&json!("size=64m")));
     }
 }

@@ -8,13 +8,16 @@ use std::path::PathBuf;
 pub struct NodeOptions {
     /// Name: 1 to 24 lower-case letters, digits and hyphens.
     pub instance: String,
-    /// What outlives a restart of the machine: volumes, and pods' changes to their images.
+    /// What is large, what containers write to and what runs: volumes, pods' root file systems
+    /// with their changes, shared folders, logs. Programs must be allowed to run there.
     pub state_dir: PathBuf,
-    /// What does not: descriptions of running pods, their shared folders and sockets. Keep the
-    /// path below 40 characters, or the sockets' paths get too long for the system.
+    /// What is small and gone with the machine's power: descriptions of running pods. Nothing
+    /// of it can be written by a container.
     pub run_dir: PathBuf,
     /// Built images. May be shared between instances.
     pub images_dir: PathBuf,
+    /// The program that starts others in containers: `containeragent`, linked statically.
+    pub agent: PathBuf,
 }
 
 impl NodeOptions {
@@ -25,7 +28,7 @@ impl NodeOptions {
         (1..=24).contains(&name.len()) && name.iter().all(good)
     }
 
-    /// Folder of a pod's description, bundles and shared folders.
+    /// Folder of a pod's description.
     pub(crate) fn pod(&self, pod: &str) -> PathBuf {
         self.pods().join(pod)
     }
@@ -35,9 +38,19 @@ impl NodeOptions {
         self.run_dir.join("pods")
     }
 
-    /// Folder of the changes that pods made to their images.
-    pub(crate) fn changes(&self) -> PathBuf {
+    /// Folder of a pod's files: the containers' bundles, what they share, `etc`.
+    pub(crate) fn disk(&self, pod: &str) -> PathBuf {
+        self.disks().join(pod)
+    }
+
+    /// Folder of all pods' files.
+    pub(crate) fn disks(&self) -> PathBuf {
         self.state_dir.join("pods")
+    }
+
+    /// Folder of a container: its description, root file system, log.
+    pub(crate) fn bundle(&self, pod: &str, container: &str) -> PathBuf {
+        self.disk(pod).join("containers").join(container)
     }
 
     /// Folder of the OCI runtime's own records.
@@ -67,6 +80,7 @@ mod tests {
             instance: instance.to_owned(),
             state_dir: folder.clone(),
             run_dir: folder.clone(),
+            agent: folder.clone(),
             images_dir: folder,
         };
         assert_eq!(options.valid_name(), valid);

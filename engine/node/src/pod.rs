@@ -8,8 +8,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::exec::{self, HookCommand, Running};
+use crate::agent::ask::Agents;
+use crate::container::{Runtime, id};
+use crate::exec::{HookCommand, Running};
+use crate::options::NodeOptions;
 use crate::process::Process;
+use crate::sockets::SocketFile;
 use crate::spec::PodSpec;
 
 /// A container that something cannot be done to.
@@ -57,6 +61,7 @@ impl PodRecord {
 
     /// Writes the description, all of it or nothing.
     pub(crate) fn save(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
         let part = folder.join("pod.json.part");
         std::fs::write(&part, serde_json::to_vec(self)?)?;
         std::fs::rename(part, folder.join("pod.json"))
@@ -100,8 +105,15 @@ pub(crate) fn decide(spec: &PodSpec, found: Option<&PodRecord>) -> Step {
 #[derive(Debug, Clone)]
 pub struct Pod {
     pub(crate) record: Arc<PodRecord>,
-    pub(crate) folder: PathBuf,
-    pub(crate) nsenter: Arc<PathBuf>,
+    pub(crate) entry: Arc<Entry>,
+}
+
+/// How containers are reached.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) options: NodeOptions,
+    pub(crate) runtime: Runtime,
+    pub(crate) agents: Agents,
 }
 
 impl Pod {
@@ -132,8 +144,12 @@ impl Pod {
 
     /// Number of a container's first process on this machine, while it runs.
     pub fn pid(&self, container: &str) -> Result<i32, PodError> {
+        self.first(container).map(|process| process.pid)
+    }
+
+    fn first(&self, container: &str) -> Result<Process, PodError> {
         let process = self.record.containers.get(container).filter(|process| process.alive());
-        process.map(|process| process.pid).ok_or_else(|| PodError::NotRunning {
+        process.copied().ok_or_else(|| PodError::NotRunning {
             pod: self.record.name.clone(),
             container: container.to_owned(),
         })
@@ -147,10 +163,12 @@ impl Pod {
         }
     }
 
-    /// Starts a program in a container.
-    pub fn exec(&self, container: &str, command: &HookCommand) -> Result<Running, PodError> {
-        let pid = self.pid(container)?;
-        exec::start(&self.nsenter, pid, command).map_err(|source| PodError::Exec {
+    /// Starts a program in a container, with the rights and bounds of the container.
+    pub async fn exec(&self, container: &str, command: &HookCommand) -> Result<Running, PodError> {
+        let first = self.first(container)?;
+        let Entry { runtime, agents, .. } = &*self.entry;
+        let asked = agents.start(runtime, &id(&self.record.name, container), first, command).await;
+        asked.map(Running::new).map_err(|source| PodError::Exec {
             pod: self.record.name.clone(),
             container: container.to_owned(),
             program: command.argv.first().cloned().unwrap_or_default(),
@@ -158,20 +176,31 @@ impl Pod {
         })
     }
 
-    /// This machine's path of a folder that the pod's containers share.
+    /// The runtime's command line that enters a container, but for what is to run there: what
+    /// comes before the options of `exec`, and the container's name for after them.
+    pub fn enter(&self, container: &str) -> Result<(Vec<String>, String), PodError> {
+        self.first(container)?;
+        let words = self.entry.runtime.words().into_iter().chain(["exec".to_owned()]);
+        Ok((words.collect(), id(&self.record.name, container)))
+    }
+
+    /// This machine's path of a folder that the pod's containers share. Containers write to it:
+    /// read and connect only to what [`socket`](Self::socket) gives.
     pub fn shared_dir(&self, name: &str) -> PathBuf {
-        self.folder.join("shared").join(name)
+        self.entry.options.disk(&self.record.name).join("shared").join(name)
+    }
+
+    /// A socket in a folder that the pod's containers share; see [`SocketFile`].
+    ///
+    /// # Errors
+    /// When there is none, or something else in its place.
+    pub fn socket(&self, shared: &str, name: &str) -> std::io::Result<SocketFile> {
+        SocketFile::open(&self.shared_dir(shared), name)
     }
 
     /// The file that a container's first process writes its output to.
     pub fn log_file(&self, container: &str) -> PathBuf {
-        self.folder.join(container).join("log")
-    }
-
-    /// This machine's path of a file in a running container.
-    pub fn path_in(&self, container: &str, path: &Path) -> Result<PathBuf, PodError> {
-        let root = Path::new("/proc").join(self.pid(container)?.to_string()).join("root");
-        Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
+        self.entry.options.bundle(&self.record.name, container).join("log")
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
+
 use crate::command::find;
 use crate::mounts;
 use crate::options::NodeOptions;
@@ -24,7 +26,6 @@ pub fn preflight(options: &NodeOptions) -> Vec<String> {
         ("mmdebstrap", "mmdebstrap"),
         ("ip", "iproute2"),
         ("nft", "nftables"),
-        ("nsenter", "util-linux"),
         ("chroot", "coreutils"),
     ];
     let missing = programs.into_iter().filter(|(program, _)| find(program).is_err());
@@ -34,6 +35,7 @@ pub fn preflight(options: &NodeOptions) -> Vec<String> {
         })
         .collect();
     problems.extend(room(&options.images_dir));
+    problems.extend(no_programs(&options.state_dir));
     if let Err(error) = overlay(options) {
         problems.push(format!(
             "cannot mount an overlay below {}: {error}; put it on a local disk (ext4, xfs) and \
@@ -54,6 +56,19 @@ fn room(folder: &Path) -> Option<String> {
             folder.display(),
             free >> 20,
             ROOM >> 20
+        )
+    })
+}
+
+/// Charms are run from there.
+fn no_programs(folder: &Path) -> Option<String> {
+    let existing = folder.ancestors().find(|parent| parent.exists())?;
+    let disk = rustix::fs::statvfs(existing).ok()?;
+    disk.f_flag.contains(StatVfsMountFlags::NOEXEC).then(|| {
+        format!(
+            "cannot run charms from {}: it is mounted noexec; mount it without, or put a disk \
+             there that allows programs",
+            folder.display()
         )
     })
 }

@@ -76,7 +76,7 @@ pub(crate) async fn sweep_locked(options: &NodeOptions) -> Result<(), SweepError
     for namespace in network::namespaces(&options.instance) {
         keep(network::remove(&namespace).await.map_err(SweepError::from));
     }
-    for path in [options.pods(), options.changes(), options.runtime()] {
+    for path in [options.disks(), options.pods(), options.runtime()] {
         let removed = mounts::remove_tree(&path);
         keep(removed.map_err(|source| SweepError::Folder { path, source }));
     }
@@ -103,7 +103,7 @@ pub fn leftovers(options: &NodeOptions) -> Vec<String> {
             found.push(format!("{} is mounted", target.display()));
         }
     }
-    for folder in [options.pods(), options.changes(), options.runtime()] {
+    for folder in [options.pods(), options.disks(), options.runtime()] {
         if folder.exists() {
             found.push(format!("folder {} is there", folder.display()));
         }

@@ -56,8 +56,8 @@ pub(crate) enum Request {
     Measurements,
     /// Changes the number of units by this many.
     ScaleBy { app: AppName, units: i64, force: bool },
-    /// The number of a container's first process on this machine.
-    ContainerProcess { unit: UnitName, container: String },
+    /// How a container is entered: words before the options, and one after them.
+    EnterContainer { unit: UnitName, container: String },
     /// All secrets without their content, in the shape of `juju secrets --format json`.
     Secrets,
     /// One secret; with `reveal` the content of a revision, the latest where absent.

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Paths {
     /// The instance's name, `default` unless told otherwise.
     pub(crate) instance: String,
-    /// What outlives a stop: the model, volumes, unpacked charms.
+    /// What is large or is run: the model, volumes, charms, containers. A stop removes the last.
     pub(crate) state: PathBuf,
-    /// What a stop removes: sockets, containers.
+    /// What is small and gone with the machine's power: sockets, who runs, tokens. No program is
+    /// run from there, and no container writes there.
     pub(crate) run: PathBuf,
     /// Image trees, shared by all instances.
     pub(crate) cache: PathBuf,
-    /// Pebble and the hook tools.
+    /// Pebble, the hook tools and what starts hooks.
     pub(crate) lib: PathBuf,
 }
 
@@ -58,7 +59,13 @@ impl Paths {
             state_dir: self.state.clone(),
             run_dir: self.run.clone(),
             images_dir: self.cache.clone(),
+            agent: self.lib.join("containeragent"),
         }
+    }
+
+    /// Folder of each unit's charm as its pod has it.
+    pub(crate) fn units(&self) -> PathBuf {
+        self.state.join("units")
     }
 
     /// The embedded store.

@@ -40,6 +40,7 @@ impl Instance {
             state_dir: folder.path().join("state"),
             run_dir: folder.path().join("run"),
             images_dir: cache.unwrap_or("/var/cache/talisman".into()),
+            agent: env!("CARGO_BIN_EXE_containeragent").into(),
         };
         let problems = preflight(&options);
         assert!(problems.is_empty(), "this machine cannot run the test: {}", problems.join("; "));
@@ -73,7 +74,7 @@ impl Instance {
     /// What a line of bash in the pod's container `db` prints.
     pub(crate) async fn lines(&self, pod: &Pod, script: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        let running = pod.exec("db", &shell(script)).unwrap();
+        let running = pod.exec("db", &shell(script)).await.unwrap();
         let done = running.wait(|line| match line {
             Line::Out(text) => lines.push(text),
             Line::Err(text) => println!("{text}"),

@@ -1,8 +1,7 @@
 //! `exec`, `ssh` and `scp`: commands and files in a unit's containers.
 
-use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -112,40 +111,52 @@ pub(super) async fn ssh(client: &Client, args: Ssh) -> Result<()> {
     while let Some((first, rest)) = words.split_first().filter(|(word, _)| word.starts_with('-')) {
         words = if first == "-o" { rest.get(1..).unwrap_or_default() } else { rest };
     }
-    let mut command = entered(client, target, args.container.as_deref()).await?;
+    let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let mut command = entered(client, target, args.container.as_deref(), terminal).await?;
     if words.is_empty() {
         command.args(["/bin/sh", "-c", "exec $(command -v bash || command -v sh)"]);
     } else {
         command.args(["/bin/sh", "-c", &words.join(" ")]);
     }
-    Err(command.exec()).context("cannot run nsenter: install util-linux")
+    Err(command.exec()).context("cannot run runc: install it")
+}
+
+/// `scp -r` out of a container. What comes is the container's to choose, so nothing but plain
+/// files and folders of it is made here.
+async fn scp_folder_out(client: &Client, args: &Scp, unit: &str, path: &str) -> Result<()> {
+    let mut from = entered(client, unit, args.container.as_deref(), false).await?;
+    from.args(packing(path)).stdout(Stdio::piped());
+    std::fs::create_dir_all(&args.destination)
+        .with_context(|| format!("cannot make the folder {}", args.destination))?;
+    let mut packer = from.spawn().context("cannot run runc: install it")?;
+    let archive = packer.stdout.take().context("cannot read the archive")?;
+    let unpacked = super::unpack::unpack(archive, Path::new(&args.destination));
+    let packed = packer.wait()?.success();
+    for skipped in unpacked? {
+        super::tell(&format!("left out {skipped}: it is neither a file nor a folder"));
+    }
+    if !packed {
+        bail!("cannot copy {} to {}", args.source, args.destination);
+    }
+    Ok(())
 }
 
 /// `scp -r`: a folder as an archive, one way.
 async fn scp_folder(client: &Client, args: Scp) -> Result<()> {
     let container = args.container.as_deref();
     let (mut from, mut to) = match (args.source.split_once(':'), args.destination.split_once(':')) {
-        (Some((unit, path)), None) => {
-            let mut from = entered(client, unit, container).await?;
-            from.args(packing(path));
-            std::fs::create_dir_all(&args.destination)
-                .with_context(|| format!("cannot make the folder {}", args.destination))?;
-            let mut to = Command::new("tar");
-            to.args(["-x", "--no-same-owner", "-C", &args.destination]);
-            (from, to)
-        }
+        (Some((unit, path)), None) => return scp_folder_out(client, &args, unit, path).await,
         (None, Some((unit, path))) => {
             let mut from = Command::new("tar");
             from.args(&packing(&args.source)[1..]);
-            let mut to = entered(client, unit, container).await?;
+            let mut to = entered(client, unit, container, false).await?;
             let script = "mkdir -p \"$1\" && exec tar -x --no-same-owner -C \"$1\"";
             to.args(["/bin/sh", "-c", script, "sh", path]);
             (from, to)
         }
         _ => bail!("cannot copy: exactly one of the two is <unit>:<folder>"),
     };
-    let mut packer =
-        from.stdout(Stdio::piped()).spawn().context("cannot run nsenter: install util-linux")?;
+    let mut packer = from.stdout(Stdio::piped()).spawn().context("cannot run runc: install it")?;
     let archive = packer.stdout.take().context("cannot read the archive")?;
     let unpacked = to.stdin(archive).status().context("cannot run tar")?;
     if !packer.wait()?.success() || !unpacked.success() {
@@ -172,7 +183,7 @@ pub(super) async fn scp(client: &Client, args: Scp) -> Result<()> {
     let (mut command, words) = match (args.source.split_once(':'), args.destination.split_once(':'))
     {
         (Some((unit, path)), None) => {
-            let mut command = entered(client, unit, container).await?;
+            let mut command = entered(client, unit, container, false).await?;
             command.args(["cat", path]);
             let target = inside(Path::new(&args.destination), path);
             let file = File::create(&target)
@@ -184,14 +195,14 @@ pub(super) async fn scp(client: &Client, args: Scp) -> Result<()> {
             let file =
                 File::open(&args.source).with_context(|| format!("cannot read {}", args.source))?;
             let name = Path::new(&args.source).file_name().unwrap_or_default();
-            let mut command = entered(client, unit, container).await?;
+            let mut command = entered(client, unit, container, false).await?;
             let script = "if [ -d \"$1\" ]; then cat >\"$1/$2\"; else cat >\"$1\"; fi";
             command.args(["/bin/sh", "-c", script, "sh", path]).arg(name).stdin(file);
             (command, format!("cannot write {path} of {unit}"))
         }
         _ => bail!("cannot copy: exactly one of the two is <unit>:<file>"),
     };
-    if !command.status().context("cannot run nsenter: install util-linux")?.success() {
+    if !command.status().context("cannot run runc: install it")?.success() {
         bail!("{words}");
     }
     Ok(())
@@ -205,41 +216,36 @@ fn inside(destination: &Path, source: &str) -> std::path::PathBuf {
     }
 }
 
-/// `nsenter` into a container, with an environment of its own; the command is to be added.
-async fn entered(client: &Client, unit: &str, container: Option<&str>) -> Result<Command> {
+/// A command line into a container, as `kubectl exec` enters one: with the rights and bounds of
+/// the container, nothing of this process open, and a terminal of the container's own. The
+/// program and its arguments are to be added.
+async fn entered(
+    client: &Client,
+    unit: &str,
+    container: Option<&str>,
+    terminal: bool,
+) -> Result<Command> {
     let status = client.ask(&Request::Status).await?;
     let unit = unit_of(&status, unit)?;
     let container = container.unwrap_or("charm").to_owned();
-    let request = Request::ContainerProcess { unit, container };
-    let pid = client.ask(&request).await?.as_i64().context("cannot find the container")?;
-    let mut command = Command::new("nsenter");
-    command
-        .args(["--target", &pid.to_string()])
-        .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--root"])
-        .arg(format!("--wd=/proc/{pid}/root"))
-        .arg("--")
-        .env_clear()
-        .envs(environment(pid)?)
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/charm/bin")
-        .env("HOME", "/root")
-        .env("LANG", "C.UTF-8")
-        .env("TERM", std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned()))
-        .stdin(Stdio::inherit());
+    let way = client.ask(&Request::EnterContainer { unit, container }).await?;
+    let (words, container): (Vec<String>, String) =
+        serde_json::from_value(way).context("cannot find the container")?;
+    let (program, words) = words.split_first().context("cannot find the container")?;
+    let term = std::env::var("TERM").unwrap_or_else(|_| "dumb".to_owned());
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/charm/bin";
+    let mut command = Command::new(program);
+    command.args(words);
+    for (key, value) in
+        [("PATH", path), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("TERM", term.as_str())]
+    {
+        command.args(["--env", &format!("{key}={value}")]);
+    }
+    if terminal {
+        command.arg("--tty");
+    }
+    command.arg(container).stdin(Stdio::inherit());
     Ok(command)
-}
-
-/// What the container's first process was started with, as Kubernetes gives it to whoever
-/// comes in.
-fn environment(pid: i64) -> Result<Vec<(OsString, OsString)>> {
-    use std::os::unix::ffi::OsStringExt;
-    let bytes = std::fs::read(format!("/proc/{pid}/environ"))
-        .context("cannot read the container's environment; run this as root")?;
-    let entries = bytes.split(|byte| *byte == 0).filter_map(|entry| {
-        let at = entry.iter().position(|byte| *byte == b'=')?;
-        let text = |part: &[u8]| OsString::from_vec(part.to_vec());
-        Some((text(&entry[..at]), text(&entry[at + 1..])))
-    });
-    Ok(entries.collect())
 }
 
 #[cfg(test)]

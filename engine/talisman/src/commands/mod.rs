@@ -9,6 +9,7 @@ mod models;
 mod operations;
 mod run;
 mod secrets;
+mod unpack;
 mod up;
 mod wait_for;
 

@@ -123,7 +123,7 @@ async fn wait_for_the_last(paths: &Paths) -> Result<()> {
 
 /// Starts the daemon.
 async fn start(paths: &Paths, client: &Client) -> Result<()> {
-    for program in ["pebble", "hooktool"] {
+    for program in ["pebble", "hooktool", "containeragent"] {
         must_exist(&paths.lib.join(program), "program")
             .context("cannot start the engine: it is not built; run `make build`")?;
     }

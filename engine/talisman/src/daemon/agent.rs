@@ -59,7 +59,7 @@ pub(crate) async fn live(engine: Arc<Engine>, unit: UnitName, api_port: u16) {
 /// Lives as long as the pod.
 async fn serve(engine: &Arc<Engine>, agent: Agent) -> End {
     let unit = agent.unit.clone();
-    let socket = UnitFolders::new(&engine.paths.run, &unit).socket();
+    let socket = UnitFolders::new(&engine.paths, &unit).socket();
     let (broken, breaks) = watch::channel(false);
     // The socket is there before the first hook can look for it.
     let listener = match offthread::run(|| sockets::listen(&socket)) {
@@ -243,7 +243,7 @@ async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
     if let Err(error) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
         engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
     }
-    offthread::run(|| UnitFolders::new(&engine.paths.run, unit).remove());
+    offthread::run(|| UnitFolders::new(&engine.paths, unit).remove());
     faults::point();
     let mut told = String::new();
     while let Err(error) = forget(engine, unit, &namespace) {

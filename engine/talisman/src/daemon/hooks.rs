@@ -12,6 +12,7 @@ use super::agent::Agent;
 use super::engine::{Engine, Inner};
 use super::execs;
 use super::measure::Ran;
+use super::orphans;
 
 /// The variable that makes charms of this project's framework report what they cost.
 const TRACE: &str = "TALISMAN_TRACE_TOOLS";
@@ -93,7 +94,8 @@ async fn process(
         },
     };
     let command = HookCommand { argv, env: environment, cwd: agent.layout.charm_dir() };
-    let ended = match agent.pod(engine).exec(UnitPod::CHARM, &command) {
+    let pod = agent.pod(engine);
+    let ended = match pod.exec(UnitPod::CHARM, &command).await {
         Ok(running) => running.wait(|line| output(engine, run, line)).await,
         Err(error) => {
             engine.note("ERROR", &error.to_string());
@@ -105,6 +107,8 @@ async fn process(
         Ok(None) => HookOutcome::Killed,
         Err(error) => {
             engine.note("ERROR", &format!("cannot follow a hook of {}: {error}", run.unit));
+            // It may go on, with nobody to hear its result.
+            orphans::end(&pod).await;
             HookOutcome::Killed
         }
     }
@@ -156,7 +160,8 @@ fn program(layout: &UnitPod, hook: &Hook) -> Option<String> {
     let charm = layout.agent_dir.join("charm");
     ["dispatch", path.as_str()]
         .into_iter()
-        .find(|file| charm.join(file).exists())
+        // Where a link leads is for the container to say, not for this machine.
+        .find(|file| charm.join(file).symlink_metadata().is_ok())
         .map(|file| layout.charm_dir().join(file).display().to_string())
 }
 

@@ -72,7 +72,9 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     let result = serve(&engine).await;
     stop_pods(&engine).await;
     engine.node.teardown().await?;
-    node::remove_all(&engine.paths.run).ok();
+    for folder in [engine.paths.units(), engine.paths.run.clone()] {
+        node::remove_all(&folder).ok();
+    }
     result
 }
 
@@ -105,11 +107,13 @@ async fn serve(engine: &Arc<Engine>) -> Result<()> {
     supervise::put_node(engine)?;
     supervise::serve_cluster(engine, API_PORT).await?;
     let network = tokio::spawn(supervise::keep_network(engine.clone()));
+    let logs = tokio::spawn(supervise::keep_logs(engine.clone()));
     let units = tokio::spawn(supervise::keep_units(engine.clone(), API_PORT));
     supervise::reopen_forwards(engine).await;
     server::serve(engine).await.context("cannot answer the command line")?;
     units.await.ok();
     network.abort();
+    logs.abort();
     Ok(())
 }
 
@@ -170,9 +174,13 @@ async fn stop_pods(engine: &Engine) {
 /// Removes what an engine that was killed left behind.
 #[allow(clippy::disallowed_methods, reason = "nothing is answered yet, or no longer")]
 pub(crate) async fn teardown(paths: &Paths) -> Result<()> {
-    if !paths.run.exists() {
+    // The machine may have been started anew since, with all that is not on disk gone.
+    if ![&paths.run, &paths.units(), &paths.state.join("pods")].iter().any(|one| one.exists()) {
         return Ok(());
     }
     node::sweep(&paths.node()).await?;
-    node::remove_all(&paths.run).with_context(|| format!("cannot remove {}", paths.run.display()))
+    for folder in [&paths.units(), &paths.run] {
+        node::remove_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! Watching a unit's containers: boots, readiness.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,9 @@ use super::{agent, cluster};
 const LOOK_OFTEN: Duration = Duration::from_millis(200);
 /// Between two looks at a pod that is ready.
 const LOOK_SELDOM: Duration = Duration::from_secs(2);
+
+/// A workload's Pebble listens here, in the folder that its container shares with the charm's.
+pub(super) const PEBBLE: &str = "pebble.socket";
 
 /// A volume with less room, in bytes, counts as full.
 const VOLUME_ROOM_MIN: u64 = 1 << 20;
@@ -33,10 +35,8 @@ pub(crate) async fn watch(engine: Arc<Engine>, unit: UnitName, pod: Pod) {
         (model.name().to_string(), containers, volumes)
     });
     let looked = Looked { unit: &unit, pod: &pod, namespace: &namespace, containers: &containers };
-    let follow = containers.iter().map(|container| {
-        let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
-        super::notices::follow(&engine, &unit, container, socket)
-    });
+    let follow =
+        containers.iter().map(|container| super::notices::follow(&engine, &unit, container, &pod));
     let notices = futures_util::future::join_all(follow);
     tokio::join!(look_again(&engine, &looked, &volumes), notices);
 }
@@ -57,8 +57,7 @@ async fn look_again(engine: &Engine, looked: &Looked<'_>, volumes: &[String]) {
     loop {
         let mut ready = true;
         for container in containers {
-            let socket = pod.shared_dir(container.as_str()).join("pebble.socket");
-            ready &= look(engine, unit, container, socket, &mut boots).await;
+            ready &= look(engine, unit, container, pod, &mut boots).await;
         }
         let now_full = offthread::run(|| full_volume(engine, pod, volumes));
         if now_full != full {
@@ -91,10 +90,11 @@ async fn look(
     engine: &Engine,
     unit: &UnitName,
     container: &ContainerName,
-    socket: PathBuf,
+    pod: &Pod,
     boots: &mut BTreeMap<ContainerName, String>,
 ) -> bool {
-    let client = pebble::Client::new(socket);
+    let Ok(socket) = pod.socket(container.as_str(), PEBBLE) else { return false };
+    let client = pebble::Client::new(socket.path());
     let Ok(info) = client.system_info().await else { return false };
     if boots.get(container) != Some(&info.boot_id) {
         boots.insert(container.clone(), info.boot_id.clone());

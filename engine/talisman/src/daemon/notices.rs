@@ -1,9 +1,9 @@
 //! What happens in a workload container: custom notices, checks that fail or recover.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use names::{ContainerName, UnitName};
+use node::Pod;
 use pebble::{Change, ChangeId, Client, Notice};
 
 use super::engine::Engine;
@@ -26,15 +26,14 @@ enum Meaning {
 }
 
 /// Follows a container's notices until the task is dropped; those from before come first.
-pub(crate) async fn follow(
-    engine: &Engine,
-    unit: &UnitName,
-    container: &ContainerName,
-    socket: PathBuf,
-) {
-    let client = Client::new(socket);
+pub(crate) async fn follow(engine: &Engine, unit: &UnitName, container: &ContainerName, pod: &Pod) {
     let mut after = String::new();
     loop {
+        let Ok(socket) = pod.socket(container.as_str(), super::monitor::PEBBLE) else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let client = Client::new(socket.path());
         match client.wait_notices(&after, POLL).await {
             Ok(notices) => {
                 for notice in notices {

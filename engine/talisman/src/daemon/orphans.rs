@@ -30,18 +30,16 @@ pub(crate) async fn end(pod: &Pod) {
     }
 }
 
-/// The hook processes of the container whose first process is `first`.
+/// The hook processes of the container whose first process is `first`, and what starts hooks for
+/// an engine that is gone.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn hooks_of(first: i32) -> Vec<i32> {
     let own = fs::read_link(format!("/proc/{first}/ns/pid")).ok();
     let is_hook = |pid: i32| {
         let folder = Path::new("/proc").join(pid.to_string());
-        let environment = fs::read(folder.join("environ")).unwrap_or_default();
-        if !has_context(&environment) {
-            return false;
-        }
+        let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
         let inside = own.is_some() && fs::read_link(folder.join("ns/pid")).ok() == own;
-        inside || enters(&fs::read(folder.join("cmdline")).unwrap_or_default(), first)
+        inside && (has_context(&read("environ")) || is_agent(&read("cmdline")))
     };
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -56,11 +54,10 @@ fn has_context(environment: &[u8]) -> bool {
         .any(|entry| entry.strip_prefix(b"JUJU_CONTEXT_ID=").is_some_and(|value| !value.is_empty()))
 }
 
-/// Whether a command line enters the container, on its way to becoming a hook.
-fn enters(line: &[u8], first: i32) -> bool {
-    let target = first.to_string();
-    let mut words = line.split(|byte| *byte == 0).skip_while(|word| *word != b"--target");
-    words.nth(1).is_some_and(|word| word == target.as_bytes())
+/// Whether a command line is that of the program that starts hooks, or of a hook that it is just
+/// about to become.
+fn is_agent(line: &[u8]) -> bool {
+    line.split(|byte| *byte == 0).next() == Some(node::AGENT.as_bytes())
 }
 
 #[cfg(test)]
@@ -75,10 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn the_way_in_is_told_by_its_target() {
-        let line = b"/usr/bin/nsenter\0--target\x0042\0--mount\0--\0/x/dispatch\0";
-        assert!(enters(line, 42));
-        assert!(!enters(line, 4));
-        assert!(!enters(b"/usr/bin/nsenter\0", 42));
+    fn what_starts_hooks_is_told_by_its_name() {
+        assert!(is_agent(b"/charm/bin/containeragent\0"));
+        assert!(!is_agent(b"/bin/cat\0/charm/bin/containeragent\0"));
+        assert!(!is_agent(b""));
     }
 }

@@ -65,17 +65,19 @@ pub(crate) struct PlannedWorkload {
 
 /// The folders of one unit on this machine.
 pub(crate) struct UnitFolders {
-    root: PathBuf,
+    disk: PathBuf,
+    run: PathBuf,
 }
 
 impl UnitFolders {
-    pub(crate) fn new(run: &Path, unit: &UnitName) -> Self {
-        Self { root: run.join("units").join(unit.pod()) }
+    pub(crate) fn new(paths: &Paths, unit: &UnitName) -> Self {
+        let pod = unit.pod();
+        Self { disk: paths.units().join(&pod), run: paths.run.join("units").join(pod) }
     }
 
-    /// `charm/` and the hook tools' socket.
+    /// `charm/` and the hook tools' socket. The charm's container writes to it.
     fn agent(&self) -> PathBuf {
-        self.root.join("agent")
+        self.disk.join("agent")
     }
 
     /// The hook tools' socket.
@@ -84,17 +86,19 @@ impl UnitFolders {
     }
 
     fn tools(&self) -> PathBuf {
-        self.root.join("tools")
+        self.disk.join("tools")
     }
 
+    /// Secrets, hence on no disk.
     fn account(&self) -> PathBuf {
-        self.root.join("account")
+        self.run.join("account")
     }
 
     /// Removes everything.
     #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
     pub(crate) fn remove(&self) {
-        node::remove_all(&self.root).ok();
+        node::remove_all(&self.disk).ok();
+        node::remove_all(&self.run).ok();
     }
 }
 
@@ -142,13 +146,13 @@ pub(crate) fn plan(
 /// Makes the folders that the pod mounts, with a fresh copy of the charm.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
-    let folders = UnitFolders::new(&paths.run, &plan.unit);
+    let folders = UnitFolders::new(paths, &plan.unit);
     let fail = |path: &Path| {
         let (unit, path) = (plan.unit.clone(), path.to_owned());
         move |source| PodError::Folder { unit, path, source }
     };
+    empty(&folders.agent()).map_err(fail(&folders.agent()))?;
     let charm = folders.agent().join("charm");
-    node::remove_all(&charm).ok();
     let kept = CharmFolders::new(&paths.state, plan.unit.app(), plan.charm_revision);
     if let Some(fault) = crate::charm_file::fault_of_dispatch(&kept.charm()) {
         let (unit, path) = (plan.unit.clone(), kept.charm());
@@ -156,7 +160,6 @@ pub(crate) fn prepare(plan: &Plan, paths: &Paths) -> Result<(), PodError> {
     }
     copy(&kept.charm(), &charm).map_err(fail(&charm))?;
     let resources = folders.agent().join("resources");
-    node::remove_all(&resources).ok();
     if kept.resources().is_dir() {
         copy(&kept.resources(), &resources).map_err(fail(&resources))?;
     }
@@ -177,13 +180,27 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     crate::charm_file::copy(from, to).map_err(std::io::Error::other)
 }
 
+/// Makes the folder, or removes what an earlier pod left in it.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+fn empty(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => node::remove_all(&entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
 /// The pod as Juju would lay it out; images that are missing are built.
 pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<UnitPod, PodError> {
     let start = |source| PodError::Start { unit: plan.unit.clone(), source };
     let image = async |definition: &ImageDefinition| {
         engine.node.image(definition, |line| engine.note("INFO", line)).await.map_err(start)
     };
-    let folders = UnitFolders::new(&engine.paths.run, &plan.unit);
+    let folders = UnitFolders::new(&engine.paths, &plan.unit);
     let mut workloads = Vec::new();
     for PlannedWorkload { name, image: definition, mounts } in &plan.workloads {
         workloads.push(Workload {

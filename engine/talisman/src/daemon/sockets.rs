@@ -4,6 +4,7 @@
 //! all. One unit holds up nobody but itself.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,11 +29,14 @@ const SMALL: usize = 64 << 10;
 /// Makes the socket.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    std::fs::create_dir_all(folder)?;
     std::fs::remove_file(path).ok();
-    UnixListener::bind(path)
+    // A socket's path has room for few letters, so the folder goes by its number.
+    let folder = std::fs::File::open(folder)?;
+    UnixListener::bind(Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name))
 }
 
 /// What the tools of one unit share.

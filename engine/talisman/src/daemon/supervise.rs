@@ -97,6 +97,24 @@ pub(crate) async fn keep_network(engine: Arc<Engine>) {
     }
 }
 
+/// Between two looks at the logs; kubelet's is the same.
+const LOGS_EVERY: Duration = Duration::from_secs(10);
+
+/// Keeps the logs of containers, and the engine's own, from growing for ever.
+pub(crate) async fn keep_logs(engine: Arc<Engine>) {
+    loop {
+        tokio::time::sleep(LOGS_EVERY).await;
+        let engine = engine.clone();
+        let rotated = tokio::task::spawn_blocking(move || {
+            engine.node.rotate_logs();
+            node::rotate(&engine.paths.daemon_log())
+        });
+        if let Ok(Err(error)) = rotated.await {
+            tracing::warn!("cannot set the engine's own log aside: {error}");
+        }
+    }
+}
+
 /// How long after objects could not be written they are tried again.
 const WRITE_RETRY: Duration = Duration::from_secs(3);
 

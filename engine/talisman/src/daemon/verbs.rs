@@ -91,9 +91,7 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
                 "stderr": String::from_utf8_lossy(&ended.stderr),
             }))
         }
-        Request::ContainerProcess { unit, container } => {
-            container_process(engine, &unit, &container)
-        }
+        Request::EnterContainer { unit, container } => enter_container(engine, &unit, &container),
         Request::DeletePod { unit } => engine.change(|inner| {
             let model = &inner.kept.model;
             if model.unit(&unit).is_none() {
@@ -226,7 +224,7 @@ fn command_model(inner: &mut Inner, request: Request, now: jiff::Timestamp) -> A
         | Request::Page { .. }
         | Request::Forward { .. }
         | Request::DeletePod { .. }
-        | Request::ContainerProcess { .. }
+        | Request::EnterContainer { .. }
         | Request::Secrets
         | Request::ShowSecret { .. }
         | Request::GetModelConfig
@@ -247,14 +245,14 @@ async fn page(engine: &Arc<Engine>, port: u16) -> Answer {
     Ok(json!(url))
 }
 
-/// The number of a container's first process.
-fn container_process(engine: &Engine, unit: &names::UnitName, container: &str) -> Answer {
+/// How the command line enters a container that runs.
+fn enter_container(engine: &Engine, unit: &names::UnitName, container: &str) -> Answer {
     let pod = engine.node.pod(&unit.pod()).ok_or_else(|| VerbError::Unknown {
         what: "running unit",
         name: unit.to_string(),
         known: engine.look(|inner| list(all_units(&inner.kept.model))),
     })?;
-    pod.pid(container).map(|pid| json!(pid)).map_err(|_| VerbError::Unknown {
+    pod.enter(container).map(|way| json!(way)).map_err(|_| VerbError::Unknown {
         what: "running container",
         name: container.to_owned(),
         known: list(pod.containers()),

@@ -1,0 +1,159 @@
+//! The side of this machine.
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    sendmsg, socketpair,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+
+use super::{AGENT, STREAMS};
+use crate::container::Runtime;
+use crate::exec::HookCommand;
+use crate::process::Process;
+
+/// The agents of containers that were asked for something, by the runtime's name.
+#[derive(Debug, Default)]
+pub(crate) struct Agents(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Agent>>>>>);
+
+#[derive(Debug)]
+struct Agent {
+    /// First process of the container that it is in.
+    container: Process,
+    /// What it hears requests through; it ends when this is closed.
+    control: OwnedFd,
+}
+
+/// A program that was asked for, and what it prints.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) program: Program,
+    pub(crate) out: pipe::Receiver,
+    pub(crate) err: pipe::Receiver,
+}
+
+/// The request's own stream: the program ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Program(UnixStream);
+
+/// This side of a request, and what the agent gets.
+struct Ends {
+    own: Asked,
+    given: [OwnedFd; STREAMS],
+}
+
+impl Agents {
+    /// Starts a program in the container `id`, whose first process is `container`.
+    pub(crate) async fn start(
+        &self,
+        runtime: &Runtime,
+        id: &str,
+        container: Process,
+        command: &HookCommand,
+    ) -> io::Result<Asked> {
+        let request = serde_json::to_vec(command)?;
+        let length = u32::try_from(request.len()).map_err(io::Error::other)?;
+        let Ends { mut own, given } = ends()?;
+        self.send(runtime, id, container, &given).await?;
+        drop(given);
+        // An agent that has ended already is noticed when the answer is read.
+        let request = [&length.to_be_bytes(), request.as_slice()].concat();
+        let _ = own.program.0.write_all(&request).await;
+        Ok(own)
+    }
+
+    /// Forgets the agent of a container that goes.
+    pub(crate) fn forget(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
+    /// Hands the streams to the container's agent; one that does not take them is replaced.
+    async fn send(
+        &self,
+        runtime: &Runtime,
+        id: &str,
+        container: Process,
+        streams: &[OwnedFd; STREAMS],
+    ) -> io::Result<()> {
+        let slot = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(id.to_owned()).or_default().clone()
+        };
+        let mut slot = slot.lock().await;
+        if let Some(agent) = slot.as_ref().filter(|agent| agent.container == container)
+            && hand_over(&agent.control, streams).is_ok()
+        {
+            return Ok(());
+        }
+        *slot = None;
+        let control = enter(runtime, id).await?;
+        hand_over(&control, streams)?;
+        *slot = Some(Agent { container, control });
+        Ok(())
+    }
+}
+
+impl Program {
+    /// How the program ended.
+    pub(crate) async fn status(&mut self) -> io::Result<ExitStatus> {
+        let mut status = [0; 4];
+        self.0.read_exact(&mut status).await?;
+        Ok(ExitStatus::from_raw(i32::from_be_bytes(status)))
+    }
+}
+
+fn ends() -> io::Result<Ends> {
+    let (stream, theirs) = std::os::unix::net::UnixStream::pair()?;
+    stream.set_nonblocking(true)?;
+    let (out, their_out) = io::pipe()?;
+    let (err, their_err) = io::pipe()?;
+    Ok(Ends {
+        own: Asked {
+            program: Program(UnixStream::from_std(stream)?),
+            out: pipe::Receiver::from_owned_fd(out.into())?,
+            err: pipe::Receiver::from_owned_fd(err.into())?,
+        },
+        given: [theirs.into(), their_out.into(), their_err.into()],
+    })
+}
+
+/// Never waits: an agent that lets requests lie is as good as none.
+fn hand_over(control: &OwnedFd, streams: &[OwnedFd; STREAMS]) -> io::Result<()> {
+    let streams = streams.each_ref().map(AsFd::as_fd);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&streams));
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sendmsg(control, &[IoSlice::new(b"x")], &mut ancillary, flags)?;
+    Ok(())
+}
+
+/// Has the runtime start an agent in the container, and returns what it hears through.
+async fn enter(runtime: &Runtime, id: &str) -> io::Result<OwnedFd> {
+    let (own, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let (mut complaint, err) = io::pipe()?;
+    let mut command = runtime.command();
+    command.args(["exec", "--detach", id, AGENT]);
+    command.stdin(theirs).stdout(Stdio::null()).stderr(err);
+    let status = command.status().await?;
+    // The agent has the other ends now, so nobody here may wait for more.
+    drop(command);
+    if status.success() {
+        return Ok(own);
+    }
+    rustix::io::ioctl_fionbio(&complaint, true)?;
+    let mut words = vec![0; 4096];
+    let length = complaint.read(&mut words).unwrap_or(0);
+    let words = String::from_utf8_lossy(&words[..length]).trim().to_owned();
+    Err(io::Error::other(format!("the runtime refused to enter the container: {words}")))
+}
