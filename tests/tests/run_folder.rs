@@ -13,6 +13,15 @@ talisman() { "$program" --instance e2erun "$@"; }
 program=$1
 fail() { echo "$*" >&2; talisman debug-log --no-tail >&2 || true; exit 1; }
 left() { find /run/talisman /run/netns /var/lib/talisman/e2erun/pods /var/lib/talisman/e2erun/units -mindepth 1 2>/dev/null || true; }
+pids() { cat /sys/fs/cgroup/{,*/}talisman-e2erun/$1/*/cgroup.procs 2>/dev/null | sort -u || true; }
+power_cut() {
+  for process in /proc/[0-9]*; do
+    if { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q -- '--instance e2erun daemon'; then
+      kill -9 "${process##*/}"
+    fi
+  done
+  pids '*' | xargs -r kill -9
+}
 trap 'talisman down --destroy-storage >/dev/null 2>&1 || true' EXIT
 
 # Every hook runs, in a first life and in one after an orderly stop.
@@ -26,18 +35,14 @@ talisman up --timeout 90 >/dev/null
 [ "$(du -sk /run/talisman | cut -f1)" -lt 512 ] || fail "/run holds $(du -ak /run/talisman)"
 programs=$(find /run/talisman -type f -perm /111)
 [ -z "$programs" ] || fail "programs: $programs"
-mounts=$(for pid in $(cat /sys/fs/cgroup/*/talisman-e2erun/hello-0/*/cgroup.procs /sys/fs/cgroup/talisman-e2erun/hello-0/*/cgroup.procs 2>/dev/null | sort -u); do
+[ -n "$(pids hello-0)" ] || fail "the pod has no control group"
+mounts=$(for pid in $(pids hello-0); do
   awk '$5 !~ /^\/(proc|sys)/ && $4 ~ /^\/talisman\/e2erun/ && $6 ~ /^rw/ {print $4 " at " $5}' "/proc/$pid/mountinfo" || true
 done | sort -u)
 [ -z "$mounts" ] || fail "containers write to $mounts"
 
 # The power goes: every process of the instance, the network, what is mounted, what is in /run.
-for process in /proc/[0-9]*; do
-  if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q -- '--instance e2erun daemon'; then
-    kill -9 "${process##*/}"
-  fi
-done
-cat /sys/fs/cgroup/*/talisman-e2erun/*/*/cgroup.procs /sys/fs/cgroup/talisman-e2erun/*/*/cgroup.procs 2>/dev/null | sort -u | xargs -r kill -9
+power_cut
 for namespace in $(ip netns list | grep -o '^tlsm-e2erun[^ ]*'); do ip netns del "$namespace"; done
 awk '$5 ~ /^\/var\/lib\/talisman\/e2erun\// {print $5}' /proc/self/mountinfo | tac | xargs -r umount --lazy
 mount -t tmpfs -o nosuid,nodev,noexec,mode=755,size=10% tmpfs /run
@@ -47,12 +52,7 @@ talisman up --timeout 90 >/dev/null
 [ "$(talisman exec --unit hello/0 -- echo ran)" = ran ] || fail "no hook runs after a power cut"
 
 # Down works after a power cut as well.
-for process in /proc/[0-9]*; do
-  if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -q -- '--instance e2erun daemon'; then
-    kill -9 "${process##*/}"
-  fi
-done
-cat /sys/fs/cgroup/*/talisman-e2erun/*/*/cgroup.procs /sys/fs/cgroup/talisman-e2erun/*/*/cgroup.procs 2>/dev/null | sort -u | xargs -r kill -9
+power_cut
 mount -t tmpfs -o nosuid,nodev,noexec,mode=755,size=10% tmpfs /run
 talisman down >/dev/null
 [ -z "$(left)" ] || fail "down leaves $(left)"

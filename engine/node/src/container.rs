@@ -1,7 +1,7 @@
 //! Starts and removes single containers through the OCI runtime.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -170,8 +170,17 @@ fn open_files() -> u64 {
     hard.unwrap_or(u64::MAX).min(1 << 20)
 }
 
+/// How much of a log is read for its last lines; a container decides how long it is.
+const LAST_BYTES: u64 = 16 << 10;
+
 fn last_lines(log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
+    let mut text = Vec::new();
+    // What cannot be read adds no words.
+    let _ = File::open(log).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LAST_BYTES)))?;
+        file.take(LAST_BYTES).read_to_end(&mut text)
+    });
     let text = String::from_utf8_lossy(&text);
     let mut lines: Vec<&str> = text.lines().rev().take(3).collect();
     lines.reverse();
