@@ -14,15 +14,15 @@ program=$1
 fail() { echo "$*" >&2; talisman debug-log --no-tail >&2 || true; exit 1; }
 left() { find /run/talisman /run/netns /var/lib/talisman/e2erun/pods /var/lib/talisman/e2erun/units -mindepth 1 2>/dev/null || true; }
 pids() { cat /sys/fs/cgroup/{,*/}talisman-e2erun/$1/*/cgroup.procs 2>/dev/null | sort -u || true; }
+# The brackets keep this very script from being found.
 power_cut() {
   for process in /proc/[0-9]*; do
-    if { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q -- '--instance e2erun daemon'; then
+    if { tr '\0' ' ' <"$process/cmdline"; } 2>/dev/null | grep -q -- '--instance e2erun d[a]emon'; then
       kill -9 "${process##*/}"
     fi
   done
   pids '*' | xargs -r kill -9
 }
-trap 'talisman down --destroy-storage >/dev/null 2>&1 || true' EXIT
 
 # Every hook runs, in a first life and in one after an orderly stop.
 talisman up "$2" --timeout 90 >/dev/null
@@ -70,10 +70,12 @@ fn hooks_run_where_nothing_below_run_may() -> Result<()> {
         charm.display()
     );
     std::fs::write(&bundle, text)?;
-    let mount = "mount -t tmpfs -o nosuid,nodev,noexec,mode=755,size=10% tmpfs /run";
-    let line = format!("{mount} && exec bash -c \"$1\" bash \"$2\" \"$3\"");
+    // However the life ends, nothing of it stays where this test could not reach it any more.
+    let line = "mount -t tmpfs -o nosuid,nodev,noexec,mode=755,size=10% tmpfs /run || exit 1
+        trap '\"$2\" --instance e2erun down --destroy-storage >/dev/null 2>&1' EXIT
+        timeout 300 bash -c \"$1\" bash \"$2\" \"$3\"";
     let output = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "bash", "-c", &line, "bash", LIFE])
+        .args(["--mount", "--propagation", "private", "bash", "-c", line, "bash", LIFE])
         .arg(program())
         .arg(&bundle)
         .output()?;
