@@ -17,7 +17,7 @@ pub(crate) use objects::refused;
 #[cfg(test)]
 pub(crate) use workload::after_push;
 
-use charm::{Applied, Hook, Level, Port, SecretContent, SecretOwner};
+use charm::{Applied, ExposeSecret as _, Hook, Level, Port, SecretContent, SecretOwner};
 
 use crate::Error;
 use crate::door::Door;
@@ -91,10 +91,7 @@ pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> O
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(door, hook).await),
         Effect::Restart { password } => return cluster::restart(door, hook, password).await,
         Effect::ActionResult(key, value) => hook.action_result(key, value),
-        Effect::ActionSecret(key, value) => {
-            use charm::ExposeSecret as _;
-            hook.action_result(key, value.expose_secret());
-        }
+        Effect::ActionSecret(key, value) => hook.action_result(key, value.expose_secret()),
         Effect::ActionFail(message) => hook.action_fail(&message)?,
         Effect::Announce => return announce(hook).await,
         Effect::ShowStatus { planned } => return Ok(show_status(door, hook, planned).await),
