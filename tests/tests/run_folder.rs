@@ -12,7 +12,7 @@ set -euo pipefail
 talisman() { "$program" --instance e2erun "$@"; }
 program=$1
 fail() { echo "$*" >&2; talisman debug-log --no-tail >&2 || true; exit 1; }
-left() { find /run/talisman /run/netns /var/lib/talisman/e2erun/pods /var/lib/talisman/e2erun/units -mindepth 1 2>/dev/null || true; }
+left() { find /run/talisman/e2erun /run/netns /var/lib/talisman/e2erun/pods /var/lib/talisman/e2erun/units -mindepth 1 2>/dev/null || true; }
 pids() { cat /sys/fs/cgroup/{,*/}talisman-e2erun/$1/*/cgroup.procs 2>/dev/null | sort -u || true; }
 # The brackets keep this very script from being found.
 power_cut() {
