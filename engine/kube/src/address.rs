@@ -5,59 +5,101 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
+use crate::cause::Cause;
 use crate::store::{Key, Store};
-use crate::validate::invalid;
 use crate::{ApiError, Kind};
 
 /// The value of `clusterIP` of a headless service.
 pub(crate) const HEADLESS: &str = "None";
 
-/// Fills in what the writer of a service left out, keeping what was allocated before.
-pub(crate) fn complete(
+/// Fills in what the writer of a service left out, keeping what was given out before.
+pub(crate) fn defaults(service: &mut Value, old: Option<&Value>) {
+    let mut spec = service["spec"].take().as_object().cloned().unwrap_or_default();
+    let kind = text(spec.get("type")).unwrap_or_else(|| "ClusterIP".to_owned());
+    spec.insert("type".to_owned(), json!(kind));
+    spec.entry("sessionAffinity").or_insert_with(|| json!(HEADLESS));
+    let exposed = is_exposed(&kind);
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
+    for entry in ports.filter_map(Value::as_object_mut) {
+        let is_unset = |value: Option<&Value>| {
+            value.is_none_or(|value| value.is_null() || *value == 0 || *value == "")
+        };
+        let port = entry.get("port").cloned().unwrap_or_default();
+        if is_unset(entry.get("protocol")) {
+            entry.insert("protocol".to_owned(), json!("TCP"));
+        }
+        if is_unset(entry.get("targetPort")) {
+            entry.insert("targetPort".to_owned(), port);
+        }
+        // Whoever only changes the type need not take back what the other type had.
+        if is_unset(entry.get("nodePort")) || (!exposed && had_node_port(old, &entry["nodePort"])) {
+            entry.remove("nodePort");
+        }
+    }
+    cluster_address(&mut spec, &kind, old);
+    if !exposed {
+        for name in ["externalTrafficPolicy", "healthCheckNodePort"] {
+            if old.is_some_and(|old| spec.get(name) == Some(&old["spec"][name])) {
+                spec.remove(name);
+            }
+        }
+    }
+    service["spec"] = Value::Object(spec);
+    if kind != "LoadBalancer" || !service["status"].is_object() {
+        service["status"] = json!({ "loadBalancer": {} });
+    }
+}
+
+/// The text in a field that is not empty.
+fn text(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn is_exposed(kind: &str) -> bool {
+    ["NodePort", "LoadBalancer"].contains(&kind)
+}
+
+fn had_node_port(old: Option<&Value>, port: &Value) -> bool {
+    let ports = old.and_then(|old| old["spec"]["ports"].as_array());
+    ports.into_iter().flatten().any(|entry| entry["nodePort"] == *port)
+}
+
+/// Brings the two fields with the cluster address in line, and keeps the one given out before.
+fn cluster_address(spec: &mut Map<String, Value>, kind: &str, old: Option<&Value>) {
+    let before = text(old.map(|old| &old["spec"]["clusterIP"]));
+    let wanted = text(spec.get("clusterIP"));
+    if kind == "ExternalName" {
+        if wanted == before {
+            spec.remove("clusterIP");
+            spec.remove("clusterIPs");
+        }
+        return;
+    }
+    let Some(address) = wanted.or_else(|| before.clone()) else { return };
+    let list = spec.get("clusterIPs").filter(|list| **list != json!([]));
+    // A client that changes only one of the two fields means both.
+    if list.is_none() || list == old.map(|old| &old["spec"]["clusterIPs"]) {
+        spec.insert("clusterIPs".to_owned(), json!([address]));
+    }
+    spec.insert("clusterIP".to_owned(), json!(address));
+}
+
+/// Gives out the cluster address and the node ports that a service has not yet.
+pub(crate) fn allocate(
     store: &Store,
     key: &Key,
     service: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let mut spec = service["spec"].take().as_object().cloned().unwrap_or_default();
-    let service_type = spec.entry("type").or_insert_with(|| json!("ClusterIP"));
-    let service_type = service_type.as_str().unwrap_or_default().to_owned();
-    spec.entry("sessionAffinity").or_insert_with(|| json!(HEADLESS));
-    complete_ports(key, &mut spec)?;
-    match service_type.as_str() {
-        "ExternalName" => {
-            spec.remove("clusterIP");
-            spec.remove("clusterIPs");
-        }
-        "ClusterIP" | "NodePort" | "LoadBalancer" => {
-            cluster_ip(store, key, &mut spec, old)?;
-            node_ports(store, key, &mut spec, old, service_type != "ClusterIP")?;
-        }
-        other => {
-            let rule = "supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", \
-                        \"NodePort\"";
-            return Err(invalid(key, "spec.type", other, rule));
-        }
+    let kind = text(spec.get("type")).unwrap_or_default();
+    if kind != "ExternalName" {
+        cluster_ip(store, key, &mut spec, old)?;
+    }
+    if is_exposed(&kind) {
+        node_ports(store, key, &mut spec, old)?;
     }
     service["spec"] = Value::Object(spec);
-    if service_type != "LoadBalancer" || !service["status"].is_object() {
-        service["status"] = json!({ "loadBalancer": {} });
-    }
-    Ok(())
-}
-
-fn complete_ports(key: &Key, spec: &mut Map<String, Value>) -> Result<(), ApiError> {
-    let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
-    for entry in ports {
-        let Some(port) = entry["port"].as_u64().filter(|port| (1..=65535).contains(port)) else {
-            let found = entry["port"].to_string();
-            return Err(invalid(key, "spec.ports[].port", &found, "must be between 1 and 65535"));
-        };
-        if let Some(entry) = entry.as_object_mut() {
-            entry.entry("protocol").or_insert_with(|| json!("TCP"));
-            entry.entry("targetPort").or_insert_with(|| json!(port));
-        }
-    }
     Ok(())
 }
 
@@ -67,36 +109,44 @@ fn cluster_ip(
     spec: &mut Map<String, Value>,
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
-    let text = |value: Option<&Value>| {
-        value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    let refuse = |shown: Value, rule: &str| {
+        let rule = format!("failed to allocate IP{rule}");
+        refused(key, Cause::invalid("spec.clusterIPs", shown, &rule))
     };
-    let wanted = text(spec.get("clusterIP"));
-    let before = text(old.map(|old| &old["spec"]["clusterIP"]));
-    let address = match (wanted, before) {
-        (Some(wanted), Some(before)) if wanted != before => {
-            return Err(invalid(key, "spec.clusterIP", &wanted, "field is immutable"));
+    let address = match text(spec.get("clusterIP")) {
+        Some(wanted) if text(old.map(|old| &old["spec"]["clusterIP"])).is_some() => wanted,
+        Some(wanted) if wanted == HEADLESS => wanted,
+        Some(wanted) => {
+            requested(store, &wanted)
+                .map_err(|rule| refuse(json!([wanted]), &format!(" {wanted}: {rule}")))?;
+            wanted
         }
-        (_, Some(before)) => before,
-        (Some(wanted), None) if wanted == HEADLESS => wanted,
-        (Some(wanted), None) => requested(store, key, wanted)?,
-        (None, None) => free_address(store).ok_or_else(|| {
-            invalid(key, "spec.clusterIPs", "", "failed to allocate IP: range is full")
-        })?,
+        None => free_address(store).ok_or_else(|| refuse(Value::Null, ": range is full"))?,
     };
     spec.insert("clusterIPs".to_owned(), json!([address]));
     spec.insert("clusterIP".to_owned(), json!(address));
     Ok(())
 }
 
-fn requested(store: &Store, key: &Key, wanted: String) -> Result<String, ApiError> {
-    let refuse = |rule: &str| Err(invalid(key, "spec.clusterIPs", &wanted, rule));
-    match wanted.parse::<Ipv4Addr>() {
-        Err(_) => refuse("must be a valid IP address"),
-        Ok(_) if used_addresses(store).contains(&wanted) => {
-            refuse("failed to allocate IP: provided IP is already allocated")
-        }
-        Ok(_) => Ok(wanted),
+fn refused(key: &Key, cause: Cause) -> ApiError {
+    ApiError::Invalid { kind: key.kind, name: key.name.clone(), causes: vec![cause] }
+}
+
+/// Why a service cannot have the address that it asks for.
+fn requested(store: &Store, wanted: &str) -> Result<(), String> {
+    let (first, size) = store.options.cluster_ip_range;
+    let last = Ipv4Addr::from(u32::from(first).wrapping_add(size.saturating_sub(1)));
+    let in_range = wanted.parse::<Ipv4Addr>().is_ok_and(|wanted| (first..=last).contains(&wanted));
+    if !in_range {
+        return Err(format!(
+            "the provided IP ({wanted}) is not in the valid range. The range of valid IPs is \
+             {first}-{last}"
+        ));
     }
+    if used_addresses(store).contains(wanted) {
+        return Err("provided IP is already allocated".to_owned());
+    }
+    Ok(())
 }
 
 fn used_addresses(store: &Store) -> BTreeSet<String> {
@@ -120,38 +170,41 @@ fn node_ports(
     key: &Key,
     spec: &mut Map<String, Value>,
     old: Option<&Value>,
-    exposed: bool,
 ) -> Result<(), ApiError> {
+    let range = &store.options.node_ports;
     let mut used = used_node_ports(store, key);
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
     let mut without = Vec::new();
-    for entry in ports {
+    for (at, entry) in ports.enumerate() {
+        let refuse = |port: u64, rule: &str| {
+            Err(refused(key, Cause::invalid(format!("spec.ports[{at}].nodePort"), port, rule)))
+        };
         let kept = kept_node_port(entry, old);
         let Some(entry) = entry.as_object_mut() else { continue };
-        if !exposed {
-            entry.remove("nodePort");
-            continue;
-        }
-        let asked = entry.get("nodePort").and_then(Value::as_u64).filter(|port| *port != 0);
-        match asked.or(kept) {
+        let asked = entry.get("nodePort").and_then(Value::as_i64);
+        match asked.map(|port| u64::try_from(port).unwrap_or_default()).or(kept) {
             Some(port) => {
-                if !used.insert(port) {
-                    let rule = "provided port is already allocated";
-                    return Err(invalid(key, "spec.ports[].nodePort", &port.to_string(), rule));
+                if !u16::try_from(port).is_ok_and(|port| range.contains(&port)) {
+                    let (first, last) = (range.start(), range.end());
+                    let rule = format!(
+                        "provided port is not in the valid range. The range of valid ports is \
+                         {first}-{last}"
+                    );
+                    return refuse(port, &rule);
                 }
-                if !u16::try_from(port).is_ok_and(|port| store.options.node_ports.contains(&port)) {
-                    let rule = "provided port is not in the valid range";
-                    return Err(invalid(key, "spec.ports[].nodePort", &port.to_string(), rule));
+                if !used.insert(port) {
+                    return refuse(port, "provided port is already allocated");
                 }
                 entry.insert("nodePort".to_owned(), json!(port));
             }
-            None => without.push(entry),
+            None => without.push((at, entry)),
         }
     }
-    for entry in without {
+    for (at, entry) in without {
         let Some(port) = free_node_port(store, &mut used) else {
             let rule = "failed to allocate a nodePort: range is full";
-            return Err(invalid(key, "spec.ports[].nodePort", "0", rule));
+            let field = format!("spec.ports[{at}].nodePort");
+            return Err(refused(key, Cause::invalid(field, 0, rule)));
         };
         entry.insert("nodePort".to_owned(), json!(port));
     }

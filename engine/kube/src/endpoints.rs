@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::address::HEADLESS;
 use crate::store::{Key, Object, Store, string_map};
-use crate::{Kind, Scope, Selector};
+use crate::{Kind, Scope, Selector, format};
 
 /// The annotation of endpoints that are a lock.
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
@@ -14,6 +14,15 @@ const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
 fn selector(service: &Value) -> Option<Selector> {
     let wanted = string_map(&service["spec"]["selector"]);
     (!wanted.is_empty()).then(|| Selector::equals(wanted))
+}
+
+/// Fills in what the writer of endpoints left out.
+pub(crate) fn defaults(endpoints: &mut Value) {
+    let subsets = endpoints["subsets"].as_array_mut().into_iter().flatten();
+    let ports = subsets.filter_map(|subset| subset.get_mut("ports")?.as_array_mut()).flatten();
+    for port in ports.filter_map(Value::as_object_mut) {
+        port.entry("protocol").or_insert_with(|| json!("TCP"));
+    }
 }
 
 /// Whether a pod says of itself that it is ready.
@@ -33,7 +42,13 @@ pub(crate) fn subsets<'a>(service: &Value, pods: impl Iterator<Item = &'a Value>
     for pod in pods {
         let over = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
         let leaving = pod["metadata"]["deletionTimestamp"].is_string() && !all;
-        let Some(address) = address(service, pod).filter(|_| !over && !leaving) else { continue };
+        // One pod with an address that is none must not keep the others from being served.
+        let sound = |address: &Value| {
+            let ip = address["ip"].as_str().unwrap_or_default();
+            format::endpoint_address(ip).is_none()
+        };
+        let address = address(service, pod).filter(sound).filter(|_| !over && !leaving);
+        let Some(address) = address else { continue };
         if all || ready(pod) { addresses.push(address) } else { not_ready.push(address) }
     }
     if addresses.is_empty() && not_ready.is_empty() {

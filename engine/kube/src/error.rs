@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::Kind;
+use crate::cause::{Cause, sentence};
 
 /// Why a request is refused. The text is Kubernetes' own, because clients show and match it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,23 +61,25 @@ pub enum ApiError {
     /// The request cannot be understood.
     #[error("{0}")]
     BadRequest(String),
-    /// The object breaks a rule of its kind.
-    #[error("{} \"{name}\" is invalid: {why}", kind.name())]
+    /// The object breaks rules of its kind.
+    #[error("{} \"{name}\" is invalid: {}", kind.qualified_name(), sentence(causes))]
     Invalid {
         /// The kind.
         kind: Kind,
         /// The object's name.
         name: String,
-        /// The field and the rule.
-        why: String,
+        /// The fields and the rules.
+        causes: Vec<Cause>,
     },
-    /// The patch's content type is not known.
-    #[error(
-        "the body of the request was in an unknown format - accepted media types include: \
-         application/merge-patch+json, application/strategic-merge-patch+json, \
-         application/apply-patch+yaml"
-    )]
-    UnsupportedMediaType,
+    /// The body's content type is not known; these are.
+    #[error("the body of the request was in an unknown format - accepted media types include: {0}")]
+    UnsupportedMediaType(&'static str),
+    /// The client has as much under way as it may have.
+    #[error("Too many requests, please try again later.")]
+    TooManyRequests,
+    /// The body did not come in time.
+    #[error("Timeout: request did not complete within the allotted timeout")]
+    Timeout,
     /// The change is right and cannot be kept; nothing was changed.
     #[error("Internal error occurred: {0}")]
     Internal(String),
@@ -97,9 +100,11 @@ impl ApiError {
             ApiError::AlreadyExists { .. } | ApiError::Conflict { .. } => 409,
             ApiError::Expired { .. } => 410,
             ApiError::TooLarge(_) => 413,
-            ApiError::UnsupportedMediaType => 415,
+            ApiError::UnsupportedMediaType(_) => 415,
             ApiError::Invalid { .. } => 422,
+            ApiError::TooManyRequests => 429,
             ApiError::Internal(_) => 500,
+            ApiError::Timeout => 504,
         }
     }
 
@@ -115,8 +120,10 @@ impl ApiError {
             ApiError::Conflict { .. } => "Conflict",
             ApiError::Expired { .. } => "Expired",
             ApiError::TooLarge(_) => "RequestEntityTooLarge",
-            ApiError::UnsupportedMediaType => "UnsupportedMediaType",
+            ApiError::UnsupportedMediaType(_) => "UnsupportedMediaType",
             ApiError::Invalid { .. } => "Invalid",
+            ApiError::TooManyRequests => "TooManyRequests",
+            ApiError::Timeout => "Timeout",
             ApiError::Internal(_) => "InternalError",
         }
     }
@@ -138,7 +145,19 @@ impl ApiError {
                 status["details"]["group"] = json!(kind.group());
             }
         }
+        if let ApiError::Invalid { kind, causes, .. } = self {
+            status["details"]["kind"] = json!(kind.name());
+            status["details"]["causes"] = causes.iter().map(Cause::json).collect();
+        }
+        if let Some(seconds) = self.retry_after() {
+            status["details"]["retryAfterSeconds"] = json!(seconds);
+        }
         status
+    }
+
+    /// After how many seconds the client may try again, where it is told.
+    pub(crate) fn retry_after(&self) -> Option<u32> {
+        matches!(self, ApiError::TooManyRequests).then_some(1)
     }
 
     fn subject(&self) -> Option<(Kind, &str)> {

@@ -62,6 +62,11 @@ impl Kind {
         if self == Kind::StatefulSet { "statefulsets.apps" } else { self.plural() }
     }
 
+    /// The name in messages about an object: `Pod`, `StatefulSet.apps`.
+    pub(crate) fn qualified_name(self) -> &'static str {
+        if self == Kind::StatefulSet { "StatefulSet.apps" } else { self.name() }
+    }
+
     /// Finds a kind by its group and the plural in a path.
     pub fn find(group: &str, plural: &str) -> Option<Kind> {
         Self::ALL.into_iter().find(|kind| kind.group() == group && kind.plural() == plural)

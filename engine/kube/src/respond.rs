@@ -1,17 +1,20 @@
 //! One request, one answer.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Body, Bytes};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 
+use crate::bounds::{Gate, Limits, Seat};
 use crate::request::{Query, Resource, Target, Verb, body, target};
+use crate::strict::{self, FieldValidation};
 use crate::{
     Api, ApiError, Authorize, Kind, Object, PatchType, Preconditions, Scope, access, discovery,
     watch,
@@ -20,74 +23,173 @@ use crate::{
 /// The longest body that is read, in bytes; Kubernetes' own limit.
 const BODY_BYTES_MAX: usize = 3 << 20;
 
+/// How much of a body that nobody wants is taken all the same, and for how long, so that its
+/// sender comes to read the refusal.
+const UNWANTED_BYTES_MAX: usize = 256 << 10;
+const UNWANTED_TIME: Duration = Duration::from_millis(200);
+
+/// The content types of a whole object.
+const OBJECT_TYPES: &str = "application/json, application/yaml";
+
+/// Those of a patch.
+const PATCH_TYPES: &str = "application/merge-patch+json, \
+    application/strategic-merge-patch+json, application/apply-patch+yaml";
+
 /// What is sent back.
 pub type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-/// Answers a request; refusals are answers too.
+/// Answers a request of a client without others beside it; refusals are answers too.
 pub async fn respond<B>(api: &Api, who: &dyn Authorize, request: Request<B>) -> Answer
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
 {
-    let (parts, incoming) = request.into_parts();
-    // The body is read first: a refusal must not break a connection that is kept.
-    let answer = match collect(incoming).await {
-        Ok(bytes) => answer(api, who, &parts, &bytes),
-        Err(error) => Err(error),
-    };
-    answer.unwrap_or_else(|error| text(error.code(), error.status().to_string()))
-}
-
-async fn collect<B>(incoming: B) -> Result<Bytes, ApiError>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    match Limited::new(incoming, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(BODY_BYTES_MAX)),
-        Err(error) => Err(ApiError::BadRequest(format!("cannot read the body: {error}"))),
+    let gate = Gate::new(Limits::default());
+    match gate.enter(Ipv4Addr::UNSPECIFIED.into()) {
+        Some(seat) => respond_to(api, who, &seat, request).await,
+        None => refusal(&ApiError::TooManyRequests),
     }
 }
 
-fn answer(
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers a request that came over the connection `seat`.
+pub(crate) async fn respond_to<B>(
     api: &Api,
     who: &dyn Authorize,
-    parts: &Parts,
-    bytes: &Bytes,
-) -> Result<Answer, ApiError> {
+    seat: &Seat,
+    request: Request<B>,
+) -> Answer
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let (parts, mut incoming) = request.into_parts();
+    // Whoever may not do this sends its body in vain.
+    let answer = match admit(who, &parts) {
+        Ok(Admitted::Answer(answer)) => Ok(answer),
+        Ok(Admitted::Call(verb, resource)) => {
+            let query = Query::parse(parts.uri.query().unwrap_or_default());
+            let content_type = header(&parts, CONTENT_TYPE);
+            match collect(&mut incoming, seat, verb).await {
+                Ok(bytes) => {
+                    let call = Call {
+                        api,
+                        seat,
+                        resource: &resource,
+                        query: &query,
+                        content_type,
+                        bytes: &bytes,
+                    };
+                    call.run(verb)
+                }
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            let rest = Limited::new(incoming, UNWANTED_BYTES_MAX);
+            let _ = tokio::time::timeout(UNWANTED_TIME, drain(rest)).await;
+            refusal(&error)
+        }
+    }
+}
+
+fn refusal(error: &ApiError) -> Answer {
+    let mut answer = text(error.code(), error.status().to_string());
+    if let Some(seconds) = error.retry_after() {
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer
+}
+
+async fn drain<B: Body + Unpin>(mut body: B) {
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
+/// Reads the body of a request that may have one.
+async fn collect<B>(incoming: &mut B, seat: &Seat, verb: Verb) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    if matches!(verb, Verb::Get | Verb::List | Verb::Watch) || incoming.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if incoming.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(ApiError::TooLarge(BODY_BYTES_MAX));
+    }
+    let _held = seat.body().ok_or(ApiError::TooManyRequests)?;
+    let whole = Limited::new(incoming, BODY_BYTES_MAX).collect();
+    match tokio::time::timeout(seat.limits().body, whole).await {
+        Err(_) => Err(ApiError::Timeout),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge(BODY_BYTES_MAX)),
+        Ok(Err(error)) => Err(ApiError::BadRequest(format!("cannot read the body: {error}"))),
+    }
+}
+
+fn header(parts: &Parts, name: HeaderName) -> &str {
+    parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// What becomes of a request before anything of its body is read.
+enum Admitted {
+    Answer(Answer),
+    Call(Verb, Resource),
+}
+
+fn admit(who: &dyn Authorize, parts: &Parts) -> Result<Admitted, ApiError> {
     let target = target(parts.uri.path());
     // As on a real cluster, these two need no token.
     match target {
-        Ok(Target::Version) => return Ok(text(200, discovery::version().to_string())),
-        Ok(Target::Health) => return Ok(text(200, "ok".to_owned())),
+        Ok(Target::Version) => {
+            return Ok(Admitted::Answer(text(200, discovery::version().to_string())));
+        }
+        Ok(Target::Health) => return Ok(Admitted::Answer(text(200, "ok".to_owned()))),
         _ => {}
     }
-    let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = bearer.and_then(|value| value.split_once(' ')).filter(|(scheme, token)| {
+    let token = header(parts, AUTHORIZATION).split_once(' ').filter(|(scheme, token)| {
         scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()
     });
     let identity = token.and_then(|(_, token)| who.identify(token.trim()));
     let identity = identity.ok_or(ApiError::Unauthorized)?;
     match target? {
         Target::Discovery(path) if parts.method == Method::GET => {
-            Ok(text(200, discovery::discovery(path).to_string()))
+            Ok(Admitted::Answer(text(200, discovery::discovery(path).to_string())))
         }
         Target::Resource(resource) => {
             let query = Query::parse(parts.uri.query().unwrap_or_default());
             let verb = Verb::of(&parts.method, &resource, &query)?;
             access::allow(&identity, verb, &resource)?;
-            let content_type = parts.headers.get(CONTENT_TYPE);
-            let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or("");
-            Call { api, resource: &resource, query: &query, content_type, bytes }.run(verb)
+            content_type(verb, header(parts, CONTENT_TYPE))?;
+            Ok(Admitted::Call(verb, resource))
         }
         _ => Err(ApiError::MethodNotAllowed),
+    }
+}
+
+/// Refuses a body in a form that nobody here reads; one that says nothing is JSON.
+fn content_type(verb: Verb, content_type: &str) -> Result<(), ApiError> {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let known = |types: &'static str| match types.split(", ").any(|one| one == media_type) {
+        true => Ok(()),
+        false => Err(ApiError::UnsupportedMediaType(types)),
+    };
+    match verb {
+        Verb::Create | Verb::Update if !media_type.is_empty() => known(OBJECT_TYPES),
+        Verb::Patch => known(PATCH_TYPES),
+        _ => Ok(()),
     }
 }
 
 /// A request that may be carried out.
 struct Call<'a> {
     api: &'a Api,
+    seat: &'a Seat,
     resource: &'a Resource,
     query: &'a Query,
     content_type: &'a str,
@@ -104,12 +206,37 @@ impl Call<'_> {
             Verb::Get => self.get(),
             Verb::List => self.list(),
             Verb::Watch => self.watch(),
-            Verb::Create => self.create(),
-            Verb::Update => self.update(),
-            Verb::Patch => self.patch(),
+            Verb::Create | Verb::Update | Verb::Patch => self.write(verb),
             Verb::Delete => self.delete(),
             Verb::DeleteCollection => self.delete_collection(),
         }
+    }
+
+    /// Writes what the body says, and remarks on fields that are there twice or unknown.
+    fn write(&self, verb: Verb) -> Result<Answer, ApiError> {
+        let validation = FieldValidation::parse(self.query.get("fieldValidation"), self.kind())?;
+        let body = self.body()?;
+        let remarks = match validation {
+            FieldValidation::Ignore => Vec::new(),
+            _ => strict::remarks(self.kind(), self.bytes, &body),
+        };
+        if validation == FieldValidation::Strict && !remarks.is_empty() {
+            let why = format!("strict decoding error: {}", remarks.join(", "));
+            return Err(ApiError::BadRequest(why));
+        }
+        let mut answer = match verb {
+            Verb::Create => self.create(&body)?,
+            Verb::Update => self.update(&body)?,
+            _ => self.patch(&body)?,
+        };
+        for remark in remarks {
+            let words = remark.replace('\\', "\\\\").replace('"', "\\\"");
+            // What no header can say is left unsaid.
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{words}\"")) {
+                answer.headers_mut().append(WARNING, value);
+            }
+        }
+        Ok(answer)
     }
 
     fn kind(&self) -> Kind {
@@ -150,46 +277,43 @@ impl Call<'_> {
         let since = self.query.number("resourceVersion")?.filter(|since| *since > 0);
         let timeout = self.query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
         let timeout = timeout.map(Duration::from_secs);
-        let events = watch::events(self.api.clone(), filter, since, timeout);
+        let held = self.seat.watch().ok_or(ApiError::TooManyRequests)?;
+        let events = watch::events(self.api.clone(), filter, since, timeout, held);
         Ok(response(200, UnsyncBoxBody::new(StreamBody::new(events))))
     }
 
-    fn create(&self) -> Result<Answer, ApiError> {
-        let body = self.body()?;
+    fn create(&self, body: &Value) -> Result<Answer, ApiError> {
         let object = self.api.change(|store, now| {
-            store.create(self.kind(), self.namespace(), &body, Scope::Main, now)
+            store.create(self.kind(), self.namespace(), body, Scope::Main, now)
         })?;
         Ok(stored(201, &object))
     }
 
-    fn update(&self) -> Result<Answer, ApiError> {
-        let body = self.body()?;
+    fn update(&self, body: &Value) -> Result<Answer, ApiError> {
         let (kind, namespace, name) = (self.kind(), self.namespace(), self.name());
         let object = self
             .api
-            .change(|store, now| store.replace(kind, namespace, name, &body, self.scope(), now))?;
+            .change(|store, now| store.replace(kind, namespace, name, body, self.scope(), now))?;
         Ok(stored(200, &object))
     }
 
-    fn patch(&self) -> Result<Answer, ApiError> {
+    fn patch(&self, body: &Value) -> Result<Answer, ApiError> {
         let (kind, namespace, name) = (self.kind(), self.namespace(), self.name());
         let media_type = self.content_type.split(';').next().unwrap_or_default().trim();
         let patch_type = match media_type {
-            "application/apply-patch+yaml" => return self.apply(),
+            "application/apply-patch+yaml" => return self.apply(body),
             "application/merge-patch+json" => PatchType::Merge,
             "application/strategic-merge-patch+json" => PatchType::Strategic,
-            _ => return Err(ApiError::UnsupportedMediaType),
+            _ => return Err(ApiError::UnsupportedMediaType(PATCH_TYPES)),
         };
-        let body = self.body()?;
         let object = self.api.change(|store, now| {
-            store.patch(kind, namespace, name, patch_type, &body, self.scope(), now)
+            store.patch(kind, namespace, name, patch_type, body, self.scope(), now)
         })?;
         Ok(stored(200, &object))
     }
 
-    fn apply(&self) -> Result<Answer, ApiError> {
+    fn apply(&self, body: &Value) -> Result<Answer, ApiError> {
         let (kind, namespace, name) = (self.kind(), self.namespace(), self.name());
-        let body = self.body()?;
         let manager = self.query.get("fieldManager").ok_or_else(|| {
             let why = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: \
                        is required for apply patch";
@@ -200,7 +324,7 @@ impl Call<'_> {
             return Err(ApiError::BadRequest(why.to_owned()));
         }
         let (object, created) = self.api.change(|store, now| {
-            store.apply(kind, namespace, name, manager, &body, self.scope(), now)
+            store.apply(kind, namespace, name, manager, body, self.scope(), now)
         })?;
         Ok(stored(if created { 201 } else { 200 }, &object))
     }
@@ -259,7 +383,7 @@ fn text(code: u16, text: String) -> Answer {
 fn response(code: u16, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
     let mut response = Response::new(body);
     *response.status_mut() = hyper::StatusCode::from_u16(code).unwrap_or_default();
-    let json = hyper::header::HeaderValue::from_static("application/json");
+    let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }

@@ -87,7 +87,8 @@ impl Store {
 }
 
 fn port(entry: &Value) -> Option<RoutePort> {
-    let number = |field: &str| u16::try_from(entry[field].as_u64()?).ok();
+    let number =
+        |field: &str| u16::try_from(entry[field].as_u64()?).ok().filter(|number| *number != 0);
     let port = number("port")?;
     let protocol = match entry["protocol"].as_str() {
         None | Some("TCP") => Protocol::Tcp,

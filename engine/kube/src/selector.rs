@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ApiError;
+use crate::{ApiError, format};
 
 /// The labels of an object.
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -25,9 +25,10 @@ impl Selector {
     /// # Errors
     /// [`ApiError::BadRequest`] when the text is outside the grammar.
     pub fn parse(text: &str) -> Result<Selector, ApiError> {
-        split(text)
+        // A comma with nothing beside it is a mistake; nothing at all is not.
+        let parts = if text.trim().is_empty() { Vec::new() } else { split(text) };
+        parts
             .into_iter()
-            .filter(|part| !part.trim().is_empty())
             .map(|part| requirement(part.trim()))
             .collect::<Option<_>>()
             .map(Selector)
@@ -110,14 +111,12 @@ fn set_requirement(part: &str) -> Option<Requirement> {
 
 fn label_key(text: &str) -> Option<String> {
     let text = text.trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    (!text.is_empty() && text.chars().all(plain)).then(|| text.to_owned())
+    format::qualified_name(text).is_none().then(|| text.to_owned())
 }
 
 fn label_value(text: &str) -> Option<String> {
     let text = text.trim();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    text.chars().all(plain).then(|| text.to_owned())
+    format::label_value(text).is_none().then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -149,7 +148,7 @@ mod tests {
 
     #[test]
     fn text_outside_the_grammar_is_refused() {
-        for text in ["a in (b", "a within (b)", "=b", "a=b c", "a b"] {
+        for text in ["a in (b", "a within (b)", "=b", "a=b c", "a b", "a=b,", ",", "/a", "a=b-"] {
             assert_eq!(Selector::parse(text).unwrap_err().code(), 400, "{text}");
         }
     }

@@ -100,6 +100,19 @@ struct Change {
     after: Option<Arc<Image>>,
 }
 
+impl Change {
+    /// About what it keeps in memory.
+    fn bytes(&self) -> usize {
+        self.before.as_ref().map_or(0, |image| image.json.len())
+    }
+}
+
+/// The most bytes of earlier states that are remembered for watches.
+const HISTORY_BYTES_MAX: usize = 64 << 20;
+
+/// No more changes are looked at once an answer to a watch has so many bytes.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+
 /// Which objects a list or a watch wants.
 #[derive(Debug, Clone)]
 pub struct Filter {
@@ -145,6 +158,7 @@ pub struct Store {
     /// What each field manager last applied.
     pub(crate) applied: BTreeMap<Key, BTreeMap<String, Value>>,
     history: VecDeque<Change>,
+    history_bytes: usize,
     /// The history holds every change after this version.
     oldest: u64,
 }
@@ -177,6 +191,7 @@ impl Store {
             objects: BTreeMap::new(),
             applied: BTreeMap::new(),
             history: VecDeque::new(),
+            history_bytes: 0,
             oldest: version,
         }
     }
@@ -239,11 +254,17 @@ impl Store {
         }
         let start = self.history.partition_point(|change| change.version <= since);
         let mut reached = since;
-        let mut lines = Vec::new();
+        let (mut lines, mut bytes) = (Vec::new(), 0);
         for change in self.history.range(start..).take(max) {
             reached = change.version;
-            if filter.concerns(&change.key) {
-                lines.extend(line(change, &filter.selector));
+            if filter.concerns(&change.key)
+                && let Some(line) = line(change, &filter.selector)
+            {
+                bytes += line.len();
+                lines.push(line);
+            }
+            if bytes > EVENT_BYTES_MAX {
+                break;
             }
         }
         Ok((lines, reached))
@@ -279,6 +300,7 @@ impl Store {
     /// Takes back every change since `before`; no watcher may have seen one of them.
     pub(crate) fn roll_back(&mut self, before: Savepoint) {
         self.history.retain(|change| change.version <= before.version);
+        self.history_bytes = self.history.iter().map(Change::bytes).sum();
         self.oldest = self.oldest.min(before.version);
         self.version = before.version;
         self.objects = before.objects;
@@ -286,11 +308,13 @@ impl Store {
     }
 
     fn remember(&mut self, change: Change) {
+        self.history_bytes += change.bytes();
         self.history.push_back(change);
-        while self.history.len() > self.options.history_max {
-            if let Some(forgotten) = self.history.pop_front() {
-                self.oldest = forgotten.version;
-            }
+        let most = self.options.history_max;
+        while self.history.len() > most || self.history_bytes > HISTORY_BYTES_MAX {
+            let Some(forgotten) = self.history.pop_front() else { break };
+            self.history_bytes -= forgotten.bytes();
+            self.oldest = forgotten.version;
         }
     }
 }

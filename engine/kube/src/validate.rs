@@ -1,9 +1,15 @@
-//! The rules that Kubernetes checks on every object's metadata.
+//! The rules that Kubernetes checks on every object, and the way to those of each kind.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::cause::Cause;
 use crate::store::Key;
-use crate::{ApiError, Kind};
+use crate::{ApiError, Kind, format, validate_endpoints, validate_pod, validate_service};
+
+/// The most bytes that the keys and values of all annotations may have.
+const ANNOTATIONS_MAX: usize = 256 << 10;
 
 /// Whether a body that names itself means the object of the path.
 pub(crate) fn identity(key: &Key, body: &Value) -> Result<(), ApiError> {
@@ -45,74 +51,143 @@ pub(crate) fn shape(value: &Value) -> Result<(), ApiError> {
     Err(ApiError::BadRequest("the object provided is unrecognized: not a JSON object".to_owned()))
 }
 
-/// Names, labels and annotations.
-pub(crate) fn metadata(key: &Key, value: &Value) -> Result<(), ApiError> {
-    let name_fits = match key.kind {
-        Kind::Service => dns_label(&key.name),
-        _ => key.name.len() <= 253 && key.name.split('.').all(dns_label),
-    };
-    if !name_fits {
-        return Err(invalid(key, "metadata.name", &key.name, "must be a DNS name"));
+/// Refuses an object that breaks a rule of its kind. `old` is what it replaces, `client` says
+/// that a client writes it, not the engine.
+pub(crate) fn object(
+    key: &Key,
+    value: &Value,
+    old: Option<&Value>,
+    client: bool,
+) -> Result<(), ApiError> {
+    let mut causes = metadata(key, &value["metadata"]);
+    match key.kind {
+        Kind::Service => causes.extend(validate_service::causes(value, old)),
+        Kind::Endpoints => causes.extend(validate_endpoints::causes(value)),
+        Kind::Pod if client => causes.extend(validate_pod::pod(value, old)),
+        Kind::StatefulSet if client => causes.extend(validate_pod::stateful_set(value, old)),
+        Kind::Pod | Kind::StatefulSet | Kind::Node => {}
     }
-    for field in ["labels", "annotations"] {
-        text_map(key, field, &value["metadata"][field])?;
+    refuse(key, causes)
+}
+
+/// The answer to an object with these causes; fine without any.
+pub(crate) fn refuse(key: &Key, causes: Vec<Cause>) -> Result<(), ApiError> {
+    if causes.is_empty() {
+        return Ok(());
     }
-    let labels = value["metadata"]["labels"].as_object().into_iter().flatten();
-    for (_, label) in labels {
-        let label = label.as_str().unwrap_or_default();
-        if !label_value(label) {
-            let rule = "a valid label must be at most 63 letters, digits, '-', '_' or '.', \
-                        starting and ending with a letter or digit";
-            return Err(invalid(key, "metadata.labels", label, rule));
+    Err(ApiError::Invalid { kind: key.kind, name: key.name.clone(), causes })
+}
+
+/// The entries of a map of texts.
+pub(crate) fn texts(map: &Value) -> impl Iterator<Item = (&String, &str)> {
+    let entries = map.as_object().into_iter().flatten();
+    entries.map(|(key, value)| (key, value.as_str().unwrap_or_default()))
+}
+
+/// What is wrong with labels, or with a selector, which has the same form.
+pub(crate) fn labels(field: &str, map: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for (key, value) in texts(map) {
+        let wrong = format::qualified_name(key).map(|rule| (key.as_str(), rule));
+        let wrong = wrong.into_iter().chain(format::label_value(value).map(|rule| (value, rule)));
+        causes.extend(wrong.map(|(found, rule)| Cause::invalid(field, found, &rule)));
+    }
+    causes
+}
+
+fn metadata(key: &Key, metadata: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if let Some(prefix) = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty())
+        && let Some(rule) = format::name_prefix(key.kind, prefix)
+    {
+        causes.push(Cause::invalid("metadata.generateName", prefix, &rule));
+    }
+    if let Some(rule) = format::object_name(key.kind, &key.name) {
+        causes.push(Cause::invalid("metadata.name", key.name.as_str(), &rule));
+    }
+    if key.kind.namespaced()
+        && let Some(rule) = format::dns_label(&key.namespace)
+    {
+        causes.push(Cause::invalid("metadata.namespace", key.namespace.as_str(), &rule));
+    }
+    causes.extend(labels("metadata.labels", &metadata["labels"]));
+    causes.extend(annotations(&metadata["annotations"]));
+    causes.extend(owners(&metadata["ownerReferences"]));
+    causes.extend(finalizers(&metadata["finalizers"]));
+    causes
+}
+
+fn annotations(map: &Value) -> Vec<Cause> {
+    let field = "metadata.annotations";
+    let wrong = texts(map).filter_map(|(key, _)| {
+        // Capitals may be in an annotation's prefix.
+        let rule = format::qualified_name(&key.to_ascii_lowercase())?;
+        Some(Cause::invalid(field, key.as_str(), &rule))
+    });
+    let mut causes: Vec<Cause> = wrong.collect();
+    let size: usize = texts(map).map(|(key, value)| key.len() + value.len()).sum();
+    if size > ANNOTATIONS_MAX {
+        causes.push(Cause::too_long(field, ANNOTATIONS_MAX));
+    }
+    causes
+}
+
+fn owners(list: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut controller: Option<String> = None;
+    for (index, owner) in list.as_array().into_iter().flatten().enumerate() {
+        let field = |name: &str| format!("metadata.ownerReferences[{index}].{name}");
+        let text = |name: &str| owner[name].as_str().unwrap_or_default();
+        let version = text("apiVersion");
+        if !version.is_empty() && (version.matches('/').count() > 1 || version.ends_with('/')) {
+            let rule = "must be <group>/<version> or <version>";
+            causes.push(Cause::invalid(field("apiVersion"), version, rule));
+        }
+        for name in ["apiVersion", "kind", "name", "uid"] {
+            if text(name).is_empty() {
+                causes.push(Cause::required(field(name), "must not be empty"));
+            }
+        }
+        if owner["controller"] != true {
+            continue;
+        }
+        let this = format!("{}/{}", text("kind"), text("name"));
+        match &controller {
+            Some(first) => {
+                let rule = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in \
+                     references for {first} and {this}"
+                );
+                causes.push(Cause::invalid("metadata.ownerReferences", list.clone(), &rule));
+            }
+            None => controller = Some(this),
         }
     }
-    Ok(())
+    causes
 }
 
-/// A field's value that breaks a rule.
-pub(crate) fn invalid(key: &Key, field: &str, value: &str, rule: &str) -> ApiError {
-    ApiError::Invalid {
-        kind: key.kind,
-        name: key.name.clone(),
-        why: format!("{field}: Invalid value: \"{value}\": {rule}"),
+fn finalizers(list: &Value) -> Vec<Cause> {
+    let field = "metadata.finalizers";
+    let names: Vec<&str> =
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let wrong = names
+        .iter()
+        .filter_map(|name| Some(Cause::invalid(field, *name, &format::qualified_name(name)?)));
+    let mut causes: Vec<Cause> = wrong.collect();
+    if ["orphan", "foregroundDeletion"].iter().all(|name| names.contains(name)) {
+        let rule = "finalizer orphan and foregroundDeletion cannot be both set";
+        causes.push(Cause::invalid(field, list.clone(), rule));
     }
+    causes
 }
 
-fn text_map(key: &Key, field: &str, map: &Value) -> Result<(), ApiError> {
-    let wrong = match map {
-        Value::Null => None,
-        Value::Object(entries) => entries.values().find(|value| !value.is_string()),
-        other => Some(other),
-    };
-    let Some(wrong) = wrong else { return Ok(()) };
-    let found = match wrong {
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-        _ => "string",
-    };
-    Err(ApiError::BadRequest(format!(
-        "{kind} in version \"{version}\" cannot be handled as a {kind}: json: cannot unmarshal \
-         {found} into Go struct field ObjectMeta.metadata.{field} of type string",
-        kind = key.kind.name(),
-        version = key.kind.api_version(),
-    )))
-}
+/// The entry in a list whose value came before, for lists in which each may be once.
+#[derive(Default)]
+pub(crate) struct Seen(BTreeSet<String>);
 
-fn dns_label(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    !text.is_empty()
-        && text.len() <= 63
-        && text.bytes().all(|byte| plain(byte) || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
-}
-
-fn label_value(text: &str) -> bool {
-    let end = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && end(text.chars().next())
-        && end(text.chars().next_back())
+impl Seen {
+    /// Whether `value` is new.
+    pub(crate) fn is_new(&mut self, value: impl ToString) -> bool {
+        self.0.insert(value.to_string())
+    }
 }

@@ -4,7 +4,17 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::store::{Key, Object, Store};
-use crate::{ApiError, Filter, Kind, address, merge, validate};
+use crate::{ApiError, Filter, Kind, address, endpoints, merge, schema, validate};
+
+/// The longest beginning of a generated name that is used.
+const GENERATED_PREFIX_MAX: usize = 58;
+
+/// The longest object that a client may store, in bytes: what etcd takes in one request.
+const OBJECT_BYTES_MAX: usize = 3 << 19;
+
+/// The most that all objects may have for a client to store another, in bytes. The whole store
+/// is written at each change.
+const STORE_BYTES_MAX: usize = 64 << 20;
 
 /// How the body of a patch is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,23 +241,57 @@ impl Store {
     ) -> Result<Option<Object>, ApiError> {
         validate::shape(&value)?;
         let old = self.objects.get(&key).cloned();
-        let mut value = within_scope(value, old.as_ref().map(Object::value), scope);
+        let before = old.as_ref().map(Object::value);
+        let mut value = within_scope(value, before, scope);
         merge::prune(&mut value);
-        validate::metadata(&key, &value)?;
-        self.own_metadata(&key, &mut value, old.as_ref(), now);
+        schema::decode(key.kind, &mut value)?;
+        self.own_metadata(&key, &mut value, before, scope, now);
+        match key.kind {
+            Kind::Service => address::defaults(&mut value, before),
+            Kind::Endpoints => endpoints::defaults(&mut value),
+            _ => {}
+        }
+        validate::object(&key, &value, before, scope != Scope::Whole)?;
         if key.kind == Kind::Service {
-            address::complete(self, &key, &mut value, old.as_ref().map(Object::value))?;
+            address::allocate(self, &key, &mut value, before)?;
         }
         drop_empty(&mut value);
-        if old.is_some_and(|old| same(old.value(), &value)) {
+        if before.is_some_and(|old| same(old, &value)) {
             return Ok(None);
+        }
+        if scope != Scope::Whole {
+            self.room_for(value.to_string().len())?;
         }
         Ok(Some(self.commit(key, value)))
     }
 
+    /// Refuses what is larger than etcd would take, and what it would have no room for.
+    fn room_for(&self, bytes: usize) -> Result<(), ApiError> {
+        if bytes > OBJECT_BYTES_MAX {
+            return Err(ApiError::TooLarge(OBJECT_BYTES_MAX));
+        }
+        let all: usize = self.objects.values().map(|object| object.json().len()).sum();
+        if all + bytes > STORE_BYTES_MAX {
+            return Err(ApiError::Internal("etcdserver: mvcc: database space exceeded".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// A number below `most` that differs from version to version.
+    pub(crate) fn scattered(&self, most: u64) -> u64 {
+        mixed(self.options.seed ^ mixed(self.version)) % most
+    }
+
     /// Sets the fields that no writer may choose.
-    fn own_metadata(&self, key: &Key, value: &mut Value, old: Option<&Object>, now: Timestamp) {
-        let (uid, created) = match old.map(|old| &old.value()["metadata"]) {
+    fn own_metadata(
+        &self,
+        key: &Key,
+        value: &mut Value,
+        old: Option<&Value>,
+        scope: Scope,
+        now: Timestamp,
+    ) {
+        let (uid, created) = match old.map(|old| &old["metadata"]) {
             Some(metadata) => (metadata["uid"].clone(), metadata["creationTimestamp"].clone()),
             None => (json!(uid(self.options.seed, self.version + 1)), json!(instant(now))),
         };
@@ -263,7 +307,15 @@ impl Store {
         if let Some(fields) = metadata.as_object_mut() {
             fields.remove("resourceVersion");
             fields.remove("managedFields");
-            fields.remove("generateName");
+            fields.remove("selfLink");
+            // Deletion is begun by deleting, not by saying so.
+            let deletion = ["deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
+            for name in deletion.into_iter().filter(|_| scope != Scope::Whole) {
+                match old.and_then(|old| old["metadata"].get(name)) {
+                    Some(before) => fields.insert(name.to_owned(), before.clone()),
+                    None => fields.remove(name),
+                };
+            }
         }
     }
 
@@ -294,7 +346,8 @@ impl Store {
             (Some(name), _) if !name.is_empty() => Ok(name.to_owned()),
             (_, Some(prefix)) if !prefix.is_empty() => {
                 let uid = uid(self.options.seed, self.version + 1);
-                Ok(format!("{prefix}{}", &uid[..5]))
+                let most = prefix.floor_char_boundary(GENERATED_PREFIX_MAX);
+                Ok(format!("{}{}", &prefix[..most], &uid[..5]))
             }
             _ => Err(ApiError::BadRequest("name or generateName is required".to_owned())),
         }

@@ -60,8 +60,11 @@ fn take(store: &mut Store, step: &Step) {
             let mut body = json!({ "metadata": { "name": name(*index) } });
             body["metadata"]["labels"] = json!({ "role": role(*with) });
             body["status"] = json!({ "podIP": format!("10.0.0.{}", index + 1) });
-            if *kind == Kind::Service && with.is_some() {
-                body["spec"] = json!({ "selector": { "role": role(*with) } });
+            if *kind == Kind::Service {
+                body["spec"] = json!({ "ports": [{ "port": 80 }] });
+                if with.is_some() {
+                    body["spec"]["selector"] = json!({ "role": role(*with) });
+                }
             }
             let _ = store.create(*kind, "lab", &body, Scope::Whole, now);
         }

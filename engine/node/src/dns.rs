@@ -1,7 +1,7 @@
 //! Names of an instance: `*.svc.cluster.local` and the way back, answered from a map.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hickory_proto::rr::rdata::{A, PTR};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
 
 /// Seconds that an answer may be kept: endpoints move within seconds.
 const TTL: u32 = 1;
@@ -120,15 +121,39 @@ pub(crate) async fn serve_udp(socket: UdpSocket, zone: SharedZone) {
     }
 }
 
+/// Connections in all, and of one address; more are closed at once. A resolver asks over TCP
+/// only for what a datagram does not hold.
+const SESSIONS_MAX: usize = 256;
+const SESSIONS_EACH: usize = 8;
+
+/// How long a connection may stay.
+const SESSION: Duration = Duration::from_secs(30);
+
 /// Answers connections for ever.
 pub(crate) async fn serve_tcp(listener: TcpListener, zone: SharedZone) {
+    let mut sessions = JoinSet::new();
+    let mut open: HashMap<IpAddr, usize> = HashMap::new();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let session = session(stream, zone.clone());
-                tokio::spawn(tokio::time::timeout(Duration::from_secs(30), session));
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    let all: usize = open.values().sum();
+                    let own = open.entry(peer.ip()).or_default();
+                    if all < SESSIONS_MAX && *own < SESSIONS_EACH {
+                        *own += 1;
+                        let session = tokio::time::timeout(SESSION, session(stream, zone.clone()));
+                        sessions.spawn(async move {
+                            let _ = session.await;
+                            peer.ip()
+                        });
+                    }
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+            Some(ended) = sessions.join_next() => if let Ok(peer) = ended {
+                open.entry(peer).and_modify(|count| *count -= 1);
+                open.retain(|_, count| *count > 0);
+            },
         }
     }
 }
@@ -203,6 +228,30 @@ mod tests {
         let name = "many.demo.svc.cluster.local.";
         assert!(ask(name, RecordType::A, Some(512)).metadata.truncation);
         assert_eq!(ask(name, RecordType::A, None).answers.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn one_address_has_only_so_many_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve_tcp(listener, SharedZone::default()));
+        let mut held = Vec::new();
+        for _ in 0..SESSIONS_EACH {
+            held.push(TcpStream::connect(address).await.unwrap());
+        }
+        let bound = Duration::from_secs(10);
+        let mut one_more = TcpStream::connect(address).await.unwrap();
+        let closed = tokio::time::timeout(bound, one_more.read_u8()).await.unwrap();
+        closed.unwrap_err();
+        // The others are still asked and answered.
+        let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+        message.add_query(Query::query(Name::from_ascii("a.").unwrap(), RecordType::A));
+        let query = message.to_vec().unwrap();
+        let first = held.first_mut().unwrap();
+        first.write_u16(u16::try_from(query.len()).unwrap()).await.unwrap();
+        first.write_all(&query).await.unwrap();
+        assert!(tokio::time::timeout(bound, first.read_u16()).await.unwrap().unwrap() > 0);
+        server.abort();
     }
 
     proptest! {

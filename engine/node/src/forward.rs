@@ -61,11 +61,17 @@ impl Drop for Forward {
     }
 }
 
+/// Connections over one port at once; more are closed at once. Each has two files open.
+const CONNECTIONS_MAX: usize = 1000;
+
 async fn accept(listener: TcpListener, network: Network, target: SocketAddrV4) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
+                Ok(_) if connections.len() >= CONNECTIONS_MAX => {
+                    tracing::debug!(%target, "cannot forward one more connection");
+                }
                 Ok((client, _)) => drop(connections.spawn(pass(client, network.clone(), target))),
                 // Out of file descriptors, most likely: some connection has to end first.
                 Err(error) => {

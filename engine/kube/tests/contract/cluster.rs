@@ -9,7 +9,7 @@ use http1::{Body, Method, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use kube_api::{
-    Api, ApiOptions, Authority, Authorize, Identity, Keeper, ServerTls, StoreOptions, serve,
+    Api, ApiOptions, Authority, Authorize, Identity, Keeper, Limits, ServerTls, StoreOptions, serve,
 };
 use kubernetes::{Client, ClusterConfig};
 use rustls::pki_types::pem::PemObject;
@@ -96,6 +96,20 @@ impl Cluster {
         history_max: usize,
         keeper: Option<Keeper>,
     ) -> Cluster {
+        Cluster::serving(rule, history_max, keeper, Limits::default()).await
+    }
+
+    /// A cluster of our own with other bounds.
+    pub(crate) async fn bounded(rule: &'static str, limits: Limits) -> Cluster {
+        Cluster::serving(rule, 2000, None, limits).await
+    }
+
+    async fn serving(
+        rule: &'static str,
+        history_max: usize,
+        keeper: Option<Keeper>,
+        limits: Limits,
+    ) -> Cluster {
         let mut options = ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 200), 7);
         options.keeper = keeper;
         options.store = StoreOptions { history_max, ..options.store };
@@ -105,7 +119,7 @@ impl Cluster {
         let tls = ServerTls::new(&certificate).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = tokio::spawn(serve(api.clone(), listener, tls, Arc::new(Tokens)));
+        let server = tokio::spawn(serve(api.clone(), listener, tls, Arc::new(Tokens), limits));
         Cluster {
             host: "127.0.0.1".to_owned(),
             port,
@@ -208,7 +222,8 @@ impl Cluster {
     /// A watch of `plural` from `version` on, for objects of this test.
     pub(crate) async fn watch(&self, plural: &str, selector: &str, version: &str) -> Watch {
         let selector = [format!("contract={}", self.rule), selector.to_owned()];
-        let selector = selector.join(",").replace('=', "%3D").replace(',', "%2C");
+        let selector = selector.join(",");
+        let selector = selector.trim_end_matches(',').replace('=', "%3D").replace(',', "%2C");
         self.watch_path(&format!(
             "{}?labelSelector={selector}&watch=True&resourceVersion={version}",
             self.path(plural)
@@ -234,7 +249,12 @@ impl Cluster {
         list["metadata"]["resourceVersion"].as_str().unwrap().to_owned()
     }
 
-    async fn connect(&self) -> TlsStream<TcpStream> {
+    pub(crate) async fn connect(&self) -> TlsStream<TcpStream> {
+        self.try_connect().await.unwrap()
+    }
+
+    /// A connection with its TLS handshake; an error when the server does not want it.
+    pub(crate) async fn try_connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.ca_pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -243,9 +263,9 @@ impl Cluster {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.unwrap();
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         let name = ServerName::try_from(self.host.clone()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     fn request(&self, method: &str, path: &str, kind: &str, body: String) -> Request<Body> {

@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod access;
+mod bounds;
 mod cluster;
 mod kube_rs;
 mod objects;
 mod patches;
 mod patroni;
+mod refusals;
 mod services;
 mod watches;

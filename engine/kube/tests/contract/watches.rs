@@ -116,7 +116,7 @@ async fn many_watchers_see_the_same_in_the_same_order() {
     let path = cluster.path("endpoints");
     let version = cluster.version("endpoints").await;
     let mut watches = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..100 {
         watches.push(cluster.watch("endpoints", "", &version).await);
     }
     let names = ["many-a", "many-b", "many-c", "many-d", "many-e"];

@@ -7,6 +7,7 @@ mod cluster;
 mod engine;
 mod execs;
 mod faults;
+mod files;
 mod forwards;
 mod heal;
 mod hooks;
@@ -53,6 +54,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
         .with_env_filter(tracing_subscriber::EnvFilter::new("info"))
         .with_ansi(false)
         .init();
+    files::raise();
     for folder in [&paths.state, &paths.run] {
         private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }

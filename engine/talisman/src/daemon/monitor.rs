@@ -9,7 +9,7 @@ use names::{ContainerName, UnitName};
 use node::Pod;
 
 use super::engine::Engine;
-use super::{agent, cluster};
+use super::{agent, cluster, files};
 
 /// Between two looks at a pod that is not ready.
 const LOOK_OFTEN: Duration = Duration::from_millis(200);
@@ -57,7 +57,9 @@ async fn look_again(engine: &Engine, looked: &Looked<'_>, volumes: &[String]) {
     loop {
         let mut ready = true;
         for container in containers {
-            ready &= look(engine, unit, container, pod, &mut boots).await;
+            // What cannot be asked for want of files is as it was.
+            let before = was_ready.unwrap_or(false);
+            ready &= look(engine, unit, container, pod, &mut boots).await.unwrap_or(before);
         }
         let now_full = offthread::run(|| full_volume(engine, pod, volumes));
         if now_full != full {
@@ -85,17 +87,24 @@ fn full_volume(engine: &Engine, pod: &Pod, volumes: &[String]) -> Option<String>
     volumes.iter().find(full).map(|id| format!("the volume {id} is full"))
 }
 
-/// Looks at one container; whether it is ready.
+/// Looks at one container; whether it is ready, or nothing where this machine could not ask.
 async fn look(
     engine: &Engine,
     unit: &UnitName,
     container: &ContainerName,
     pod: &Pod,
     boots: &mut BTreeMap<ContainerName, String>,
-) -> bool {
-    let Ok(socket) = pod.socket(container.as_str(), PEBBLE) else { return false };
+) -> Option<bool> {
+    let unasked = |error: &(dyn std::error::Error + 'static)| files::is_own_shortage(error);
+    let socket = match pod.socket(container.as_str(), PEBBLE) {
+        Ok(socket) => socket,
+        Err(error) => return (!unasked(&error)).then_some(false),
+    };
     let client = pebble::Client::new(socket.path());
-    let Ok(info) = client.system_info().await else { return false };
+    let info = match client.system_info().await {
+        Ok(info) => info,
+        Err(error) => return (!unasked(&error)).then_some(false),
+    };
     if boots.get(container) != Some(&info.boot_id) {
         boots.insert(container.clone(), info.boot_id.clone());
         let booted = engine
@@ -104,5 +113,8 @@ async fn look(
             engine.note("ERROR", &format!("cannot note that {container} booted: {error}"));
         }
     }
-    client.is_healthy("ready").await.unwrap_or(false)
+    match client.is_healthy("ready").await {
+        Ok(healthy) => Some(healthy),
+        Err(error) => (!unasked(&error)).then_some(false),
+    }
 }

@@ -51,7 +51,8 @@ pub(crate) async fn serve_cluster(engine: &Arc<Engine>, port: u16) -> Result<()>
     let api = engine.cluster.clone();
     let tls =
         ServerTls::new(&certificate).context("cannot use the Kubernetes API's certificate")?;
-    tokio::spawn(kube_api::serve(api, listener, tls, authorize));
+    let limits = kube_api::Limits::within(super::files::open_files());
+    tokio::spawn(kube_api::serve(api, listener, tls, authorize, limits));
     Ok(())
 }
 

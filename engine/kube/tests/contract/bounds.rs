@@ -1,0 +1,186 @@
+//! One client never takes what others need, and none holds anything for ever.
+
+use std::time::Duration;
+
+use kube_api::{Kind, Limits};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::cluster::Cluster;
+
+/// Long enough for anything here but what waits for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn short() -> Limits {
+    let soon = Duration::from_millis(300);
+    Limits { handshake: soon, headers: soon, body: soon, unread: soon, ..Limits::default() }
+}
+
+/// What the server says until it closes the connection.
+async fn last_words(mut stream: impl AsyncReadExt + Unpin) -> String {
+    let mut bytes = Vec::new();
+    // A cut without a farewell is an end too.
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    read.expect("the connection stays open").ok();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_let_go() {
+    let cluster = Cluster::bounded("idle", short()).await;
+    let silent = TcpStream::connect(("127.0.0.1", cluster.port())).await.unwrap();
+    assert_eq!(last_words(silent).await, "", "before the handshake");
+    let shaken = cluster.connect().await;
+    assert_eq!(last_words(shaken).await, "", "after the handshake");
+    let mut kept = cluster.connect().await;
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(last_words(kept).await.ends_with("ok"), "after an answer");
+}
+
+#[tokio::test]
+async fn headers_that_drip_come_to_an_end() {
+    let cluster = Cluster::bounded("loris", short()).await;
+    let (reader, mut writer) = tokio::io::split(cluster.connect().await);
+    let drip = tokio::spawn(async move {
+        writer.write_all(b"GET /healthz HTTP/1.1\r\n").await.ok();
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while writer.write_all(b"x: y\r\n").await.is_ok() {
+            writer.flush().await.ok();
+            pause.tick().await;
+        }
+    });
+    last_words(reader).await;
+    drip.abort();
+}
+
+#[tokio::test]
+async fn headers_without_end_are_too_long() {
+    let cluster = Cluster::bounded("headers", Limits::default()).await;
+    let (reader, mut writer) = tokio::io::split(cluster.connect().await);
+    let flood = tokio::spawn(async move {
+        writer.write_all(b"GET /healthz HTTP/1.1\r\nx: ").await.ok();
+        while writer.write_all(&[b'y'; 4096]).await.is_ok() {}
+    });
+    let said = last_words(reader).await;
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 431"), "{said}");
+    flood.abort();
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_times_out() {
+    let cluster = Cluster::bounded("body", short()).await;
+    let path = cluster.path("endpoints");
+    let head = |token: &str, length: u64| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+             content-length: {length}\r\n\r\n"
+        )
+    };
+    let answer = async |head: String| {
+        let mut stream = cluster.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        last_words(stream).await
+    };
+    let said = answer(head("trusted", 1000)).await;
+    assert!(said.starts_with("HTTP/1.1 504") && said.contains("\"reason\":\"Timeout\""), "{said}");
+    // Its length alone says that it is too long.
+    let said = answer(head("trusted", (3 << 20) + 1)).await;
+    assert!(said.starts_with("HTTP/1.1 413"), "{said}");
+    assert!(said.contains("RequestEntityTooLarge"), "{said}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_its_body_is_read() {
+    // Whoever waited for the body would wait for an hour.
+    let limits = Limits { body: Duration::from_secs(3600), ..short() };
+    let mut cluster = Cluster::bounded("stranger", limits).await;
+    let path = cluster.path("endpoints");
+    for (token, code) in [("nobody's", 401), ("untrusted", 403)] {
+        let mut stream = cluster.connect().await;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+             content-length: 2000000\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let said = last_words(stream).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {code}")), "{said}");
+        assert!(said.contains("\"kind\":\"Status\""), "{said}");
+    }
+    // One that sends its body all the same comes to read the refusal.
+    cluster.token = "nobody's".to_owned();
+    let body = cluster.body("stranger", json!({ "a": "x".repeat(100_000) }));
+    assert_eq!(cluster.post(&path, &body).await.0, 401);
+}
+
+#[tokio::test]
+async fn an_address_has_as_many_connections_as_it_may() {
+    let limits = Limits { connections_each: 5, ..Limits::default() };
+    let cluster = Cluster::bounded("each", limits).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(cluster.connect().await);
+    }
+    cluster.try_connect().await.expect_err("a sixth connection was taken");
+    held.pop();
+    let again = async {
+        while cluster.try_connect().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("a place was never free again");
+}
+
+#[tokio::test]
+async fn watches_of_an_address_are_counted() {
+    let limits = Limits { watches_each: 2, ..Limits::default() };
+    let cluster = Cluster::bounded("watches", limits).await;
+    let version = cluster.version("pods").await;
+    let first = cluster.watch("pods", "", &version).await;
+    let _second = cluster.watch("pods", "", &version).await;
+    let mut stream = cluster.connect().await;
+    let head = format!(
+        "GET {}?watch=1 HTTP/1.1\r\nhost: a\r\nauthorization: Bearer trusted\r\n\
+         connection: close\r\n\r\n",
+        cluster.path("pods")
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let said = last_words(stream).await;
+    assert!(said.starts_with("HTTP/1.1 429"), "{said}");
+    assert!(said.contains("retry-after: 1") && said.contains("TooManyRequests"), "{said}");
+    // Everything else goes on, and a watch that ends makes room.
+    assert_eq!(cluster.get(&cluster.path("pods")).await.0, 200);
+    first.cut();
+    let path = format!("{}?watch=1&timeoutSeconds=1", cluster.path("pods"));
+    let again = async {
+        while cluster.get(&path).await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("a watch was never possible again");
+}
+
+#[tokio::test]
+async fn a_watcher_that_never_reads_is_cut() {
+    let limits = Limits { watches_each: 1, ..short() };
+    let cluster = Cluster::bounded("unread", limits).await;
+    let path = cluster.path("endpoints");
+    let version = cluster.version("endpoints").await;
+    let _unread = cluster.watch("endpoints", "", &version).await;
+    cluster.post(&path, &cluster.body("unread", json!({}))).await;
+    // More than the buffers of a connection hold.
+    for round in 0..1000 {
+        let patch = json!({ "metadata": { "annotations": {
+            "round": round.to_string(), "padding": "x".repeat(20_000),
+        }}});
+        cluster.api().patch(Kind::Endpoints, "lab", "unread", &patch).unwrap();
+    }
+    // Its place is free again once it was cut.
+    let another = format!("{path}?watch=1&timeoutSeconds=1&resourceVersion={version}");
+    let again = async {
+        while cluster.get(&another).await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("the watch goes on");
+}
