@@ -9,6 +9,41 @@ pub const ENGINE: Ipv4Addr = Ipv4Addr::new(10, 1, 255, 1);
 /// The network that service addresses (ClusterIP) come from.
 pub const SERVICES: &str = "10.152.0.0/16";
 
+/// The address of a service or its load balancer: never a pod's, the engine's, or one outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceAddress(Ipv4Addr);
+
+impl ServiceAddress {
+    /// Takes an address of the network of services; none for another.
+    pub fn new(address: Ipv4Addr) -> Option<Self> {
+        matches!(address.octets(), [10, 152, _, _]).then_some(Self(address))
+    }
+}
+
+impl std::fmt::Display for ServiceAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An address that a pod may have. There is nobody else in an instance's network for a service
+/// to lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodAddress(Ipv4Addr);
+
+impl PodAddress {
+    /// Takes an address of the network of pods; none for another.
+    pub fn new(address: Ipv4Addr) -> Option<Self> {
+        (FIRST..=LAST).contains(&u32::from(address)).then_some(Self(address))
+    }
+}
+
+impl std::fmt::Display for PodAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 const FIRST: u32 = u32::from_be_bytes([10, 1, 0, 2]);
 const LAST: u32 = u32::from_be_bytes([10, 1, 254, 254]);
 
@@ -49,6 +84,25 @@ mod tests {
         check(Some("10.1.0.2"), &["10.1.0.3", "10.1.0.4"], "10.1.0.5");
         check(Some("10.1.254.254"), &["10.1.0.2"], "10.1.0.3");
         check(Some("192.0.2.1"), &[], "10.1.0.2");
+    }
+
+    #[test]
+    fn services_and_pods_have_networks_of_their_own() {
+        let address = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+        for text in ["10.152.183.2", "10.152.184.2"] {
+            assert!(ServiceAddress::new(address(text)).is_some(), "{text}");
+            assert!(PodAddress::new(address(text)).is_none(), "{text}");
+        }
+        for text in ["10.1.0.2", "10.1.254.254"] {
+            assert!(PodAddress::new(address(text)).is_some(), "{text}");
+            assert!(ServiceAddress::new(address(text)).is_none(), "{text}");
+        }
+        for text in
+            ["10.1.255.1", "127.0.0.1", "169.254.169.254", "0.0.0.0", "10.153.0.1", "8.8.8.8"]
+        {
+            assert!(PodAddress::new(address(text)).is_none(), "{text}");
+            assert!(ServiceAddress::new(address(text)).is_none(), "{text}");
+        }
     }
 
     proptest! {

@@ -124,7 +124,10 @@ impl Runtime {
             .await
             .map_err(|source| CommandError::Start { program: "runc".to_owned(), source })?;
         let pid = std::fs::read_to_string(&pid_file).ok().and_then(|text| text.parse().ok());
-        let process = pid.filter(|_| status.success()).and_then(Process::find);
+        let process = match pid.filter(|_| status.success()) {
+            Some(pid) => Process::find(pid).map_err(|error| refused(error.to_string()))?,
+            None => None,
+        };
         process.ok_or_else(|| refused(last_lines(&bundle.join("log"))))
     }
 }

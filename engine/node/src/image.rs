@@ -1,6 +1,5 @@
 //! Images: root file systems that `mmdebstrap` builds from a distribution's packages.
 
-use std::fmt::Write;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,12 +7,13 @@ use std::process::Stdio;
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
 use crate::command::{CommandError, find, run};
+use crate::image_store::{self, Build, Prune, TreeName};
 use crate::mounts;
+use crate::packages::{self, PackageChange};
 
 /// What an image is made of. The same definition is built once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub struct DirectoryDefinition {
     pub mode: String,
 }
 
+/// The longest name of an image.
+const NAME_MAX: usize = 64;
+
 /// A built image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -100,74 +103,124 @@ pub enum ImageError {
     },
 }
 
-/// `<name>-<first digits of the definition's digest>`.
-fn folder_name(definition: &ImageDefinition) -> String {
-    let text = serde_json::to_vec(definition).unwrap_or_default();
-    let digest = Sha256::digest(&text);
-    let mut name = format!("{}-", definition.name);
-    for byte in &digest[..6] {
-        let _ = write!(name, "{byte:02x}");
+/// What a refreshed image was and is.
+#[derive(Debug, Clone)]
+pub struct Refreshed {
+    /// The newest build before; none when there was none.
+    pub before: Option<Build>,
+    /// The newest build now.
+    pub after: Build,
+}
+
+impl Refreshed {
+    /// The packages that differ.
+    pub fn changes(&self) -> Vec<PackageChange> {
+        let none = packages::Packages::new();
+        let before = self.before.as_ref().map_or(&none, |before| &before.packages);
+        packages::changes(before, &self.after.packages)
     }
-    name
 }
 
-/// Whether `folder` holds some other build of the image called `name`.
-fn is_old_build(folder: &str, name: &str, current: &str) -> bool {
-    let digits = |text: &str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    folder != current
-        && folder.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')).is_some_and(digits)
-}
-
-/// Returns the image, building it in `folder` if it is not there. `progress` gets a line per
-/// step. A build that was stopped leaves nothing that the next one would take for an image;
-/// two processes that want the same image build it once.
+/// Returns the newest build of the image, building it in `folder` if there is none. `progress`
+/// gets a line per step. A build that was stopped leaves nothing that the next one would take
+/// for an image; two processes that want the same image build it once.
 pub async fn build_image(
     folder: &Path,
     definition: &ImageDefinition,
     progress: impl Fn(&str),
 ) -> Result<Image, ImageError> {
-    let name = &definition.name;
-    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if name.is_empty() || !name.bytes().all(valid) {
-        return Err(ImageError::Name(name.clone()));
-    }
-    let final_name = folder_name(definition);
-    let image = Image { name: name.clone(), root: folder.join(&final_name) };
-    if image.root.is_dir() {
-        return Ok(image);
-    }
     let refused = |source| ImageError::Folder { folder: folder.to_path_buf(), source };
-    std::fs::create_dir_all(folder).map_err(refused)?;
-    let lock = File::create(folder.join(format!(".{name}.lock"))).map_err(refused)?;
-    let lock = tokio::task::spawn_blocking(move || {
-        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
-    });
-    let lock = lock.await.map_err(io::Error::other).and_then(|l| Ok(l?)).map_err(refused)?;
-    if image.root.is_dir() {
-        return Ok(image);
+    prepared(folder, definition).map_err(refused)??;
+    let image = |tree: TreeName| Image {
+        name: definition.name.clone(),
+        root: folder.join(tree.to_string()),
+    };
+    if let Some(tree) = image_store::newest(folder, definition).map_err(refused)? {
+        return Ok(image(tree));
     }
-    let building = folder.join(format!(".{name}.building"));
-    mounts::remove_tree(&building).map_err(refused)?;
-    progress(&format!("building the image {name}"));
-    let built = build(definition, &lock, &building, &progress).await;
-    if built.is_err() {
-        let _ = mounts::remove_tree(&building);
+    let lock = builders_lock(folder, &definition.name).await.map_err(refused)?;
+    if let Some(tree) = image_store::newest(folder, definition).map_err(refused)? {
+        return Ok(image(tree));
     }
-    built?;
-    std::fs::rename(&building, &image.root).map_err(refused)?;
-    prune(folder, name, &final_name).map_err(refused)?;
-    Ok(image)
+    let tree = image_store::next(definition, None);
+    make(folder, definition, &lock, &tree, &progress).await?;
+    Ok(image(tree))
 }
 
-/// Removes earlier builds of the image that no container uses.
-fn prune(folder: &Path, name: &str, current: &str) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)?.flatten() {
-        let old = is_old_build(&entry.file_name().to_string_lossy(), name, current);
-        if old && !mounts::in_use(&entry.path())? {
-            mounts::remove_tree(&entry.path())?;
-        }
+/// Builds the image from today's packages, beside the builds that are there. Of several at once
+/// one builds, and the others take what it built.
+pub async fn refresh_image(
+    folder: &Path,
+    definition: &ImageDefinition,
+    progress: impl Fn(&str),
+) -> Result<Refreshed, ImageError> {
+    let refused = |source| ImageError::Folder { folder: folder.to_path_buf(), source };
+    let read = |tree: &TreeName| image_store::build(folder, tree).map_err(refused);
+    prepared(folder, definition).map_err(refused)??;
+    let last = image_store::newest(folder, definition).map_err(refused)?;
+    let before = last.as_ref().map(read).transpose()?;
+    let lock = builders_lock(folder, &definition.name).await.map_err(refused)?;
+    let now = image_store::newest(folder, definition).map_err(refused)?;
+    if let Some(tree) = now.filter(|now| Some(now) > last.as_ref()) {
+        return Ok(Refreshed { before, after: read(&tree)? });
     }
-    Ok(())
+    let tree = image_store::next(definition, last.as_ref());
+    let after = make(folder, definition, &lock, &tree, &progress).await?;
+    Ok(Refreshed { before, after })
+}
+
+/// Checks the name and makes the folder ready.
+fn prepared(folder: &Path, definition: &ImageDefinition) -> io::Result<Result<(), ImageError>> {
+    let name = &definition.name;
+    let valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(valid) {
+        return Ok(Err(ImageError::Name(name.clone())));
+    }
+    image_store::private_folder(folder)?;
+    Ok(Ok(()))
+}
+
+/// Waits for whoever builds that image now.
+async fn builders_lock(folder: &Path, name: &str) -> io::Result<File> {
+    let lock = File::create(folder.join(format!(".{name}.lock")))?;
+    let locked = tokio::task::spawn_blocking(move || {
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).map(|()| lock)
+    });
+    Ok(locked.await.map_err(io::Error::other)??)
+}
+
+/// Builds a tree and takes it into the folder, for who holds the builders' lock.
+async fn make(
+    folder: &Path,
+    definition: &ImageDefinition,
+    lock: &File,
+    tree: &TreeName,
+    progress: &impl Fn(&str),
+) -> Result<Build, ImageError> {
+    let refused = |source| ImageError::Folder { folder: folder.to_path_buf(), source };
+    let building = folder.join(format!(".{}.building", definition.name));
+    aside(&building, |building| mounts::remove_tree(building)).await.map_err(refused)?;
+    progress(&format!("building the image {}", definition.name));
+    if let Err(error) = build(definition, lock, &building, progress).await {
+        let _ = aside(&building, |building| mounts::remove_tree(building)).await;
+        return Err(error);
+    }
+    let (tree, made) = (tree.clone(), definition.clone());
+    let settled = aside(folder, move |folder| {
+        let built = image_store::settle(folder, &building, &tree, &made)?;
+        image_store::prune(folder, Some(&made.name), Prune::Outdated)?;
+        Ok(built)
+    });
+    settled.await.map_err(refused)
+}
+
+/// Works on files beside the threads that answer others.
+async fn aside<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let path = path.to_path_buf();
+    tokio::task::spawn_blocking(move || work(&path)).await.map_err(io::Error::other)?
 }
 
 /// The builder's arguments: nothing recommended, no manuals, no package lists kept.
@@ -294,25 +347,6 @@ mod tests {
             directories: vec![],
             steps: vec![],
         }
-    }
-
-    #[test]
-    fn a_folder_is_named_after_the_definition() {
-        assert_ne!(folder_name(&definition(&["a"])), folder_name(&definition(&["b"])));
-        assert_eq!(folder_name(&definition(&["a"])), folder_name(&definition(&["a"])));
-    }
-
-    #[track_caller]
-    fn check_old(folder: &str, old: bool) {
-        assert_eq!(is_old_build(folder, "db", "db-0123456789ab"), old);
-    }
-
-    #[test]
-    fn only_other_builds_of_the_same_image_are_old() {
-        check_old("db-0123456789ab", false);
-        check_old("db-ffffffffffff", true);
-        check_old("db-base-ffffffffffff", false);
-        check_old(".db.building", false);
     }
 
     #[test]

@@ -13,12 +13,14 @@ mod dns;
 mod exec;
 mod forward;
 mod image;
+mod image_store;
 mod mounts;
 mod netns;
 mod network;
 mod node;
 mod oci;
 mod options;
+mod packages;
 mod pod;
 mod preflight;
 mod process;
@@ -30,7 +32,7 @@ mod sockets;
 mod spec;
 mod sweep;
 
-pub use address::{ENGINE, SERVICES};
+pub use address::{ENGINE, PodAddress, SERVICES, ServiceAddress};
 pub use agent::AGENT;
 pub use agent::serve::serve;
 pub use command::CommandError;
@@ -39,12 +41,15 @@ pub use dns::Zone;
 pub use exec::{HookCommand, Line, Running};
 pub use forward::{Forward, ForwardError};
 pub use image::{
-    DirectoryDefinition, FileDefinition, Image, ImageDefinition, ImageError, build_image,
+    DirectoryDefinition, FileDefinition, Image, ImageDefinition, ImageError, Refreshed,
+    build_image, refresh_image,
 };
+pub use image_store::{Build, Prune, Uses, builds, private_folder, prune, set_uses, uses};
 pub use mounts::remove_all;
 pub use netns::{Network, SocketError};
 pub use node::{Node, NodeError};
 pub use options::NodeOptions;
+pub use packages::{PackageChange, Packages};
 pub use pod::{Pod, PodError};
 pub use preflight::preflight;
 pub use rotate::rotate;

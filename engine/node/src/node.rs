@@ -1,6 +1,6 @@
 //! The node: one instance of the engine on this machine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use crate::pod::{Entry, Pod, PodRecord, Step, decide, digest};
 use crate::services::{self, ServiceRoute};
 use crate::spec::PodSpec;
 use crate::sweep::{self, SweepError};
-use crate::{cgroups, mounts, network};
+use crate::{cgroups, image_store, mounts, network};
 
 /// Something that the node could not do.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,14 @@ pub enum NodeError {
     File {
         /// The file or folder.
         path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The system does not say what of a pod runs.
+    #[error("cannot tell what of {pod} runs, so it is left alone: {source}")]
+    Unknown {
+        /// The pod's name.
+        pod: String,
         /// What the operating system said.
         source: std::io::Error,
     },
@@ -125,7 +133,7 @@ impl Node {
             tokio::spawn(dns::serve_udp(network.bind_udp(names).await?, zone.clone())),
             tokio::spawn(dns::serve_tcp(network.listen_tcp(names).await?, zone.clone())),
         ];
-        let records = adopt(&options);
+        let records = adopt(&options)?;
         clear(&options, &records)?;
         let runtime = Runtime::new(&options)?;
         Ok(Self(Arc::new(Inner {
@@ -148,14 +156,38 @@ impl Node {
         &self.0.entry.options
     }
 
-    /// The image of that definition, built now if it was not before. `progress` gets one
-    /// line per step of a build.
+    /// The newest build of that definition, built now if there is none. `progress` gets one
+    /// line per step of a build. The build stays until this instance says that it is of no more
+    /// use to it; see [`Node::keep_images`].
     pub async fn image(
         &self,
         definition: &ImageDefinition,
         progress: impl Fn(&str),
     ) -> Result<Image, NodeError> {
-        Ok(image::build_image(&self.options().images_dir, definition, progress).await?)
+        loop {
+            let folder = &self.options().images_dir;
+            let image = image::build_image(folder, definition, &progress).await?;
+            // One that went while this was on its way is built again.
+            let tree = image.root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if self.build(&tree)?.is_some() {
+                return Ok(image);
+            }
+        }
+    }
+
+    /// The root file system of the build called `tree`, if it is there; it stays, as with
+    /// [`Node::image`].
+    pub fn build(&self, tree: &str) -> Result<Option<PathBuf>, NodeError> {
+        let folder = &self.options().images_dir;
+        let claimed = image_store::claim(self.options(), tree)
+            .map_err(|source| NodeError::File { path: folder.clone(), source })?;
+        Ok(claimed.then(|| folder.join(tree)))
+    }
+
+    /// Says which builds are of use to this instance from now on; others may go.
+    pub fn keep_images(&self, trees: &BTreeSet<String>) -> Result<(), NodeError> {
+        image_store::set_uses(self.options(), trees)
+            .map_err(|source| NodeError::File { path: self.options().images_dir.clone(), source })
     }
 
     /// Makes the pod run as specified. A pod that does is left alone; containers that ended
@@ -168,14 +200,20 @@ impl Node {
         let lock = self.lock_of(&spec.name);
         let _one_at_a_time = lock.lock().await;
         let found = self.pods().records.get(&spec.name).cloned();
-        let started = match (decide(spec, found.as_deref()), found) {
-            (Step::Restart(names), Some(record)) => self.restart(spec, &record, &names).await,
-            (_, _) => self.create(spec).await,
+        let step = decide(spec, found.as_deref())
+            .map_err(|source| NodeError::Unknown { pod: spec.name.clone(), source })?;
+        let started = match (step, found) {
+            // What runs goes on, even when what ended cannot be started again.
+            (Step::Restart(names), Some(record)) => self.restart(spec, &record, &names).await?,
+            (_, _) => match self.create(spec).await {
+                Ok(record) => record,
+                Err(error) => {
+                    let _ = self.remove(&spec.name, Duration::ZERO).await;
+                    return Err(error);
+                }
+            },
         };
-        if started.is_err() {
-            let _ = self.remove(&spec.name, Duration::ZERO).await;
-        }
-        let record = Arc::new(started?);
+        let record = Arc::new(started);
         self.pods().records.insert(spec.name.clone(), record.clone());
         Ok(self.handle(record))
     }
@@ -338,8 +376,8 @@ impl Node {
     async fn remove(&self, name: &str, grace: Duration) -> Result<(), NodeError> {
         let options = self.options();
         let folder = options.pod(name);
-        let record = PodRecord::load(&folder);
         let file = |path: PathBuf| move |source| NodeError::File { path, source };
+        let record = PodRecord::load(&folder).map_err(file(folder.clone()))?;
         if let Some(record) = &record {
             let stops = record.containers.iter().map(|(container, process)| async move {
                 process.stop(grace).await.map_err(file(PathBuf::from(container)))
@@ -399,10 +437,16 @@ impl Node {
 
 /// Descriptions of the pods that an earlier engine left. Those that were only half started
 /// are kept too: their names and addresses are taken until they are started again or stopped.
-fn adopt(options: &NodeOptions) -> BTreeMap<String, Arc<PodRecord>> {
-    let folders = std::fs::read_dir(options.pods()).into_iter().flatten().flatten();
-    let records = folders.filter_map(|entry| PodRecord::load(&entry.path()));
-    records.map(|record| (record.name.clone(), Arc::new(record))).collect()
+fn adopt(options: &NodeOptions) -> Result<BTreeMap<String, Arc<PodRecord>>, NodeError> {
+    let path = options.pods();
+    let all = || {
+        let folders = std::fs::read_dir(&path)?.collect::<std::io::Result<Vec<_>>>()?;
+        let records = folders.iter().map(|entry| PodRecord::load(&entry.path()));
+        records.collect::<std::io::Result<Vec<_>>>()
+    };
+    let records = all().map_err(|source| NodeError::File { path: path.clone(), source })?;
+    let records = records.into_iter().flatten();
+    Ok(records.map(|record| (record.name.clone(), Arc::new(record))).collect())
 }
 
 /// Removes the files of pods that nothing is recorded of: the machine was started anew since.

@@ -27,6 +27,16 @@ pub enum PodError {
         /// The container's name.
         container: String,
     },
+    /// The system does not say whether it runs.
+    #[error("cannot tell whether the container {container} of {pod} runs: {source}; try again")]
+    Unknown {
+        /// The pod's name.
+        pod: String,
+        /// The container's name.
+        container: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// A program could not be started in it.
     #[error("cannot run {program} in the container {container} of {pod}: {source}")]
     Exec {
@@ -54,9 +64,16 @@ pub(crate) struct PodRecord {
 }
 
 impl PodRecord {
-    /// The description in the pod's folder, if there is one that can be read.
-    pub(crate) fn load(folder: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(folder.join("pod.json")).ok()?).ok()
+    /// The description in the pod's folder, if there is one that makes sense.
+    ///
+    /// # Errors
+    /// When there is one that cannot be read: its pod may run.
+    pub(crate) fn load(folder: &Path) -> std::io::Result<Option<Self>> {
+        match std::fs::read(folder.join("pod.json")) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes the description, all of it or nothing.
@@ -68,8 +85,14 @@ impl PodRecord {
     }
 
     /// Containers whose first process runs.
-    fn alive(&self) -> impl Iterator<Item = &str> {
-        self.containers.iter().filter(|(_, process)| process.alive()).map(|(name, _)| name.as_str())
+    fn alive(&self) -> std::io::Result<Vec<&str>> {
+        let mut alive = Vec::new();
+        for (name, process) in &self.containers {
+            if process.alive()? {
+                alive.push(name.as_str());
+            }
+        }
+        Ok(alive)
     }
 }
 
@@ -89,16 +112,19 @@ pub(crate) fn digest(spec: &PodSpec) -> String {
 }
 
 /// Compares what runs with what should run.
-pub(crate) fn decide(spec: &PodSpec, found: Option<&PodRecord>) -> Step {
+///
+/// # Errors
+/// When the system does not say what runs.
+pub(crate) fn decide(spec: &PodSpec, found: Option<&PodRecord>) -> std::io::Result<Step> {
     let Some(record) = found.filter(|record| record.digest == digest(spec)) else {
-        return Step::Create;
+        return Ok(Step::Create);
     };
-    let alive: Vec<&str> = record.alive().collect();
+    let alive = record.alive()?;
     if alive.is_empty() {
-        return Step::Create;
+        return Ok(Step::Create);
     }
     let names = spec.containers.iter().map(|container| &container.name);
-    Step::Restart(names.filter(|name| !alive.contains(&name.as_str())).cloned().collect())
+    Ok(Step::Restart(names.filter(|name| !alive.contains(&name.as_str())).cloned().collect()))
 }
 
 /// A started pod. It goes on running when this value is dropped.
@@ -138,8 +164,19 @@ impl Pod {
     }
 
     /// Whether all containers run.
-    pub fn running(&self) -> bool {
-        self.record.alive().count() == self.record.containers.len()
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn running(&self) -> std::io::Result<bool> {
+        Ok(self.record.alive()?.len() == self.record.containers.len())
+    }
+
+    /// Whether any container runs.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn lives(&self) -> std::io::Result<bool> {
+        Ok(!self.record.alive()?.is_empty())
     }
 
     /// Number of a container's first process on this machine, while it runs.
@@ -148,18 +185,21 @@ impl Pod {
     }
 
     fn first(&self, container: &str) -> Result<Process, PodError> {
-        let process = self.record.containers.get(container).filter(|process| process.alive());
-        process.copied().ok_or_else(|| PodError::NotRunning {
-            pod: self.record.name.clone(),
-            container: container.to_owned(),
-        })
+        let (pod, name) = (self.record.name.clone(), container.to_owned());
+        let Some(process) = self.record.containers.get(container) else {
+            return Err(PodError::NotRunning { pod, container: name });
+        };
+        match process.alive() {
+            Ok(true) => Ok(*process),
+            Ok(false) => Err(PodError::NotRunning { pod, container: name }),
+            Err(source) => Err(PodError::Unknown { pod, container: name, source }),
+        }
     }
 
     /// Waits until a container's first process has ended; returns at once for an unknown one.
-    pub async fn ended(&self, container: &str) -> std::io::Result<()> {
-        match self.record.containers.get(container) {
-            Some(process) => process.ended().await,
-            None => Ok(()),
+    pub async fn ended(&self, container: &str) {
+        if let Some(process) = self.record.containers.get(container) {
+            process.ended().await;
         }
     }
 
@@ -228,7 +268,7 @@ mod tests {
 
     #[track_caller]
     fn check(alive: &[&str], changed: bool, expected: Step) {
-        let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap().unwrap();
         let dead = Process { started: own.started + 1, ..own };
         let process = |name: &str| if alive.contains(&name) { own } else { dead };
         let record = PodRecord {
@@ -238,12 +278,12 @@ mod tests {
             digest: if changed { String::new() } else { digest(&spec()) },
             containers: ["charm", "db"].map(|name| (name.to_owned(), process(name))).into(),
         };
-        assert_eq!(decide(&spec(), Some(&record)), expected);
+        assert_eq!(decide(&spec(), Some(&record)).unwrap(), expected);
     }
 
     #[test]
     fn only_what_differs_is_started() {
-        assert_eq!(decide(&spec(), None), Step::Create);
+        assert_eq!(decide(&spec(), None).unwrap(), Step::Create);
         check(&["charm", "db"], false, Step::Restart(vec![]));
         check(&["charm"], false, Step::Restart(vec!["db".to_owned()]));
         check(&[], false, Step::Create);

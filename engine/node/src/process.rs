@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
@@ -18,43 +19,65 @@ pub(crate) struct Process {
     pub(crate) started: u64,
 }
 
+/// How long after the system refused to say whether a process runs it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
 impl Process {
     /// The process with that number, if it runs.
-    pub(crate) fn find(pid: i32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self { pid, started: started(&stat)? })
+    ///
+    /// # Errors
+    /// When the system does not say, for instance because no more files may be open. That is
+    /// never a sign that the process has ended.
+    pub(crate) fn find(pid: i32) -> io::Result<Option<Self>> {
+        let started = running(std::fs::read_to_string(format!("/proc/{pid}/stat")))?;
+        Ok(started.map(|started| Self { pid, started }))
     }
 
     /// Whether it still runs.
-    pub(crate) fn alive(self) -> bool {
-        Self::find(self.pid) == Some(self)
+    ///
+    /// # Errors
+    /// As [`Process::find`].
+    pub(crate) fn alive(self) -> io::Result<bool> {
+        Ok(Self::find(self.pid)? == Some(self))
     }
 
     /// A handle that stays with this process; `None` when it has ended.
-    fn handle(self) -> Option<OwnedFd> {
-        let handle = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
-        self.alive().then_some(handle)
+    fn handle(self) -> io::Result<Option<OwnedFd>> {
+        let pid = Pid::from_raw(self.pid).ok_or(io::ErrorKind::InvalidInput)?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => Ok(self.alive()?.then_some(handle)),
+            Err(Errno::SRCH) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Waits for its end.
-    pub(crate) async fn ended(self) -> io::Result<()> {
-        match self.handle() {
-            Some(handle) => gone(handle).await,
-            None => Ok(()),
+    /// Waits for its end. While the system does not say whether it runs, it does.
+    pub(crate) async fn ended(self) {
+        loop {
+            let over = match self.handle() {
+                Ok(Some(handle)) => gone(handle).await,
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            let Err(error) = over else { return };
+            tracing::warn!(%error, pid = self.pid, "cannot watch a process, it counts as running");
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 
     /// Asks it to end, and ends it when `grace` has passed.
     pub(crate) async fn stop(self, grace: Duration) -> io::Result<()> {
-        let Some(handle) = self.handle() else { return Ok(()) };
+        let Some(handle) = self.handle()? else { return Ok(()) };
         if !grace.is_zero() && pidfd_send_signal(&handle, Signal::TERM).is_ok() {
             let patient = tokio::time::timeout(grace, gone(handle.try_clone()?));
             if let Ok(ended) = patient.await {
                 return ended;
             }
         }
-        let _ = pidfd_send_signal(&handle, Signal::KILL);
-        gone(handle).await
+        match pidfd_send_signal(&handle, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => gone(handle).await,
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -66,15 +89,28 @@ async fn gone(handle: OwnedFd) -> io::Result<()> {
     handle.readable().await.map(drop)
 }
 
-/// The start time in a line of `/proc/<pid>/stat`; `None` for a process that has ended.
-fn started(stat: &str) -> Option<u64> {
+/// When the process started whose `/proc/<pid>/stat` was read; `None` when it has ended.
+fn running(stat: io::Result<String>) -> io::Result<Option<u64>> {
+    match stat {
+        Ok(stat) => started(&stat).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "the system's line about it is malformed")
+        }),
+        // The folder is gone, or went while it was read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The start time in a line of `/proc/<pid>/stat`, or that the process has ended.
+fn started(stat: &str) -> Option<Option<u64>> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     if matches!(state, "Z" | "X" | "x") {
-        return None;
+        return Some(None);
     }
-    fields.nth(18)?.parse().ok()
+    fields.nth(18)?.parse().ok().map(Some)
 }
 
 #[cfg(test)]
@@ -82,22 +118,33 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(stat: &str, expected: Option<u64>) {
-        assert_eq!(started(stat), expected);
+    fn check(stat: Result<&str, Errno>, expected: Result<Option<u64>, ()>) {
+        let stat = stat.map(str::to_owned).map_err(io::Error::from);
+        assert_eq!(running(stat).map_err(drop), expected);
     }
 
     #[test]
     fn the_start_time_is_the_twenty_second_field() {
         let rest = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
-        check(&format!("7 (a) b) S {rest}"), Some(4242));
-        check(&format!("7 (a) Z {rest}"), None);
-        check("", None);
+        check(Ok(&format!("7 (a) b) S {rest}")), Ok(Some(4242)));
+        check(Ok(&format!("7 (a) Z {rest}")), Ok(None));
+    }
+
+    #[test]
+    fn only_a_missing_process_has_ended() {
+        check(Err(Errno::NOENT), Ok(None));
+        check(Err(Errno::SRCH), Ok(None));
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ACCESS, Errno::IO] {
+            check(Err(error), Err(()));
+        }
+        check(Ok(""), Err(()));
+        check(Ok("7 (a) S 1"), Err(()));
     }
 
     #[test]
     fn this_process_runs() {
-        let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap();
-        assert!(own.alive());
-        assert!(!Process { started: own.started + 1, ..own }.alive());
+        let own = Process::find(i32::try_from(std::process::id()).unwrap()).unwrap().unwrap();
+        assert!(own.alive().unwrap());
+        assert!(!Process { started: own.started + 1, ..own }.alive().unwrap());
     }
 }

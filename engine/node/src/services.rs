@@ -2,15 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::net::Ipv4Addr;
 
-use crate::address::{ENGINE, SERVICES};
+use crate::address::{ENGINE, PodAddress, SERVICES, ServiceAddress};
 
 /// One port of one service. Only TCP is routed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServiceRoute {
     /// The service's own address.
-    pub cluster_ip: Ipv4Addr,
+    pub cluster_ip: ServiceAddress,
     /// The port that clients use.
     pub port: u16,
     /// The port that the endpoints listen on.
@@ -18,9 +17,9 @@ pub struct ServiceRoute {
     /// The port of the engine's address that leads there too.
     pub node_port: Option<u16>,
     /// The address of a load balancer that leads there too.
-    pub ingress: Option<Ipv4Addr>,
+    pub ingress: Option<ServiceAddress>,
     /// Who answers. Empty: connections are refused.
-    pub endpoints: Vec<Ipv4Addr>,
+    pub endpoints: Vec<PodAddress>,
 }
 
 /// The whole rule set in nft's own language, in an order that depends on `routes` only as a set.
@@ -32,7 +31,7 @@ pub(crate) fn render(routes: &[ServiceRoute]) -> String {
     let mut rules = String::new();
     let mut selves = BTreeSet::new();
     for route in routes {
-        let endpoints: BTreeSet<Ipv4Addr> = route.endpoints.iter().copied().collect();
+        let endpoints: BTreeSet<PodAddress> = route.endpoints.iter().copied().collect();
         let Some(target) = target(&endpoints, route.target_port) else { continue };
         let ServiceRoute { cluster_ip, port, node_port, ingress, .. } = route;
         for address in std::iter::once(cluster_ip).chain(ingress) {
@@ -68,7 +67,7 @@ pub(crate) fn render(routes: &[ServiceRoute]) -> String {
     )
 }
 
-fn target(endpoints: &BTreeSet<Ipv4Addr>, port: u16) -> Option<String> {
+fn target(endpoints: &BTreeSet<PodAddress>, port: u16) -> Option<String> {
     let first = endpoints.first()?;
     if endpoints.len() == 1 {
         return Some(format!("{first}:{port}"));
@@ -81,15 +80,18 @@ fn target(endpoints: &BTreeSet<Ipv4Addr>, port: u16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     fn route(node_port: Option<u16>, endpoints: &[[u8; 4]]) -> ServiceRoute {
+        let service = |last| ServiceAddress::new(Ipv4Addr::new(10, 152, last, 5));
+        let pods = endpoints.iter().copied().map(Ipv4Addr::from);
         ServiceRoute {
-            cluster_ip: Ipv4Addr::new(10, 152, 183, 5),
+            cluster_ip: service(183).unwrap(),
             port: 5432,
             target_port: 6432,
             node_port,
-            ingress: node_port.map(|_| Ipv4Addr::new(10, 152, 184, 5)),
-            endpoints: endpoints.iter().copied().map(Ipv4Addr::from).collect(),
+            ingress: node_port.and_then(|_| service(184)),
+            endpoints: pods.map(|pod| PodAddress::new(pod).unwrap()).collect(),
         }
     }
 

@@ -138,8 +138,17 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 0)]
         port: u16,
     },
-    /// Builds workload images from their definitions.
-    Images { definitions: Vec<PathBuf> },
+    /// Lists the images that are built, with their age; with definitions, builds those that are
+    /// not.
+    #[command(after_help = "Examples:
+  talisman images
+  talisman images images/*.yaml
+  talisman images --refresh
+  talisman images --prune
+
+Running units keep the build that they were made from until their application is refreshed:
+  talisman refresh my-app --path ./my-app.charm")]
+    Images(Images),
     /// Packs a charm folder into a .charm file.
     #[command(after_help = "Examples:
   talisman pack charms/my-charm --dispatch target/release/my-charm
@@ -372,6 +381,20 @@ pub(crate) enum Level {
     Warning,
     Error,
     Critical,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Images {
+    /// Definition files. With --refresh, none stands for every image that is built.
+    pub(crate) definitions: Vec<PathBuf>,
+    /// Builds again, from today's packages, and says which packages changed.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Removes builds that no model uses.
+    #[arg(long, conflicts_with_all = ["refresh", "definitions"])]
+    pub(crate) prune: bool,
+    #[arg(long, value_enum, default_value_t = Format::Tabular)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -21,12 +21,15 @@ pub(crate) enum ImagesError {
     Build { name: String, source: node::ImageError },
 }
 
-/// The definition of the image of every charm container, as the repository has it.
-const CHARM_BASE: &str = include_str!("../../../images/charm-base.yaml");
+/// The name of the image of every charm container.
+pub(crate) const CHARM_BASE: &str = "charm-base";
+
+/// Its definition, as the repository has it.
+const CHARM_BASE_TEXT: &str = include_str!("../../../images/charm-base.yaml");
 
 /// The image of every charm container.
 pub(crate) fn charm_base() -> Result<ImageDefinition, ImagesError> {
-    parse(CHARM_BASE, Path::new("charm-base.yaml"))
+    parse(CHARM_BASE_TEXT, Path::new("charm-base.yaml"))
 }
 
 /// Reads a definition file.
@@ -49,15 +52,33 @@ pub(crate) async fn ensure(
     definitions: &[ImageDefinition],
 ) -> Result<(), ImagesError> {
     for definition in definitions {
-        let name = definition.name.clone();
-        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
-        bar.enable_steady_tick(std::time::Duration::from_millis(120));
+        let bar = progress();
         let built = node::build_image(&paths.cache, definition, |line: &str| {
             bar.set_message(line.to_owned());
         })
         .await;
         bar.finish_and_clear();
-        built.map_err(|source| ImagesError::Build { name, source })?;
+        built.map_err(|source| ImagesError::Build { name: definition.name.clone(), source })?;
     }
     Ok(())
+}
+
+/// Builds an image again, from today's packages, and shows how it goes.
+pub(crate) async fn refresh(
+    paths: &Paths,
+    definition: &ImageDefinition,
+) -> Result<node::Refreshed, ImagesError> {
+    let bar = progress();
+    let built = node::refresh_image(&paths.cache, definition, |line: &str| {
+        bar.set_message(line.to_owned());
+    })
+    .await;
+    bar.finish_and_clear();
+    built.map_err(|source| ImagesError::Build { name: definition.name.clone(), source })
+}
+
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
+    bar.enable_steady_tick(std::time::Duration::from_millis(120));
+    bar
 }

@@ -133,7 +133,7 @@ async fn files_of_pods_from_before_a_power_cut_go() {
     let kept = own.start("one-0").await;
     let own = own.reopen().await;
     assert!(!left.exists());
-    assert!(own.node.pod("one-0").unwrap().running());
+    assert!(own.node.pod("one-0").unwrap().running().unwrap());
     assert!(Path::new(&kept.log_file("db")).exists());
     own.close().await;
 }

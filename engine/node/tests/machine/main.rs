@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use instance::{Instance, container, pod, shell};
 use node::{
-    ENGINE, HookCommand, Line, Mount, ServiceRoute, Storage, UnitPod, Workload, Zone, leftovers,
+    ENGINE, HookCommand, Line, Mount, PodAddress, ServiceAddress, ServiceRoute, Storage, UnitPod,
+    Workload, Zone, leftovers,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -23,12 +24,12 @@ const SERVICE: &str = "10.152.183.9";
 
 fn route(endpoints: &[std::net::Ipv4Addr]) -> ServiceRoute {
     ServiceRoute {
-        cluster_ip: SERVICE.parse().unwrap(),
+        cluster_ip: ServiceAddress::new(SERVICE.parse().unwrap()).unwrap(),
         port: 80,
         target_port: 8080,
         node_port: Some(30080),
         ingress: None,
-        endpoints: endpoints.to_vec(),
+        endpoints: endpoints.iter().map(|pod| PodAddress::new(*pod).unwrap()).collect(),
     }
 }
 
@@ -77,17 +78,32 @@ async fn a_service_leads_to_its_endpoints_and_they_see_who_asks() {
 async fn an_open_connection_outlives_its_service() {
     let own = Instance::open("flows").await;
     let one = own.start("one-0").await;
-    let listener = own.node.listen_tcp(8080).await.unwrap();
-    own.node.sync_services(&[route(&[ENGINE])]).await.unwrap();
-    let script = ask(SERVICE, 80);
-    let server = async {
-        let (mut stream, _) = listener.accept().await.unwrap();
+    let mut spec = pod("two-0", vec![container("db", &own.image)]);
+    // This one answers only who says something first.
+    let patient = spec.containers[0].argv[2].replace("print $client", "<$client>; print $client");
+    spec.containers[0].argv[2] = patient;
+    let two = own.node.start_pod(&spec).await.unwrap();
+    own.listens(&two).await;
+    own.node.sync_services(&[route(&[two.ip()])]).await.unwrap();
+    let script = format!(
+        "exec 3<>/dev/tcp/{SERVICE}/80; echo open; until [ -e /go ]; do sleep 0.01; done; \
+         echo >&3; cat <&3"
+    );
+    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let running = one.exec("db", &shell(&script)).unwrap();
+    let heard = running.wait(|line| match line {
+        Line::Out(text) => sender.send(text).unwrap(),
+        Line::Err(text) => println!("{text}"),
+    });
+    let told = async {
+        assert_eq!(lines.recv().await.unwrap(), "open");
         own.node.sync_services(&[]).await.unwrap();
-        stream.write_all(b"still here").await.unwrap();
+        std::fs::write(one.path_in("db", Path::new("/go")).unwrap(), "").unwrap();
+        assert_eq!(lines.recv().await.unwrap(), format!("two-0 hears {}", one.ip()));
     };
-    let (heard, ()) = tokio::join!(own.lines(&one, &script), server);
-    assert_eq!(heard, ["still here"]);
-    own.answers(&one, &script, "refused").await;
+    let both = async { tokio::join!(heard, told) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap().0.unwrap();
+    own.answers(&one, &ask(SERVICE, 80), "refused").await;
     own.close().await;
 }
 
@@ -181,7 +197,7 @@ async fn a_volume_outlives_the_pod_and_its_own_changes_do_not() {
     let again = own.node.start_pod(&spec).await.unwrap();
     assert_eq!(again.pid("db").unwrap(), first.pid("db").unwrap());
     own.node.stop_pod("one-0", Duration::ZERO).await.unwrap();
-    assert!(!first.running());
+    assert!(!first.running().unwrap());
     let second = own.node.start_pod(&spec).await.unwrap();
     assert_ne!(second.ip(), first.ip());
     own.answers(&second, "cat /var/lib/data/x /root/x 2>/dev/null", "kept").await;
@@ -246,9 +262,9 @@ async fn containers_share_folders_and_a_dead_one_is_started_again() {
     own.listens(&first).await;
     let _ = first.exec("db", &shell("kill -TERM 1")).await.unwrap().wait(|_| {}).await;
     tokio::time::timeout(Duration::from_secs(10), first.ended("db")).await.unwrap().unwrap();
-    assert!(!first.running());
+    assert!(!first.running().unwrap());
     let second = own.node.start_pod(&spec).await.unwrap();
-    assert!(second.running());
+    assert!(second.running().unwrap());
     assert_eq!(second.ip(), first.ip());
     assert_eq!(second.pid("charm").unwrap(), first.pid("charm").unwrap());
     own.close().await;
@@ -274,7 +290,7 @@ async fn a_second_engine_takes_the_pods_over_and_a_sweep_removes_them() {
 
     let own = own.reopen().await;
     let again = own.node.pod("one-0").unwrap();
-    assert!(again.running());
+    assert!(again.running().unwrap());
     assert_eq!(again.ip(), first.ip());
     let two = own.start("two-0").await;
     assert_ne!(two.ip(), again.ip());

@@ -1,5 +1,6 @@
 //! `down`: everything stopped and removed that the engine made.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,6 +28,8 @@ pub(super) async fn down(paths: &Paths, client: &Client, args: Down) -> Result<(
     if args.destroy_storage {
         node::remove_all(&paths.state)
             .with_context(|| format!("cannot remove {}", paths.state.display()))?;
+        node::set_uses(&paths.node(), &BTreeSet::new())
+            .with_context(|| format!("cannot give up the images in {}", paths.cache.display()))?;
         return say(&format!("Stopped. Kept: images in {}.", paths.cache.display()));
     }
     say(&format!(

@@ -2,6 +2,7 @@
 
 mod down;
 mod enter;
+mod images;
 mod juju;
 mod log;
 mod model_config;
@@ -54,7 +55,7 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
             let forced = force_units || store.force;
             refresh(&paths, &client, app, &path, resource, forced).await
         }
-        Command::Images { definitions } => up::images(&paths, &definitions).await,
+        Command::Images(args) => images::images(&controller, args).await,
         Command::Pack { folder, dispatch, requirements, out } => {
             let packed = match dispatch {
                 Some(dispatch) => crate::pack::pack(&folder, &dispatch, &out)?,
@@ -68,7 +69,10 @@ pub(crate) async fn perform(cli: Cli) -> Result<()> {
             Ok(())
         }
         Command::Config(args) => config(&client, args).await,
-        Command::Status(args) => status(&client, args).await,
+        Command::Status(args) => {
+            images::warn_of_old(&paths);
+            status(&client, args).await
+        }
         Command::ShowUnit(args) => {
             show(&client.ask(&Request::ShowUnit { unit: args.unit }).await?, args.format)
         }

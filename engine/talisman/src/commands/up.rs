@@ -39,6 +39,7 @@ pub(super) async fn up(paths: &Paths, client: &Client, args: Up) -> Result<()> {
         let request = Request::Forward { port, service: target.service, target: target.port };
         client.ask(&request).await?;
     }
+    super::images::warn_of_old(paths);
     let status = client.ask(&Request::Status).await?;
     say(crate::status::table(&status, false).trim_end())
 }
@@ -92,7 +93,7 @@ pub(super) fn images_of(bundle: &Bundle) -> Result<Vec<PathBuf>> {
 }
 
 /// Refuses, all reasons at once, on a machine that cannot run pods.
-fn preflight(paths: &Paths) -> Result<()> {
+pub(super) fn preflight(paths: &Paths) -> Result<()> {
     let complaints = node::preflight(&paths.node());
     if complaints.is_empty() { Ok(()) } else { bail!("{}", complaints.join("\n")) }
 }
@@ -204,9 +205,4 @@ pub(super) async fn ensure_images(
     let definitions =
         files.map(|file| images::read(file)).collect::<Result<Vec<_>, images::ImagesError>>()?;
     Ok(images::ensure(paths, &definitions).await?)
-}
-
-pub(super) async fn images(paths: &Paths, files: &[PathBuf]) -> Result<()> {
-    preflight(paths)?;
-    ensure_images(paths, files.iter()).await
 }

@@ -125,21 +125,26 @@ async fn try_start(
     unit: &UnitName,
     api_port: u16,
 ) -> Result<Agent, PodError> {
-    let (plan, recorded) = engine.look(|inner| {
+    let (mut plan, recorded) = engine.look(|inner| {
         let model = &inner.kept.model;
         let found = model.unit(unit).ok_or_else(|| PodError::Gone(unit.clone()))?;
         let images = inner.kept.images.get(unit.app()).cloned().unwrap_or_default();
         let mut plan = pods::plan(model, &images, found)?;
         plan.token = inner.kept.tokens.get(unit.app()).cloned().unwrap_or_default();
         plan.authority = inner.kept.authority.clone().unwrap_or_default().0;
+        plan.image_revision = found.charm_revision;
         Ok::<_, PodError>((plan, found.address.clone()))
     })?;
     let record = |reason: String| PodError::Record { unit: unit.clone(), reason };
     // The model's own record decides: a pod that it does not know is new, even if an engine
     // that was killed has started it.
-    let known = engine.node.pod(&unit.pod()).filter(lives).map(|pod| pod.ip().to_string());
+    let known = match engine.node.pod(&unit.pod()) {
+        Some(pod) => lives(&pod)?.then(|| pod.ip().to_string()),
+        None => None,
+    };
     let known = known.filter(|address| recorded.as_ref() == Some(address));
     if known.is_none() {
+        plan.image_revision = plan.charm_revision;
         if recorded.is_some() {
             engine
                 .change(|inner| inner.kept.model.unit_address(unit, None))
@@ -174,15 +179,20 @@ async fn try_start(
         inner.kept.model.agent_started(unit, fresh);
         // A new pod is what was wanted; one that was marked before a crash is marked again.
         inner.replacing.remove(unit);
+        charms::forget(inner);
         inner.kept.model.lease_tick(now);
     });
     noted.map_err(|error| record(error.to_string()))?;
+    if fresh {
+        charms::sweep(engine).await;
+    }
     Ok(Agent { unit: unit.clone(), layout, pod, api_port })
 }
 
-/// Whether any container of the pod runs; the others are started again in it.
-fn lives(pod: &Pod) -> bool {
-    pod.containers().any(|container| pod.pid(container).is_ok())
+/// Whether any container of the pod runs; the others are started again in it. A machine that
+/// does not say is asked again, for the pod may be well.
+fn lives(pod: &Pod) -> Result<bool, PodError> {
+    pod.lives().map_err(|source| PodError::Unknown { pod: pod.name().to_owned(), source })
 }
 
 /// Runs what is due, one hook after another.

@@ -157,14 +157,28 @@ pub(crate) fn check(state: &Path, model: &model::Model) -> Result<(), NoCharm> {
     Ok(())
 }
 
-/// Forgets the images and tokens of applications that are gone.
+/// Forgets the images and tokens of applications that are gone, and the builds of images that
+/// no unit is made from any more.
 pub(crate) fn forget(inner: &mut Inner) {
-    let Snapshot { model, images, tokens, .. } = &mut inner.kept;
+    let Snapshot { model, images, builds, tokens, .. } = &mut inner.kept;
     images.retain(|app, _| model.application(app).is_some());
     tokens.retain(|app, _| model.application(app).is_some());
+    builds.retain(|app, of_revision| {
+        let Some(application) = model.application(app) else { return false };
+        let used = revisions(model, application);
+        of_revision.retain(|revision, _| used.contains(revision));
+        true
+    });
 }
 
-/// Deletes the charms of applications that are gone, and revisions that no unit has any more.
+/// The revisions of its charm that an application's units have, and the one that new units get.
+fn revisions(model: &model::Model, app: &model::Application) -> BTreeSet<u32> {
+    let units = model.units(&app.name).map(|unit| unit.charm_revision);
+    units.chain([app.charm_revision]).collect()
+}
+
+/// Deletes the charms of applications that are gone, and revisions that no unit has any more;
+/// gives up the builds of images that no pod is made from.
 pub(crate) async fn sweep(engine: &Engine) {
     // No charm is on its way in meanwhile.
     let _one_at_a_time = engine.charms.lock().await;
@@ -174,13 +188,17 @@ pub(crate) async fn sweep(engine: &Engine) {
 /// The same for who holds the lock on charms.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 async fn sweep_now(engine: &Engine) {
+    let trees = engine.look(|inner| {
+        let builds = inner.kept.builds.values().flat_map(BTreeMap::values);
+        builds.flat_map(BTreeMap::values).cloned().collect()
+    });
+    if let Err(error) = offthread::run(|| engine.node.keep_images(&trees)) {
+        engine.note("WARNING", &format!("cannot say which images are in use: {error}"));
+    }
     let used: BTreeMap<String, BTreeSet<u32>> = engine.look(|inner| {
         let model = &inner.kept.model;
-        let revisions = |app: &model::Application| {
-            let units = model.units(&app.name).map(|unit| unit.charm_revision);
-            (app.name.to_string(), units.chain([app.charm_revision]).collect())
-        };
-        model.applications().map(revisions).collect()
+        let all = model.applications();
+        all.map(|app| (app.name.to_string(), revisions(model, app))).collect()
     });
     let folder = engine.paths.state.join("charms");
     offthread::long(move || {

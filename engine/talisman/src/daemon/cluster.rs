@@ -180,20 +180,25 @@ fn conditions(ready: bool) -> Value {
     ])
 }
 
-/// The node's routes for every service.
+/// The node's routes for every service. What an address may not be, whoever wrote it and
+/// wherever, is no route.
 pub(crate) fn routes(api: &Api) -> Vec<node::ServiceRoute> {
     let mut routes = Vec::new();
     for service in api.service_routes() {
-        let Some(cluster_ip) = service.cluster_ip else { continue };
-        let endpoints: Vec<Ipv4Addr> =
-            service.endpoints.iter().filter(|end| end.ready).map(|end| end.ip).collect();
+        let own = service.cluster_ip.and_then(node::ServiceAddress::new);
+        let (Some(cluster_ip), Some(own)) = (own, service.cluster_ip) else { continue };
+        let ready = service.endpoints.iter().filter(|end| end.ready);
+        let endpoints: Vec<node::PodAddress> =
+            ready.filter_map(|end| node::PodAddress::new(end.ip)).collect();
+        // A client may write its service's status; only the address given out here counts.
+        let ingress = service.ingress.filter(|given| *given == balanced(own));
         for port in &service.ports {
             routes.push(node::ServiceRoute {
                 cluster_ip,
                 port: port.port,
                 target_port: port.target_port,
                 node_port: port.node_port,
-                ingress: service.ingress,
+                ingress: ingress.and_then(node::ServiceAddress::new),
                 endpoints: endpoints.clone(),
             });
         }
@@ -209,10 +214,46 @@ pub(crate) fn balance(api: &Api) -> Result<(), ApiError> {
         else {
             continue;
         };
-        let address = Ipv4Addr::from(u32::from(own) + (1 << 8));
-        api.set_ingress(&service.namespace, &service.name, address)?;
+        api.set_ingress(&service.namespace, &service.name, balanced(own))?;
     }
     Ok(())
+}
+
+/// The load balancer's address of a service.
+fn balanced(own: Ipv4Addr) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(own).wrapping_add(1 << 8))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_route_takes_anothers_address() {
+        let api = Api::new(kube_api::ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 9), 1));
+        let service = json!({
+            "metadata": {"name": "a"},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+        });
+        api.put(Kind::Service, "lab", &service).unwrap();
+        let ends = json!({
+            "metadata": {"name": "a"},
+            "subsets": [{"addresses": [
+                {"ip": "10.1.0.9"}, {"ip": "10.1.255.1"}, {"ip": "10.152.183.3"}, {"ip": "8.8.8.8"},
+            ]}],
+        });
+        api.put(Kind::Endpoints, "lab", &ends).unwrap();
+        // Another pod's address, as the load balancer's.
+        api.set_ingress("lab", "a", Ipv4Addr::new(10, 1, 0, 3)).unwrap();
+        let found = routes(&api);
+        let [route] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(route.ingress, None);
+        let ends: Vec<String> = route.endpoints.iter().map(ToString::to_string).collect();
+        assert_eq!(ends, ["10.1.0.9"]);
+        api.set_ingress("lab", "a", Ipv4Addr::new(10, 152, 184, 2)).unwrap();
+        assert_eq!(routes(&api)[0].ingress.unwrap().to_string(), "10.152.184.2");
+    }
 }
 
 /// The node ports of all services.

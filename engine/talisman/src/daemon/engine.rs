@@ -23,6 +23,10 @@ pub(crate) struct Snapshot {
     pub(crate) model: Model,
     /// Images by application and resource.
     pub(crate) images: BTreeMap<AppName, BTreeMap<String, ImageDefinition>>,
+    /// The build of each image that pods are made from, by application, revision of its charm,
+    /// and resource. It stays until the application is refreshed, whatever is built meanwhile.
+    #[serde(default)]
+    pub(crate) builds: BTreeMap<AppName, BTreeMap<u32, BTreeMap<String, String>>>,
     /// Loopback ports of the host: service and its port.
     pub(crate) forwards: BTreeMap<u16, (String, u16)>,
     /// The token with which each application's pods speak to the Kubernetes API.

@@ -32,25 +32,25 @@ pub(crate) async fn keep(
         let index = tokio::select! {
             biased;
             () = engine.stopped() => return,
-            (_, index, _) = futures_util::future::select_all(ends) => index,
+            ((), index, _) = futures_util::future::select_all(ends) => index,
         };
-        let ended = names.get(index).map_or("", String::as_str);
-        if ended == UnitPod::CHARM {
+        let name = names.get(index).map_or("", String::as_str);
+        if name == UnitPod::CHARM {
             let now = engine.now();
             engine.change(|inner| inner.kept.model.agent_stopped(&unit, now)).ok();
             broken.send_replace(true);
             return;
         }
-        engine.note("WARNING", &format!("the container {ended} of {unit} has ended"));
+        engine.note("WARNING", &format!("the container {name} of {unit} has ended"));
         if started.elapsed() > PAUSE_MAX {
             pause = Duration::ZERO;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).clamp(PAUSE, PAUSE_MAX);
         // A pod whose containers have all ended is one for the agent to start.
-        let lives = pod.pid(UnitPod::CHARM).is_ok();
-        if lives && let Err(error) = engine.node.start_pod(&layout.spec()).await {
-            engine.note("ERROR", &format!("cannot start {ended} of {unit} again: {error}"));
+        let ended = matches!(pod.pid(UnitPod::CHARM), Err(node::PodError::NotRunning { .. }));
+        if !ended && let Err(error) = engine.node.start_pod(&layout.spec()).await {
+            engine.note("ERROR", &format!("cannot start {name} of {unit} again: {error}"));
             broken.send_replace(true);
             return;
         }

@@ -55,6 +55,8 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
         .with_ansi(false)
         .init();
     files::raise();
+    node::private_folder(&paths.cache)
+        .with_context(|| format!("cannot keep images in {}", paths.cache.display()))?;
     for folder in [&paths.state, &paths.run] {
         private(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -147,6 +149,7 @@ fn empty(instance: &str) -> Result<Snapshot> {
     Ok(Snapshot {
         model: model::Model::new(crate::models::name_of(instance)?, uuid(), rand::random()),
         images: BTreeMap::new(),
+        builds: BTreeMap::new(),
         forwards: BTreeMap::new(),
         tokens: BTreeMap::new(),
         authority: None,

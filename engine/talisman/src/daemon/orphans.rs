@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use node::{Pod, UnitPod};
+use node::{Pod, PodError, UnitPod};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How often the processes are looked through: one may start another before it ends.
@@ -17,8 +17,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A hook's processes carry its context id. Background programs of charms that call the unit
 /// from outside a hook do not, and go on.
 pub(crate) async fn end(pod: &Pod) {
-    let Ok(first) = pod.pid(UnitPod::CHARM) else { return };
     for _ in 0..PASSES_MAX {
+        let first = match pod.pid(UnitPod::CHARM) {
+            Ok(first) => first,
+            Err(PodError::NotRunning { .. }) => return,
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
         let found = offthread::run(|| hooks_of(first));
         if found.is_empty() {
             return;

@@ -17,6 +17,9 @@ pub(crate) enum PodError {
     /// The unit or its application has left the model.
     #[error("cannot start the pod of {0}: it is not in the model any more")]
     Gone(UnitName),
+    /// The system does not say whether it runs.
+    #[error("cannot tell whether {pod} runs: {source}")]
+    Unknown { pod: String, source: std::io::Error },
     /// A container has no image.
     #[error(
         "cannot start the pod of {unit}: no image is known for its container {container}; deploy it again with --resource"
@@ -46,6 +49,9 @@ pub(crate) struct Plan {
     pub(crate) unit: UnitName,
     pub(crate) model: ModelName,
     pub(crate) charm_revision: u32,
+    /// The revision whose builds of images it is made from: the charm's, or that of the pod
+    /// that runs already.
+    pub(crate) image_revision: u32,
     pub(crate) workloads: Vec<PlannedWorkload>,
     /// The most that each workload may use.
     pub(crate) limits: Limits,
@@ -58,6 +64,7 @@ pub(crate) struct Plan {
 /// One workload container.
 pub(crate) struct PlannedWorkload {
     pub(crate) name: ContainerName,
+    pub(crate) resource: String,
     pub(crate) image: ImageDefinition,
     /// Storage name and the path where the container sees it.
     pub(crate) mounts: Vec<(String, String)>,
@@ -112,13 +119,14 @@ pub(crate) fn plan(
         model.application(unit.name.app()).ok_or_else(|| PodError::Gone(unit.name.clone()))?;
     let mut workloads = Vec::new();
     for (name, declared) in &app.charm.containers {
-        let image = declared.resource.as_ref().and_then(|resource| images.get(resource));
-        let image = image.ok_or_else(|| PodError::NoImage {
+        let known = declared.resource.as_ref().and_then(|resource| images.get_key_value(resource));
+        let (resource, image) = known.ok_or_else(|| PodError::NoImage {
             unit: unit.name.clone(),
             container: name.to_string(),
         })?;
         workloads.push(PlannedWorkload {
             name: name.clone(),
+            resource: resource.clone(),
             image: image.clone(),
             mounts: declared.mounts.clone(),
         });
@@ -132,6 +140,7 @@ pub(crate) fn plan(
         unit: unit.name.clone(),
         model: model.name().clone(),
         charm_revision: app.charm_revision,
+        image_revision: app.charm_revision,
         workloads,
         limits: Limits {
             memory: app.constraints.memory.and_then(|mebibytes| mebibytes.checked_mul(1 << 20)),
@@ -194,18 +203,59 @@ fn empty(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Under which name the build of the charm container's image is remembered. No resource has it.
+const CHARM_BASE: &str = "(charm)";
+
+/// The root file system that pods of the application are made from: the build that the first
+/// of them took, until a refresh. A pod that is replaced by accident comes back as it was.
+async fn tree(
+    engine: &Engine,
+    plan: &Plan,
+    resource: &str,
+    definition: &ImageDefinition,
+) -> Result<PathBuf, PodError> {
+    let start = |source| PodError::Start { unit: plan.unit.clone(), source };
+    let (app, revision) = (plan.unit.app(), plan.image_revision);
+    loop {
+        let known = engine.look(|inner| {
+            let builds = inner.kept.builds.get(app)?.get(&revision)?;
+            builds.get(resource).cloned()
+        });
+        if let Some(known) = &known {
+            // Asked for after it was noted, so that nobody takes it away in between.
+            if let Some(root) = engine.node.build(known).map_err(start)? {
+                return Ok(root);
+            }
+            let words = format!("the image {known} of {app} is gone; its pods get the newest");
+            engine.note("WARNING", &words);
+        }
+        let image = engine.node.image(definition, |line| engine.note("INFO", line));
+        let root = image.await.map_err(start)?.root;
+        let newest = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let noted = engine.change(|inner| {
+            let builds = inner.kept.builds.entry(app.clone()).or_default();
+            let builds = builds.entry(revision).or_default();
+            // Another unit that started meanwhile may have chosen already.
+            if builds.get(resource) == known.as_ref() {
+                builds.insert(resource.to_owned(), newest);
+            }
+        });
+        noted.map_err(|error| PodError::Record {
+            unit: plan.unit.clone(),
+            reason: error.to_string(),
+        })?;
+    }
+}
+
 /// The pod as Juju would lay it out; images that are missing are built.
 pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<UnitPod, PodError> {
     let start = |source| PodError::Start { unit: plan.unit.clone(), source };
-    let image = async |definition: &ImageDefinition| {
-        engine.node.image(definition, |line| engine.note("INFO", line)).await.map_err(start)
-    };
     let folders = UnitFolders::new(&engine.paths, &plan.unit);
     let mut workloads = Vec::new();
-    for PlannedWorkload { name, image: definition, mounts } in &plan.workloads {
+    for PlannedWorkload { name, resource, image, mounts } in &plan.workloads {
         workloads.push(Workload {
             name: name.to_string(),
-            image: image(definition).await?.root,
+            image: tree(engine, plan, resource, image).await?,
             storage: mounts.iter().map(|(name, path)| (name.clone(), path.into())).collect(),
             limits: plan.limits,
         });
@@ -220,7 +270,7 @@ pub(crate) async fn pod(engine: &Engine, plan: &Plan, api_port: u16) -> Result<U
     Ok(UnitPod {
         unit: plan.unit.clone(),
         model: plan.model.clone(),
-        charm_image: image(&crate::images::charm_base()?).await?.root,
+        charm_image: tree(engine, plan, CHARM_BASE, &crate::images::charm_base()?).await?,
         agent_dir: folders.agent(),
         tools_dir: folders.tools(),
         hooktool: engine.paths.lib.join("hooktool"),
