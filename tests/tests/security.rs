@@ -39,6 +39,8 @@ fn modes() -> Result<()> {
     assert_eq!(mode(&format!("/run/talisman/{INSTANCE}"))?, 0o700);
     assert_eq!(mode(&format!("/var/lib/talisman/{INSTANCE}"))?, 0o700);
     assert_eq!(mode(&format!("/run/talisman/{INSTANCE}/api.sock"))?, 0o600);
+    // Images hold setuid programs.
+    assert_eq!(mode("/var/cache/talisman")?, 0o700);
     // Another user of this machine sees neither the store nor any socket below.
     for path in ["/var/lib/talisman/e2esafe/model.redb", "/run/talisman/e2esafe/api.sock"] {
         assert!(Path::new(path).exists(), "{path}");
@@ -171,26 +173,71 @@ fn copies(engine: &Talisman) -> Result<()> {
     Ok(())
 }
 
+/// A shell line that asks the Kubernetes API and prints the answer's code.
+fn asked(token: &str, path: &str) -> String {
+    format!(
+        "python3 -c \"import os,ssl,urllib.request as r,urllib.error as e\n\
+         c=ssl._create_unverified_context()\n\
+         h=os.environ['KUBERNETES_SERVICE_HOST']+':'+os.environ['KUBERNETES_SERVICE_PORT']\n\
+         q=r.Request('https://'+h+'{path}',headers={{'Authorization':'Bearer '+{token}}})\n\
+         try: print(r.urlopen(q,context=c).status)\n\
+         except e.HTTPError as x: print(x.code)\""
+    )
+}
+
 /// The Kubernetes API without a token, with a wrong one, and without trust.
 fn kubernetes(engine: &Talisman) -> Result<()> {
-    let ask = |token: &str, path: &str| {
-        format!(
-            "python3 -c \"import os,ssl,urllib.request as r,urllib.error as e\n\
-             c=ssl._create_unverified_context()\n\
-             h=os.environ['KUBERNETES_SERVICE_HOST']+':'+os.environ['KUBERNETES_SERVICE_PORT']\n\
-             q=r.Request('https://'+h+'{path}',headers={{'Authorization':'Bearer '+{token}}})\n\
-             try: print(r.urlopen(q,context=c).status)\n\
-             except e.HTTPError as x: print(x.code)\""
-        )
-    };
     let own = "open('/var/run/secrets/kubernetes.io/serviceaccount/token').read()";
     let services = "/api/v1/namespaces/talisman/services";
-    check(engine, "probe/0", &ask("''", services), "401");
-    check(engine, "probe/0", &ask("'wrong'", services), "401");
-    check(engine, "probe/0", &ask(own, services), "403");
+    check(engine, "probe/0", &asked("''", services), "401");
+    check(engine, "probe/0", &asked("'wrong'", services), "401");
+    check(engine, "probe/0", &asked(own, services), "403");
     engine.call(&["trust", "probe", "--scope=cluster"])?;
-    check(engine, "probe/0", &ask(own, services), "200");
-    check(engine, "probe/0", &ask(own, "/api/v1/namespaces/elsewhere/services"), "403");
+    check(engine, "probe/0", &asked(own, services), "200");
+    check(engine, "probe/0", &asked(own, "/api/v1/namespaces/elsewhere/services"), "403");
+    Ok(())
+}
+
+/// Opens 3,000 connections, waits until most are closed again, and holds the rest.
+const FLOOD: &str = "python3 -c \"import os,select,socket,time\n\
+    h=os.environ['KUBERNETES_SERVICE_HOST']\n\
+    p=int(os.environ['KUBERNETES_SERVICE_PORT'])\n\
+    held=[socket.create_connection((h,q)) for q in (p,53) for i in range(1500)]\n\
+    open_now=select.poll()\n\
+    for s in held: open_now.register(s,select.POLLIN)\n\
+    closed=0\n\
+    end=time.time()+20\n\
+    while time.time()<end and closed<2700:\n\
+    \x20for f,_ in open_now.poll(500):\n\
+    \x20 open_now.unregister(f)\n\
+    \x20 closed+=1\n\
+    print('closed',closed>=2700)\n\
+    end=time.time()+20\n\
+    while time.time()<end and not os.path.exists('/tmp/enough'): time.sleep(0.05)\"";
+
+/// A pod without trust that opens every connection it can get takes none from the others: no
+/// hook fails and no pod is taken for dead.
+fn connections(engine: &Talisman) -> Result<()> {
+    let address = || -> Result<serde_json::Value> {
+        Ok(engine.status()?["applications"]["probe"]["units"]["probe/0"]["address"].clone())
+    };
+    let before = address()?;
+    std::thread::scope(|scope| -> Result<()> {
+        let flooding = scope.spawn(|| in_hook(engine, "other/0", FLOOD));
+        for _ in 0..20 {
+            assert_eq!(in_hook(engine, "probe/0", "is-leader")?, "True");
+        }
+        let own = "open('/var/run/secrets/kubernetes.io/serviceaccount/token').read()";
+        check(engine, "probe/0", &asked(own, "/api/v1/namespaces/talisman/pods"), "200");
+        check(engine, "probe/0", "getent hosts probe-endpoints", "10.1.");
+        engine.call(&["ssh", "other/0", "touch /tmp/enough"])?;
+        let said = flooding.join().unwrap()?;
+        assert!(said.contains("closed True"), "{said}");
+        Ok(())
+    })?;
+    assert_eq!(address()?, before, "the pod was replaced");
+    let log = engine.call(&["debug-log", "--no-tail", "--replay"])?;
+    assert!(!log.contains("has ended"), "a container was taken for dead: {log}");
     Ok(())
 }
 
@@ -207,5 +254,6 @@ fn nobody_reaches_what_is_not_theirs() -> Result<()> {
     files(&engine)?;
     confined(&engine)?;
     copies(&engine)?;
-    kubernetes(&engine)
+    kubernetes(&engine)?;
+    connections(&engine)
 }

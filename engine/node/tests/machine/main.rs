@@ -261,7 +261,7 @@ async fn containers_share_folders_and_a_dead_one_is_started_again() {
 
     own.listens(&first).await;
     let _ = first.exec("db", &shell("kill -TERM 1")).await.unwrap().wait(|_| {}).await;
-    tokio::time::timeout(Duration::from_secs(10), first.ended("db")).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), first.ended("db")).await.unwrap();
     assert!(!first.running().unwrap());
     let second = own.node.start_pod(&spec).await.unwrap();
     assert!(second.running().unwrap());
