@@ -11,11 +11,11 @@ const UNSUPPORTED: &str = "FieldValueNotSupported";
 const FORBIDDEN: &str = "FieldValueForbidden";
 const TOO_LONG: &str = "FieldValueTooLong";
 
-/// One rule: an object of a kind, and what is wrong with it; nothing for one that is fine.
-type Row = (&'static str, Value, Option<(&'static str, &'static str)>);
+/// One rule: an object, and what is wrong with it; nothing for one that is fine.
+type Row = (Value, Option<(&'static str, &'static str)>);
 
 /// Creates the object, which must be refused for that field and reason, or be taken.
-async fn check(cluster: &Cluster, (plural, body, expected): &Row) {
+async fn check(cluster: &Cluster, plural: &str, (body, expected): &Row) {
     let path = cluster.path(plural);
     let (code, answer) = cluster.post(&path, body).await;
     let name = body["metadata"]["name"].as_str().unwrap();
@@ -34,93 +34,39 @@ async fn check(cluster: &Cluster, (plural, body, expected): &Row) {
     assert!(message.starts_with(answer["details"]["kind"].as_str().unwrap()), "{message}");
 }
 
-async fn check_all(rule: &'static str, rows: impl Fn(&Cluster) -> Vec<Row>) {
+async fn check_all(rule: &'static str, plural: &str, rows: impl Fn(&Cluster) -> Vec<Row>) {
     let cluster = Cluster::new(rule).await;
     for row in rows(&cluster) {
-        check(&cluster, &row).await;
+        check(&cluster, plural, &row).await;
     }
 }
 
 #[tokio::test]
 async fn names_labels_and_annotations_have_forms() {
-    check_all("meta", |cluster| {
+    check_all("meta", "endpoints", |cluster| {
         let with = |field: &str, value: Value| {
             let mut body = cluster.body("meta-a", json!({}));
             body["metadata"][field] = value;
             body
         };
         let labels = |labels: Value| cluster.body("meta-a", labels);
-        let owner = json!({ "apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "1" });
-        let two = json!([
-            { "apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "1", "controller": true },
-            { "apiVersion": "v1", "kind": "Pod", "name": "b", "uid": "2", "controller": true },
-        ]);
         let half = 131_072 - 1;
         vec![
-            ("endpoints", cluster.body("meta-a.b", json!({})), None),
-            ("endpoints", cluster.body("meta_a", json!({})), Some(("metadata.name", INVALID))),
-            (
-                "endpoints",
-                cluster.body(&"a".repeat(254), json!({})),
-                Some(("metadata.name", INVALID)),
-            ),
-            ("endpoints", labels(json!({ "app.kubernetes.io/x": "A_b.c-1", "e": "" })), None),
-            ("endpoints", labels(json!({ "a b": "c" })), Some(("metadata.labels", INVALID))),
-            ("endpoints", labels(json!({ "/b": "c" })), Some(("metadata.labels", INVALID))),
-            ("endpoints", labels(json!({ "a": "b c" })), Some(("metadata.labels", INVALID))),
-            (
-                "endpoints",
-                labels(json!({ "a": "x".repeat(64) })),
-                Some(("metadata.labels", INVALID)),
-            ),
-            ("endpoints", with("annotations", json!({ "Example.COM/x": "any thing" })), None),
-            (
-                "endpoints",
-                with("annotations", json!({ "a b": "c" })),
-                Some(("metadata.annotations", INVALID)),
-            ),
+            (cluster.body("meta-a.b", json!({})), None),
+            (cluster.body("meta_a", json!({})), Some(("metadata.name", INVALID))),
+            (cluster.body(&"a".repeat(254), json!({})), Some(("metadata.name", INVALID))),
+            (labels(json!({ "app.kubernetes.io/x": "A_b.c-1", "e": "" })), None),
+            (labels(json!({ "a b": "c" })), Some(("metadata.labels", INVALID))),
+            (labels(json!({ "/b": "c" })), Some(("metadata.labels", INVALID))),
+            (labels(json!({ "a": "b c" })), Some(("metadata.labels", INVALID))),
+            (labels(json!({ "a": "x".repeat(64) })), Some(("metadata.labels", INVALID))),
+            (with("annotations", json!({ "Example.COM/x": "any thing" })), None),
+            (with("annotations", json!({ "a b": "c" })), Some(("metadata.annotations", INVALID))),
             // 262,144 bytes, keys included, and one more.
+            (with("annotations", json!({ "a": "x".repeat(half), "b": "x".repeat(half) })), None),
             (
-                "endpoints",
-                with("annotations", json!({ "a": "x".repeat(half), "b": "x".repeat(half) })),
-                None,
-            ),
-            (
-                "endpoints",
                 with("annotations", json!({ "a": "x".repeat(half), "b": "x".repeat(half + 1) })),
                 Some(("metadata.annotations", TOO_LONG)),
-            ),
-            (
-                "endpoints",
-                with("generateName", json!("B-")),
-                Some(("metadata.generateName", INVALID)),
-            ),
-            (
-                "endpoints",
-                with("finalizers", json!(["a b"])),
-                Some(("metadata.finalizers", INVALID)),
-            ),
-            ("endpoints", with("ownerReferences", json!([owner])), None),
-            (
-                "endpoints",
-                with(
-                    "ownerReferences",
-                    json!([{ "apiVersion": "v1", "kind": "Pod", "name": "a" }]),
-                ),
-                Some(("metadata.ownerReferences[0].uid", REQUIRED)),
-            ),
-            (
-                "endpoints",
-                with(
-                    "ownerReferences",
-                    json!([{ "apiVersion": "a/b/c", "kind": "P", "name": "a", "uid": "1" }]),
-                ),
-                Some(("metadata.ownerReferences[0].apiVersion", INVALID)),
-            ),
-            (
-                "endpoints",
-                with("ownerReferences", two),
-                Some(("metadata.ownerReferences", INVALID)),
             ),
         ]
     })
@@ -128,8 +74,45 @@ async fn names_labels_and_annotations_have_forms() {
 }
 
 #[tokio::test]
+async fn owners_and_finalizers_have_forms() {
+    check_all("owners", "endpoints", |cluster| {
+        let with = |field: &str, value: Value| {
+            let mut body = cluster.body("owners-a", json!({}));
+            body["metadata"][field] = value;
+            body
+        };
+        let owner = json!({ "apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "1" });
+        let two = json!([
+            { "apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "1", "controller": true },
+            { "apiVersion": "v1", "kind": "Pod", "name": "b", "uid": "2", "controller": true },
+        ]);
+        vec![
+            (with("generateName", json!("B-")), Some(("metadata.generateName", INVALID))),
+            (with("finalizers", json!(["a b"])), Some(("metadata.finalizers", INVALID))),
+            (with("ownerReferences", json!([owner])), None),
+            (
+                with(
+                    "ownerReferences",
+                    json!([{ "apiVersion": "v1", "kind": "Pod", "name": "a" }]),
+                ),
+                Some(("metadata.ownerReferences[0].uid", REQUIRED)),
+            ),
+            (
+                with(
+                    "ownerReferences",
+                    json!([{ "apiVersion": "a/b/c", "kind": "P", "name": "a", "uid": "1" }]),
+                ),
+                Some(("metadata.ownerReferences[0].apiVersion", INVALID)),
+            ),
+            (with("ownerReferences", two), Some(("metadata.ownerReferences", INVALID))),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn services_ask_for_nothing_that_is_not_theirs() {
-    check_all("svc", |cluster| {
+    check_all("svc", "services", |cluster| {
         let named = |name: &str, spec: Value| {
             let mut body = cluster.body(name, json!({}));
             body["spec"] = spec;
@@ -139,111 +122,92 @@ async fn services_ask_for_nothing_that_is_not_theirs() {
         let one = json!([{ "port": 80 }]);
         let at =
             |address: &str| service(json!({ "clusterIP": address, "ports": [{ "port": 80 }] }));
+        vec![
+            (service(json!({ "ports": one })), None),
+            (named("0svc", json!({ "ports": one })), Some(("metadata.name", INVALID))),
+            (named("svc.a", json!({ "ports": one })), Some(("metadata.name", INVALID))),
+            (service(json!({})), Some(("spec.ports", REQUIRED))),
+            (service(json!({ "clusterIP": "None" })), None),
+            // Outside the range: somebody else's address.
+            (at("192.0.2.1"), Some(("spec.clusterIPs", INVALID))),
+            (at("127.0.0.1"), Some(("spec.clusterIPs", INVALID))),
+            (at("nowhere"), Some(("spec.clusterIPs[0]", INVALID))),
+            (
+                service(json!({ "clusterIP": "None", "type": "NodePort", "ports": one })),
+                Some(("spec.clusterIPs[0]", INVALID)),
+            ),
+            (service(json!({ "ports": one, "type": "Nope" })), Some(("spec.type", UNSUPPORTED))),
+            (
+                service(json!({ "ports": one, "sessionAffinity": "Nope" })),
+                Some(("spec.sessionAffinity", UNSUPPORTED)),
+            ),
+            (
+                service(json!({ "ports": one, "selector": { "a": "b c" } })),
+                Some(("spec.selector", INVALID)),
+            ),
+            (
+                service(json!({ "ports": one, "selector": { "a b": "c" } })),
+                Some(("spec.selector", INVALID)),
+            ),
+            (
+                service(json!({ "ports": one, "externalIPs": ["127.0.0.1"] })),
+                Some(("spec.externalIPs[0]", INVALID)),
+            ),
+            (service(json!({ "type": "ExternalName" })), Some(("spec.externalName", REQUIRED))),
+            (service(json!({ "type": "ExternalName", "externalName": "a.example" })), None),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ports_of_services_have_names_and_numbers() {
+    check_all("ports", "services", |cluster| {
+        let service = |spec: Value| {
+            let mut body = cluster.body("ports-a", json!({}));
+            body["spec"] = spec;
+            body
+        };
         let ports = |ports: Value| service(json!({ "ports": ports }));
         let of = |kind: &str, mut port: Value| {
             port["port"] = json!(80);
             service(json!({ "type": kind, "ports": [port] }))
         };
         vec![
-            ("services", service(json!({ "ports": one })), None),
-            ("services", named("0svc", json!({ "ports": one })), Some(("metadata.name", INVALID))),
-            ("services", named("svc.a", json!({ "ports": one })), Some(("metadata.name", INVALID))),
-            ("services", service(json!({})), Some(("spec.ports", REQUIRED))),
-            ("services", service(json!({ "clusterIP": "None" })), None),
-            // Outside the range: somebody else's address.
-            ("services", at("192.0.2.1"), Some(("spec.clusterIPs", INVALID))),
-            ("services", at("127.0.0.1"), Some(("spec.clusterIPs", INVALID))),
-            ("services", at("nowhere"), Some(("spec.clusterIPs[0]", INVALID))),
+            (ports(json!([{ "port": 0 }])), Some(("spec.ports[0].port", INVALID))),
+            (ports(json!([{ "port": 65536 }])), Some(("spec.ports[0].port", INVALID))),
             (
-                "services",
-                service(json!({ "clusterIP": "None", "type": "NodePort", "ports": one })),
-                Some(("spec.clusterIPs[0]", INVALID)),
-            ),
-            (
-                "services",
-                service(json!({ "ports": one, "type": "Nope" })),
-                Some(("spec.type", UNSUPPORTED)),
-            ),
-            (
-                "services",
-                service(json!({ "ports": one, "sessionAffinity": "Nope" })),
-                Some(("spec.sessionAffinity", UNSUPPORTED)),
-            ),
-            (
-                "services",
-                service(json!({ "ports": one, "selector": { "a": "b c" } })),
-                Some(("spec.selector", INVALID)),
-            ),
-            (
-                "services",
-                service(json!({ "ports": one, "selector": { "a b": "c" } })),
-                Some(("spec.selector", INVALID)),
-            ),
-            (
-                "services",
-                service(json!({ "ports": one, "externalIPs": ["127.0.0.1"] })),
-                Some(("spec.externalIPs[0]", INVALID)),
-            ),
-            (
-                "services",
-                service(json!({ "type": "ExternalName" })),
-                Some(("spec.externalName", REQUIRED)),
-            ),
-            (
-                "services",
-                service(json!({ "type": "ExternalName", "externalName": "a.example" })),
-                None,
-            ),
-            ("services", ports(json!([{ "port": 0 }])), Some(("spec.ports[0].port", INVALID))),
-            ("services", ports(json!([{ "port": 65536 }])), Some(("spec.ports[0].port", INVALID))),
-            (
-                "services",
-                ports(json!([{ "port": 80, "protocol": "XXX" }])),
+                ports(json!([{ "port": 80, "protocol": "Nope" }])),
                 Some(("spec.ports[0].protocol", UNSUPPORTED)),
             ),
             (
-                "services",
                 ports(json!([{ "port": 80, "targetPort": 70000 }])),
                 Some(("spec.ports[0].targetPort", INVALID)),
             ),
             (
-                "services",
                 ports(json!([{ "port": 80, "targetPort": "5432" }])),
                 Some(("spec.ports[0].targetPort", INVALID)),
             ),
-            ("services", ports(json!([{ "port": 80, "targetPort": "http" }])), None),
+            (ports(json!([{ "port": 80, "targetPort": "http" }])), None),
+            (ports(json!([{ "port": 80, "name": "A b" }])), Some(("spec.ports[0].name", INVALID))),
             (
-                "services",
-                ports(json!([{ "port": 80, "name": "A b" }])),
-                Some(("spec.ports[0].name", INVALID)),
-            ),
-            (
-                "services",
                 ports(json!([{ "port": 80 }, { "port": 81 }])),
                 Some(("spec.ports[0].name", REQUIRED)),
             ),
             (
-                "services",
                 ports(json!([{ "port": 80, "name": "a" }, { "port": 81, "name": "a" }])),
                 Some(("spec.ports[1].name", DUPLICATE)),
             ),
             (
-                "services",
                 ports(json!([{ "port": 80, "name": "a" }, { "port": 80, "name": "b" }])),
                 Some(("spec.ports[1]", DUPLICATE)),
             ),
             (
-                "services",
                 of("ClusterIP", json!({ "nodePort": 30001 })),
                 Some(("spec.ports[0].nodePort", FORBIDDEN)),
             ),
+            (of("NodePort", json!({ "nodePort": 80 })), Some(("spec.ports[0].nodePort", INVALID))),
             (
-                "services",
-                of("NodePort", json!({ "nodePort": 80 })),
-                Some(("spec.ports[0].nodePort", INVALID)),
-            ),
-            (
-                "services",
                 of("NodePort", json!({ "nodePort": 65536 })),
                 Some(("spec.ports[0].nodePort", INVALID)),
             ),
@@ -254,7 +218,7 @@ async fn services_ask_for_nothing_that_is_not_theirs() {
 
 #[tokio::test]
 async fn endpoints_lead_to_other_machines() {
-    check_all("ends", |cluster| {
+    check_all("ends", "endpoints", |cluster| {
         let ends = |subsets: Value| {
             let mut body = cluster.body("ends-a", json!({}));
             body["subsets"] = subsets;
@@ -265,41 +229,29 @@ async fn endpoints_lead_to_other_machines() {
         let port =
             |ports: Value| ends(json!([{ "addresses": [{ "ip": "10.1.0.9" }], "ports": ports }]));
         vec![
-            ("endpoints", at("10.1.0.9"), None),
-            ("endpoints", at("127.0.0.1"), ip(INVALID)),
-            ("endpoints", at("169.254.169.254"), ip(INVALID)),
-            ("endpoints", at("0.0.0.0"), ip(INVALID)),
-            ("endpoints", at("224.0.0.1"), ip(INVALID)),
-            ("endpoints", at("::1"), ip(INVALID)),
-            ("endpoints", at(""), ip(INVALID)),
-            ("endpoints", at("10.1.0.9/24"), ip(INVALID)),
+            (at("10.1.0.9"), None),
+            (at("127.0.0.1"), ip(INVALID)),
+            (at("169.254.169.254"), ip(INVALID)),
+            (at("0.0.0.0"), ip(INVALID)),
+            (at("224.0.0.1"), ip(INVALID)),
+            (at("::1"), ip(INVALID)),
+            (at(""), ip(INVALID)),
+            (at("10.1.0.9/24"), ip(INVALID)),
             (
-                "endpoints",
                 ends(json!([{ "notReadyAddresses": [{ "ip": "127.0.0.1" }] }])),
                 Some(("subsets[0].notReadyAddresses[0].ip", INVALID)),
             ),
+            (ends(json!([{ "ports": [{ "port": 1 }] }])), Some(("subsets[0]", REQUIRED))),
             (
-                "endpoints",
-                ends(json!([{ "ports": [{ "port": 1 }] }])),
-                Some(("subsets[0]", REQUIRED)),
-            ),
-            (
-                "endpoints",
                 ends(json!([{ "addresses": [{ "ip": "10.1.0.9", "hostname": "a.b" }] }])),
                 Some(("subsets[0].addresses[0].hostname", INVALID)),
             ),
+            (port(json!([{ "port": 0 }])), Some(("subsets[0].ports[0].port", INVALID))),
             (
-                "endpoints",
-                port(json!([{ "port": 0 }])),
-                Some(("subsets[0].ports[0].port", INVALID)),
-            ),
-            (
-                "endpoints",
                 port(json!([{ "port": 1 }, { "port": 2 }])),
                 Some(("subsets[0].ports[0].name", REQUIRED)),
             ),
             (
-                "endpoints",
                 port(json!([{ "port": 1, "protocol": "x" }])),
                 Some(("subsets[0].ports[0].protocol", UNSUPPORTED)),
             ),
@@ -318,16 +270,12 @@ async fn pods_have_containers_and_keep_them() {
     };
     let twice = json!([{ "name": "c", "image": "i" }, { "name": "c", "image": "i" }]);
     for row in [
-        ("pods", pod(json!([])), Some(("spec.containers", REQUIRED))),
-        (
-            "pods",
-            pod(json!([{ "name": "C", "image": "i" }])),
-            Some(("spec.containers[0].name", INVALID)),
-        ),
-        ("pods", pod(json!([{ "name": "c" }])), Some(("spec.containers[0].image", REQUIRED))),
-        ("pods", pod(twice), Some(("spec.containers[1].name", DUPLICATE))),
+        (pod(json!([])), Some(("spec.containers", REQUIRED))),
+        (pod(json!([{ "name": "C", "image": "i" }])), Some(("spec.containers[0].name", INVALID))),
+        (pod(json!([{ "name": "c" }])), Some(("spec.containers[0].image", REQUIRED))),
+        (pod(twice), Some(("spec.containers[1].name", DUPLICATE))),
     ] {
-        check(&cluster, &row).await;
+        check(&cluster, "pods", &row).await;
     }
     let path = cluster.path("pods");
     cluster.post(&path, &cluster.pod("pods-b", json!({}))).await;
