@@ -33,13 +33,14 @@ pub(crate) fn causes(endpoints: &Value) -> Vec<Cause> {
 
 fn address(field: &str, address: &Value) -> Vec<Cause> {
     let text = |name: &str| address[name].as_str().unwrap_or_default();
-    let rules: [(&str, fn(&str) -> Option<String>); 2] =
-        [("hostname", format::dns_label), ("nodeName", format::dns_subdomain)];
+    let names = [
+        ("hostname", format::dns_label(text("hostname"))),
+        ("nodeName", format::dns_subdomain(text("nodeName"))),
+    ];
     let mut causes: Vec<Cause> = Vec::new();
-    for (name, rule) in rules {
-        let found = text(name);
-        if let Some(wrong) = Some(found).filter(|found| !found.is_empty()).and_then(rule) {
-            causes.push(Cause::invalid(format!("{field}.{name}"), found, &wrong));
+    for (name, wrong) in names {
+        if let Some(wrong) = wrong.filter(|_| !text(name).is_empty()) {
+            causes.push(Cause::invalid(format!("{field}.{name}"), text(name), &wrong));
         }
     }
     if let Some(wrong) = format::endpoint_address(text("ip")) {

@@ -346,8 +346,8 @@ impl Store {
             (Some(name), _) if !name.is_empty() => Ok(name.to_owned()),
             (_, Some(prefix)) if !prefix.is_empty() => {
                 let uid = uid(self.options.seed, self.version + 1);
-                let most = prefix.floor_char_boundary(GENERATED_PREFIX_MAX);
-                Ok(format!("{}{}", &prefix[..most], &uid[..5]))
+                let prefix: String = prefix.chars().take(GENERATED_PREFIX_MAX).collect();
+                Ok(format!("{prefix}{}", &uid[..5]))
             }
             _ => Err(ApiError::BadRequest("name or generateName is required".to_owned())),
         }
