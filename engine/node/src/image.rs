@@ -199,10 +199,10 @@ async fn make(
 ) -> Result<Build, ImageError> {
     let refused = |source| ImageError::Folder { folder: folder.to_path_buf(), source };
     let building = folder.join(format!(".{}.building", definition.name));
-    aside(&building, |building| mounts::remove_tree(building)).await.map_err(refused)?;
+    aside(&building, mounts::remove_tree).await.map_err(refused)?;
     progress(&format!("building the image {}", definition.name));
     if let Err(error) = build(definition, lock, &building, progress).await {
-        let _ = aside(&building, |building| mounts::remove_tree(building)).await;
+        let _ = aside(&building, mounts::remove_tree).await;
         return Err(error);
     }
     let (tree, made) = (tree.clone(), definition.clone());

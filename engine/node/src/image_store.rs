@@ -140,7 +140,7 @@ fn trees(folder: &Path) -> io::Result<Vec<TreeName>> {
 
 /// The newest build of a definition.
 pub(crate) fn newest(folder: &Path, definition: &ImageDefinition) -> io::Result<Option<TreeName>> {
-    Ok(trees(folder)?.into_iter().filter(|tree| tree.is_of(definition)).next_back())
+    Ok(trees(folder)?.into_iter().rfind(|tree| tree.is_of(definition)))
 }
 
 /// The name of a build that is about to be made, after `last`.

@@ -224,6 +224,35 @@ fn balanced(own: Ipv4Addr) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(own).wrapping_add(1 << 8))
 }
 
+/// The node ports of all services.
+pub(crate) fn node_ports(api: &Api) -> BTreeSet<u16> {
+    let routes = api.service_routes();
+    routes.iter().flat_map(|service| &service.ports).filter_map(|port| port.node_port).collect()
+}
+
+/// All names: services, pods behind headless services, and the way back from pod addresses.
+pub(crate) fn zone(api: &Api) -> Zone {
+    let mut zone = Zone::default();
+    for service in api.service_routes() {
+        let name = format!("{}.{}.svc.cluster.local", service.name, service.namespace);
+        let addresses: Vec<Ipv4Addr> = match service.cluster_ip {
+            Some(address) => vec![address],
+            None => service.endpoints.iter().map(|end| end.ip).collect(),
+        };
+        for end in service.endpoints.iter().filter(|_| service.headless) {
+            if let Some(pod) = &end.name {
+                let full = format!("{pod}.{name}");
+                zone.pointers.insert(end.ip, full.clone());
+                zone.names.insert(full, vec![end.ip]);
+            }
+        }
+        zone.names.insert(name, addresses);
+    }
+    let api_name = format!("kubernetes.default.svc.{}", "cluster.local");
+    zone.names.insert(api_name, vec![node::ENGINE]);
+    zone
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
@@ -254,33 +283,4 @@ mod tests {
         api.set_ingress("lab", "a", Ipv4Addr::new(10, 152, 184, 2)).unwrap();
         assert_eq!(routes(&api)[0].ingress.unwrap().to_string(), "10.152.184.2");
     }
-}
-
-/// The node ports of all services.
-pub(crate) fn node_ports(api: &Api) -> BTreeSet<u16> {
-    let routes = api.service_routes();
-    routes.iter().flat_map(|service| &service.ports).filter_map(|port| port.node_port).collect()
-}
-
-/// All names: services, pods behind headless services, and the way back from pod addresses.
-pub(crate) fn zone(api: &Api) -> Zone {
-    let mut zone = Zone::default();
-    for service in api.service_routes() {
-        let name = format!("{}.{}.svc.cluster.local", service.name, service.namespace);
-        let addresses: Vec<Ipv4Addr> = match service.cluster_ip {
-            Some(address) => vec![address],
-            None => service.endpoints.iter().map(|end| end.ip).collect(),
-        };
-        for end in service.endpoints.iter().filter(|_| service.headless) {
-            if let Some(pod) = &end.name {
-                let full = format!("{pod}.{name}");
-                zone.pointers.insert(end.ip, full.clone());
-                zone.names.insert(full, vec![end.ip]);
-            }
-        }
-        zone.names.insert(name, addresses);
-    }
-    let api_name = format!("kubernetes.default.svc.{}", "cluster.local");
-    zone.names.insert(api_name, vec![node::ENGINE]);
-    zone
 }
