@@ -420,6 +420,7 @@ mod tests {
             state_dir: state.path().to_owned(),
             run_dir: "/r".into(),
             images_dir: folder.to_owned(),
+            agent: "/agent".into(),
         };
         assert!(claim(&blue, &first.tree).unwrap());
         assert_eq!(prune(folder, None, Prune::Outdated).unwrap(), [] as [&str; 0]);

@@ -90,7 +90,7 @@ async fn an_open_connection_outlives_its_service() {
          echo >&3; cat <&3"
     );
     let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
-    let running = one.exec("db", &shell(&script)).unwrap();
+    let running = one.exec("db", &shell(&script)).await.unwrap();
     let heard = running.wait(|line| match line {
         Line::Out(text) => sender.send(text).unwrap(),
         Line::Err(text) => println!("{text}"),
@@ -98,7 +98,8 @@ async fn an_open_connection_outlives_its_service() {
     let told = async {
         assert_eq!(lines.recv().await.unwrap(), "open");
         own.node.sync_services(&[]).await.unwrap();
-        std::fs::write(one.path_in("db", Path::new("/go")).unwrap(), "").unwrap();
+        let go = one.exec("db", &shell("touch /go")).await.unwrap();
+        go.wait(|_| {}).await.unwrap();
         assert_eq!(lines.recv().await.unwrap(), format!("two-0 hears {}", one.ip()));
     };
     let both = async { tokio::join!(heard, told) };
