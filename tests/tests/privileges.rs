@@ -71,7 +71,9 @@ impl World {
             user(url)
         );
         let database = url.rsplit_once('/').unwrap().1;
-        let inside = format!("{}/{database}", operator.rsplit_once('/').unwrap().0);
+        // Who looks without this is caught too.
+        let pin = "options=-c%20search_path%3Dpg_catalog,pg_temp%20-c%20role%3Dnone";
+        let inside = format!("{}/{database}?{pin}", operator.rsplit_once('/').unwrap().0);
         let caught = self.query(&inside, &sql)?;
         ensure!(caught.is_empty(), "{when}: {caught}");
         let superusers = "SELECT string_agg(rolname, ',' ORDER BY rolname) FROM pg_roles \
