@@ -201,23 +201,43 @@ async fn sweep_now(engine: &Engine) {
         all.map(|app| (app.name.to_string(), revisions(model, app))).collect()
     });
     let folder = engine.paths.state.join("charms");
-    offthread::long(move || {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            // What was being unpacked when an engine died begins with a dot.
-            let Some(used) = name.to_str().and_then(|name| used.get(name)) else {
-                std::fs::remove_dir_all(entry.path()).ok();
-                continue;
-            };
-            for revision in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-                let number = revision.file_name().to_str().and_then(|name| name.parse().ok());
-                if number.is_none_or(|number: u32| !used.contains(&number)) {
-                    std::fs::remove_dir_all(revision.path()).ok();
-                }
+    offthread::long(move || remove_unused(&folder, &used)).await;
+}
+
+/// Deletes what no application uses. What is being unpacked is let be: it gets its place later.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+fn remove_unused(folder: &Path, used: &BTreeMap<String, BTreeSet<u32>>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if is_staged(&name) {
+            continue;
+        }
+        let Some(used) = name.to_str().and_then(|name| used.get(name)) else {
+            std::fs::remove_dir_all(entry.path()).ok();
+            continue;
+        };
+        for revision in std::fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let number = revision.file_name().to_str().and_then(|name| name.parse().ok());
+            if number.is_none_or(|number: u32| !used.contains(&number)) {
+                std::fs::remove_dir_all(revision.path()).ok();
             }
         }
-    })
-    .await;
+    }
+}
+
+/// Deletes what was being unpacked when an earlier engine died; nothing is while this one starts.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+pub(crate) fn remove_staged(state: &Path) {
+    for entry in std::fs::read_dir(state.join("charms")).into_iter().flatten().flatten() {
+        if is_staged(&entry.file_name()) {
+            std::fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
+
+/// Whether a folder among those of the applications holds a charm on its way in.
+fn is_staged(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 /// Unpacks a charm and copies its files beside the place where they will be.
@@ -361,4 +381,25 @@ fn token() -> String {
     let mut bytes = [0u8; 24];
     rand::rng().fill_bytes(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests wait for files")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_charm_on_its_way_in_is_not_taken_for_one_that_nobody_uses() {
+        let state = tempfile::tempdir().unwrap();
+        let folder = state.path().join("charms");
+        for name in ["db/0/charm", "db/1/charm", "gone/0/charm", ".db-x1y2/charm"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        remove_unused(&folder, &BTreeMap::from([("db".to_owned(), BTreeSet::from([1]))]));
+        let there = |name: &str| folder.join(name).exists();
+        assert!(there("db/1/charm") && there(".db-x1y2/charm"));
+        assert!(!there("db/0") && !there("gone"));
+        remove_staged(state.path());
+        assert!(there("db/1/charm") && !there(".db-x1y2"));
+    }
 }

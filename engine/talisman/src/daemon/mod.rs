@@ -67,6 +67,7 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
         None => empty(&paths.instance)?,
     };
     charms::check(&paths.state, &kept.model)?;
+    charms::remove_staged(&paths.state);
     let cluster = cluster(&store)?;
     let node = Node::open(paths.node()).await?;
     tokio::spawn(keep_small(store.clone()));
