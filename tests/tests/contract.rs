@@ -124,15 +124,22 @@ fn limits(engine: &Talisman) -> Result<()> {
 }
 
 /// A volume without room is shown, and no more once there is some.
-fn a_full_volume(engine: &Talisman) -> Result<()> {
+///
+/// The disk is filled from outside: it is one of memory, and what the container wrote there
+/// would count against the container's own limit.
+fn a_full_volume(engine: &Talisman, disk: &SmallDisk) -> Result<()> {
     let full = "the volume data/0 is full";
-    let fill = "dd if=/dev/zero of=/srv/data/filler bs=64k 2>/dev/null; sync";
-    engine.call(&["ssh", "--container", "workload", "probe/0", fill]).ok();
+    let filler = format!("{}/filler", disk.folder());
+    let filled = std::io::copy(&mut std::io::repeat(0), &mut std::fs::File::create(&filler)?);
+    assert!(filled.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull));
+    let write = "dd if=/dev/zero of=/srv/data/more bs=64k count=1 conv=fsync 2>&1; true";
+    let said = engine.call(&["ssh", "--container", "workload", "probe/0", write])?;
+    assert!(said.contains("No space left on device"), "{said}");
     engine.wait("the full volume in the status", 60, |status| {
         unit(status, 0)["juju-status"]["message"] == full
     })?;
     assert!(engine.call(&["status"])?.contains(full));
-    engine.call(&["ssh", "--container", "workload", "probe/0", "rm /srv/data/filler"])?;
+    std::fs::remove_file(filler)?;
     engine.wait("room", 60, |status| unit(status, 0)["juju-status"]["message"] == "")?;
     Ok(())
 }
@@ -163,7 +170,7 @@ fn the_contract_holds_for_a_real_process() -> Result<()> {
     juju_exec(&engine)?;
     the_way_in(&engine)?;
     limits(&engine)?;
-    a_full_volume(&engine)?;
+    a_full_volume(&engine, &disk)?;
     a_pod_that_does_not_start(&engine, &disk)?;
     engine.call(&["down", "--destroy-storage"]).ok();
     Ok(())

@@ -23,9 +23,12 @@ const KILL_DELAY: &str = "25s";
 
 /// The exporter asks through the socket: whoever runs as the workload's own user is let in
 /// there without a password, so neither the plan nor the argument list can show one.
+///
+/// It takes what follows a comma for another server, so `pg_temp` is not named: its session has
+/// no temporary objects, and nobody else can make any there.
 fn metrics() -> Service {
     let source = "user=monitoring host=/var/run/postgresql dbname=postgres \
-        search_path=pg_catalog,pg_temp";
+        search_path=pg_catalog";
     Service {
         r#override: Override::Replace,
         summary: Some("PostgreSQL's metrics".to_owned()),
@@ -158,7 +161,7 @@ services:
         command: /usr/bin/prometheus-postgres-exporter --web.listen-address=:9187
         environment:
             DATA_SOURCE_NAME: user=monitoring host=/var/run/postgresql dbname=postgres \
-             search_path=pg_catalog,pg_temp
+             search_path=pg_catalog
         user: postgres
         group: postgres
         on-failure: restart
