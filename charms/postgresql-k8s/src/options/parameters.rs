@@ -18,7 +18,7 @@ const SESSION: &str = "each session has its own";
 const PRESET: &str = "it shows what the server is";
 
 /// Parameters that the option refuses, and why.
-pub(super) const REFUSED: [(&str, &str); 181] = [
+pub(super) const REFUSED: [(&str, &str); 183] = [
     ("allow_in_place_tablespaces", DEVELOPERS),
     ("allow_system_table_mods", DEVELOPERS),
     ("archive_cleanup_command", ARCHIVE),
@@ -32,6 +32,7 @@ pub(super) const REFUSED: [(&str, &str); 181] = [
     ("bonjour", SECURITY),
     ("bonjour_name", SECURITY),
     ("cluster_name", PATRONI),
+    ("composite_type_mismatch", SECURITY),
     ("config_file", FILES),
     ("createrole_self_grant", SECURITY),
     ("data_checksums", PRESET),
@@ -103,6 +104,7 @@ pub(super) const REFUSED: [(&str, &str); 181] = [
     ("oauth_validator_libraries", LIBRARIES),
     ("old_snapshot_threshold", LOSS),
     ("optimize_bounded_sort", DEVELOPERS),
+    ("output_plugin_libraries", LIBRARIES),
     ("pg_stat_statements.max", PLUGINS),
     ("pgaudit.log", PLUGINS),
     ("pgaudit.log_client", PLUGINS),
@@ -204,7 +206,7 @@ pub(super) const REFUSED: [(&str, &str); 181] = [
 
 /// Parameters that it takes.
 #[rustfmt::skip]
-pub(super) const TAKEN: [&str; 112] = [
+pub(super) const TAKEN: [&str; 113] = [
     "IntervalStyle", "allow_alter_system", "application_name", "autovacuum_max_workers",
     "autovacuum_multixact_freeze_max_age", "autovacuum_work_mem", "backend_flush_after",
     "bgwriter_delay", "bgwriter_flush_after", "check_function_bodies",
@@ -213,7 +215,8 @@ pub(super) const TAKEN: [&str; 112] = [
     "commit_siblings", "commit_timestamp_buffers", "compute_query_id", "debug_pretty_print",
     "debug_print_parse", "debug_print_plan", "debug_print_rewritten", "default_toast_compression",
     "effective_cache_size", "effective_io_concurrency", "enable_group_by_reordering",
-    "enable_presorted_aggregate", "hash_mem_multiplier", "icu_validation_level",
+    "enable_presorted_aggregate", "file_extend_method", "hash_mem_multiplier",
+    "icu_validation_level",
     "io_combine_limit", "log_autovacuum_min_duration", "log_checkpoints", "log_duration",
     "log_error_verbosity", "log_executor_stats", "log_hostname", "log_line_prefix",
     "log_min_duration_sample", "log_min_error_statement", "log_min_messages",
