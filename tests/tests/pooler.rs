@@ -115,7 +115,7 @@ fn settings_that_cannot_be_followed_change_nothing(
         comes_up(text)?;
     }
     // The container starts anew, with nothing in it but what the charm writes.
-    let pid = "/run/talisman/e2epoolb/pods/pgbouncer-k8s-0/pgbouncer/pid";
+    let pid = "/var/lib/talisman/e2epoolb/pods/pgbouncer-k8s-0/containers/pgbouncer/pid";
     let pid = std::fs::read_to_string(pid).context("no pid of the container")?;
     let killed = std::process::Command::new("kill").args(["-KILL", pid.trim()]).status()?;
     ensure!(killed.success(), "cannot end the container");

@@ -35,11 +35,6 @@ impl Tls {
         Self { request: None, files: None, aged: false, issuer: Issuer::Unknown, others: false }
     }
 
-    /// Whether there is, or was until now, an issuer.
-    pub(crate) fn is_known(&self) -> bool {
-        self.request.is_some() || self.files.is_some() || !matches!(self.issuer, Issuer::Unknown)
-    }
-
     /// What the unit's secret says.
     pub(crate) fn read(content: &SecretContent) -> Self {
         let text = |key: &str| content.get(key).cloned();

@@ -38,7 +38,6 @@ pub(super) async fn workload(
     event: &Event,
     common: &Common,
     nonce: Option<&str>,
-    tls: bool,
     effective: &Effective,
 ) -> Result<Option<Workload>, OperatorError> {
     let told = hook.state(VERSION)?.and_then(|text| text.parse().ok());
@@ -48,9 +47,9 @@ pub(super) async fn workload(
     paths.push(place::LOGROTATE_RULES.to_owned());
     paths.push(place::passfile(app));
     paths.push(place::SERVER_CA.to_owned());
-    if tls {
-        paths.extend([place::tls_ca(app), place::tls_certificate(app), place::tls_key(app)]);
-    }
+    // A key may outlive its certificate: the processes go on with it while settings that need it
+    // are refused.
+    paths.extend([place::tls_ca(app), place::tls_certificate(app), place::tls_key(app)]);
     match read_all(&pebble, hook, event, paths, nonce, told, effective).await {
         Ok(workload) => Ok(Some(workload)),
         Err(error) if error.is_unreachable() => Ok(None),
