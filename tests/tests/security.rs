@@ -107,7 +107,8 @@ fn files(engine: &Talisman) -> Result<()> {
     let shadow = std::fs::read_to_string("/etc/hostname")?;
     let said = in_hook(engine, "probe/0", "cat /etc/hostname")?;
     assert_ne!(said, shadow.trim(), "the machine's own files");
-    for path in ["/run/talisman", "/var/lib/talisman", "/work", "/proc/1/root/var/lib/talisman"] {
+    let own = root().display().to_string();
+    for path in ["/run/talisman", "/var/lib/talisman", &own, "/proc/1/root/var/lib/talisman"] {
         check(engine, "probe/0", &format!("ls {path}"), "No such file");
     }
     check(engine, "probe/0", "ls /var/lib/juju/agents", "unit-probe-0");
