@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The bounds on connections and requests. The times are those of kube-apiserver.
+/// The bounds on connections and requests. The times are those of kube-apiserver, but for that of
+/// the headers.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections in all.
@@ -22,7 +23,9 @@ pub struct Limits {
     pub bodies_each: usize,
     /// Until the TLS handshake is done.
     pub handshake: Duration,
-    /// Until a request's headers are there, counted from the last answer.
+    /// Until a request's headers are there, counted from the last answer: longer than
+    /// kube-apiserver keeps a connection on which nothing is asked, which is 90 s. Clients keep
+    /// theirs as long, and a request that meets the closing of its connection fails.
     pub headers: Duration,
     /// Until a request's body is there.
     pub body: Duration,
@@ -40,7 +43,7 @@ impl Default for Limits {
             watches_each: 128,
             bodies_each: 32,
             handshake: Duration::from_secs(32),
-            headers: Duration::from_secs(32),
+            headers: Duration::from_secs(95),
             body: Duration::from_secs(60),
             unread: Duration::from_secs(60),
         }
@@ -225,6 +228,12 @@ mod tests {
         assert!(seats[1].body().is_some());
         drop(watch);
         assert!(seats[1].watch().is_some());
+    }
+
+    #[test]
+    fn an_idle_connection_outlives_its_clients_patience() {
+        // As long as Go's clients keep one; they close it, and never meet its closing.
+        assert!(Limits::default().headers > Duration::from_secs(90));
     }
 
     #[test]
