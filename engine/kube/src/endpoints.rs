@@ -1,5 +1,7 @@
 //! The endpoints controller: the addresses of the pods that a service selects.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -111,7 +113,11 @@ impl Store {
         now: Timestamp,
     ) {
         match key.kind {
-            Kind::Pod => self.endpoints_of_selecting(key, &[old, Some(new)], now),
+            Kind::Pod => {
+                for service in self.services_selecting(key, &[old, Some(new)]) {
+                    self.reconcile_endpoints(&service.namespace, &service.name, now);
+                }
+            }
             Kind::Service | Kind::Endpoints => {
                 self.reconcile_endpoints(&key.namespace, &key.name, now);
             }
@@ -119,33 +125,36 @@ impl Store {
         }
     }
 
-    /// Brings the endpoints in line after `key` was deleted.
-    pub(crate) fn endpoints_after_delete(&mut self, key: &Key, was: &Object, now: Timestamp) {
-        match key.kind {
-            Kind::Pod => self.endpoints_of_selecting(key, &[Some(was)], now),
-            Kind::Endpoints => self.reconcile_endpoints(&key.namespace, &key.name, now),
-            // Endpoints without a selector have another owner, for instance Patroni.
-            Kind::Service if selector(was.value()).is_some() => {
-                self.remove(&Key::new(Kind::Endpoints, &key.namespace, &key.name));
+    /// Brings the endpoints in line after objects were deleted, each service's once.
+    pub(crate) fn endpoints_after_deletions(&mut self, deleted: &[(Key, Object)], now: Timestamp) {
+        let mut concerned: BTreeSet<Key> = BTreeSet::new();
+        for (key, was) in deleted {
+            match key.kind {
+                Kind::Pod => concerned.extend(self.services_selecting(key, &[Some(was)])),
+                Kind::Endpoints => {
+                    concerned.insert(Key::new(Kind::Service, &key.namespace, &key.name));
+                }
+                // Endpoints without a selector have another owner, for instance Patroni.
+                Kind::Service if selector(was.value()).is_some() => {
+                    self.remove(&Key::new(Kind::Endpoints, &key.namespace, &key.name));
+                }
+                _ => {}
             }
-            _ => {}
+        }
+        for service in concerned {
+            self.reconcile_endpoints(&service.namespace, &service.name, now);
         }
     }
 
     /// The services that select one of a pod's states.
-    fn endpoints_of_selecting(&mut self, key: &Key, pods: &[Option<&Object>], now: Timestamp) {
+    fn services_selecting(&self, pod: &Key, states: &[Option<&Object>]) -> Vec<Key> {
         let selects = |service: &Object| {
-            selector(service.value())
-                .is_some_and(|wanted| pods.iter().flatten().any(|pod| wanted.matches(pod.labels())))
+            selector(service.value()).is_some_and(|wanted| {
+                states.iter().flatten().any(|pod| wanted.matches(pod.labels()))
+            })
         };
-        let services = self.keys_of(Kind::Service, Some(&key.namespace));
-        let names: Vec<String> = services
-            .filter(|(_, service)| selects(service))
-            .map(|(service, _)| service.name.clone())
-            .collect();
-        for name in names {
-            self.reconcile_endpoints(&key.namespace, &name, now);
-        }
+        let services = self.keys_of(Kind::Service, Some(&pod.namespace));
+        services.filter(|(_, service)| selects(service)).map(|(key, _)| key.clone()).collect()
     }
 
     fn reconcile_endpoints(&mut self, namespace: &str, name: &str, now: Timestamp) {

@@ -14,6 +14,7 @@ mod error;
 mod format;
 mod kind;
 mod merge;
+mod owners;
 mod pki;
 mod request;
 mod respond;

@@ -24,7 +24,7 @@ pub struct StoreOptions {
 }
 
 /// Names one object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     pub(crate) kind: Kind,
     /// Empty for objects outside namespaces.

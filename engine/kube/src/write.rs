@@ -170,48 +170,21 @@ impl Store {
         let wanted = json!({ "metadata": {
             "uid": preconditions.uid, "resourceVersion": preconditions.resource_version,
         }});
-        self.unchanged_since(&key, &wanted)?;
-        self.delete_key(&key, now).ok_or_else(|| key.not_found())
+        let object = self.unchanged_since(&key, &wanted)?.clone();
+        self.delete_with_owned(vec![key], now);
+        Ok(object)
     }
 
     /// Deletes the objects that `filter` wants; the answer is the objects as they were.
     pub fn delete_collection(&mut self, filter: &Filter, now: Timestamp) -> Vec<Object> {
         let items = self.list(filter).items;
-        for object in &items {
+        let keys = items.iter().map(|object| {
             let metadata = &object.value()["metadata"];
             let namespace = metadata["namespace"].as_str().unwrap_or_default();
-            let name = metadata["name"].as_str().unwrap_or_default();
-            self.delete_key(&Key::new(filter.kind, namespace, name), now);
-        }
-        items
-    }
-
-    fn delete_key(&mut self, key: &Key, now: Timestamp) -> Option<Object> {
-        let object = self.remove(key)?;
-        if let Some(uid) = object.value()["metadata"]["uid"].as_str() {
-            for orphan in self.owned_only_by(uid) {
-                self.delete_key(&orphan, now);
-            }
-        }
-        self.endpoints_after_delete(key, &object, now);
-        Some(object)
-    }
-
-    /// The objects that name `uid` as an owner and no owner that still exists.
-    fn owned_only_by(&self, uid: &str) -> Vec<Key> {
-        let owners = |object: &Object| -> Vec<String> {
-            let owners = object.value()["metadata"]["ownerReferences"].as_array();
-            let uids = owners.into_iter().flatten().filter_map(|owner| owner["uid"].as_str());
-            uids.map(str::to_owned).collect()
-        };
-        let lives = |uid: &String| {
-            self.objects.values().any(|object| object.value()["metadata"]["uid"] == uid.as_str())
-        };
-        let orphaned = self.objects.iter().filter(|(_, object)| {
-            let owners = owners(object);
-            owners.iter().any(|owner| owner == uid) && !owners.iter().any(lives)
+            Key::new(filter.kind, namespace, metadata["name"].as_str().unwrap_or_default())
         });
-        orphaned.map(|(key, _)| key.clone()).collect()
+        self.delete_with_owned(keys.rev().collect(), now);
+        items
     }
 
     /// Stores a new state, and what controllers make of it.

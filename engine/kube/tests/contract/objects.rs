@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kube_api::Keeper;
+use kube_api::{Keeper, Kind, Selector};
 use kubernetes::{Resource, label_selector};
 use serde_json::{Value, json};
 
@@ -140,7 +140,7 @@ async fn what_an_owner_alone_owned_goes_with_it() {
     let cluster = Cluster::own("owner", 100).await;
     let api = cluster.api();
     let set = json!({ "metadata": { "name": "pg" } });
-    let set = api.put(kube_api::Kind::StatefulSet, "lab", &set).unwrap();
+    let set = api.put(Kind::StatefulSet, "lab", &set).unwrap();
     let mut body = cluster.body("pg-primary", json!({}));
     body["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pg",
@@ -198,4 +198,51 @@ async fn what_cannot_be_kept_is_refused_and_has_not_happened() {
     full.store(false, Ordering::Relaxed);
     assert_eq!(cluster.patch(&one, MERGE, &mark).await.0, 200);
     watch.expect("MODIFIED", "lock").await;
+}
+
+#[tokio::test]
+async fn a_chain_of_owners_goes_however_long_it_is() {
+    let cluster = Cluster::own("chain", 100).await;
+    let api = cluster.api();
+    let mut owner: Option<Value> = None;
+    for link in 0..10_000 {
+        let mut body = cluster.body(&format!("link-{link}"), json!({}));
+        if let Some(owner) = owner {
+            body["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "v1", "kind": "Endpoints",
+                "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
+            }]);
+        }
+        owner = Some(api.put(Kind::Endpoints, "lab", &body).unwrap());
+    }
+    assert!(api.delete(Kind::Endpoints, "lab", "link-0").unwrap());
+    assert_eq!(api.list(Kind::Endpoints, "lab", &Selector::default()), [] as [Value; 0]);
+}
+
+#[tokio::test]
+async fn whoever_has_an_owner_left_stays() {
+    let cluster = Cluster::own("two-owners", 100).await;
+    let api = cluster.api();
+    let put = |name: &str, owners: &[&Value]| {
+        let mut body = cluster.body(name, json!({}));
+        let owner = |owner: &&Value| {
+            json!({
+                "apiVersion": "v1", "kind": "Endpoints",
+                "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
+            })
+        };
+        body["metadata"]["ownerReferences"] = owners.iter().map(owner).collect();
+        api.put(Kind::Endpoints, "lab", &body).unwrap()
+    };
+    let (one, two) = (put("one", &[]), put("two", &[]));
+    put("shared", &[&one, &two]);
+    put("own", &[&one]);
+    assert!(api.delete(Kind::Endpoints, "lab", "one").unwrap());
+    let there = |name: &str| api.get(Kind::Endpoints, "lab", name).is_some();
+    assert!(there("shared") && !there("own"));
+    // The last owners together, in one request.
+    put("third", &[&two]);
+    let path = format!("{}?labelSelector=contract%3Dtwo-owners", cluster.path("endpoints"));
+    assert_eq!(cluster.delete(&path).await.0, 200);
+    assert!(!there("two") && !there("shared") && !there("third"));
 }
