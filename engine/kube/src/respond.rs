@@ -4,10 +4,13 @@ use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
-use hyper::body::{Body, Bytes};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
+use hyper::body::{Body, Bytes, Frame};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -269,7 +272,7 @@ impl Call<'_> {
     fn list(&self) -> Result<Answer, ApiError> {
         let filter = self.query.filter(self.resource)?;
         let list = self.api.read(|store| store.list(&filter));
-        Ok(text(200, list_json(self.kind(), Some(list.version), &list.items)))
+        Ok(self::list(self.kind(), Some(list.version), &list.items))
     }
 
     fn watch(&self) -> Result<Answer, ApiError> {
@@ -355,25 +358,40 @@ impl Call<'_> {
     fn delete_collection(&self) -> Result<Answer, ApiError> {
         let filter = self.query.filter(self.resource)?;
         let items = self.api.change(|store, now| Ok(store.delete_collection(&filter, now)))?;
-        Ok(text(200, list_json(self.kind(), None, &items)))
+        Ok(list(self.kind(), None, &items))
     }
 }
 
-fn list_json(kind: Kind, version: Option<u64>, items: &[Object]) -> String {
+/// A list, sent piece by piece from where the objects lie: however many ask at once, none has
+/// a copy of it.
+fn list(kind: Kind, version: Option<u64>, items: &[Object]) -> Answer {
     let metadata = match version {
         Some(version) => format!("{{\"resourceVersion\":\"{version}\"}}"),
         None => "{}".to_owned(),
     };
-    let items = items.iter().map(Object::json).collect::<Vec<_>>().join(",");
-    format!(
-        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[{items}]}}",
+    let head = format!(
+        "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
         kind.name(),
         kind.api_version(),
-    )
+    );
+    let tail = "]}";
+    let commas = items.len().saturating_sub(1);
+    let length: usize = items.iter().map(|object| object.json().len()).sum();
+    let length = head.len() + length + commas + tail.len();
+    let items: Vec<_> = items.iter().map(Object::text).collect();
+    let items = items.into_iter().enumerate().flat_map(|(at, object)| {
+        let comma = (at > 0).then_some(Bytes::from_static(b","));
+        comma.into_iter().chain([Bytes::from_owner(object)])
+    });
+    let pieces = std::iter::once(Bytes::from(head)).chain(items).chain([Bytes::from(tail)]);
+    let frames = stream::iter(pieces.map(|piece| Ok(Frame::data(piece))));
+    let mut answer = response(200, UnsyncBoxBody::new(StreamBody::new(frames)));
+    answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    answer
 }
 
 fn stored(code: u16, object: &Object) -> Answer {
-    text(code, object.json().to_owned())
+    response(code, UnsyncBoxBody::new(Full::new(Bytes::from_owner(object.text()))))
 }
 
 fn text(code: u16, text: String) -> Answer {

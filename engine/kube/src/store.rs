@@ -50,6 +50,16 @@ pub(crate) struct Image {
     pub(crate) json: Box<str>,
 }
 
+/// The JSON text of an object as it lies in the store, for answers: it is not copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Text(Arc<Image>);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        self.0.json.as_bytes()
+    }
+}
+
 /// A stored object; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Object {
@@ -72,6 +82,11 @@ impl Object {
     /// The object as JSON text.
     pub fn json(&self) -> &str {
         &self.image.json
+    }
+
+    /// The object as JSON text that outlives it in the store.
+    pub(crate) fn text(&self) -> Text {
+        Text(self.image.clone())
     }
 
     /// The labels.

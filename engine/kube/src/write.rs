@@ -12,9 +12,9 @@ const GENERATED_PREFIX_MAX: usize = 58;
 /// The longest object that a client may store, in bytes: what etcd takes in one request.
 const OBJECT_BYTES_MAX: usize = 3 << 19;
 
-/// The most that all objects may have for a client to store another, in bytes. The whole store
-/// is written at each change.
-const STORE_BYTES_MAX: usize = 64 << 20;
+/// The most that all objects may have for a client to store more, in bytes. The whole store is
+/// written at each change.
+const STORE_BYTES_MAX: usize = 8 << 20;
 
 /// How the body of a patch is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,18 +233,19 @@ impl Store {
             return Ok(None);
         }
         if scope != Scope::Whole {
-            self.room_for(value.to_string().len())?;
+            self.room_for(value.to_string().len(), old.map_or(0, |old| old.json().len()))?;
         }
         Ok(Some(self.commit(key, value)))
     }
 
-    /// Refuses what is larger than etcd would take, and what it would have no room for.
-    fn room_for(&self, bytes: usize) -> Result<(), ApiError> {
+    /// Refuses what is larger than etcd would take, and what has no room beside everything else.
+    /// What does not grow always has: one client's objects never stand in another's way.
+    fn room_for(&self, bytes: usize, before: usize) -> Result<(), ApiError> {
         if bytes > OBJECT_BYTES_MAX {
             return Err(ApiError::TooLarge(OBJECT_BYTES_MAX));
         }
         let all: usize = self.objects.values().map(|object| object.json().len()).sum();
-        if all + bytes > STORE_BYTES_MAX {
+        if bytes > before && all - before + bytes > STORE_BYTES_MAX {
             return Err(ApiError::Internal("etcdserver: mvcc: database space exceeded".to_owned()));
         }
         Ok(())

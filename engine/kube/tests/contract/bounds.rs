@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Empty};
+use http1::Request;
+use hyper::body::Bytes;
 use kube_api::{Kind, Limits};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Tokens};
 
 /// Long enough for anything here but what waits for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -186,4 +189,70 @@ async fn a_watcher_that_never_reads_is_cut() {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, again).await.is_ok(), "the watch goes on");
+}
+
+/// Annotations as large as they may be.
+fn padding() -> serde_json::Value {
+    json!({ "padding": "x".repeat(250 << 10) })
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_what_is_stored() {
+    let cluster = Cluster::bounded("store", Limits::default()).await;
+    let path = cluster.path("endpoints");
+    let mut body = cluster.body("store", json!({}));
+    body["metadata"]["annotations"] = padding();
+    let mut stored = 0;
+    let refusal = loop {
+        body["metadata"]["name"] = json!(format!("store-{stored}"));
+        let (code, answer) = cluster.post(&path, &body).await;
+        if code != 201 {
+            break (code, answer);
+        }
+        stored += 1;
+        assert!(stored < 40, "there is no end");
+    };
+    assert_eq!(refusal.0, 500, "{}", refusal.1);
+    assert!(refusal.1["message"].as_str().unwrap().contains("database space exceeded"));
+    // What does not grow is written all the same, and what goes makes room.
+    let mut first = body.clone();
+    first["metadata"]["name"] = json!("store-0");
+    first["metadata"]["annotations"]["padding"] = json!("y".repeat(250 << 10));
+    assert_eq!(
+        cluster.send("PUT", &format!("{path}/store-0"), "", Some(first.to_string())).await.0,
+        200
+    );
+    assert_eq!(cluster.delete(&format!("{path}/store-0")).await.0, 200);
+    assert_eq!(cluster.post(&path, &body).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_list_is_sent_piece_by_piece() {
+    let cluster = Cluster::bounded("pieces", Limits::default()).await;
+    let path = cluster.path("endpoints");
+    for name in ["pieces-a", "pieces-b", "pieces-c"] {
+        let mut body = cluster.body(name, json!({}));
+        body["metadata"]["annotations"] = padding();
+        cluster.api().put(Kind::Endpoints, "lab", &body).unwrap();
+    }
+    let request = Request::get(&path).header("authorization", "Bearer trusted");
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    let answer = kube_api::respond(cluster.api(), &Tokens, request).await;
+    let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let (mut body, mut whole) = (answer.into_body(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let piece = frame.unwrap().into_data().unwrap();
+        assert!(piece.len() < 300 << 10, "more than one object at once: {}", piece.len());
+        whole.extend_from_slice(&piece);
+    }
+    assert_eq!(whole.len(), length);
+    let list: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(list, cluster.get(&path).await.1);
+    assert_eq!(
+        (list["kind"].as_str(), list["items"].as_array().unwrap().len()),
+        (Some("EndpointsList"), 3)
+    );
+    // A list without items is one too.
+    let none = cluster.get(&cluster.path("pods")).await;
+    assert_eq!((none.0, &none.1["items"]), (200, &json!([])));
 }

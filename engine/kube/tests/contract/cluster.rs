@@ -27,7 +27,8 @@ pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 /// Nothing in these tests takes so long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Tokens;
+/// Two tokens, of an application that is trusted and of one that is not.
+pub(crate) struct Tokens;
 
 impl Authorize for Tokens {
     fn identify(&self, token: &str) -> Option<Identity> {
