@@ -53,6 +53,12 @@ impl Cause {
         Cause::new("FieldValueTooLong", field, message)
     }
 
+    /// A list of `found` items, more than `most`.
+    pub(crate) fn too_many(field: impl Into<String>, found: usize, most: usize) -> Cause {
+        let message = format!("Too many: {found}: must have at most {most} items");
+        Cause::new("FieldValueTooMany", field, message)
+    }
+
     /// The cause as a client reads it.
     pub(crate) fn json(&self) -> Value {
         json!({ "reason": self.reason, "message": self.message, "field": self.field })

@@ -3,7 +3,11 @@
 use hyper::Method;
 use serde_json::Value;
 
+use crate::cause::Cause;
 use crate::{ApiError, Filter, Kind, Selector};
+
+/// The longest name of a field manager, in bytes.
+const MANAGER_BYTES_MAX: usize = 128;
 
 /// A resource in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +151,24 @@ impl Query {
         let Some(text) = self.get(key) else { return Ok(None) };
         let wrong = |_| ApiError::BadRequest(format!("invalid {key}: {text:?}"));
         text.parse().map(Some).map_err(wrong)
+    }
+
+    /// In whose name a client writes an object of `kind`.
+    pub(crate) fn field_manager(&self, kind: Kind) -> Result<Option<&str>, ApiError> {
+        let Some(manager) = self.get("fieldManager") else { return Ok(None) };
+        let mut causes = Vec::new();
+        if manager.len() > MANAGER_BYTES_MAX {
+            causes.push(Cause::too_long("fieldManager", MANAGER_BYTES_MAX));
+        }
+        let printable = |one: char| one == ' ' || !(one.is_control() || one.is_whitespace());
+        if let Some((at, odd)) = manager.char_indices().find(|(_, one)| !printable(*one)) {
+            let rule = format!("invalid character U+{:04X} (at position {at})", u32::from(odd));
+            causes.push(Cause::invalid("fieldManager", manager, &rule));
+        }
+        match causes.is_empty() {
+            true => Ok(Some(manager)),
+            false => Err(ApiError::Invalid { kind, name: String::new(), causes }),
+        }
     }
 
     /// The objects that a list or a watch of `resource` wants.

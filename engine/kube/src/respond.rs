@@ -218,6 +218,7 @@ impl Call<'_> {
     /// Writes what the body says, and remarks on fields that are there twice or unknown.
     fn write(&self, verb: Verb) -> Result<Answer, ApiError> {
         let validation = FieldValidation::parse(self.query.get("fieldValidation"), self.kind())?;
+        self.query.field_manager(self.kind())?;
         let body = self.body()?;
         let remarks = match validation {
             FieldValidation::Ignore => Vec::new(),
@@ -317,7 +318,7 @@ impl Call<'_> {
 
     fn apply(&self, body: &Value) -> Result<Answer, ApiError> {
         let (kind, namespace, name) = (self.kind(), self.namespace(), self.name());
-        let manager = self.query.get("fieldManager").ok_or_else(|| {
+        let manager = self.query.field_manager(kind)?.ok_or_else(|| {
             let why = "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: \
                        is required for apply patch";
             ApiError::BadRequest(why.to_owned())

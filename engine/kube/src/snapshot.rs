@@ -42,6 +42,8 @@ impl Store {
     /// Everything but the history.
     pub fn snapshot(&self) -> Value {
         let applied = self.applied.iter().map(|(key, managers)| {
+            let managers: BTreeMap<&String, &Value> =
+                managers.iter().map(|(manager, body)| (manager, body.value())).collect();
             serde_json::json!({
                 "kind": key.kind.name(),
                 "namespace": key.namespace,
@@ -72,7 +74,9 @@ impl Store {
         for entry in snapshot.applied {
             let kind = Kind::named(&entry.kind).ok_or(SnapshotError::Object(entry.kind))?;
             let key = Key::new(kind, &entry.namespace, &entry.name);
-            store.applied.insert(key, entry.managers);
+            let managers = entry.managers.into_iter();
+            let managers = managers.map(|(manager, body)| (manager, Object::new(body)));
+            store.applied.insert(key, managers.collect());
         }
         Ok(store)
     }

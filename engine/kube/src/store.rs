@@ -164,6 +164,9 @@ pub struct ListAnswer {
     pub items: Vec<Object>,
 }
 
+/// What each field manager last applied to an object.
+pub(crate) type Applied = BTreeMap<String, Object>;
+
 /// The objects of all namespaces.
 #[derive(Debug)]
 pub struct Store {
@@ -171,7 +174,7 @@ pub struct Store {
     pub(crate) version: u64,
     pub(crate) objects: BTreeMap<Key, Object>,
     /// What each field manager last applied.
-    pub(crate) applied: BTreeMap<Key, BTreeMap<String, Value>>,
+    pub(crate) applied: BTreeMap<Key, Applied>,
     history: VecDeque<Change>,
     history_bytes: usize,
     /// The history holds every change after this version.
@@ -182,7 +185,7 @@ pub struct Store {
 pub(crate) struct Savepoint {
     version: u64,
     objects: BTreeMap<Key, Object>,
-    applied: BTreeMap<Key, BTreeMap<String, Value>>,
+    applied: BTreeMap<Key, Applied>,
 }
 
 impl Savepoint {

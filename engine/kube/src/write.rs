@@ -9,13 +9,6 @@ use crate::{ApiError, Filter, Kind, address, endpoints, merge, schema, validate}
 /// The longest beginning of a generated name that is used.
 const GENERATED_PREFIX_MAX: usize = 58;
 
-/// The longest object that a client may store, in bytes: what etcd takes in one request.
-const OBJECT_BYTES_MAX: usize = 3 << 19;
-
-/// The most that all objects may have for a client to store more, in bytes. The whole store is
-/// written at each change.
-const STORE_BYTES_MAX: usize = 8 << 20;
-
 /// How the body of a patch is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PatchType {
@@ -116,44 +109,6 @@ impl Store {
         self.write(key, value, scope, now)
     }
 
-    /// Creates an object or merges `body` into it on behalf of `manager`; what the manager
-    /// applied before and no longer mentions is taken back. `true`: the object is new.
-    ///
-    /// # Errors
-    /// `Conflict`, `BadRequest` and `Invalid`.
-    #[expect(clippy::too_many_arguments, reason = "a path, a manager, a body and the time")]
-    pub fn apply(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        manager: &str,
-        body: &Value,
-        scope: Scope,
-        now: Timestamp,
-    ) -> Result<(Object, bool), ApiError> {
-        let key = Key::new(kind, namespace, name);
-        let old = match self.objects.get(&key) {
-            Some(_) => Some(self.unchanged_since(&key, body)?.value().clone()),
-            // A condition or a status can only be about an object that is there.
-            None if scope == Scope::Status
-                || conditional(&body["metadata"]["resourceVersion"]).is_some() =>
-            {
-                return Err(key.not_found());
-            }
-            None => validate::identity(&key, body).map(|()| None)?,
-        };
-        let created = old.is_none();
-        let mut value = old.unwrap_or_else(|| json!({}));
-        if let Some(before) = self.applied.get(&key).and_then(|by| by.get(manager)) {
-            merge::merge(&mut value, &merge::withdrawn(before, body));
-        }
-        merge::merge(&mut value, body);
-        let object = self.write(key.clone(), value, scope, now)?;
-        self.applied.entry(key).or_default().insert(manager.to_owned(), body.clone());
-        Ok((object, created))
-    }
-
     /// Deletes an object and what it alone owned; the answer is the object as it was.
     ///
     /// # Errors
@@ -233,22 +188,11 @@ impl Store {
             return Ok(None);
         }
         if scope != Scope::Whole {
-            self.room_for(value.to_string().len(), old.map_or(0, |old| old.json().len()))?;
+            let before = self.bytes_of(&key);
+            let grown = value.to_string().len() + before - old.map_or(0, |old| old.json().len());
+            self.room_for(&key, before, grown)?;
         }
         Ok(Some(self.commit(key, value)))
-    }
-
-    /// Refuses what is larger than etcd would take, and what has no room beside everything else.
-    /// What does not grow always has: one client's objects never stand in another's way.
-    fn room_for(&self, bytes: usize, before: usize) -> Result<(), ApiError> {
-        if bytes > OBJECT_BYTES_MAX {
-            return Err(ApiError::TooLarge(OBJECT_BYTES_MAX));
-        }
-        let all: usize = self.objects.values().map(|object| object.json().len()).sum();
-        if bytes > before && all - before + bytes > STORE_BYTES_MAX {
-            return Err(ApiError::Internal("etcdserver: mvcc: database space exceeded".to_owned()));
-        }
-        Ok(())
     }
 
     /// A number below `most` that differs from version to version.
@@ -294,7 +238,7 @@ impl Store {
     }
 
     /// The stored object, if it is still the one that `body` is about.
-    fn unchanged_since(&self, key: &Key, body: &Value) -> Result<&Object, ApiError> {
+    pub(crate) fn unchanged_since(&self, key: &Key, body: &Value) -> Result<&Object, ApiError> {
         let object = self.objects.get(key).ok_or_else(|| key.not_found())?;
         validate::identity(key, body)?;
         let (stored, wanted) = (&object.value()["metadata"], &body["metadata"]);
@@ -329,7 +273,7 @@ impl Store {
 }
 
 /// The version that a body makes a condition; "" and "0" make none.
-fn conditional(version: &Value) -> Option<&str> {
+pub(crate) fn conditional(version: &Value) -> Option<&str> {
     version.as_str().filter(|version| !version.is_empty() && *version != "0")
 }
 

@@ -1,7 +1,7 @@
 //! Merge, strategic merge and server-side apply.
 
 use kubernetes::{Resource, Service, ServiceType};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::{APPLY, Cluster, MERGE, STRATEGIC};
 
@@ -130,4 +130,78 @@ async fn the_status_has_its_own_path() {
     assert!(main["status"]["podIP"].is_null());
     let (code, status) = cluster.patch(&format!("{path}/status"), STRATEGIC, &patch).await;
     assert_eq!((code, &status["status"]["podIP"]), (200, &json!("10.1.0.9")));
+}
+
+/// What `manager` says of the endpoints `name`, as it is applied.
+async fn apply(cluster: &Cluster, name: &str, manager: &str, body: &Value) -> (u16, Value) {
+    let path = format!("{}/{name}?fieldManager={manager}&force=true", cluster.path("endpoints"));
+    cluster.patch(&path, APPLY, body).await
+}
+
+fn applied(cluster: &Cluster, name: &str, annotations: Value) -> Value {
+    let mut body = cluster.body(name, json!({}));
+    body["metadata"]["annotations"] = annotations;
+    body["apiVersion"] = json!("v1");
+    body["kind"] = json!("Endpoints");
+    body
+}
+
+#[tokio::test]
+async fn a_field_manager_has_a_form() {
+    let cluster = Cluster::new("manager").await;
+    let body = applied(&cluster, "manager", json!({ "a": "1" }));
+    assert_eq!(apply(&cluster, "manager", &"m".repeat(128), &body).await.0, 201);
+    for (wrong, reason) in
+        [("m".repeat(129), "FieldValueTooLong"), ("m%07".to_owned(), "FieldValueInvalid")]
+    {
+        let (code, status) = apply(&cluster, "manager", &wrong, &body).await;
+        assert_eq!((code, &status["reason"]), (422, &json!("Invalid")), "{status}");
+        let cause = &status["details"]["causes"][0];
+        assert_eq!((&cause["field"], &cause["reason"]), (&json!("fieldManager"), &json!(reason)));
+        // Whoever writes has one, also without an apply.
+        let path = format!("{}?fieldManager={wrong}", cluster.path("endpoints"));
+        assert_eq!(cluster.post(&path, &cluster.body("manager-b", json!({}))).await.0, 422);
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_managers_has_an_end() {
+    let cluster = Cluster::own("managers", 100).await;
+    let mut body = applied(&cluster, "managers", json!({ "a": "1" }));
+    body["junk"] = json!("never kept");
+    for manager in 0..32 {
+        let (code, answer) = apply(&cluster, "managers", &format!("m{manager}"), &body).await;
+        assert_eq!(code, if manager == 0 { 201 } else { 200 }, "{answer}");
+    }
+    assert!(!cluster.api().snapshot().to_string().contains("never kept"));
+    let (code, status) = apply(&cluster, "managers", "one-more", &body).await;
+    assert_eq!((code, &status["reason"]), (422, &json!("Invalid")), "{status}");
+    assert_eq!(status["details"]["causes"][0]["field"], "metadata.managedFields");
+    // Whoever is known goes on, and whoever applies nothing makes room.
+    assert_eq!(apply(&cluster, "managers", "m31", &body).await.0, 200);
+    let nothing =
+        json!({ "apiVersion": "v1", "kind": "Endpoints", "metadata": { "name": "managers" } });
+    assert_eq!(apply(&cluster, "managers", "m31", &nothing).await.0, 200);
+    assert_eq!(apply(&cluster, "managers", "one-more", &body).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_managers_applied_counts_as_part_of_the_object() {
+    let cluster = Cluster::own("counted", 100).await;
+    // The same from each, so that the object itself does not change.
+    let body = applied(&cluster, "counted", json!({ "padding": "x".repeat(250 << 10) }));
+    let mut taken = 0;
+    let refusal = loop {
+        let (code, answer) = apply(&cluster, "counted", &format!("m{taken}"), &body).await;
+        if code > 201 {
+            break (code, answer);
+        }
+        taken += 1;
+        assert!(taken < 10, "there is no end");
+    };
+    assert_eq!((refusal.0, taken), (413, 5), "{}", refusal.1);
+    let managers = cluster.api().snapshot()["applied"][0]["managers"].clone();
+    assert_eq!(managers.as_object().unwrap().len(), taken, "a refused apply is remembered");
+    let (code, same) = apply(&cluster, "counted", "m0", &body).await;
+    assert_eq!(code, 200, "{same}");
 }
