@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::address::{ENGINE, PodAddress, SERVICES, ServiceAddress};
 
@@ -18,8 +19,8 @@ pub struct ServiceRoute {
     pub node_port: Option<u16>,
     /// The address of a load balancer that leads there too.
     pub ingress: Option<ServiceAddress>,
-    /// Who answers. Empty: connections are refused.
-    pub endpoints: Vec<PodAddress>,
+    /// Who answers, shared by all ports of a service. Empty: connections are refused.
+    pub endpoints: Arc<[PodAddress]>,
 }
 
 /// The whole rule set in nft's own language, in an order that depends on `routes` only as a set.

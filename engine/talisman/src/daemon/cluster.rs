@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use kube_api::{Api, ApiError, Kind};
+use kube_api::{Api, ApiError, Kind, ServiceRoute};
 use names::{AppName, UnitName};
-use node::Zone;
+use node::{PodAddress, Zone};
 use serde_json::{Value, json};
 
 /// The only node.
@@ -180,30 +181,61 @@ fn conditions(ready: bool) -> Value {
     ])
 }
 
+/// The most addresses behind a service that get traffic, the first ones: as many as Kubernetes
+/// mirrors of endpoints that a client wrote.
+const ADDRESSES_MAX: usize = 1000;
+
+/// The most pairs of a port and an address that a service's rules may have.
+const PAIRS_EACH_MAX: usize = 10_000;
+
+/// The most such pairs of all services together.
+const PAIRS_MAX: usize = 40_000;
+
 /// The node's routes for every service. What an address may not be, whoever wrote it and
-/// wherever, is no route.
+/// wherever, is no route. Where there are too many, the small services come first.
 pub(crate) fn routes(api: &Api) -> Vec<node::ServiceRoute> {
-    let mut routes = Vec::new();
+    let mut sized: Vec<(usize, ServiceRoute, Arc<[PodAddress]>)> = Vec::new();
     for service in api.service_routes() {
-        let own = service.cluster_ip.and_then(node::ServiceAddress::new);
-        let (Some(cluster_ip), Some(own)) = (own, service.cluster_ip) else { continue };
         let ready = service.endpoints.iter().filter(|end| end.ready);
-        let endpoints: Vec<node::PodAddress> =
-            ready.filter_map(|end| node::PodAddress::new(end.ip)).collect();
-        // A client may write its service's status; only the address given out here counts.
-        let ingress = service.ingress.filter(|given| *given == balanced(own));
-        for port in &service.ports {
-            routes.push(node::ServiceRoute {
-                cluster_ip,
-                port: port.port,
-                target_port: port.target_port,
-                node_port: port.node_port,
-                ingress: ingress.and_then(node::ServiceAddress::new),
-                endpoints: endpoints.clone(),
-            });
+        let endpoints: BTreeSet<PodAddress> =
+            ready.filter_map(|end| PodAddress::new(end.ip)).collect();
+        let endpoints: Arc<[PodAddress]> = endpoints.into_iter().take(ADDRESSES_MAX).collect();
+        sized.push((service.ports.len() * endpoints.len().max(1), service, endpoints));
+    }
+    sized.sort_by_key(|(pairs, ..)| *pairs);
+    let (mut routes, mut all) = (Vec::new(), 0);
+    for (pairs, service, endpoints) in sized {
+        if pairs > PAIRS_EACH_MAX || all + pairs > PAIRS_MAX {
+            let (namespace, name) = (&service.namespace, &service.name);
+            tracing::warn!(
+                namespace,
+                name,
+                pairs,
+                "cannot route a service: it has too many ports and endpoints"
+            );
+            continue;
         }
+        all += pairs;
+        routes.extend(routes_of(&service, &endpoints));
     }
     routes
+}
+
+/// The routes of one service.
+fn routes_of(service: &ServiceRoute, endpoints: &Arc<[PodAddress]>) -> Vec<node::ServiceRoute> {
+    let own = service.cluster_ip.and_then(node::ServiceAddress::new);
+    let (Some(cluster_ip), Some(own)) = (own, service.cluster_ip) else { return Vec::new() };
+    // A client may write its service's status; only the address given out here counts.
+    let ingress = service.ingress.filter(|given| *given == balanced(own));
+    let ports = service.ports.iter().map(|port| node::ServiceRoute {
+        cluster_ip,
+        port: port.port,
+        target_port: port.target_port,
+        node_port: port.node_port,
+        ingress: ingress.and_then(node::ServiceAddress::new),
+        endpoints: endpoints.clone(),
+    });
+    ports.collect()
 }
 
 /// Gives each load balancer without one its address, as a cloud would: the cluster address,
@@ -282,5 +314,46 @@ mod tests {
         assert_eq!(ends, ["10.1.0.9"]);
         api.set_ingress("lab", "a", Ipv4Addr::new(10, 152, 184, 2)).unwrap();
         assert_eq!(routes(&api)[0].ingress.unwrap().to_string(), "10.152.184.2");
+    }
+    /// A service with `ports` ports and `addresses` addresses behind it.
+    fn put_service(api: &Api, name: &str, ports: usize, addresses: usize) {
+        let ports: Vec<Value> =
+            (1..=ports).map(|port| json!({"name": format!("p{port}"), "port": port})).collect();
+        let service = json!({"metadata": {"name": name}, "spec": {"ports": ports}});
+        api.put(Kind::Service, "lab", &service).unwrap();
+        let ip = |at: usize| json!({"ip": format!("10.1.{}.{}", at / 250, at % 250 + 2)});
+        let ends: Vec<Value> = (0..addresses).map(ip).collect();
+        let ends = json!({"metadata": {"name": name}, "subsets": [{"addresses": ends}]});
+        api.put(Kind::Endpoints, "lab", &ends).unwrap();
+    }
+
+    /// How many routes there are with so many addresses.
+    fn count(api: &Api, addresses: usize) -> usize {
+        routes(api).iter().filter(|route| route.endpoints.len() == addresses).count()
+    }
+
+    #[test]
+    fn one_service_has_no_more_routes_than_it_may() {
+        let api = Api::new(kube_api::ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 99), 1));
+        put_service(&api, "wide", 1, 2000);
+        put_service(&api, "greedy", 101, 100);
+        put_service(&api, "fair", 100, 99);
+        assert_eq!(count(&api, ADDRESSES_MAX), 1, "the first addresses only");
+        assert_eq!((count(&api, 100), count(&api, 99)), (0, 100));
+    }
+
+    #[test]
+    fn many_large_services_take_no_small_ones_routes() {
+        let api = Api::new(kube_api::ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 99), 1));
+        for large in 0..6 {
+            put_service(&api, &format!("a{large}"), 10, 900);
+        }
+        put_service(&api, "z", 3, 2);
+        assert_eq!(count(&api, 2), 3);
+        assert_eq!(count(&api, 900), 4 * 10, "as many as there may be in all");
+        // The addresses are there once for all ports of a service.
+        let found = routes(&api);
+        let large: Vec<_> = found.iter().filter(|route| route.endpoints.len() == 900).collect();
+        assert!(Arc::ptr_eq(&large[0].endpoints, &large[9].endpoints));
     }
 }
