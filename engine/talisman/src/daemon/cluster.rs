@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use kube_api::{Api, ApiError, Kind, ServiceRoute};
+use kube_api::{Api, ApiError, Kind, Protocol, ServiceRoute};
 use names::{AppName, UnitName};
 use node::{PodAddress, Zone};
 use serde_json::{Value, json};
@@ -227,7 +227,8 @@ fn routes_of(service: &ServiceRoute, endpoints: &Arc<[PodAddress]>) -> Vec<node:
     let (Some(cluster_ip), Some(own)) = (own, service.cluster_ip) else { return Vec::new() };
     // A client may write its service's status; only the address given out here counts.
     let ingress = service.ingress.filter(|given| *given == balanced(own));
-    let ports = service.ports.iter().map(|port| node::ServiceRoute {
+    let ports = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+    let routes = ports.map(|port| node::ServiceRoute {
         cluster_ip,
         port: port.port,
         target_port: port.target_port,
@@ -235,7 +236,7 @@ fn routes_of(service: &ServiceRoute, endpoints: &Arc<[PodAddress]>) -> Vec<node:
         ingress: ingress.and_then(node::ServiceAddress::new),
         endpoints: endpoints.clone(),
     });
-    ports.collect()
+    routes.collect()
 }
 
 /// Gives each load balancer without one its address, as a cloud would: the cluster address,
@@ -315,6 +316,18 @@ mod tests {
         api.set_ingress("lab", "a", Ipv4Addr::new(10, 152, 184, 2)).unwrap();
         assert_eq!(routes(&api)[0].ingress.unwrap().to_string(), "10.152.184.2");
     }
+    #[test]
+    fn a_port_of_another_protocol_is_no_port_of_tcp() {
+        let api = Api::new(kube_api::ApiOptions::new((Ipv4Addr::new(10, 152, 183, 2), 9), 1));
+        let ports = json!([
+            {"name": "a", "port": 53, "protocol": "UDP"}, {"name": "b", "port": 54},
+        ]);
+        let service = json!({"metadata": {"name": "a"}, "spec": {"ports": ports}});
+        api.put(Kind::Service, "lab", &service).unwrap();
+        let found: Vec<u16> = routes(&api).iter().map(|route| route.port).collect();
+        assert_eq!(found, [54]);
+    }
+
     /// A service with `ports` ports and `addresses` addresses behind it.
     fn put_service(api: &Api, name: &str, ports: usize, addresses: usize) {
         let ports: Vec<Value> =
