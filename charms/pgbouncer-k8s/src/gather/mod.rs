@@ -193,8 +193,7 @@ async fn full(
     }
     let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
     let nonce = nonce.as_deref();
-    let workload =
-        workload::workload(hook, event, &common, nonce, &effective).await?;
+    let workload = workload::workload(hook, event, &common, nonce, &effective).await?;
     let service = service::service(charm, hook, event, &common).await;
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
     let mut facts = FullFacts {
