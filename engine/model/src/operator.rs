@@ -17,6 +17,8 @@ use crate::{
 
 /// The most commands that wait for one unit.
 const COMMANDS_MAX: usize = 100;
+/// The longest command, in bytes: Linux gives a program no longer argument.
+const COMMAND_BYTES_MAX: usize = (128 << 10) - 1;
 
 /// What to deploy.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -237,8 +239,15 @@ impl Model {
     /// The number comes back as the `id` of [`crate::Hook::Exec`]. It does not outlive the engine.
     ///
     /// # Errors
-    /// [`ModelError::Exec`] when there is no such unit.
+    /// [`ModelError::Exec`] when there is no such unit, its queue is full, or the command is too
+    /// long.
     pub fn enqueue_exec(&mut self, unit: &UnitName, command: &str) -> Result<u64, ModelError> {
+        if command.len() > COMMAND_BYTES_MAX {
+            return Err(ModelError::Exec(format!(
+                "it has {} bytes, and a program takes at most {COMMAND_BYTES_MAX}; put it into a file",
+                command.len()
+            )));
+        }
         if !self.units.contains_key(unit) {
             return Err(ModelError::Exec(self.unknown_unit(unit)));
         }

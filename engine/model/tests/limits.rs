@@ -233,6 +233,10 @@ fn what_an_operator_says_is_bounded_too() {
     let want =
         "cannot run the command: 100 commands wait for unit \"pg/0\" already; try again later";
     assert_eq!(said, want);
+    let error = world.model.enqueue_exec(&unit("pg/0"), &"x".repeat(128 << 10)).unwrap_err();
+    let want = "cannot run the command: it has 131072 bytes, and a program takes at most 131071; \
+                put it into a file";
+    assert_eq!(error.to_string(), want);
     let mut said = String::new();
     world.settle();
     world.on("pg/0", |tools| {

@@ -18,24 +18,40 @@ pub(crate) struct Waiting {
     overflown: bool,
 }
 
-/// Queues a shell command for a hook context of the unit and waits until it has ended.
+/// A command in its unit's queue.
+pub(crate) struct Queued {
+    unit: UnitName,
+    answered: oneshot::Receiver<Response>,
+}
+
+/// Queues a shell command for a hook context of the unit.
+///
+/// A queue does not outlive the engine, so nothing goes to the disk: who queues commands without
+/// end, or is refused without end, holds up nobody else.
 ///
 /// # Errors
-/// When there is no such unit, or it went before the command's turn came.
-pub(crate) async fn run(
-    engine: &Engine,
-    unit: &UnitName,
-    command: &str,
-) -> Result<Response, VerbError> {
+/// When there is no such unit, or its queue is full.
+pub(crate) fn queue(engine: &Engine, unit: &UnitName, command: &str) -> Result<Queued, ModelError> {
     let (answer, answered) = oneshot::channel();
-    engine.change(|inner| {
+    engine.look(|inner| {
         let id = inner.kept.model.enqueue_exec(unit, command)?;
         let (stdout, stderr) = (Vec::new(), Vec::new());
         let unit = unit.clone();
         inner.execs.insert(id, Waiting { unit, answer, stdout, stderr, overflown: false });
         Ok::<_, ModelError>(())
-    })??;
-    answered.await.map_err(|_| VerbError::ExecLost(unit.clone()))
+    })?;
+    engine.wake();
+    Ok(Queued { unit: unit.clone(), answered })
+}
+
+impl Queued {
+    /// Waits until the command has ended.
+    ///
+    /// # Errors
+    /// When the unit went before the command's turn came.
+    pub(crate) async fn ended(self) -> Result<Response, VerbError> {
+        self.answered.await.map_err(|_| VerbError::ExecLost(self.unit))
+    }
 }
 
 /// Adds output of a command that runs.

@@ -96,8 +96,17 @@ async fn exchange(
     };
     drop(frame);
     if let Some((wanted, command)) = request.as_exec() {
-        drop((turn, place));
-        let response = exec(line, wanted, command).await;
+        let turn = match turn {
+            Some(turn) => turn,
+            None => line.turn.lock().await,
+        };
+        let queued = match queue(line, wanted, command) {
+            Ok(queued) => queued,
+            Err(refused) => return send(&mut stream, &refused).await,
+        };
+        drop((turn, place, request));
+        let ended = queued.ended().await;
+        let response = ended.unwrap_or_else(|error| refuse(&error.to_string()));
         return send(&mut stream, &response).await;
     }
     let context_id = request.context_id.clone();
@@ -134,14 +143,15 @@ fn refuse(reason: &str) -> Response {
     Response { code: 1, stdout: Vec::new(), stderr }
 }
 
-/// `juju-exec`; a unit's socket runs commands of no other unit.
-async fn exec(line: &Line, wanted: &str, command: &str) -> Response {
+/// `juju-exec`; a unit's socket runs commands of no other unit. The caller has the unit's turn:
+/// a charm takes one thread of the engine at a time, however many commands it asks for.
+fn queue(line: &Line, wanted: &str, command: &str) -> Result<execs::Queued, Response> {
     let unit = &line.unit;
     if wanted != unit.to_string() {
-        return refuse(&format!("cannot run commands of {wanted:?}: this is the agent of {unit}"));
+        let words = format!("cannot run commands of {wanted:?}: this is the agent of {unit}");
+        return Err(refuse(&words));
     }
-    let ended = execs::run(&line.engine, unit, command).await;
-    ended.unwrap_or_else(|error| refuse(&error.to_string()))
+    execs::queue(&line.engine, unit, command).map_err(|error| refuse(&error.to_string()))
 }
 
 fn answer(

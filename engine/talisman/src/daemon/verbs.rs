@@ -84,7 +84,7 @@ pub(crate) async fn answer(engine: &Arc<Engine>, request: Request) -> Answer {
             super::forwards::add(engine, port, &service, target).await
         }
         Request::Exec { unit, command } => {
-            let ended = super::execs::run(engine, &unit, &command).await?;
+            let ended = super::execs::queue(engine, &unit, &command)?.ended().await?;
             Ok(json!({
                 "return-code": ended.code,
                 "stdout": String::from_utf8_lossy(&ended.stdout),
