@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use hyper::body::Bytes;
 pub use hyper::{HeaderMap, Method, Request, StatusCode, header};
-pub use transport::{Boxed, Stream, Tcp, Transport, Unix};
+pub use transport::{Bounded, Boxed, Stream, Tcp, Transport, Unix};
 
 /// A request's body, held in memory.
 pub type Body = Full<Bytes>;
@@ -45,7 +45,7 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// The longest body that is read, in bytes.
+/// The longest body that is read, in bytes, unless [`Bounded`] says less.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// Sends `request` over `stream` and reads the whole answer.
@@ -58,10 +58,17 @@ pub async fn send<S>(stream: S, request: Request<Body>) -> Result<Response, Erro
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    send_bounded(stream, request, BODY_BYTES_MAX).await
+}
+
+async fn send_bounded<S>(stream: S, request: Request<Body>, max: usize) -> Result<Response, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Send)?;
     let connection = tokio::spawn(connection);
-    let answer = exchange(&mut sender, request).await;
+    let answer = exchange(&mut sender, request, max).await;
     connection.abort();
     answer
 }
@@ -69,6 +76,7 @@ where
 async fn exchange(
     sender: &mut hyper::client::conn::http1::SendRequest<Body>,
     request: Request<Body>,
+    max: usize,
 ) -> Result<Response, Error> {
     let response = sender.send_request(request).await.map_err(Error::Send)?;
     let (parts, mut incoming) = response.into_parts();
@@ -76,10 +84,40 @@ async fn exchange(
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(Error::Read)?;
         let Some(data) = frame.data_ref() else { continue };
-        if body.len() + data.len() > BODY_BYTES_MAX {
-            return Err(Error::TooLong(BODY_BYTES_MAX));
+        if body.len() + data.len() > max {
+            return Err(Error::TooLong(max));
         }
         body.extend_from_slice(data);
     }
     Ok(Response { status: parts.status, headers: parts.headers, body: body.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn answered(length: usize, max: usize) -> Result<Response, Error> {
+        let (own, mut far) = tokio::io::duplex(1 << 10);
+        let peer = tokio::spawn(async move {
+            let mut request = [0; 1 << 10];
+            assert!(far.read(&mut request).await.unwrap() > 0);
+            // Its length is not known before its end, as where the peer is after memory.
+            let head =
+                format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n");
+            far.write_all(head.as_bytes()).await.unwrap();
+            // Whoever has heard enough hangs up.
+            far.write_all(&vec![b'x'; length]).await.ok();
+            far.write_all(b"\r\n0\r\n\r\n").await.ok();
+        });
+        let answer = send_bounded(own, Request::new(Body::default()), max).await;
+        peer.await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn an_answer_over_the_bound_is_not_read() {
+        assert_eq!(answered(5000, 5000).await.unwrap().body.len(), 5000);
+        assert!(matches!(answered(5001, 5000).await, Err(Error::TooLong(5000))));
+    }
 }

@@ -77,3 +77,32 @@ impl Transport for Tcp {
         })
     }
 }
+
+/// A way on which no answer's body is longer than so many bytes: for far sides that are not
+/// trusted.
+#[derive(Debug, Clone)]
+pub struct Bounded<T>(
+    /// The way.
+    pub T,
+    /// The longest body.
+    pub usize,
+);
+
+impl<T: Display> Display for Bounded<T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<T: Transport> Transport for Bounded<T> {
+    fn dial(&self) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
+        self.0.dial()
+    }
+
+    fn send(&self, request: Request<Body>) -> Boxed<'_, Result<Response, Error>> {
+        Box::pin(async {
+            let stream = self.dial().await.map_err(Error::Connect)?;
+            crate::send_bounded(stream, request, self.1).await
+        })
+    }
+}

@@ -52,12 +52,43 @@ pub struct Notice {
     /// How often it happened.
     #[serde(default)]
     pub occurrences: u64,
-    /// When it was last repeated, as Pebble writes it; [`Client::wait_notices`] takes it.
+    /// When it was last repeated, as Pebble writes it.
     #[serde(default)]
     pub last_repeated: String,
     /// What its last occurrence said.
     #[serde(default)]
     pub last_data: Map<String, Value>,
+}
+
+/// A notice as who waits for one gets it: no more than what tells what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Happened {
+    /// The id.
+    pub id: String,
+    /// As [`Notice::kind`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// As [`Notice::key`]; the change's id where a change is what happened.
+    pub key: String,
+    /// As [`Notice::last_repeated`]; [`Client::wait_notices`] takes it.
+    #[serde(default)]
+    pub last_repeated: String,
+    /// What its last occurrence said of a change.
+    #[serde(default)]
+    pub last_data: OfChange,
+}
+
+/// What a notice says of a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OfChange {
+    /// For instance `perform-check`.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// The check that it is about.
+    #[serde(default)]
+    pub check_name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +130,7 @@ impl Client {
     ///
     /// # Errors
     /// When Pebble cannot be reached.
-    pub async fn wait_notices(&self, after: &str, bound: Duration) -> Result<Vec<Notice>, Error> {
+    pub async fn wait_notices(&self, after: &str, bound: Duration) -> Result<Vec<Happened>, Error> {
         let seconds = format!("{}s", bound.as_secs());
         let pairs = [("users", "all"), ("after", after), ("timeout", &seconds)];
         self.get("wait for notices", &format!("/v1/notices{}", query(&pairs))).await

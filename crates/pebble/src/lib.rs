@@ -19,7 +19,7 @@ pub use client::{Client, SystemInfo};
 pub use error::Error;
 pub use exec::{ExecOptions, ExecOutput};
 pub use files::{FileInfo, FileKind, NewFile, Ownership};
-pub use health::{CheckInfo, CheckStatus, Notice};
+pub use health::{CheckInfo, CheckStatus, Happened, Notice, OfChange};
 pub use plan::{
     Check, ExecCheck, HttpCheck, Layer, LogTarget, Override, Plan, Service, Startup, TcpCheck,
 };

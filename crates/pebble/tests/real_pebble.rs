@@ -125,6 +125,9 @@ async fn notices_are_counted() -> Result<(), Failure> {
     let notices = client.notices(&["example.com/backup"]).await?;
     assert_eq!(notices.iter().map(|notice| notice.occurrences).collect::<Vec<_>>(), [2]);
     assert_eq!(client.notice(&id).await?.last_data, data);
+    let happened = client.wait_notices("", Duration::from_secs(1)).await?;
+    let keys: Vec<_> = happened.iter().map(|notice| notice.key.as_str()).collect();
+    assert_eq!(keys, ["example.com/backup"]);
     assert!(client.notify("no key", &data).await.is_err());
     Ok(())
 }

@@ -9,7 +9,7 @@ use names::{ContainerName, UnitName};
 use node::Pod;
 
 use super::engine::Engine;
-use super::{agent, cluster, files};
+use super::{agent, cluster, files, notices};
 
 /// Between two looks at a pod that is not ready.
 const LOOK_OFTEN: Duration = Duration::from_millis(200);
@@ -36,7 +36,7 @@ pub(crate) async fn watch(engine: Arc<Engine>, unit: UnitName, pod: Pod) {
     });
     let looked = Looked { unit: &unit, pod: &pod, namespace: &namespace, containers: &containers };
     let follow =
-        containers.iter().map(|container| super::notices::follow(&engine, &unit, container, &pod));
+        containers.iter().map(|container| notices::follow(&engine, &unit, container, &pod));
     let notices = futures_util::future::join_all(follow);
     tokio::join!(look_again(&engine, &looked, &volumes), notices);
 }
@@ -100,18 +100,17 @@ async fn look(
         Ok(socket) => socket,
         Err(error) => return (!unasked(&error)).then_some(false),
     };
-    let client = pebble::Client::new(socket.path());
+    let client = notices::client(socket.path());
     let info = match client.system_info().await {
-        Ok(info) => info,
+        Ok(info) if notices::is_word(&info.boot_id) => info,
+        // No Pebble says so.
+        Ok(_) => return Some(false),
         Err(error) => return (!unasked(&error)).then_some(false),
     };
     if boots.get(container) != Some(&info.boot_id) {
         boots.insert(container.clone(), info.boot_id.clone());
-        let booted = engine
-            .change(|inner| inner.kept.model.container_booted(unit, container, &info.boot_id));
-        if let Err(error) = booted {
-            engine.note("ERROR", &format!("cannot note that {container} booted: {error}"));
-        }
+        // Boots do not outlive the engine, so nothing goes to the disk.
+        engine.pass(|inner| inner.kept.model.container_booted(unit, container, &info.boot_id));
     }
     match client.is_healthy("ready").await {
         Ok(healthy) => Some(healthy),

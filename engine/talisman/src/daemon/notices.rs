@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use http1::{Bounded, Unix};
 use names::{ContainerName, UnitName};
 use node::Pod;
-use pebble::{Change, ChangeId, Client, Notice};
+use pebble::{Change, ChangeId, Client, Happened};
+use tokio::time::Instant;
 
 use super::engine::Engine;
 
@@ -12,9 +14,32 @@ use super::engine::Engine;
 const POLL: Duration = Duration::from_secs(20);
 /// Between two questions when Pebble does not answer.
 const PAUSE: Duration = Duration::from_millis(500);
+/// At least so long from one question for notices to the next, however fast the answers are.
+const PACE: Duration = Duration::from_millis(200);
 
-/// The most events of a unit's containers that wait in the engine.
+/// The most events of a unit's containers that wait in the engine, and that are taken from one
+/// answer.
 const WAITING_MAX: usize = 100;
+/// The longest answer of a workload's Pebble, in bytes. None of those asked for is nearly so long.
+const ANSWER_MAX: usize = 256 << 10;
+/// The longest answer that lists notices: Pebble keeps those of a week, one for each command.
+const NOTICES_MAX: usize = 4 << 20;
+/// The longest word, in bytes, that is taken from Pebble: its own bound for a notice's key.
+const WORD_MAX: usize = 256;
+
+/// A client of what a workload has where its Pebble should listen.
+pub(super) fn client(socket: impl Into<std::path::PathBuf>) -> Client {
+    bounded(socket, ANSWER_MAX)
+}
+
+fn bounded(socket: impl Into<std::path::PathBuf>, max: usize) -> Client {
+    Client::over(std::sync::Arc::new(Bounded(Unix(socket.into()), max)))
+}
+
+/// Whether the engine keeps a word that a workload said.
+pub(super) fn is_word(word: &str) -> bool {
+    word.len() <= WORD_MAX
+}
 
 /// What a notice means for the unit.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,18 +54,30 @@ enum Meaning {
 pub(crate) async fn follow(engine: &Engine, unit: &UnitName, container: &ContainerName, pod: &Pod) {
     let mut after = String::new();
     loop {
+        let asked = Instant::now();
         let Ok(socket) = pod.socket(container.as_str(), super::monitor::PEBBLE) else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let client = Client::new(socket.path());
-        match client.wait_notices(&after, POLL).await {
+        let path = socket.path();
+        match bounded(&path, NOTICES_MAX).wait_notices(&after, POLL).await {
             Ok(notices) => {
+                let mut taken = 0;
+                // The others come with the next answer.
                 for notice in notices {
-                    room(engine, unit).await;
-                    report(engine, unit, container, &client, &notice).await;
-                    after = notice.last_repeated;
+                    if taken == WAITING_MAX {
+                        break;
+                    }
+                    if is_wanted(&notice) {
+                        taken += 1;
+                        room(engine, unit).await;
+                        report(engine, unit, container, &client(&path), &notice).await;
+                    }
+                    if is_word(&notice.last_repeated) {
+                        after = notice.last_repeated;
+                    }
                 }
+                tokio::time::sleep_until(asked + PACE).await;
             }
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
@@ -57,44 +94,61 @@ async fn room(engine: &Engine, unit: &UnitName) {
     }
 }
 
+/// Queues what happened. Queues do not outlive the engine, so nothing goes to the disk.
 async fn report(
     engine: &Engine,
     unit: &UnitName,
     container: &ContainerName,
     client: &Client,
-    notice: &Notice,
+    notice: &Happened,
 ) {
     let change = match notice.kind.as_str() {
         "change-update" => client.change(&ChangeId(notice.key.clone())).await.ok(),
         _ => None,
     };
     let Some(meaning) = meaning(notice, change.as_ref()) else { return };
-    let noted = engine.change(|inner| match &meaning {
-        Meaning::Custom => {
-            let model = &mut inner.kept.model;
-            model.container_notice(unit, container, &notice.id, &notice.kind, &notice.key);
+    let is_new = engine.look(|inner| {
+        let model = &mut inner.kept.model;
+        let before = model.workload_events(unit);
+        match &meaning {
+            Meaning::Custom => {
+                model.container_notice(unit, container, &notice.id, &notice.kind, &notice.key);
+            }
+            Meaning::Check { name, failed } => {
+                model.container_check(unit, container, name, *failed);
+            }
         }
-        Meaning::Check { name, failed } => {
-            inner.kept.model.container_check(unit, container, name, *failed);
-        }
+        model.workload_events(unit) > before
     });
-    if let Err(error) = noted {
-        engine.note("ERROR", &format!("cannot note what happened in {container}: {error}"));
+    if is_new {
+        engine.wake();
     }
 }
 
+/// Whether a notice may mean something for the unit. What no Pebble says is passed over.
+fn is_wanted(notice: &Happened) -> bool {
+    let of = &notice.last_data;
+    let about = match notice.kind.as_str() {
+        "custom" => true,
+        "change-update" => matches!(of.kind.as_deref(), Some("perform-check" | "recover-check")),
+        _ => false,
+    };
+    let check = of.check_name.as_deref().unwrap_or_default();
+    about && [&notice.id, &notice.key, check].into_iter().all(is_word)
+}
+
 /// Reads a notice; of a check's change only the end counts.
-fn meaning(notice: &Notice, change: Option<&Change>) -> Option<Meaning> {
+fn meaning(notice: &Happened, change: Option<&Change>) -> Option<Meaning> {
     if notice.kind == "custom" {
         return Some(Meaning::Custom);
     }
-    let text = |key: &str| notice.last_data.get(key).and_then(|value| value.as_str());
-    let failed = match (text("kind")?, change?.status.as_str()) {
+    let of = &notice.last_data;
+    let failed = match (of.kind.as_deref()?, change?.status.as_str()) {
         ("perform-check", "Error") => true,
         ("recover-check", "Done") => false,
         _ => return None,
     };
-    Some(Meaning::Check { name: text("check-name")?.to_owned(), failed })
+    Some(Meaning::Check { name: of.check_name.clone()?, failed })
 }
 
 #[cfg(test)]
@@ -122,5 +176,23 @@ mod tests {
         check("change-update", "recover-check", "Done", Some(false));
         check("change-update", "recover-check", "Abort", None);
         check("change-update", "start", "Done", None);
+    }
+
+    #[track_caller]
+    fn wanted(kind: &str, key: &str, data: serde_json::Value, want: bool) {
+        let notice = json!({"id": "1", "type": kind, "key": key, "last-data": data});
+        let notice: Happened = serde_json::from_value(notice).unwrap();
+        assert_eq!(is_wanted(&notice), want, "{notice:?}");
+    }
+
+    #[test]
+    fn only_what_a_pebble_says_of_checks_and_the_charm_is_taken() {
+        let check = |name: &str| json!({"kind": "perform-check", "check-name": name});
+        wanted("custom", "a.b/c", json!({"anything": "x"}), true);
+        wanted("custom", &"x".repeat(257), json!({}), false);
+        wanted("change-update", "7", check("up"), true);
+        wanted("change-update", "7", check(&"x".repeat(257)), false);
+        wanted("change-update", "7", json!({"kind": "exec"}), false);
+        wanted("warning", "7", json!({}), false);
     }
 }
