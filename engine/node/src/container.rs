@@ -137,6 +137,16 @@ pub(crate) fn id(pod: &str, container: &str) -> String {
     format!("{pod}.{container}")
 }
 
+/// Names of the containers that have files in a pod's folder.
+pub(crate) fn with_files(disk: &Path) -> io::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(disk.join("containers")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect()
+}
+
 /// Makes the bundle: a fresh overlay, the description, and the log, open twice for appending.
 fn prepare(
     options: &NodeOptions,

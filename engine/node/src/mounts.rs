@@ -1,10 +1,15 @@
 //! Overlays and what is mounted below a folder.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::path::Arg;
 
 /// Mounts `image` at `root`, with every change kept below `changes`.
 pub(crate) fn overlay(image: &Path, changes: &Path, root: &Path) -> io::Result<()> {
@@ -79,58 +84,88 @@ pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
 /// chain of folders that is longer than any stack, and millions of files. Does nothing when it
 /// is gone.
 ///
+/// Nothing below it is asked for by a path, and no link is followed: where a container can still
+/// put a link in a folder's place, nothing outside goes.
+///
 /// # Errors
-/// What the operating system said.
+/// What the operating system said; also when `folder` itself is a link.
 pub fn remove_all(folder: &Path) -> io::Result<()> {
+    let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = parent.unwrap_or(Path::new("."));
+    let Some(parent) = there(openat(CWD, parent, flags, Mode::empty()))? else { return Ok(()) };
+    let Some(top) = there(open(&parent, name))? else { return Ok(()) };
     let mut number = 0u64;
     loop {
-        let Some(entries) = there(std::fs::read_dir(folder))? else { return Ok(()) };
         let mut folders = false;
-        for entry in entries {
-            let entry = entry?;
-            if !entry.file_type()?.is_dir() {
-                there(std::fs::remove_file(entry.path()))?;
+        for name in names(&top)? {
+            let name = name?;
+            if unlinked(&top, &name)? {
                 continue;
             }
             folders = true;
-            for inner in std::fs::read_dir(entry.path())? {
-                let inner = inner?;
-                if inner.file_type()?.is_dir() {
-                    lift(&inner.path(), folder, &mut number)?;
-                } else {
-                    there(std::fs::remove_file(inner.path()))?;
+            let Some(inner) = there(open(&top, &name))? else { continue };
+            for deeper in names(&inner)? {
+                let deeper = deeper?;
+                if !unlinked(&inner, &deeper)? {
+                    lift(&inner, &deeper, &top, &mut number)?;
                 }
             }
-            there(std::fs::remove_dir(entry.path()))?;
+            there(unlinkat(&top, &name, AtFlags::REMOVEDIR))?;
         }
         if !folders {
-            return there(std::fs::remove_dir(folder)).map(drop);
+            return there(unlinkat(&parent, name, AtFlags::REMOVEDIR)).map(drop);
         }
     }
 }
 
+/// Opens a folder in a folder; a link is an error.
+fn open(folder: &OwnedFd, name: impl Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(folder, name, flags, Mode::empty())
+}
+
+/// The names in a folder.
+fn names(folder: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CString>>> {
+    let all = Dir::read_from(folder)?.map(|entry| Ok(entry?.file_name().to_owned()));
+    Ok(all.filter(|name: &io::Result<CString>| {
+        !name.as_ref().is_ok_and(|name| [c".", c".."].contains(&name.as_c_str()))
+    }))
+}
+
+/// Removes whatever is no folder; whether it is gone.
+fn unlinked(folder: &OwnedFd, name: &CStr) -> io::Result<bool> {
+    match unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::ISDIR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Moves a folder to the top, under a name that nothing has.
-fn lift(inner: &Path, top: &Path, number: &mut u64) -> io::Result<()> {
+fn lift(inner: &OwnedFd, name: &CStr, top: &OwnedFd, number: &mut u64) -> io::Result<()> {
     loop {
         *number += 1;
-        let place = top.join(format!(".lifted-{number}"));
-        if place.symlink_metadata().is_err() {
-            return match std::fs::rename(inner, place) {
-                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                    std::fs::remove_dir_all(inner)
-                }
-                renamed => renamed,
-            };
+        match renameat(inner, name, top, format!(".lifted-{number}")) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
+            Err(Errno::XDEV) => {
+                // Opened by its descriptor, and std follows no link from there.
+                let folder = PathBuf::from(format!("/proc/self/fd/{}", inner.as_raw_fd()));
+                return std::fs::remove_dir_all(folder.join(OsStr::from_bytes(name.to_bytes())));
+            }
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
 /// Nothing, where what was to be had or removed is gone.
-fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+fn there<T>(result: rustix::io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -181,5 +216,43 @@ mod tests {
         removed.unwrap().join().unwrap().unwrap();
         assert!(!top.exists());
         remove_all(&top).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_a_folders_place_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outside, link) = (folder.path().join("outside"), folder.path().join("link"));
+        std::fs::create_dir_all(outside.join("deep")).unwrap();
+        std::os::unix::fs::symlink(&outside, &link).unwrap();
+        remove_all(&link).unwrap_err();
+        assert!(outside.join("deep").exists());
+    }
+
+    /// As a container that still runs may do it: folders and links change places all the time.
+    #[test]
+    fn nothing_outside_goes_whoever_swaps_links_in() {
+        use rustix::fs::{RenameFlags, renameat_with};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let folder = tempfile::tempdir().unwrap();
+        let (outside, top) = (folder.path().join("outside"), folder.path().join("top"));
+        std::fs::create_dir_all(outside.join("deep")).unwrap();
+        std::fs::write(outside.join("file"), "").unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let (a, b) = (top.join("a"), top.join("b"));
+                    let _ = renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE);
+                }
+            });
+            for _ in 0..300 {
+                std::fs::create_dir_all(top.join("a/deep")).unwrap();
+                std::os::unix::fs::symlink(&outside, top.join("b")).unwrap();
+                // A swap may be an error, and is tried again.
+                while remove_all(&top).is_err() {}
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(outside.join("deep").exists() && outside.join("file").exists());
     }
 }

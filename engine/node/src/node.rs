@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::address::{self, ENGINE};
 use crate::agent::ask::Agents;
 use crate::command::{CommandError, find, run};
-use crate::container::{ContainerError, Runtime, id};
+use crate::container::{ContainerError, Runtime, id, with_files};
 use crate::dns::{self, SharedZone, Zone};
 use crate::forward::{Forward, ForwardError};
 use crate::image::{self, Image, ImageDefinition, ImageError};
@@ -382,11 +382,11 @@ impl Node {
             let stops = record.containers.iter().map(|(container, process)| async move {
                 process.stop(grace).await.map_err(file(PathBuf::from(container)))
             });
-            try_join_all(stops).await?;
+            // One that cannot be stopped keeps none of the others alive.
+            join_all(stops).await.into_iter().collect::<Result<(), _>>()?;
         }
         let disk = options.disk(name);
-        let names = std::fs::read_dir(disk.join("containers")).into_iter().flatten().flatten();
-        for container in names.filter_map(|entry| entry.file_name().into_string().ok()) {
+        for container in with_files(&disk).map_err(file(disk.clone()))? {
             self.0.entry.agents.forget(&id(name, &container));
             self.0.entry.runtime.delete(&id(name, &container)).await?;
         }

@@ -136,15 +136,15 @@ async fn try_start(
         Ok::<_, PodError>((plan, found.address.clone()))
     })?;
     let record = |reason: String| PodError::Record { unit: unit.clone(), reason };
-    // The model's own record decides: a pod that it does not know is new, even if an engine
-    // that was killed has started it.
-    let known = match engine.node.pod(&unit.pod()) {
-        Some(pod) => lives(&pod)?.then(|| pod.ip().to_string()),
-        None => None,
-    };
-    let known = known.filter(|address| recorded.as_ref() == Some(address));
+    let known = known(engine, unit, recorded.as_ref())?;
     if known.is_none() {
         plan.image_revision = plan.charm_revision;
+        // Whatever an earlier start left is gone before its folders are touched.
+        engine
+            .node
+            .stop_pod(&unit.pod(), STOP_GRACE)
+            .await
+            .map_err(|source| PodError::Stop { unit: unit.clone(), source })?;
         if recorded.is_some() {
             engine
                 .change(|inner| inner.kept.model.unit_address(unit, None))
@@ -187,6 +187,20 @@ async fn try_start(
         charms::sweep(engine).await;
     }
     Ok(Agent { unit: unit.clone(), layout, pod, api_port })
+}
+
+/// The address of the unit's pod, if it runs. The model's own record decides: a pod that it does
+/// not know is new, even if an engine that was killed has started it.
+fn known(
+    engine: &Engine,
+    unit: &UnitName,
+    recorded: Option<&String>,
+) -> Result<Option<String>, PodError> {
+    let known = match engine.node.pod(&unit.pod()) {
+        Some(pod) => lives(&pod)?.then(|| pod.ip().to_string()),
+        None => None,
+    };
+    Ok(known.filter(|address| recorded == Some(address)))
 }
 
 /// Whether any container of the pod runs; the others are started again in it. A machine that
@@ -247,11 +261,30 @@ async fn due(now: jiff::Timestamp, until: Option<jiff::Timestamp>) {
     }
 }
 
+/// Stops the unit's pod, again and again until nothing of it runs: its folders are in use before.
+/// Whether it has stopped; it has not when the engine ends first.
+pub(super) async fn stop(engine: &Engine, unit: &UnitName) -> bool {
+    let mut told = String::new();
+    while let Err(source) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
+        let words = PodError::Stop { unit: unit.clone(), source }.to_string();
+        trouble(engine, unit, Some(Trouble::Start(words.clone())));
+        if words != told {
+            engine.note("ERROR", &words);
+            told = words;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(START_RETRY) => {}
+            () = engine.stopped() => return false,
+        }
+    }
+    true
+}
+
 /// Removes the pod of a unit that has run its last hook, then the unit.
 async fn remove(engine: &Arc<Engine>, unit: &UnitName) {
     let namespace = engine.look(|inner| inner.kept.model.name().to_string());
-    if let Err(error) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
-        engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
+    if !stop(engine, unit).await {
+        return;
     }
     offthread::run(|| UnitFolders::new(&engine.paths, unit).remove());
     faults::point();

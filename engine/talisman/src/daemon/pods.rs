@@ -39,6 +39,9 @@ pub(crate) enum PodError {
     /// The node cannot start it.
     #[error("cannot start the pod of {unit}: {source}")]
     Start { unit: UnitName, source: NodeError },
+    /// Something of it may still run.
+    #[error("cannot stop the pod of {unit}: {source}")]
+    Stop { unit: UnitName, source: NodeError },
     /// Its Kubernetes object or its place in the model cannot be written.
     #[error("cannot record the pod of {unit}: {reason}")]
     Record { unit: UnitName, reason: String },

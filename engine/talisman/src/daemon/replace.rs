@@ -6,7 +6,7 @@ use kube_api::Kind;
 use names::{AppName, UnitName};
 use serde_json::Value;
 
-use super::agent::STOP_GRACE;
+use super::agent;
 use super::engine::{Engine, Inner};
 
 /// How long hooks and `stop` of all units may take before the pods go all the same.
@@ -32,8 +32,8 @@ fn may_go(inner: &Inner, unit: &UnitName) -> bool {
 
 /// Stops the pod; the unit's agent then starts another.
 pub(crate) async fn stop(engine: &Engine, unit: &UnitName) {
-    if let Err(error) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
-        engine.note("ERROR", &format!("cannot stop the pod of {unit}: {error}"));
+    if !agent::stop(engine, unit).await {
+        return;
     }
     let now = engine.now();
     let noted = engine.change(|inner| {
