@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
 use crate::agent::ask::{Asked, Program};
 
@@ -18,6 +19,8 @@ const LONGEST: u64 = 64 * 1024;
 /// How long after the program's end its last lines may still arrive. Children that it left
 /// behind may hold the streams open for ever.
 const LAST_LINES: Duration = Duration::from_millis(200);
+/// How long its last lines may take in all: what it left behind may print for ever, too.
+const LAST_LINES_IN_ALL: Duration = Duration::from_secs(5);
 
 /// A program to run inside a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,23 +62,31 @@ impl Running {
     ///
     /// # Errors
     /// When the container or its agent ended first; the program may be left behind.
-    pub async fn wait(mut self, mut on_line: impl FnMut(Line)) -> io::Result<ExitStatus> {
-        let status = {
-            let ended = self.program.status();
-            tokio::pin!(ended);
-            loop {
-                tokio::select! {
-                    biased;
-                    Some(line) = self.lines.recv() => on_line(line),
-                    status = &mut ended => break status?,
-                }
-            }
-        };
-        while let Ok(Some(line)) = tokio::time::timeout(LAST_LINES, self.lines.recv()).await {
-            on_line(line);
-        }
-        Ok(status)
+    pub async fn wait(mut self, on_line: impl FnMut(Line)) -> io::Result<ExitStatus> {
+        follow(self.program.status(), &mut self.lines, on_line).await
     }
+}
+
+async fn follow<T>(
+    ended: impl Future<Output = io::Result<T>>,
+    lines: &mut mpsc::Receiver<Line>,
+    mut on_line: impl FnMut(Line),
+) -> io::Result<T> {
+    tokio::pin!(ended);
+    let status = loop {
+        // Neither comes first: lines may come without end.
+        tokio::select! {
+            Some(line) = lines.recv() => on_line(line),
+            status = &mut ended => break status?,
+        }
+    };
+    let end = Instant::now() + LAST_LINES_IN_ALL;
+    while Instant::now() < end
+        && let Ok(Some(line)) = timeout(LAST_LINES, lines.recv()).await
+    {
+        on_line(line);
+    }
+    Ok(status)
 }
 
 async fn read(stream: impl AsyncRead + Unpin, lines: mpsc::Sender<Line>, kind: fn(String) -> Line) {
@@ -91,5 +102,37 @@ async fn read(stream: impl AsyncRead + Unpin, lines: mpsc::Sender<Line>, kind: f
         }
         // Nobody listens any more; the program must not block on a full pipe all the same.
         let _ = lines.send(kind(String::from_utf8_lossy(&bytes).into_owned())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a program left behind prints for ever; the program has ended.
+    #[tokio::test]
+    async fn a_program_ends_whoever_goes_on_printing() {
+        let (sender, mut lines) = mpsc::channel(256);
+        let noise = tokio::spawn(async move {
+            while sender.send(Line::Out("noise".to_owned())).await.is_ok() {}
+        });
+        let ended = follow(std::future::ready(Ok(7)), &mut lines, |_| {});
+        let ended = timeout(LAST_LINES_IN_ALL * 6, ended).await;
+        assert_eq!(ended.expect("it ends").unwrap(), 7);
+        drop(lines);
+        noise.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_are_heard() {
+        let (sender, mut lines) = mpsc::channel(256);
+        for number in 0..100 {
+            sender.try_send(Line::Err(number.to_string())).unwrap();
+        }
+        let mut heard = 0;
+        // Somebody who prints nothing may keep the stream open.
+        follow(std::future::ready(Ok(())), &mut lines, |_| heard += 1).await.unwrap();
+        assert_eq!(heard, 100);
+        drop(sender);
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::net::{
     AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
@@ -15,11 +16,15 @@ use rustix::net::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
+use tokio::time::timeout;
 
 use super::{AGENT, STREAMS};
 use crate::container::Runtime;
 use crate::exec::HookCommand;
 use crate::process::Process;
+
+/// How long a container may take to let somebody in, and its agent to take a request.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents of containers that were asked for something, by the runtime's name.
 #[derive(Debug, Default)]
@@ -67,8 +72,10 @@ impl Agents {
         drop(given);
         // An agent that has ended already is noticed when the answer is read.
         let request = [&length.to_be_bytes(), request.as_slice()].concat();
-        let _ = own.program.0.write_all(&request).await;
-        Ok(own)
+        match timeout(PATIENCE, own.program.0.write_all(&request)).await {
+            Ok(_) => Ok(own),
+            Err(_) => Err(late("the container's agent does not take a request")),
+        }
     }
 
     /// Forgets the agent of a container that goes.
@@ -95,7 +102,10 @@ impl Agents {
             return Ok(());
         }
         *slot = None;
-        let control = enter(runtime, id).await?;
+        // Whoever is in the container may stop the runtime there, and others wait for the slot.
+        let entered = timeout(PATIENCE, enter(runtime, id)).await;
+        let control =
+            entered.map_err(|_| late("the runtime does not get into the container"))??;
         hand_over(&control, streams)?;
         *slot = Some(Agent { container, control });
         Ok(())
@@ -137,6 +147,11 @@ fn hand_over(control: &OwnedFd, streams: &[OwnedFd; STREAMS]) -> io::Result<()> 
     Ok(())
 }
 
+fn late(what: &str) -> io::Error {
+    let words = format!("{what} within {} s", PATIENCE.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, words)
+}
+
 /// Has the runtime start an agent in the container, and returns what it hears through.
 async fn enter(runtime: &Runtime, id: &str) -> io::Result<OwnedFd> {
     let (own, theirs) =
@@ -144,7 +159,7 @@ async fn enter(runtime: &Runtime, id: &str) -> io::Result<OwnedFd> {
     let (mut complaint, err) = io::pipe()?;
     let mut command = runtime.command();
     command.args(["exec", "--detach", id, AGENT]);
-    command.stdin(theirs).stdout(Stdio::null()).stderr(err);
+    command.stdin(theirs).stdout(Stdio::null()).stderr(err).kill_on_drop(true);
     let status = command.status().await?;
     // The agent has the other ends now, so nobody here may wait for more.
     drop(command);
