@@ -20,6 +20,13 @@ pub(crate) fn unified() -> bool {
     Path::new(ROOT).join("cgroup.controllers").is_file()
 }
 
+/// Whether control groups bound how many processes they have.
+pub(crate) fn counts_processes() -> bool {
+    let controllers = std::fs::read_to_string(Path::new(ROOT).join("cgroup.controllers"));
+    let has = |controllers: String| controllers.split_whitespace().any(|name| name == "pids");
+    controllers.is_ok_and(has) || Path::new(ROOT).join("pids").is_dir()
+}
+
 /// Numbers of the processes in the group called `name` and the groups below it.
 pub(crate) fn processes(name: &str) -> Vec<i32> {
     let mut found: Vec<i32> = folders(name)

@@ -169,11 +169,22 @@ fn prepare(
         open_files: open_files(),
         shared: &folder.join("shared"),
         agent: &options.agent,
+        memory: memory(&std::fs::read_to_string("/proc/meminfo")?)?,
+        pids: cgroups::counts_processes(),
         unified: cgroups::unified(),
     };
     std::fs::write(bundle.join("config.json"), serde_json::to_vec(&config(spec, &place))?)?;
     let log = File::options().create(true).append(true).open(bundle.join("log"))?;
     Ok((log.try_clone()?, log))
+}
+
+/// Bytes of memory in the kernel's table.
+fn memory(table: &str) -> io::Result<u64> {
+    let line = table.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    kibibytes
+        .and_then(|number: u64| number.checked_mul(1 << 10))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo names no memory"))
 }
 
 /// As many open files as a cluster's node allows, but no more than this process may hand on:
@@ -198,4 +209,17 @@ fn last_lines(log: &Path) -> String {
     let mut lines: Vec<&str> = text.lines().rev().take(3).collect();
     lines.reverse();
     lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_memory_is_read() {
+        let table = "MemFree:  1 kB\nMemTotal:        2048 kB\nBuffers: 1 kB\n";
+        assert_eq!(memory(table).unwrap(), 2 << 20);
+        memory("MemTotal: much\n").unwrap_err();
+        memory("").unwrap_err();
+    }
 }

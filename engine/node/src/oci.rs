@@ -64,6 +64,10 @@ pub(crate) struct Place<'a> {
     pub(crate) shared: &'a Path,
     /// The program that starts others in the container.
     pub(crate) agent: &'a Path,
+    /// Bytes of memory that this machine has.
+    pub(crate) memory: u64,
+    /// Whether processes can be counted here.
+    pub(crate) pids: bool,
     /// Whether this machine has the control groups of version 2 alone.
     pub(crate) unified: bool,
 }
@@ -98,6 +102,7 @@ pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
                 {"type": "RLIMIT_NOFILE", "soft": place.open_files, "hard": place.open_files},
             ],
             "noNewPrivileges": false,
+            "oomScoreAdj": oom_score(spec.limits, place.memory),
         },
         "root": {"path": place.root, "readonly": false},
         "hostname": place.hostname,
@@ -105,7 +110,7 @@ pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
         "linux": {
             "namespaces": namespaces,
             "cgroupsPath": place.cgroup,
-            "resources": resources(spec.limits),
+            "resources": resources(spec.limits, place.pids),
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
             "seccomp": seccomp::profile(),
@@ -116,8 +121,24 @@ pub(crate) fn config(spec: &ContainerSpec, place: &Place<'_>) -> Value {
 /// The span in which a container may use its share of the processors, in microseconds.
 const CPU_PERIOD: u64 = 100_000;
 
-fn resources(limits: Limits) -> Value {
+/// The most processes and threads of a container.
+const PIDS_MAX: u32 = 4096;
+
+/// Which containers the kernel ends first where the machine has no memory left, as kubelet says
+/// it: those without limits before all others, and those with the larger share last.
+fn oom_score(limits: Limits, machine: u64) -> u64 {
+    if limits == Limits::default() {
+        return 1000;
+    }
+    let share = limits.memory.unwrap_or(0).saturating_mul(1000) / machine.max(1);
+    1000_u64.saturating_sub(share).clamp(3, 999)
+}
+
+fn resources(limits: Limits, pids: bool) -> Value {
     let mut resources = json!({"devices": [{"allow": false, "access": "rwm"}]});
+    if pids {
+        resources["pids"] = json!({"limit": PIDS_MAX});
+    }
     if let Some(limit) = limits.memory {
         resources["memory"] = json!({"limit": limit});
     }
@@ -191,6 +212,8 @@ mod tests {
             open_files: 20_000,
             shared: Path::new("/run/shared"),
             agent: Path::new("/lib/agent"),
+            memory: 1000,
+            pids: true,
             unified: false,
         };
         config(&spec, &place)
@@ -210,11 +233,28 @@ mod tests {
         assert_eq!(targets.join(" "), expected);
     }
 
+    #[track_caller]
+    fn scored(memory: Option<u64>, cpu: Option<u32>, expected: u64) {
+        let config = rendered(Limits { memory, cpu });
+        assert_eq!(config["process"]["oomScoreAdj"], expected);
+    }
+
+    #[test]
+    fn what_has_no_limits_goes_first_where_memory_ends() {
+        scored(None, None, 1000);
+        scored(None, Some(250), 999);
+        scored(Some(0), None, 999);
+        scored(Some(64), None, 936);
+        scored(Some(1000), Some(250), 3);
+        scored(Some(u64::MAX), None, 3);
+    }
+
     #[test]
     fn limits_are_set_only_when_asked_for() {
         let limited = rendered(Limits { memory: Some(64), cpu: Some(250) });
         let resources = &limited["linux"]["resources"];
         assert_eq!(resources["memory"]["limit"], 64);
+        assert_eq!(resources["pids"]["limit"], 4096);
         assert_eq!(resources["cpu"], json!({"quota": 25_000, "period": 100_000}));
         let plain = rendered(Limits::default());
         assert!(plain["linux"]["resources"].get("memory").is_none());
