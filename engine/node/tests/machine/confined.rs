@@ -1,6 +1,7 @@
 //! What a container may do: as much as kubelet with containerd gives it, however it is entered.
 
 use std::path::Path;
+use std::time::Duration;
 
 use node::Pod;
 
@@ -135,5 +136,20 @@ async fn files_of_pods_from_before_a_power_cut_go() {
     assert!(!left.exists());
     assert!(own.node.pod("one-0").unwrap().running().unwrap());
     assert!(Path::new(&kept.log_file("db")).exists());
+    own.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_has_the_containers_bounds_and_ends_while_its_children_print() {
+    let own = Instance::open("bounds").await;
+    let pod = own.start("one-0").await;
+    own.answers(&pod, "cat /proc/self/oom_score_adj", "1000").await;
+    let counted = "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max";
+    own.answers(&pod, counted, "4096").await;
+    let noisy = pod.exec("db", &shell("while :; do echo noise; done & exit 3")).await.unwrap();
+    let mut lines = 0_u64;
+    let ended = tokio::time::timeout(Duration::from_secs(60), noisy.wait(|_| lines += 1)).await;
+    assert_eq!(ended.expect("it ends").unwrap().code(), Some(3));
+    assert!(lines > 0);
     own.close().await;
 }

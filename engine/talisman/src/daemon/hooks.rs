@@ -2,11 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use model::{Hook, HookOutcome, HookRun};
 use node::{HookCommand, Line, UnitPod};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 
 use super::agent::Agent;
 use super::engine::{Engine, Inner};
@@ -89,8 +94,13 @@ async fn process(
     let argv = match &run.hook {
         Hook::Exec { command, .. } => vec!["/bin/sh".to_owned(), "-c".to_owned(), command.clone()],
         hook => match offthread::run(|| program(&agent.layout, hook)) {
-            Some(program) => vec![program],
-            None => return HookOutcome::NotImplemented,
+            Ok(Some(program)) => vec![program],
+            Ok(None) => return HookOutcome::NotImplemented,
+            Err(error) => {
+                let words = format!("cannot look for a hook of {}: {error}", run.unit);
+                engine.note("ERROR", &words);
+                return HookOutcome::Killed;
+            }
         },
     };
     let command = HookCommand { argv, env: environment, cwd: agent.layout.charm_dir() };
@@ -155,14 +165,27 @@ fn reported_memory(line: &str) -> Option<u64> {
 
 /// `dispatch`, or the hook's own file in charms older than it; as the charm container sees it.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
-fn program(layout: &UnitPod, hook: &Hook) -> Option<String> {
+fn program(layout: &UnitPod, hook: &Hook) -> io::Result<Option<String>> {
     let path = hook.dispatch_path();
-    let charm = layout.agent_dir.join("charm");
-    ["dispatch", path.as_str()]
-        .into_iter()
-        // Where a link leads is for the container to say, not for this machine.
-        .find(|file| charm.join(file).symlink_metadata().is_ok())
-        .map(|file| layout.charm_dir().join(file).display().to_string())
+    let folder = std::fs::File::open(&layout.agent_dir)?;
+    for file in ["dispatch", path.as_str()] {
+        if has(&folder, &Path::new("charm").join(file))? {
+            return Ok(Some(layout.charm_dir().join(file).display().to_string()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether there is such a file in a folder that a container writes to. What lies elsewhere, by
+/// way of links, is not there; where the file itself leads is for the container to say.
+fn has(folder: &impl AsFd, file: &Path) -> io::Result<bool> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match openat2(folder, file, flags, Mode::empty(), resolve) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Adds what only the engine knows: folders, the tools' socket, the Kubernetes API.
@@ -196,4 +219,36 @@ fn with_paths(
         environment.insert(TRACE.to_owned(), "1".to_owned());
     }
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_charm_that_is_a_link_tells_nothing_of_this_machine() {
+        let top = tempfile::tempdir().unwrap();
+        let agent = top.path().join("agent");
+        std::fs::create_dir_all(agent.join("charm/hooks")).unwrap();
+        std::fs::write(agent.join("charm/hooks/start"), "").unwrap();
+        std::fs::write(top.path().join("dispatch"), "").unwrap();
+        symlink("/no/such/place", agent.join("charm/dispatch")).unwrap();
+        symlink("charm", agent.join("own")).unwrap();
+        symlink("..", agent.join("out")).unwrap();
+        symlink(top.path(), agent.join("whole")).unwrap();
+        let folder = std::fs::File::open(&agent).unwrap();
+        for (file, want) in [
+            ("charm/dispatch", true),
+            ("charm/hooks/start", true),
+            ("own/hooks/start", true),
+            ("charm/hooks/stop", false),
+            ("charm/hooks/start/x", false),
+            ("out/dispatch", false),
+            ("whole/dispatch", false),
+            ("../dispatch", false),
+        ] {
+            assert_eq!(has(&folder, Path::new(file)).unwrap(), want, "{file}");
+        }
+    }
 }

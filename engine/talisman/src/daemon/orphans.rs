@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use node::{Pod, PodError, UnitPod};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// How often the processes are looked through: one may start another before it ends.
 const PASSES_MAX: u32 = 200;
@@ -26,21 +26,17 @@ pub(crate) async fn end(pod: &Pod) {
                 continue;
             }
         };
-        let found = offthread::run(|| hooks_of(first));
-        if found.is_empty() {
+        if offthread::run(|| end_hooks_of(first)) == 0 {
             return;
-        }
-        for pid in found.into_iter().filter_map(Pid::from_raw) {
-            kill_process(pid, Signal::KILL).ok();
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// The hook processes of the container whose first process is `first`, and what starts hooks for
-/// an engine that is gone.
+/// Ends the hook processes of the container whose first process is `first`, and what starts hooks
+/// for an engine that is gone. How many there were.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
-fn hooks_of(first: i32) -> Vec<i32> {
+fn end_hooks_of(first: i32) -> usize {
     let own = fs::read_link(format!("/proc/{first}/ns/pid")).ok();
     let is_hook = |pid: i32| {
         let folder = Path::new("/proc").join(pid.to_string());
@@ -51,7 +47,19 @@ fn hooks_of(first: i32) -> Vec<i32> {
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
     all.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| is_hook(*pid))
-        .collect()
+        .map(|pid| end_one(pid, is_hook))
+        .count()
+}
+
+/// Ends a process that is still what was looked for once it is held: meanwhile its number may
+/// have become another's.
+fn end_one(pid: i32, is_wanted: impl Fn(i32) -> bool) {
+    let Some(number) = Pid::from_raw(pid) else { return };
+    // One that cannot be held now is met again with the next pass.
+    let Ok(handle) = pidfd_open(number, PidfdFlags::empty()) else { return };
+    if is_wanted(pid) {
+        pidfd_send_signal(&handle, Signal::KILL).ok();
+    }
 }
 
 /// Whether an environment block is one of a hook.
@@ -76,6 +84,16 @@ mod tests {
         assert!(has_context(b"A=1\0JUJU_CONTEXT_ID=a/0-start-00\0B=2\0"));
         assert!(!has_context(b"A=1\0JUJU_CONTEXT_ID=\0"));
         assert!(!has_context(b"OLD_JUJU_CONTEXT_ID=x\0"));
+    }
+
+    #[test]
+    fn only_what_is_still_wanted_is_ended() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        end_one(pid, |_| false);
+        assert!(child.try_wait().unwrap().is_none());
+        end_one(pid, |asked| asked == pid);
+        assert!(!child.wait().unwrap().success());
     }
 
     #[test]
