@@ -89,6 +89,18 @@ fn standbys_hear_of_the_primary_that_they_waited_for() {
     check(0, 4, Vec::new(), operators(&ops));
 }
 
+/// An option that could not be used any more kept PostgreSQL from starting in a new pod, so that a
+/// refresh took the cluster down, one pod after another.
+#[test]
+fn a_new_pod_runs_while_an_option_cannot_be_used() {
+    let bad = Database(DatabaseOp::Config("profile", "holiday"));
+    for databases in [1, 3] {
+        let clients = vec![client("waltz"), client("tango")];
+        let ops = [Direct(0), bad.clone(), Database(DatabaseOp::Refresh), Direct(1)];
+        check(0, databases, clients, operators(&ops));
+    }
+}
+
 /// Seed 300297, as it was shrunk: a unit that had put off leader-elected and led no more failed
 /// in every hook, and took clients that it does not see for gone.
 #[test]

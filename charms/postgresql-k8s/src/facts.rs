@@ -33,6 +33,8 @@ pub struct Facts {
     pub seed: Seed,
     /// The options, or what is wrong with them.
     pub settings: Result<Settings, Vec<String>>,
+    /// The settings with which this unit goes on while its options cannot be used.
+    pub in_force: Option<Settings>,
     /// The plugins that the options switch on.
     pub plugins: Plugins,
     /// The peer relation; none before it exists.
@@ -181,6 +183,7 @@ impl Facts {
             planned: 0,
             seed: Seed([0; 32]),
             settings: Err(Vec::new()),
+            in_force: None,
             plugins: Plugins::default(),
             peer: None,
             passwords: SecretContent::new(),
@@ -212,6 +215,11 @@ impl Facts {
     pub fn authority(&self) -> Option<&str> {
         let own = self.container.as_ref().and_then(|container| container.ca.as_deref());
         own.or_else(|| databag::text(&self.peer.as_ref()?.app, TOLD))
+    }
+
+    /// The options or, where they cannot be used, what was in force before.
+    pub(crate) fn usable(&self) -> Option<&Settings> {
+        self.settings.as_ref().ok().or(self.in_force.as_ref())
     }
 
     /// The passwords, if all are there.

@@ -7,8 +7,8 @@ pub(crate) mod tls;
 use std::time::Duration;
 
 use charm::{
-    Bag, ContainerName, Event, Hook, Own, RelationId, Revision, SecretContent, SecretString,
-    databag,
+    Bag, ContainerName, Event, ExposeSecret as _, Hook, Own, RelationId, Revision, SecretContent,
+    SecretString, databag,
 };
 use interfaces::postgresql_client::{self, Request};
 use interfaces::prometheus_scrape::ENDPOINT;
@@ -74,8 +74,14 @@ pub(crate) async fn gather(
     facts.settings = Settings::parse(&hook.config()?, machine);
     settings::check(hook, &mut facts).await?;
     facts.plugins = Plugins::parse(&hook.config()?);
-    if let (Ok(settings), Some(container)) = (&mut facts.settings, &facts.container) {
-        settings.parameters.extend(facts.plugins.parameters(container.audit));
+    match (&mut facts.settings, &facts.container) {
+        (Ok(settings), Some(container)) => {
+            settings.parameters.extend(facts.plugins.parameters(container.audit));
+        }
+        (Err(_), Some(Container { config: Some(text), .. })) => {
+            facts.in_force = patroni_yml::in_force(text.expose_secret(), &hook.config()?);
+        }
+        _ => {}
     }
     if facts.initialised() {
         facts.cluster = cluster(door, &facts).await;

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use charm::{ExposeSecret as _, SecretString, UnitName};
-use patroni::Config;
+use charm::{Config, ExposeSecret as _, SecretString, UnitName};
 use patroni::config::{
-    Authentication, Bootstrap, Ctl, Dynamic, DynamicPostgresql, Parameters, Postgresql,
+    self, Authentication, Bootstrap, Ctl, Dynamic, DynamicPostgresql, Parameters, Postgresql, Read,
     RenderError, RestApi, ServerCertificate, Users,
 };
 use serde_json::{Value, json};
 
 use crate::layer;
-use crate::options::{SHARED, Settings};
+use crate::options::{SHARED, Settings, Timing};
 use crate::passwords::Passwords;
-use crate::sync::Sync;
+use crate::sync::{StandbyCount, Sync};
 use crate::tls;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 
@@ -52,7 +51,7 @@ pub(crate) fn render(
         username: username.to_owned(),
         password: password.clone(),
     };
-    let config = Config {
+    let config = config::Config {
         bootstrap: Bootstrap { dcs: first_dynamic(settings), initdb: initdb() },
         restapi: RestApi {
             listen: format!("0.0.0.0:{PATRONI_PORT}"),
@@ -89,12 +88,41 @@ pub(crate) fn render(
         tags: BTreeMap::new(),
     };
     let text = config.render()?;
-    Ok(format!("{}{}", checked_line(settings), text.expose_secret()).into())
+    let (checked, standbys) = (checked_line(settings), settings.standbys);
+    Ok(format!("{checked}{STANDBYS}{standbys}\n{}", text.expose_secret()).into())
 }
 
-/// The first line: which parameters the server had said that it would take.
+/// What the second line begins with: how many standbys must have a commit, as the option says.
+const STANDBYS: &str = "# Commits wait for: ";
+
+/// The settings that a file was written with, in so far as the file tells; options that cannot be
+/// other than good tell the rest. None where it is no file of this charm.
+pub(crate) fn in_force(text: &str, options: &Config) -> Option<Settings> {
+    let read = Read::parse(text)?;
+    let Dynamic { ttl, loop_wait, retry_timeout, maximum_lag_on_failover, .. } = read.dynamic;
+    let mut lines = text.lines();
+    let free = lines.next().and_then(|line| line.strip_prefix(CHECKED));
+    let standbys = lines.next().and_then(|line| line.strip_prefix(STANDBYS));
+    // A charm before this one did not remember them.
+    let standbys = standbys.or_else(|| options.text("synchronous_node_count"));
+    let mut parameters = read.parameters;
+    parameters.retain(|name, _| !TLS.contains(&name.as_str()));
+    Some(Settings {
+        parameters,
+        shared: read.dynamic.postgresql.parameters,
+        free: free.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+        standbys: standbys.and_then(StandbyCount::parse).unwrap_or(StandbyCount::All),
+        strict: options.boolean("synchronous_mode_strict"),
+        maximum_lag: maximum_lag_on_failover,
+        timing: Timing { ttl, loop_wait, retry_timeout },
+    })
+}
+
+/// What the first line begins with: which parameters the server had said that it would take.
+const CHECKED: &str = "# Checked by the server: ";
+
 fn checked_line(settings: &Settings) -> String {
-    format!("# Checked by the server: {}\n", json!(settings.free))
+    format!("{CHECKED}{}\n", json!(settings.free))
 }
 
 /// Whether a file was written with the parameters that only the server can check.
@@ -189,17 +217,16 @@ fn initdb() -> Vec<Value> {
     ]
 }
 
+/// The parameters of TLS, which follow from the certificate.
+const TLS: [&str; 4] = ["ssl", "ssl_cert_file", "ssl_key_file", "ssl_ca_file"];
+
 /// The parameters of this member's file.
 fn parameters(settings: &Settings, encrypted: bool) -> Parameters {
     let mut parameters = settings.parameters.clone();
     if encrypted {
-        let files = [
-            ("ssl_cert_file", tls::CERTIFICATE),
-            ("ssl_key_file", tls::KEY),
-            ("ssl_ca_file", tls::CA),
-        ];
-        parameters.insert("ssl".to_owned(), "on".into());
-        parameters.extend(files.map(|(name, path)| (name.to_owned(), path.into())));
+        let values = ["on", tls::CERTIFICATE, tls::KEY, tls::CA];
+        let pairs = TLS.into_iter().zip(values);
+        parameters.extend(pairs.map(|(name, value)| (name.to_owned(), value.into())));
     }
     parameters
 }
@@ -303,6 +330,32 @@ mod tests {
         settings.free.insert("seq_page_cost".to_owned(), "1\n.5".into());
         assert!(!is_checked(text.expose_secret(), &settings));
         assert_eq!(checked_line(&settings).lines().count(), 1);
+    }
+
+    #[test]
+    fn the_file_tells_what_is_in_force() {
+        let facts = fixture::new_leader();
+        let (mut settings, passwords) = fixture::rendering();
+        settings.free.insert("seq_page_cost".to_owned(), "1.5".into());
+        settings.parameters.insert("search_path".to_owned(), "a: \"b\" # c".into());
+        settings.parameters.insert("vacuum_cost_delay".to_owned(), 0.1.into());
+        settings.standbys = StandbyCount::Number(2);
+        settings.timing = Timing { ttl: 30, loop_wait: 2, retry_timeout: 6 };
+        let options = json!({"synchronous_mode_strict": true, "synchronous_node_count": "some"});
+        let options = Config::new(options.as_object().unwrap().clone());
+        for encrypted in [false, true] {
+            let text = render(&facts.topology, &facts.unit, &settings, &passwords, encrypted);
+            let text = text.unwrap();
+            let kept = in_force(text.expose_secret(), &options).unwrap();
+            assert_eq!(kept, settings);
+            let again = render(&facts.topology, &facts.unit, &kept, &passwords, encrypted).unwrap();
+            assert_eq!(again.expose_secret(), text.expose_secret());
+            // Without the lines of comment, as an older charm may have written it.
+            let (_, bare) = text.expose_secret().split_once("bootstrap:").unwrap();
+            let kept = in_force(&format!("bootstrap:{bare}"), &options).unwrap();
+            assert_eq!((kept.standbys, kept.free.len()), (StandbyCount::All, 0));
+        }
+        assert_eq!(in_force("a: b\n", &options), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How many standbys must have a commit before the client hears of it.
 
+use std::fmt;
+
 /// The option `synchronous_node_count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StandbyCount {
@@ -9,6 +11,27 @@ pub enum StandbyCount {
     Majority,
     /// This many.
     Number(u32),
+}
+
+impl StandbyCount {
+    /// Reads the option's text.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "all" => Some(Self::All),
+            "majority" => Some(Self::Majority),
+            text => text.parse().ok().filter(|number| *number >= 1).map(Self::Number),
+        }
+    }
+}
+
+impl fmt::Display for StandbyCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Majority => f.write_str("majority"),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 /// What the dynamic configuration shall say about commits.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 /// PostgreSQL parameters; texts, numbers and booleans.
@@ -37,7 +37,7 @@ pub struct Bootstrap {
 }
 
 /// The dynamic configuration: shared by all members, kept by Patroni, changed over REST.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dynamic {
     /// Seconds until a silent leader loses its lock.
     pub ttl: u32,
@@ -64,7 +64,7 @@ pub struct Dynamic {
 }
 
 /// The part of the dynamic configuration that is about PostgreSQL.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DynamicPostgresql {
     /// Rewind a former primary rather than copy it anew.
     pub use_pg_rewind: bool,
@@ -158,6 +158,36 @@ pub struct Users {
 
 fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     secret.expose_secret().serialize(serializer)
+}
+
+/// What a file of earlier says of parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The first dynamic configuration.
+    pub dynamic: Dynamic,
+    /// The parameters of the member.
+    pub parameters: Parameters,
+}
+
+impl Read {
+    /// Reads the text that [`Config::render`] made; none where it is anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct File {
+            bootstrap: First,
+            postgresql: Member,
+        }
+        #[derive(Deserialize)]
+        struct First {
+            dcs: Dynamic,
+        }
+        #[derive(Deserialize)]
+        struct Member {
+            parameters: Parameters,
+        }
+        let file: File = serde_saphyr::from_str(text).ok()?;
+        Some(Self { dynamic: file.bootstrap.dcs, parameters: file.postgresql.parameters })
+    }
 }
 
 /// Why the file cannot be written.

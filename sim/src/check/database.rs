@@ -129,7 +129,22 @@ fn unable(state: &State, app: &AppName) -> Vec<String> {
         let why = if headless { "nobody leads" } else { "an option is invalid" };
         wrong.push(format!("{} is active although {why}", unit.name));
     }
+    if !headless && application.life == model::Life::Alive {
+        wrong.extend(stopped(state, app));
+    }
     wrong
+}
+
+/// Members that an option which cannot be used keeps from running: what was in force is there.
+fn stopped(state: &State, app: &AppName) -> Vec<String> {
+    let has_data = |unit: &UnitName| state.volumes.get(unit).is_some_and(|it| it.data.is_some());
+    let has_container =
+        |unit: &UnitName| state.pods.get(unit).is_some_and(|it| it.container.is_some());
+    let units = state.model.units(app).map(|unit| &unit.name);
+    let can = units.filter(|unit| has_data(unit) && has_container(unit));
+    can.filter(|unit| !state.foreign.contains(*unit) && patroni::member(state, unit).is_none())
+        .map(|unit| format!("{unit} runs no Patroni, and nothing but an option is invalid"))
+        .collect()
 }
 
 /// All units are members of one cluster, and follow its primary.

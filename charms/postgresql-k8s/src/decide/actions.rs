@@ -89,7 +89,7 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     }
     let content = facts.passwords.clone().with(passwords::key(user), password.clone());
     let new = passwords::Passwords::read(&content).ok_or_else(failed)?;
-    let settings = facts.settings.as_ref().map_err(|_| failed())?;
+    let settings = facts.usable().ok_or_else(failed)?;
     let encrypted = facts.tls.files.is_some();
     let text = patroni_yml::render(&facts.topology, &facts.unit, settings, &new, encrypted)
         .map_err(|_| failed())?;

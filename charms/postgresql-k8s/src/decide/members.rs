@@ -88,7 +88,7 @@ fn missing(facts: &Facts, peer: &Peer, members: &[String]) -> Vec<UnitName> {
 
 /// How many standbys commits wait for, if that has to change.
 fn commits(facts: &Facts, members: &[String]) -> Option<Effect> {
-    let (Some(current), Ok(settings)) = (&facts.dynamic, &facts.settings) else { return None };
+    let (Some(current), Some(settings)) = (&facts.dynamic, facts.usable()) else { return None };
     if !facts.initialised() {
         return None;
     }

@@ -11,7 +11,7 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-use charm::{Changes, Decision, Event, Level, Own, RelationKind, SecretString, Status};
+use charm::{Changes, Decision, Event, Own, RelationKind, SecretString, Status};
 
 pub(crate) use clients::{BAD_ROLES, CLIENTS, FAILED, REASON_MAX};
 pub(crate) use plugins::KEY as PLUGINS;
@@ -131,10 +131,11 @@ fn steady_status(facts: &Facts) -> Option<Status> {
     Some(if full { Status::blocked(NO_SPACE) } else { steady })
 }
 
-/// The decision for options that cannot be used; nothing that depends on them is done.
-fn refuse_options(problems: &[String]) -> Decision<Effect> {
-    let lines = problems.iter().map(|problem| Effect::Log(Level::Error, problem.clone()));
-    Decision::new().effects(lines).status(bad_configuration(problems))
+/// What is said of options that cannot be used, whatever else the hook does.
+fn refuse_options(problems: &[String]) -> Vec<Effect> {
+    let status = bad_configuration(problems);
+    let say = |line: &String| Effect::Refuse { line: line.clone(), status: status.clone() };
+    problems.iter().map(say).collect()
 }
 
 fn bad_configuration(problems: &[String]) -> Status {

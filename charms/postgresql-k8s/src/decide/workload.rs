@@ -38,6 +38,9 @@ fn storage(container: &Container) -> Option<Effect> {
 }
 
 /// Brings this member up and, on the leader, sets up the cluster. Safe in every state.
+///
+/// Options that cannot be used are said, and leave what was in force: a pod that is new runs a
+/// member all the same, and certificates, passwords and clients are followed meanwhile.
 pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     let (Some(container), Some(peer)) = (&facts.container, &facts.peer) else {
         return Decision::new().defer("the peer relation does not exist yet");
@@ -45,18 +48,18 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     let Some(passwords) = facts.passwords() else {
         return Decision::new().defer("the leader has not made the passwords yet");
     };
-    let settings = match &facts.settings {
-        Ok(settings) => settings,
-        Err(problems) => return refuse_options(problems),
-    };
+    let problems = facts.settings.as_ref().err();
+    let decision =
+        Decision::new().effects(problems.into_iter().flat_map(|all| refuse_options(all)));
+    let Some(settings) = facts.usable() else { return decision };
     if let Some(refusal) = tls::refusal(facts) {
-        return Decision::new().effect(refusal);
+        return decision.effect(refusal);
     }
     if let Some(system) = foreign(facts, container, &passwords) {
-        return Decision::new().status(set_aside(&facts.unit, system));
+        return decision.status(set_aside(&facts.unit, system));
     }
     // Other hooks than pebble-ready may find the container first.
-    let mut decision = Decision::new().effects(storage(container));
+    let mut decision = decision.effects(storage(container));
     if !members::may_run(facts, container) {
         return decision.defer("the leader has not let this unit join yet").status(joins());
     }
@@ -68,33 +71,45 @@ pub(super) fn start(facts: &Facts) -> Decision<Effect> {
     if facts.leader && !facts.initialised() && begins {
         decision = decision.effect(Effect::RemoveLeftovers);
     }
-    let update = match update_service(facts, container, settings, &passwords) {
-        Ok(update) => update,
-        Err(error) => return refuse_options(&[error.to_string()]),
-    };
+    match update_service(facts, container, settings, &passwords) {
+        Ok(update) => bring_up(decision, facts, (container, peer), (settings, &passwords), update),
+        Err(error) => Decision::new().effects(refuse_options(&[error.to_string()])),
+    }
+}
+
+/// What is done besides the effects that make the member as it should be.
+fn bring_up(
+    mut decision: Decision<Effect>,
+    facts: &Facts,
+    (container, peer): (&Container, &Peer),
+    (settings, passwords): (&Settings, &Passwords),
+    update: Vec<Effect>,
+) -> Decision<Effect> {
     let moves = |e: &Effect| matches!(e, Effect::PushConfig(_) | Effect::StartWorkload(_));
     let changed = update.iter().any(moves);
     let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
     decision = decision.effects(update);
     let waits = changed || !container.started();
-    decision = decision.effects(copied_anew(facts, container, &passwords));
+    decision = decision.effects(copied_anew(facts, container, passwords));
     if waits {
         decision = decision.effect(Effect::AwaitMember);
     }
     // Before anything else is written: where it is the replication's password that standbys do not
     // have, no statement comes to its end.
-    decision = decision.effects(confirmation(facts, settings, &passwords));
+    decision = decision.effects(confirmation(facts, settings, passwords));
     let sets_up = facts.leader && !facts.initialised();
     if sets_up {
-        decision = decision.effects(set_up(facts, &passwords));
+        decision = decision.effects(set_up(facts, passwords));
     }
-    decision = decision.effects(plugins::switch(facts, sets_up));
+    // Their parameters are in force with the other options.
+    let plugins = facts.settings.is_ok().then(|| plugins::switch(facts, sets_up));
+    decision = decision.effects(plugins.flatten());
     let pending = container.health.as_ref().is_some_and(|health| health.pending_restart);
     if reloaded || pending != databag::text(&peer.own, PENDING).is_some() {
         decision = decision.effect(tell_pending(peer));
     }
     // By then Patroni has read what changed.
-    decision = decision.effects(passfile(facts, &passwords, reloaded));
+    decision = decision.effects(passfile(facts, passwords, reloaded));
     // It makes the leader look, which one that is the leader needs not.
     let started = (!sets_up).then_some(("member", "started"));
     let changes: Changes = started.into_iter().chain(tls_flag(facts, peer)).collect();

@@ -1,6 +1,6 @@
 //! Facts for tests, from a first unit before its start to a running cluster.
 
-use charm::{Bag, Config, SecretContent};
+use charm::{Bag, Config, ExposeSecret as _, SecretContent, SecretString};
 use interfaces::postgresql_client::Request;
 use patroni::{Cluster, Health, Member, Role, State};
 use pebble::Plan;
@@ -134,6 +134,17 @@ pub(crate) fn steady() -> Facts {
         "ttl": 20, "loop_wait": 1, "retry_timeout": 5,
         "maximum_lag_on_failover": 1_048_576, "postgresql": {"parameters": shared}}));
     facts
+}
+
+/// The same while an option cannot be used, with what its file tells in force.
+pub(crate) fn refused(facts: Facts) -> Facts {
+    let options = json!({"synchronous_mode_strict": true}).as_object().unwrap().clone();
+    let config = facts.container.as_ref().and_then(|container| container.config.as_ref());
+    let in_force = |text: &SecretString| {
+        patroni_yml::in_force(text.expose_secret(), &Config::new(options)).unwrap()
+    };
+    let in_force = config.map(in_force);
+    Facts { settings: Err(vec!["cannot use it".to_owned()]), in_force, ..facts }
 }
 
 /// `pg/1` beside [`steady`], let in by the leader, not started.

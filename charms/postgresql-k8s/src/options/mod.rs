@@ -14,6 +14,7 @@ use crate::resources::Resources;
 use crate::sync::StandbyCount;
 
 pub(crate) use plugins::Plugins;
+pub(crate) use timing::Timing;
 
 /// What an option may be.
 pub(crate) enum Kind {
@@ -88,7 +89,7 @@ pub struct Settings {
     /// The bytes a replica may lag behind and still become primary.
     pub maximum_lag: u64,
     /// How long the leader's lock lives.
-    pub timing: timing::Timing,
+    pub timing: Timing,
 }
 
 impl Settings {
@@ -212,16 +213,11 @@ impl Reader<'_> {
     }
 
     fn standbys(&mut self) -> StandbyCount {
-        match self.config.text("synchronous_node_count").unwrap_or("all") {
-            "all" => StandbyCount::All,
-            "majority" => StandbyCount::Majority,
-            text => match text.parse() {
-                Ok(number) if number >= 1 => StandbyCount::Number(number),
-                _ => self
-                    .problem("synchronous_node_count", "it is all, majority or a number from 1")
-                    .unwrap_or(StandbyCount::All),
-            },
-        }
+        let option = "synchronous_node_count";
+        let count = StandbyCount::parse(self.config.text(option).unwrap_or("all"));
+        let count =
+            count.or_else(|| self.problem(option, "it is all, majority or a number from 1"));
+        count.unwrap_or(StandbyCount::All)
     }
 
     /// A number of worker processes: `auto` or from 2 to ten for each core.

@@ -204,9 +204,8 @@ mod pebble_ready {
     fn pebble_ready_is_valid_no_blocked() {
         let mut facts = new_leader();
         facts.settings = Err(vec!["x".to_owned()]);
-        let blocked = Status::blocked("Configuration Error. Please check the logs: x");
-        assert_eq!(ready(&facts).status, Some(blocked));
-        check_without(&ready(&facts), "start workload");
+        let blocked = "refuse: Configuration Error. Please check the logs: x";
+        assert_eq!(list(&ready(&facts)), [blocked]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod flowcharts;
 mod healing;
 mod metrics;
 mod plugins;
+mod refused;
 mod relations;
 mod tls;
 

@@ -332,8 +332,8 @@ fn converge_is_valid_no_blocks_and_changes_nothing() {
     let mut facts = steady();
     facts.settings = Err(vec!["cannot use 0 for the option x".to_owned()]);
     let decision = decide(&Event::ConfigChanged, &facts);
-    assert_eq!(list(&decision), ["log: cannot use 0 for the option x"]);
     let shown = "Configuration Error. Please check the logs: cannot use 0 for the option x";
+    assert_eq!(list(&decision), [format!("refuse: {shown}")]);
     assert_eq!(decision.status, Some(Status::blocked(shown)));
 }
 
