@@ -343,6 +343,24 @@ fn nonsense_from_the_backend_heals_when_it_is_mended() {
 }
 
 #[test]
+fn a_bag_full_of_anything_is_no_burden() {
+    let full = "é".repeat(6 << 20);
+    let client = |id, key| {
+        let asks = [("database", "waltz"), (key, full.as_str())];
+        Relation::new(id, "database", "waltz").unit("waltz/0", &[]).remote(&asks)
+    };
+    let event = client(7, "anything").changed(None).unwrap();
+    let ran = run(world().leader().relation(client(7, "anything")), &event);
+    let waiting = Status::waiting("waiting for backend-database relation to connect");
+    assert_eq!(ran.world.status(), Some(waiting));
+    let ran = run(world().leader().relation(client(7, "extra-user-roles")), &event);
+    let said = ran.world.status().unwrap();
+    let words = "Failed to initialize relation database: waltz (relation 7): cannot use \
+        \"extra-user-roles\": a request may have 65536 bytes";
+    assert!(said.message().starts_with(words), "{said:?}");
+}
+
+#[test]
 fn a_backend_whose_secret_may_not_be_read_is_not_ready() {
     let id = secret_id(9).to_string();
     let relation = backend().remote(&[("endpoints", "127.0.0.1:1"), ("secret-user", &id)]);

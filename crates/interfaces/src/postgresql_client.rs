@@ -4,7 +4,7 @@ mod offer;
 mod request;
 
 pub use offer::{Credentials, Offer};
-pub use request::{REQUESTABLE, Request};
+pub use request::{LARGEST, REQUESTABLE, Request};
 
 use names::RelationId;
 
@@ -18,13 +18,11 @@ pub fn secret_label(endpoint: &str, id: RelationId, group: &str) -> String {
     format!("{endpoint}.{id}.{group}.secret")
 }
 
-/// The text to keep under `data`: the other side's bag without its own `data`.
+/// The text to keep under `data`: the request in the other side's bag. What else a client writes
+/// there is of no use, and may be as large as a bag can be.
 pub fn seen(remote: &Bag) -> String {
-    let kept: Bag = remote
-        .iter()
-        .filter(|(key, _)| *key != SEEN)
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
+    let known = |key: &str| Some((key.to_owned(), remote.get(key)?.clone()));
+    let kept: Bag = request::KEYS.into_iter().filter_map(known).collect();
     python::dumps(&kept)
 }
 
@@ -37,6 +35,7 @@ mod tests {
         let bag = Bag::from([
             ("database".into(), "waltz".into()),
             ("data".into(), "{}".into()),
+            ("anything".into(), "é".repeat(6 << 20)),
             ("requested-secrets".into(), "[\"username\"]".into()),
         ]);
         insta::assert_snapshot!(seen(&bag), @r#"{"database": "waltz", "requested-secrets": "[\"username\"]"}"#);

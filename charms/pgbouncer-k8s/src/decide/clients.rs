@@ -62,7 +62,7 @@ impl Problem {
         match self {
             Self::Database(_) | Self::Clash(_) => status::BAD_DATABASE,
             Self::Roles(_) => status::BAD_ROLES,
-            Self::Bag(_) => "Failed to initialize relation database",
+            Self::Bag(_) => status::BAD_REQUEST,
         }
     }
 }

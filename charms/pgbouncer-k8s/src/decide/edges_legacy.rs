@@ -139,6 +139,24 @@ fn db_joined_is_valid_no_is_blocked() {
 }
 
 #[test]
+fn who_says_more_than_can_be_repeated_is_refused_and_named() {
+    let many = || (0..5000).map(|n| format!("2001:db8::{n}/128")).collect();
+    let mut client = legacy(Access::Database, "waltz");
+    client.subnets = many();
+    let (_, decision) = step(&joined(), with(client));
+    assert!(grant(&decision).is_none());
+    let said = decision.status.unwrap();
+    assert!(said.message().contains("its extensions and subnets have"), "{said:?}");
+    // One that was served keeps what it has.
+    for leader in [true, false] {
+        let mut facts = granted();
+        (facts.common.leader, facts.legacy[0].subnets) = (leader, many());
+        let (_, decision) = step(&Event::UpdateStatus, facts);
+        assert!(written(&decision, Own::App).is_none() && written(&decision, Own::Unit).is_none());
+    }
+}
+
+#[test]
 fn db_joined_name_of_another_is_refused() {
     let mut facts = with(legacy(Access::Database, "waltz"));
     facts.clients = vec![crate::testing::client(9, "waltz_standby")];

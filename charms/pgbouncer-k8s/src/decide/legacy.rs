@@ -3,6 +3,7 @@
 use charm::{Changes, Own, SecretContent};
 use interfaces::pgb_peers::{DatabaseMap, secret_keys};
 use interfaces::pgsql::Connection;
+use interfaces::postgresql_client::LARGEST;
 use postgres::{DatabaseName, ExtraRoles};
 use secrecy::ExposeSecret;
 
@@ -24,6 +25,8 @@ pub(crate) enum Problem {
     Clash(#[from] Clash),
     #[error("the extension {0:?} is not in the database pgbouncer: enable it on PostgreSQL")]
     Extension(String),
+    #[error("its extensions and subnets have {0} bytes, more than {LARGEST}: correct them")]
+    Large(usize),
 }
 
 impl Problem {
@@ -32,6 +35,7 @@ impl Problem {
         match self {
             Self::Database(_) | Self::Clash(_) => status::BAD_DATABASE,
             Self::Extension(_) => status::EXTENSIONS,
+            Self::Large(_) => status::BAD_REQUEST,
         }
     }
 }
@@ -41,10 +45,19 @@ impl Legacy {
     pub(crate) fn granted(&self) -> bool {
         self.own_app.contains_key("password")
     }
+
+    /// How much it says that the answer repeats, in bytes; a bag that is too large fails its
+    /// writer's hook.
+    fn size(&self) -> usize {
+        self.request.extensions.iter().chain(&self.subnets).map(String::len).sum()
+    }
 }
 
 /// The database that the client wants; `None` while nobody can say.
 pub(crate) fn check(facts: &FullFacts, client: &Legacy) -> Result<Option<DatabaseName>, Problem> {
+    if client.size() > LARGEST {
+        return Err(Problem::Large(client.size()));
+    }
     // What was granted stays, whatever the client asks for later.
     let granted = client.own_app.get("database").filter(|_| client.granted());
     let Some(name) = granted.or(client.request.database.as_ref()) else { return Ok(None) };
@@ -166,7 +179,8 @@ fn differing(client: &Legacy, bags: Vec<(Own, Changes)>) -> Vec<Effect> {
 /// A unit that does not lead answers once it serves the database itself.
 fn mirror(facts: &FullFacts, next: &Next, client: &Legacy) -> Option<Effect> {
     let map = facts.peers.as_ref()?.app.databases.as_ref()?;
-    let mapped = map.relations.get(&client.id).filter(|_| next.running)?;
+    let mapped =
+        map.relations.get(&client.id).filter(|_| next.running && client.size() <= LARGEST)?;
     let (user, password) = credentials(next.secret.as_ref(), client)?;
     let wanted = bag(facts, client, (&user, &password), &mapped.name, "standby");
     differing(client, vec![(Own::Unit, wanted)]).pop()

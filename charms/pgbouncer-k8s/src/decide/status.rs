@@ -12,6 +12,7 @@ use super::{Next, Step, capacity, clients, legacy};
 pub(crate) const NO_BACKEND: &str = "waiting for backend database relation to initialise";
 pub(crate) const BACKEND_NOT_READY: &str = "backend database relation not ready";
 pub(crate) const CLIENT_WAITS: &str = "waiting for backend-database relation to connect";
+pub(crate) const BAD_REQUEST: &str = "Failed to initialize relation database";
 pub(crate) const BAD_DATABASE: &str = "invalid database name";
 pub(crate) const BAD_ROLES: &str = "invalid role(s) for extra user roles";
 pub(crate) const EXTENSIONS: &str = "bad relation request - remote app requested extensions, \

@@ -14,6 +14,14 @@ pub const REQUESTABLE: [&str; 8] = [
     "entity-password",
 ];
 
+/// The keys of a request.
+pub(super) const KEYS: [&str; 5] =
+    ["database", "extra-user-roles", "requested-secrets", "provided-secrets", "entity-type"];
+
+/// The most bytes of a request's values: whoever serves it keeps a copy beside the answer, which
+/// takes up to six times as many, and a bag that is too large fails its writer's hook.
+pub const LARGEST: usize = 64 << 10;
+
 /// A requirer's application bag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -33,8 +41,15 @@ impl Request {
     /// Reads a requirer's application bag.
     ///
     /// # Errors
-    /// `BagError` naming the key that holds no list of strings.
+    /// `BagError` naming the key that holds no list of strings, or the largest one of a request
+    /// that is too large.
     pub fn parse(bag: &Bag) -> Result<Self, BagError> {
+        let sizes = KEYS.map(|key| (bag.get(key).map_or(0, String::len), key));
+        let total: usize = sizes.iter().map(|(size, _)| size).sum();
+        if let Some((_, key)) = sizes.into_iter().max().filter(|_| total > LARGEST) {
+            let reason = format!("a request may have {LARGEST} bytes, and this one has {total}");
+            return Err(BagError::new(key, reason));
+        }
         let roles = text(bag, "extra-user-roles").unwrap_or_default();
         Ok(Self {
             database: text(bag, "database").map(str::to_owned),
@@ -112,6 +127,19 @@ mod tests {
     fn a_bad_list_is_named() {
         let bag = Bag::from([("requested-secrets".into(), "{".into())]);
         assert_eq!(Request::parse(&bag).unwrap_err().key, "requested-secrets");
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_named_by_its_largest_key() {
+        let bag = |size| {
+            let roles = "é".repeat(size / 2);
+            Bag::from([("database".into(), "d".into()), ("extra-user-roles".into(), roles)])
+        };
+        assert!(Request::parse(&bag(LARGEST - 2)).is_ok());
+        assert_eq!(
+            Request::parse(&bag(LARGEST)).unwrap_err().to_string(),
+            "cannot use \"extra-user-roles\": a request may have 65536 bytes, and this one has 65537"
+        );
     }
 
     proptest! {

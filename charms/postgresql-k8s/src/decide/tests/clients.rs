@@ -42,6 +42,19 @@ fn the_database_of_the_poolers_is_refused_by_name() {
 }
 
 #[test]
+fn a_request_that_is_too_large_is_refused_by_name() {
+    let roles = "é".repeat(6 << 20);
+    let bag = [("database".to_owned(), "shop".to_owned()), ("extra-user-roles".to_owned(), roles)];
+    let mut facts = asking("shop", &[]);
+    facts.clients[0].request = interfaces::postgresql_client::Request::parse(&bag.into());
+    let found = list(&decide(&Event::UpdateStatus, &facts));
+    let words = "refuse: Failed to initialize database relation: shop-app (relation 4): cannot use \
+        \"extra-user-roles\": a request may have 65536 bytes, and this one has 12582916";
+    assert!(found.contains(&words.to_owned()), "{found:#?}");
+    assert!(found.iter().any(|words| words.starts_with("serve relation_id_5 farm")));
+}
+
+#[test]
 fn roles_of_others_are_refused_by_name() {
     for role in ["relation_id_6", "pgbouncer_auth_relation_id_5", "pg_read_server_files"] {
         let words = format!(
