@@ -3,6 +3,7 @@
 mod parameters;
 mod plugins;
 mod settings;
+mod slots;
 mod table;
 mod timing;
 
@@ -113,7 +114,7 @@ impl Settings {
         reader.workers(resources, &mut all);
         reader.memory(resources, &mut all);
         let default_connections = (4 * resources.cores).max(100);
-        let connections = reader.integer("experimental_max_connections", 1, 262_143);
+        let connections = reader.integer("experimental_max_connections", 1, 250_000);
         let connections = connections.unwrap_or(default_connections);
         all.insert("max_connections".to_owned(), connections.into());
         all.insert("max_replication_slots".to_owned(), 25.into());
@@ -125,6 +126,7 @@ impl Settings {
             free.insert(name.clone(), value.clone().into());
             all.insert(name, value.into());
         }
+        reader.slots(resources, &all);
         let standbys = reader.standbys();
         let maximum_lag = reader.integer("durability_maximum_lag_on_failover", 0, i64::MAX);
         let timing = reader.timing();

@@ -18,7 +18,7 @@ pub(super) const TABLE: &[(&str, &str, Kind)] = &[
     ),
     ("durability_wal_keep_size", "wal_keep_size", Integer(0, 2147483647)),
     ("instance_default_text_search_config", "default_text_search_config", Text),
-    ("instance_max_locks_per_transaction", "max_locks_per_transaction", Integer(64, 2147483647)),
+    ("instance_max_locks_per_transaction", "max_locks_per_transaction", Integer(64, 1000000)),
     ("instance_password_encryption", "password_encryption", OneOf(&["md5", "scram-sha-256"])),
     ("instance_synchronize_seqscans", "synchronize_seqscans", Boolean),
     ("logging_client_min_messages", "client_min_messages", OneOf(LEVELS)),
