@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod extensions;
 mod guarded;
 mod hostile;
 mod keeps;

@@ -1,6 +1,6 @@
 //! The queries that the charms' SQL crate asks.
 
-use postgres::sql::{EXTENSION, GRANT_ON_OBJECTS, TAKE_OWNERSHIP};
+use postgres::sql::{EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, TAKE_OWNERSHIP};
 use postgres::{Failure, Row, quote_ident};
 
 use super::tokens::{Token, statements};
@@ -28,6 +28,8 @@ pub(super) fn answer(
         GRANT_ON_OBJECTS => {
             vec![format!("GRANT USAGE, CREATE ON SCHEMA \"public\" TO {}", quote_ident(first))]
         }
+        // No extension here keeps anything from anybody.
+        HELD_ON_EXTENSIONS => Vec::new(),
         _ if text.contains("max_connections") => {
             let known = cluster.roles.contains_key(first).to_string();
             let row = ["17.5", "100", "97", &known].map(|column| Some(column.to_owned()));

@@ -9,7 +9,7 @@ use charm::{
 };
 use interfaces::Endpoint;
 use interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
-use postgres::{Client, RoleName, ServerVersion, User};
+use postgres::{Client, DatabaseName, RoleName, ServerVersion, User};
 
 use super::cluster::{SqlError, operator, words};
 use crate::Error;
@@ -200,6 +200,10 @@ pub(super) async fn remove(
     Ok(Applied::Done)
 }
 
+async fn guard_extensions(server: &Client, database: &DatabaseName) -> Result<(), postgres::Error> {
+    server.in_database(database).await?.guard_extensions().await
+}
+
 /// Closes what is no client's, and takes from clients what makes them somebody else.
 pub(super) async fn guard(door: &dyn Door, hook: &mut Hook, way_in: &Operator) -> Applied {
     let topology = topology(hook);
@@ -207,6 +211,12 @@ pub(super) async fn guard(door: &dyn Door, hook: &mut Hook, way_in: &Operator) -
         let server = enter(door, &topology, way_in).await?;
         server.close_shared_databases().await?;
         server.part_users().await?;
+        for database in &server.all_databases().await? {
+            // A database that cannot be entered keeps no other from being guarded.
+            if let Err(error) = guard_extensions(&server, database).await {
+                hook.log(Level::Warning, words(&SqlError::Server(error)));
+            }
+        }
         Ok::<(), SqlError>(())
     };
     let Err(error) = guarded.await else { return Applied::Done };

@@ -19,6 +19,11 @@ WHERE d.datname IN ('postgres', 'template1') AND EXISTS (
 /// room for a few thousand.
 const AT_ONCE: usize = 500;
 
+/// PostgreSQL's codes for a schema, a table, a routine and a type that are not there.
+const GONE: [&str; 4] = ["3F000", "42P01", "42883", "42704"];
+/// How often objects are listed, of which some may go meanwhile.
+const TRIES: u32 = 5;
+
 impl Client {
     /// The databases that clients can have: no templates, connections allowed.
     ///
@@ -79,15 +84,51 @@ impl Client {
         let own = match owner {
             Owner::Sole => {
                 let taken = inside.texts(&what, sql::TAKE_OWNERSHIP, &[user.as_str()]).await?;
-                for some in taken.chunks(AT_ONCE) {
-                    inside.run(&what, some).await?;
-                }
+                inside.run_some(&what, &taken).await?;
                 user.as_str()
             }
             Owner::Shared => "",
         };
-        let granted = inside.texts(&what, sql::GRANT_ON_OBJECTS, &[user.as_str(), own]).await?;
-        inside.run(&what, &granted).await
+        inside.take_back(&what, user.as_str()).await?;
+        inside.grant_on_objects(&what, user, own).await
+    }
+
+    /// Lets a user use what is in the connected database, but for schemas of `own`. What other
+    /// clients drop meanwhile is looked for again.
+    async fn grant_on_objects(&self, what: &str, user: &RoleName, own: &str) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            let granted = self.texts(what, sql::GRANT_ON_OBJECTS, &[user.as_str(), own]).await?;
+            tries += 1;
+            match self.run_some(what, &granted).await {
+                Err(error) if tries < TRIES && GONE.contains(&error.code().unwrap_or_default()) => {
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Takes from clients' users what they were given on members of extensions of the connected
+    /// database; writes nothing when there is none.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn guard_extensions(&self) -> Result<(), Error> {
+        let what = format!("guard the extensions of {}", self.options.database);
+        self.take_back(&what, "").await
+    }
+
+    async fn take_back(&self, what: &str, user: &str) -> Result<(), Error> {
+        let held = self.texts(what, sql::HELD_ON_EXTENSIONS, &[user]).await?;
+        self.run_some(what, &held).await
+    }
+
+    /// Runs statements, of which there may be any number, some in each transaction.
+    async fn run_some(&self, what: &str, statements: &[String]) -> Result<(), Error> {
+        for some in statements.chunks(AT_ONCE) {
+            self.run(what, some).await?;
+        }
+        Ok(())
     }
 
     /// Makes a database as a copy of `template1`, with the extensions and whatever else a person
@@ -177,7 +218,8 @@ impl Client {
                 return Err(Error::Trapped { what, object });
             }
         }
-        self.run(&what, &sql::create_extension(name, &place)).await
+        self.run(&what, &sql::create_extension(name, &place)).await?;
+        self.guard_extensions().await
     }
 
     /// Drops an extension from the connected database, where it is there.

@@ -153,19 +153,85 @@ SELECT pg_catalog.format('ALTER LARGE OBJECT %s OWNER TO %I', l.oid, $1::pg_cata
 FROM pg_catalog.pg_largeobject_metadata l WHERE l.lomowner IN (SELECT oid FROM heirless)";
 
 /// A query whose rows are the statements that let user `$1` use everything in the connected
-/// database, but for schemas of user `$2`.
+/// database, but for what is in schemas of user `$2`.
+///
+/// Left out besides what [`TAKE_OWNERSHIP`] leaves out: schemas that are members of extensions, and
+/// what the user owns. What an extension keeps from everybody may make a superuser of whoever has
+/// it.
 pub const GRANT_ON_OBJECTS: &str = "\
-SELECT pg_catalog.format(kind.statement, n.nspname, $1::pg_catalog.text)
-FROM pg_catalog.pg_namespace n CROSS JOIN (VALUES
-  ('GRANT USAGE, CREATE ON SCHEMA %I TO %I'),
-  ('GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA %I TO %I'),
-  ('GRANT ALL PRIVILEGES ON ALL SEQUENCES IN SCHEMA %I TO %I'),
-  ('GRANT ALL PRIVILEGES ON ALL ROUTINES IN SCHEMA %I TO %I')) AS kind (statement)
-WHERE NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
-  AND n.nspname <> 'information_schema'
-  AND pg_catalog.pg_get_userbyid(n.nspowner) <> $2::pg_catalog.text AND NOT EXISTS (
-  SELECT FROM pg_catalog.pg_proc p
-  WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)";
+WITH members AS (
+  SELECT c.relname AS class, d.objid
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.classid
+  WHERE d.deptype = 'e'
+), spaces AS (
+  SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n
+  WHERE NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
+    AND n.nspname <> 'information_schema'
+    AND pg_catalog.pg_get_userbyid(n.nspowner) <> $2::pg_catalog.text AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_proc p
+    WHERE p.pronamespace = n.oid AND p.proname = 'get_auth' AND p.prosecdef)
+    AND NOT EXISTS (
+    SELECT FROM members m WHERE m.class = 'pg_namespace' AND m.objid = n.oid)
+)
+SELECT pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %I TO %I',
+  s.nspname, $1::pg_catalog.text) FROM spaces s
+UNION ALL
+SELECT pg_catalog.format('GRANT ALL PRIVILEGES ON %s %I.%I TO %I',
+  CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
+  s.nspname, c.relname, $1::pg_catalog.text)
+FROM pg_catalog.pg_class c JOIN spaces s ON s.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  AND pg_catalog.pg_get_userbyid(c.relowner) <> $1::pg_catalog.text
+  AND NOT EXISTS (SELECT FROM members m WHERE m.class = 'pg_class' AND m.objid = c.oid)
+UNION ALL
+SELECT pg_catalog.format('GRANT ALL PRIVILEGES ON ROUTINE %s TO %I',
+  p.oid::pg_catalog.regprocedure, $1::pg_catalog.text)
+FROM pg_catalog.pg_proc p JOIN spaces s ON s.oid = p.pronamespace
+WHERE pg_catalog.pg_get_userbyid(p.proowner) <> $1::pg_catalog.text
+  AND NOT EXISTS (SELECT FROM members m WHERE m.class = 'pg_proc' AND m.objid = p.oid)";
+
+/// A query whose rows are the statements that take from user `$1`, and from clients' users, who are
+/// in `relation_access`, what they were given on members of extensions: what these let everybody
+/// have they have all the same. From everybody it takes the routines of orafce that read and write
+/// files as the server, wherever a table says, into which whoever writes all data writes too.
+pub const HELD_ON_EXTENSIONS: &str = "\
+WITH clients AS (
+  SELECT r.oid, r.rolname FROM pg_catalog.pg_roles r
+  WHERE r.rolname = $1::pg_catalog.text OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m
+    JOIN pg_catalog.pg_roles g ON g.oid = m.roleid AND g.rolname = 'relation_access'
+    WHERE m.member = r.oid)
+), members AS (
+  SELECT c.relname AS class, d.objid
+  FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.classid
+  WHERE d.deptype = 'e'
+), held AS (
+  SELECT pg_catalog.format('SCHEMA %I', n.nspname) AS object, n.nspowner AS owner, a.grantee
+  FROM pg_catalog.pg_namespace n
+  JOIN members m ON m.class = 'pg_namespace' AND m.objid = n.oid
+  CROSS JOIN pg_catalog.aclexplode(n.nspacl) a
+  UNION ALL
+  SELECT pg_catalog.format('%s %I.%I',
+    CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname),
+    c.relowner, a.grantee
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN members m ON m.class = 'pg_class' AND m.objid = c.oid
+  CROSS JOIN pg_catalog.aclexplode(c.relacl) a
+  UNION ALL
+  SELECT pg_catalog.format('ROUTINE %s', p.oid::pg_catalog.regprocedure), p.proowner, a.grantee
+  FROM pg_catalog.pg_proc p JOIN members m ON m.class = 'pg_proc' AND m.objid = p.oid
+  CROSS JOIN pg_catalog.aclexplode(p.proacl) a
+)
+SELECT DISTINCT pg_catalog.format(
+  'REVOKE ALL PRIVILEGES ON %s FROM %I CASCADE', h.object, c.rolname)
+FROM held h JOIN clients c ON c.oid = h.grantee WHERE h.grantee <> h.owner
+UNION ALL
+SELECT pg_catalog.format(
+  'REVOKE ALL PRIVILEGES ON ROUTINE %s FROM PUBLIC', p.oid::pg_catalog.regprocedure)
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN members m ON m.class = 'pg_proc' AND m.objid = p.oid
+WHERE n.nspname = 'utl_file' AND EXISTS (SELECT FROM pg_catalog.aclexplode(
+  coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) a
+  WHERE a.grantee = '0'::pg_catalog.oid)";
 
 #[cfg(test)]
 mod tests {

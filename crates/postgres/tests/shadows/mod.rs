@@ -164,6 +164,7 @@ impl Life<'_> {
             for name in &some {
                 inside.create_extension(name).await.unwrap();
             }
+            inside.guard_extensions().await.unwrap();
             assert!(inside.extensions().await.unwrap().iter().any(|name| name == "cube"));
             // Its script can run nowhere but beside what the client made.
             let made = inside.create_extension("xml2").await.map_err(|error| error.to_string());
