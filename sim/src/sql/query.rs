@@ -1,6 +1,8 @@
 //! The queries that the charms' SQL crate asks.
 
-use postgres::sql::{EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, TAKE_OWNERSHIP};
+use postgres::sql::{
+    EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, MEMBERS, PARTING, TAKE_OWNERSHIP,
+};
 use postgres::{Failure, Row, quote_ident};
 
 use super::tokens::{Token, statements};
@@ -30,6 +32,8 @@ pub(super) fn answer(
         }
         // No extension here keeps anything from anybody.
         HELD_ON_EXTENSIONS => Vec::new(),
+        MEMBERS => members(cluster, first),
+        PARTING => parting(cluster),
         _ if text.contains("max_connections") => {
             let known = cluster.roles.contains_key(first).to_string();
             let row = ["17.5", "100", "97", &known].map(|column| Some(column.to_owned()));
@@ -53,7 +57,6 @@ pub(super) fn answer(
             };
             shared.filter(open).map(str::to_owned).collect()
         }
-        _ if text.contains("'internal_access'") => parting(cluster),
         _ if text.contains("pg_shdescription") => {
             let tied = cluster.roles.iter().filter(|(_, role)| role.comment == first);
             tied.map(|(name, _)| name.clone()).collect()
@@ -121,6 +124,16 @@ fn somebody(cluster: &Cluster, name: &str) -> Vec<String> {
     let is = |role: &super::Role| role.login || role.superuser;
     reached.retain(|name| cluster.roles.get(name).is_some_and(is));
     reached.into_iter().collect()
+}
+
+/// What ends the memberships in a role, but of superusers.
+fn members(cluster: &Cluster, name: &str) -> Vec<String> {
+    let is_in =
+        |(_, role): &(&String, &super::Role)| !role.superuser && role.member_of.contains(name);
+    let revoke = |(member, _): (&String, &super::Role)| {
+        format!("REVOKE {} FROM {} CASCADE", quote_ident(name), quote_ident(member))
+    };
+    cluster.roles.iter().filter(is_in).map(revoke).collect()
 }
 
 /// What takes clients' users out of each other and out of the charm's own.

@@ -30,21 +30,6 @@ WITH RECURSIVE reached (oid) AS (
 SELECT r.rolname::pg_catalog.text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
 WHERE r.rolcanlogin OR r.rolsuper ORDER BY 1";
 
-/// The statements that take from clients' users, who are in `relation_access`, what makes them a
-/// charm's own user or another client's.
-const PARTING: &str = "\
-SELECT pg_catalog.format('REVOKE %I FROM %I', g.rolname, u.rolname)
-FROM pg_catalog.pg_auth_members m
-JOIN pg_catalog.pg_roles g ON g.oid = m.roleid AND g.rolcanlogin
-JOIN pg_catalog.pg_roles u ON u.oid = m.member AND u.rolcanlogin
-WHERE EXISTS (SELECT FROM pg_catalog.pg_auth_members c
-    JOIN pg_catalog.pg_roles a ON a.oid = c.roleid AND a.rolname = 'relation_access'
-    WHERE c.member = u.oid)
-  AND EXISTS (SELECT FROM pg_catalog.pg_auth_members c
-    JOIN pg_catalog.pg_roles a ON a.oid = c.roleid
-      AND a.rolname IN ('relation_access', 'internal_access')
-    WHERE c.member = g.oid) ORDER BY 1";
-
 const TIED: &str = "\
 SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r
 JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
@@ -91,17 +76,30 @@ impl Client {
         let fits = stored.flatten().is_some_and(|stored| scram::matches(&stored, password));
         let verifier =
             (!fits).then(|| scram::verifier(password, &user.salt, self.server.iterations()));
-        let mut changes =
-            sql::user_changes(&user.name, current.as_ref(), &wanted, verifier.as_ref());
+        // Nobody is to be it already when it becomes more than it was.
+        let members = match &current {
+            Some(_) => self.texts("look at members", sql::MEMBERS, &[user.name.as_str()]).await?,
+            None => Vec::new(),
+        };
+        let mut changes = members;
+        changes.extend(sql::user_changes(&user.name, current.as_ref(), &wanted, verifier.as_ref()));
         if let Some(current) = &current {
             changes.extend(sql::left(&user.name, current, &wanted, &user.former));
         }
         // In the same transaction: no role is left behind that nobody knows to be tied.
+        let existed = current.is_some();
         let known = current.and_then(|state| state.comment);
         let owner = user.tied_to.as_ref();
         let owner = owner.filter(|owner| known.as_ref() != Some(&sql::tied_to(owner)));
         changes.extend(owner.map(|owner| sql::tie(&user.name, owner)));
-        self.run_quietly(&format!("create the user {}", user.name), &changes).await
+        let what = format!("create the user {}", user.name);
+        self.run_quietly(&what, &changes).await?;
+        if !existed || changes.is_empty() {
+            return Ok(());
+        }
+        // Whoever became a member meanwhile could do so for the last time.
+        let members = self.texts(&what, sql::MEMBERS, &[user.name.as_str()]).await?;
+        self.run(&what, &members).await
     }
 
     /// Gives an existing role a new password; writes nothing when it has it already.
@@ -255,15 +253,19 @@ impl Client {
         self.run_text(&format!("keep account of the user {name}"), &tie).await
     }
 
-    /// Takes from clients' users the memberships in a charm's own users and in each other; writes
-    /// nothing when there is none.
+    /// Takes from clients' users the memberships in a charm's own users, in each other and in what
+    /// makes them as good as superusers; writes nothing when there is none. One that cannot be
+    /// taken keeps no other.
     ///
     /// # Errors
     /// When a statement fails.
     pub async fn part_users(&self) -> Result<(), Error> {
         let what = "part the users of clients";
-        let parting = self.texts(what, PARTING, &[]).await?;
-        self.run(what, &parting).await
+        let mut failed = None;
+        for statement in self.texts(what, sql::PARTING, &[]).await? {
+            failed = failed.or(self.run_text(what, &statement).await.err());
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Whether these roles are there, and none of them is somebody.

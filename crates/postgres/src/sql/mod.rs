@@ -11,7 +11,7 @@ pub use databases::{
 };
 pub use lookup::{LOOKUP_FUNCTION, install_lookup, uninstall_lookup};
 pub use users::{
-    RoleState, SYSTEM_USERS, alter_user, create_access_groups, create_admin_role, create_user,
-    drop_owned, drop_user, end_sessions, forbid_login, left, rest_subscriptions,
+    MEMBERS, PARTING, RoleState, SYSTEM_USERS, alter_user, create_access_groups, create_admin_role,
+    create_user, drop_owned, drop_user, end_sessions, forbid_login, left, rest_subscriptions,
     roll_back_prepared, tie, tied_to, user_changes,
 };

@@ -23,6 +23,44 @@ pub struct RoleState {
     pub member_of: Vec<RoleName>,
 }
 
+/// A query whose rows are the statements that end the memberships in role `$1`, but of superusers:
+/// whoever may make roles makes another's before it comes, and is a member of it then. Who granted
+/// is named, where it is known: servers from 16 on end nothing else.
+pub const MEMBERS: &str = "\
+SELECT pg_catalog.format('REVOKE %I FROM %I%s CASCADE', g.rolname, u.rolname,
+  CASE WHEN b.oid IS NULL THEN '' ELSE pg_catalog.format(' GRANTED BY %I', b.rolname) END)
+FROM pg_catalog.pg_auth_members m
+JOIN pg_catalog.pg_roles g ON g.oid = m.roleid AND g.rolname = $1
+JOIN pg_catalog.pg_roles u ON u.oid = m.member AND NOT u.rolsuper
+LEFT JOIN pg_catalog.pg_roles b ON b.oid = m.grantor ORDER BY 1";
+
+/// A query whose rows are the statements that take from clients' users, who are in
+/// `relation_access`, what makes them a charm's own user or another client's, at whichever remove,
+/// and what makes them as good as superusers.
+pub const PARTING: &str = "\
+WITH RECURSIVE clients AS (
+  SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolcanlogin AND EXISTS (
+    SELECT FROM pg_catalog.pg_auth_members c
+    JOIN pg_catalog.pg_roles a ON a.oid = c.roleid AND a.rolname = 'relation_access'
+    WHERE c.member = u.oid)
+), reached (oid) AS (
+  SELECT c.oid FROM clients c
+  UNION
+  SELECT m.roleid FROM reached r JOIN pg_catalog.pg_auth_members m ON m.member = r.oid)
+SELECT pg_catalog.format('REVOKE %I FROM %I%s CASCADE', g.rolname, u.rolname,
+  CASE WHEN b.oid IS NULL THEN '' ELSE pg_catalog.format(' GRANTED BY %I', b.rolname) END)
+FROM pg_catalog.pg_auth_members m JOIN reached r ON r.oid = m.member
+JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+JOIN pg_catalog.pg_roles u ON u.oid = m.member
+LEFT JOIN pg_catalog.pg_roles b ON b.oid = m.grantor
+WHERE (g.rolcanlogin AND EXISTS (SELECT FROM pg_catalog.pg_auth_members c
+    JOIN pg_catalog.pg_roles a ON a.oid = c.roleid
+      AND a.rolname IN ('relation_access', 'internal_access')
+    WHERE c.member = g.oid))
+  OR (g.rolname IN
+      ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+    AND EXISTS (SELECT FROM clients c WHERE c.oid = u.oid)) ORDER BY 1";
+
 /// Creates a login role.
 pub fn create_user(name: &RoleName, roles: &ExtraRoles, verifier: &Verifier) -> String {
     let password = quote_literal(verifier.expose());

@@ -159,6 +159,40 @@ async fn users_that_are_members_of_each_other_are_parted() {
     assert_eq!(found, ["relation_access", "team"]);
 }
 
+/// Whoever may make roles makes the next client's, or one between, and is no superuser by it; what
+/// an older charm granted of the server's own rights goes.
+#[tokio::test]
+async fn nobody_is_the_next_client_before_it_comes() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let shop = database("shop");
+    client.ensure_user(&user("relation_id_4", "one", "createrole")).await.unwrap();
+    client.ensure_database(&shop, &role("relation_id_4"), Owner::Sole).await.unwrap();
+    let made = "CREATE ROLE relation_id_9; CREATE ROLE between; CREATE ROLE relation_id_8; \
+        GRANT relation_id_9 TO between WITH ADMIN OPTION; GRANT between TO relation_id_4; \
+        GRANT relation_id_9 TO relation_id_4; GRANT relation_id_8 TO between";
+    server.sql("relation_id_4", "one", "shop", made).await.unwrap();
+    client.ensure_user(&user("relation_id_9", "nine", "superuser")).await.unwrap();
+    let become_it = "SET ROLE relation_id_9";
+    let refused = server.sql("relation_id_4", "one", "shop", become_it).await.unwrap_err();
+    assert!(refused.contains("permission denied to set role"), "{refused}");
+
+    // As an older charm left it.
+    let joined = "GRANT relation_access TO relation_id_8; ALTER ROLE relation_id_8 LOGIN; \
+        GRANT pg_read_server_files, pg_monitor TO relation_id_4";
+    operator(&server, "postgres", joined).await;
+    for _ in 0..2 {
+        client.part_users().await.unwrap();
+    }
+    let refused = server.sql("relation_id_4", "one", "shop", "SET ROLE relation_id_8").await;
+    assert!(refused.unwrap_err().contains("permission denied to set role"));
+    let files = "SELECT pg_has_role('relation_id_4', 'pg_read_server_files', 'MEMBER'), \
+        pg_has_role('relation_id_4', 'pg_monitor', 'MEMBER')";
+    assert_eq!(operator(&server, "postgres", files).await, ["f"]);
+    let monitors = "SELECT pg_has_role('relation_id_4', 'pg_monitor', 'MEMBER')";
+    assert_eq!(operator(&server, "postgres", monitors).await, ["t"]);
+}
+
 /// Where a pooler looks passwords up is known by what only a superuser can have made.
 #[tokio::test]
 async fn a_lookup_is_known_and_a_clients_own_function_is_none() {
