@@ -47,10 +47,12 @@ const UNKNOWN: &str = "42704";
 /// What it says of an option that the role may not set, and of a database that it may not enter.
 const FORBIDDEN: &str = "42501";
 
-/// Puts back whatever a database or a role sets for its sessions that any role may set.
+/// Puts back whatever a database or a role sets for its sessions that any role may set. One has no
+/// value of PostgreSQL's own there, and takes no empty one.
 const LEVEL: &str = "\
 WITH moved AS MATERIALIZED (
-  SELECT s.name, COALESCE(s.boot_val, '') AS value FROM pg_catalog.pg_settings s
+  SELECT s.name, COALESCE(s.boot_val,
+    CASE s.name WHEN 'timezone_abbreviations' THEN 'Default' ELSE '' END) AS value FROM pg_catalog.pg_settings s
   WHERE s.context = 'user' AND s.source IN ('database', 'user', 'database user'))
 SELECT pg_catalog.set_config(m.name, m.value, false) FROM moved m";
 

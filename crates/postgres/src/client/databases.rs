@@ -25,23 +25,25 @@ const GONE: [&str; 4] = ["3F000", "42P01", "42883", "42704"];
 const TRIES: u32 = 5;
 
 impl Client {
-    /// The databases that clients can have: no templates, connections allowed.
+    /// The databases that clients can have: no templates, connections allowed, none whose `DROP
+    /// DATABASE` was interrupted, into which nobody gets any more.
     ///
     /// # Errors
     /// When the query fails.
     pub async fn databases(&self) -> Result<Vec<DatabaseName>, Error> {
         let query = "SELECT datname::pg_catalog.text FROM pg_catalog.pg_database \
-                     WHERE NOT datistemplate AND datallowconn ORDER BY 1";
+                     WHERE NOT datistemplate AND datallowconn AND datconnlimit <> -2 ORDER BY 1";
         let names = self.texts("list the databases", query, &[]).await?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }
 
-    /// The databases that can be entered, the one that new ones are copied from with them.
+    /// The databases that can be entered as above, the one that new ones are copied from with them.
     ///
     /// # Errors
     /// When the query fails.
     pub async fn all_databases(&self) -> Result<Vec<DatabaseName>, Error> {
-        let query = "SELECT datname::pg_catalog.text FROM pg_catalog.pg_database WHERE datallowconn ORDER BY 1";
+        let query = "SELECT datname::pg_catalog.text FROM pg_catalog.pg_database \
+                     WHERE datallowconn AND datconnlimit <> -2 ORDER BY 1";
         let names = self.texts("list all databases", query, &[]).await?;
         Ok(names.into_iter().filter_map(|name| name.try_into().ok()).collect())
     }

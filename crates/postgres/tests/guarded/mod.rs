@@ -94,6 +94,27 @@ async fn a_database_that_nobody_can_enter_keeps_others_from_nothing() {
     assert!(!client.role_exists(&role("a")).await.unwrap());
 }
 
+/// A database whose `DROP DATABASE` was interrupted keeps nobody: nobody gets into it.
+#[tokio::test]
+async fn a_database_that_is_half_dropped_is_left_alone() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    client.ensure_user(&user("a", "one", "")).await.unwrap();
+    client.ensure_database(&database("shop"), &role("a"), Owner::Sole).await.unwrap();
+    let half = "CREATE DATABASE half; \
+        UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half'";
+    for statement in half.split("; ") {
+        operator(&server, "postgres", statement).await;
+    }
+    let entered = client.in_database(&database("half")).await.map(drop).unwrap_err();
+    assert_eq!(entered.code(), Some("55000"));
+    for all in [client.databases().await.unwrap(), client.all_databases().await.unwrap()] {
+        assert!(!all.contains(&database("half")) && all.contains(&database("shop")));
+    }
+    client.delete_user(&role("a")).await.unwrap();
+    assert!(!client.role_exists(&role("a")).await.unwrap());
+}
+
 /// A client is made a member of groups only, and of none by which it would be somebody else.
 #[tokio::test]
 async fn nobody_becomes_somebody_else_by_a_role() {
