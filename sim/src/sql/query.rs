@@ -1,7 +1,8 @@
 //! The queries that the charms' SQL crate asks.
 
 use postgres::sql::{
-    EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, MEMBERS, PARTING, TAKE_OWNERSHIP,
+    EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, LET_IN, MEMBERS, OWNED, PARTING,
+    TAKE_OWNERSHIP,
 };
 use postgres::{Failure, Row, quote_ident};
 
@@ -30,8 +31,8 @@ pub(super) fn answer(
         GRANT_ON_OBJECTS => {
             vec![format!("GRANT USAGE, CREATE ON SCHEMA \"public\" TO {}", quote_ident(first))]
         }
-        // No extension here keeps anything from anybody.
-        HELD_ON_EXTENSIONS => Vec::new(),
+        // No extension here keeps anything from anybody, and no client makes a database.
+        HELD_ON_EXTENSIONS | LET_IN | OWNED => Vec::new(),
         MEMBERS => members(cluster, first),
         PARTING => parting(cluster),
         _ if text.contains("max_connections") => {

@@ -102,6 +102,9 @@ async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, 
         former: client.former.clone(),
     };
     server.ensure_user(&user).await?;
+    if client.database.as_str() == postgres::sql::POOLERS {
+        server.hold_poolers_database().await?;
+    }
     server.ensure_database(&client.database, &client.user, client.owner).await?;
     Ok(server.server_version().await?)
 }
@@ -211,6 +214,13 @@ pub(super) async fn guard(door: &dyn Door, hook: &mut Hook, way_in: &Operator) -
         let server = enter(door, &topology, way_in).await?;
         server.close_shared_databases().await?;
         server.part_users().await?;
+        // Before a pooler comes it may be anybody's.
+        let poolers: DatabaseName = postgres::sql::POOLERS.parse()?;
+        match server.holds_lookup(&poolers).await {
+            Ok(true) => server.hold_poolers_database().await?,
+            Ok(false) => {}
+            Err(error) => hook.log(Level::Warning, words(&SqlError::Server(error))),
+        }
         for database in &server.all_databases().await? {
             // A database that cannot be entered keeps no other from being guarded.
             if let Err(error) = guard_extensions(&server, database).await {

@@ -59,7 +59,7 @@ impl Client {
     }
 
     /// Makes a database that `user` can use and that is closed to everybody else, apart
-    /// from the role `admin` and the system users where they exist.
+    /// from the role `admin`, but in the poolers' one, and the system users where they exist.
     ///
     /// # Errors
     /// When the database cannot be entered or a statement fails.
@@ -75,7 +75,8 @@ impl Client {
         }
         let present = self.roles().await?;
         let mut users = vec![user.clone()];
-        let more = ["admin"].into_iter().chain(SYSTEM_USERS);
+        let admin = (name.as_str() != sql::POOLERS).then_some("admin");
+        let more = admin.into_iter().chain(SYSTEM_USERS);
         let existing = more.filter(|role| present.iter().any(|name| name == role));
         users.extend(existing.filter_map(|role| role.parse().ok()));
         self.run(&what, &sql::grant_database(name, &users)).await?;
@@ -131,6 +132,23 @@ impl Client {
             self.run(what, some).await?;
         }
         Ok(())
+    }
+
+    /// Takes the database in which poolers look passwords up from whoever had it before: it is a
+    /// superuser's, begins with nothing, and lets in superusers, the charms' own users and those
+    /// who look up. Writes nothing where that is so, or where it is not there.
+    ///
+    /// # Errors
+    /// When the database cannot be entered or a statement fails.
+    pub async fn hold_poolers_database(&self) -> Result<(), Error> {
+        let what = format!("hold the database {}", sql::POOLERS);
+        let Some(name) = sql::POOLERS.parse().ok() else { return Ok(()) };
+        if !self.database_exists(&name).await? {
+            return Ok(());
+        }
+        self.run(&what, &self.texts(&what, sql::OWNED, &[name.as_str()]).await?).await?;
+        let inside = self.in_database(&name).await?;
+        inside.run(&what, &inside.texts(&what, sql::LET_IN, &[]).await?).await
     }
 
     /// Makes a database as a copy of `template1`, with the extensions and whatever else a person

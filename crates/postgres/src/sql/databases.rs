@@ -89,6 +89,41 @@ pub fn grant_database(name: &DatabaseName, users: &[RoleName]) -> Vec<String> {
     statements
 }
 
+/// The database in which poolers look passwords up, and in which their charms work.
+pub const POOLERS: &str = "pgbouncer";
+
+/// A query whose rows are the statements that make database `$1` a superuser's, as whoever owned it
+/// could close it, set what its sessions begin with, or drop it.
+pub const OWNED: &str = "\
+SELECT pg_catalog.format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
+WHERE d.datname = $1 AND NOT r.rolsuper
+UNION ALL
+SELECT pg_catalog.format('ALTER DATABASE %I RESET ALL', d.datname)
+FROM pg_catalog.pg_database d WHERE d.datname = $1 AND EXISTS (
+  SELECT FROM pg_catalog.pg_db_role_setting s
+  WHERE s.setdatabase = d.oid AND s.setrole = '0'::pg_catalog.oid)
+UNION ALL
+SELECT pg_catalog.format('ALTER DATABASE %I ALLOW_CONNECTIONS true CONNECTION LIMIT -1', d.datname)
+FROM pg_catalog.pg_database d
+WHERE d.datname = $1 AND (NOT d.datallowconn OR d.datconnlimit >= 0)";
+
+/// A query whose rows are the statements that take the connected database from all but
+/// superusers, a charm's own users, and those for whom passwords are looked up in it.
+pub const LET_IN: &str = "\
+SELECT DISTINCT pg_catalog.format(
+  'REVOKE ALL PRIVILEGES ON DATABASE %I FROM %I CASCADE', d.datname, r.rolname)
+FROM pg_catalog.pg_database d CROSS JOIN pg_catalog.aclexplode(d.datacl) a
+JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+WHERE d.datname = pg_catalog.current_database() AND NOT r.rolsuper
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m
+    JOIN pg_catalog.pg_roles g ON g.oid = m.roleid AND g.rolname = 'internal_access'
+    WHERE m.member = r.oid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+    WHERE p.proname = 'get_auth' AND p.prosecdef AND o.rolsuper AND n.nspname = r.rolname)";
+
 /// Closes the database `postgres` to clients; `system_users` are those that exist.
 pub fn set_up_postgres_database(system_users: &[String]) -> Vec<String> {
     let mut statements = vec![

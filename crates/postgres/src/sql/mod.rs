@@ -5,9 +5,9 @@ mod lookup;
 mod users;
 
 pub use databases::{
-    EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, MADE_BY_CLIENTS, Place, TAKE_OWNERSHIP,
-    TEMPLATE_SESSIONS, close_database, create_database, create_extension, drop_extension,
-    grant_database, set_up_postgres_database,
+    EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, LET_IN, MADE_BY_CLIENTS, OWNED, POOLERS,
+    Place, TAKE_OWNERSHIP, TEMPLATE_SESSIONS, close_database, create_database, create_extension,
+    drop_extension, grant_database, set_up_postgres_database,
 };
 pub use lookup::{LOOKUP_FUNCTION, install_lookup, uninstall_lookup};
 pub use users::{

@@ -115,6 +115,45 @@ async fn a_database_that_is_half_dropped_is_left_alone() {
     assert!(!client.role_exists(&role("a")).await.unwrap());
 }
 
+/// Whoever made the poolers' database before a pooler came has nothing of it after.
+#[tokio::test]
+async fn the_poolers_database_is_nobodys_else() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let poolers = database("pgbouncer");
+    client.ensure_user(&user("a", "one", "createdb")).await.unwrap();
+    client.ensure_user(&user("head", "two", "admin")).await.unwrap();
+    client.ensure_database(&database("shop"), &role("a"), Owner::Sole).await.unwrap();
+    for made in [
+        "CREATE DATABASE pgbouncer",
+        "ALTER DATABASE pgbouncer SET statement_timeout = 1",
+        "GRANT ALL ON DATABASE pgbouncer TO head, relation_access",
+        "ALTER DATABASE pgbouncer CONNECTION LIMIT 0",
+        "ALTER DATABASE pgbouncer ALLOW_CONNECTIONS false",
+    ] {
+        server.sql("a", "one", "shop", made).await.unwrap();
+    }
+    client.ensure_user(&user("boss", "boss", "superuser")).await.unwrap();
+    client.ensure_user(&user("pooler", "auth", "")).await.unwrap();
+    for _ in 0..2 {
+        client.hold_poolers_database().await.unwrap();
+        client.ensure_database(&poolers, &role("boss"), Owner::Sole).await.unwrap();
+        client.install_auth_function(&poolers, &role("pooler"), &[]).await.unwrap();
+        client.hold_poolers_database().await.unwrap();
+    }
+    for (name, password) in [("a", "one"), ("head", "two")] {
+        let refused = server.sql(name, password, "pgbouncer", "SELECT 1").await.unwrap_err();
+        assert!(refused.contains("permission denied for database"), "{refused}");
+    }
+    let refused = server.sql("a", "one", "shop", "DROP DATABASE pgbouncer").await.unwrap_err();
+    assert!(refused.contains("must be owner"), "{refused}");
+    let query = "SELECT username FROM pooler.get_auth($1)";
+    let found = server.ask(("pooler", "auth"), "pgbouncer", query, "a").await.unwrap();
+    assert_eq!(found, ["a"]);
+    let set = "SELECT count(*) FROM pg_db_role_setting WHERE setdatabase <> 0";
+    assert_eq!(operator(&server, "postgres", set).await, ["0"]);
+}
+
 /// A client is made a member of groups only, and of none by which it would be somebody else.
 #[tokio::test]
 async fn nobody_becomes_somebody_else_by_a_role() {

@@ -122,6 +122,7 @@ impl Life<'_> {
         operator.ensure_database(&shop, &role("guest"), Owner::Shared).await.unwrap();
         operator.ensure_user(&user("boss", "boss", "superuser")).await.unwrap();
         operator.ensure_database(&database("pgbouncer"), &role("boss"), Owner::Sole).await.unwrap();
+        operator.hold_poolers_database().await.unwrap();
 
         let boss = self.login("boss", "boss", "pgbouncer").await;
         boss.facts(&pooler).await.unwrap();
