@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ struct Agent {
     container: Process,
     /// What it hears requests through; it ends when this is closed.
     control: OwnedFd,
+    /// Whether it has let go of a program that had not ended.
+    gone: Arc<AtomicBool>,
 }
 
 /// A program that was asked for, and what it prints.
@@ -48,7 +51,10 @@ pub(crate) struct Asked {
 
 /// The request's own stream: the program ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Program(UnixStream);
+pub(crate) struct Program {
+    stream: UnixStream,
+    agent_gone: Arc<AtomicBool>,
+}
 
 /// This side of a request, and what the agent gets.
 struct Ends {
@@ -68,11 +74,11 @@ impl Agents {
         let request = serde_json::to_vec(command)?;
         let length = u32::try_from(request.len()).map_err(io::Error::other)?;
         let Ends { mut own, given } = ends()?;
-        self.send(runtime, id, container, &given).await?;
+        own.program.agent_gone = self.send(runtime, id, container, &given).await?;
         drop(given);
         // An agent that has ended already is noticed when the answer is read.
         let request = [&length.to_be_bytes(), request.as_slice()].concat();
-        match timeout(PATIENCE, own.program.0.write_all(&request)).await {
+        match timeout(PATIENCE, own.program.stream.write_all(&request)).await {
             Ok(_) => Ok(own),
             Err(_) => Err(late("the container's agent does not take a request")),
         }
@@ -83,23 +89,26 @@ impl Agents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
-    /// Hands the streams to the container's agent; one that does not take them is replaced.
+    /// Hands the streams to the container's agent; one that does not take them, or is known to
+    /// be ending, is replaced.
     async fn send(
         &self,
         runtime: &Runtime,
         id: &str,
         container: Process,
         streams: &[OwnedFd; STREAMS],
-    ) -> io::Result<()> {
+    ) -> io::Result<Arc<AtomicBool>> {
         let slot = {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(id.to_owned()).or_default().clone()
         };
         let mut slot = slot.lock().await;
-        if let Some(agent) = slot.as_ref().filter(|agent| agent.container == container)
+        let serves =
+            |agent: &&Agent| agent.container == container && !agent.gone.load(Ordering::Acquire);
+        if let Some(agent) = slot.as_ref().filter(serves)
             && hand_over(&agent.control, streams).is_ok()
         {
-            return Ok(());
+            return Ok(agent.gone.clone());
         }
         *slot = None;
         // Whoever is in the container may stop the runtime there, and others wait for the slot.
@@ -107,8 +116,9 @@ impl Agents {
         let control =
             entered.map_err(|_| late("the runtime does not get into the container"))??;
         hand_over(&control, streams)?;
-        *slot = Some(Agent { container, control });
-        Ok(())
+        let gone = Arc::<AtomicBool>::default();
+        *slot = Some(Agent { container, control, gone: gone.clone() });
+        Ok(gone)
     }
 }
 
@@ -116,7 +126,10 @@ impl Program {
     /// How the program ended.
     pub(crate) async fn status(&mut self) -> io::Result<ExitStatus> {
         let mut status = [0; 4];
-        self.0.read_exact(&mut status).await?;
+        let read = self.stream.read_exact(&mut status).await;
+        // A process that is killed closes one stream after the other, so the next request must not
+        // go by what it still seems to hear.
+        read.inspect_err(|_| self.agent_gone.store(true, Ordering::Release))?;
         Ok(ExitStatus::from_raw(i32::from_be_bytes(status)))
     }
 }
@@ -128,7 +141,7 @@ fn ends() -> io::Result<Ends> {
     let (err, their_err) = io::pipe()?;
     Ok(Ends {
         own: Asked {
-            program: Program(UnixStream::from_std(stream)?),
+            program: Program { stream: UnixStream::from_std(stream)?, agent_gone: Arc::default() },
             out: pipe::Receiver::from_owned_fd(out.into())?,
             err: pipe::Receiver::from_owned_fd(err.into())?,
         },
