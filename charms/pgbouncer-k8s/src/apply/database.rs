@@ -38,13 +38,13 @@ pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initia
         .await?;
         for database in &init.leftovers {
             let taken = sql.uninstall_auth_function(database, &init.auth_user).await;
-            unless_ours(hook, ours(database), taken)?;
+            unless_ours(hook, ours(database), taken, Error::is_away)?;
         }
         for database in &init.databases {
             if sql.database_exists(database).await? {
                 let user = &init.auth_user;
                 let made = sql.install_auth_function(database, user, &init.superusers).await;
-                unless_ours(hook, ours(database), made)?;
+                unless_ours(hook, ours(database), made, Error::is_transient)?;
             }
         }
         Ok::<_, Error>(())
@@ -58,10 +58,16 @@ pub(super) async fn initialise(charm: &PgBouncer, hook: &mut Hook, init: &Initia
     }
 }
 
-/// What a database refuses that is no client's matters to all; of another it is only told.
-fn unless_ours(hook: &mut Hook, ours: bool, done: Result<(), Error>) -> Result<(), Error> {
+/// What a database refuses that is no client's matters to all; of another it is only told,
+/// unless it is such that it matters anyway.
+fn unless_ours(
+    hook: &mut Hook,
+    ours: bool,
+    done: Result<(), Error>,
+    matters: fn(&Error) -> bool,
+) -> Result<(), Error> {
     match done {
-        Err(error) if !ours && !error.is_transient() => {
+        Err(error) if !ours && !matters(&error) => {
             hook.log(Level::Warning, words(&error));
             Ok(())
         }

@@ -71,7 +71,7 @@ async fn try_switch(
             Err(error) => failed.push(error),
         }
     }
-    if let Some(at) = failed.iter().position(postgres::Error::is_transient) {
+    if let Some(at) = failed.iter().position(postgres::Error::is_away) {
         Err(failed.swap_remove(at))?;
     }
     let failed: Vec<String> = failed.into_iter().map(|error| words(&error.into())).collect();

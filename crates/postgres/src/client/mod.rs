@@ -138,6 +138,17 @@ impl Error {
         }
     }
 
+    /// Whether the server is away, or follows another now, so that none of its databases can be
+    /// had. Want of locks or of time, which a statement met in its own database, is not of these.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Statement { source, .. } => source.code().is_none_or(|code| {
+                matches!(code, READ_ONLY | "57P01" | "57P02" | "57P03") || code.starts_with("08")
+            }),
+            _ => self.is_transient(),
+        }
+    }
+
     /// PostgreSQL's code of what a statement or a login failed with.
     pub fn code(&self) -> Option<&str> {
         match self {

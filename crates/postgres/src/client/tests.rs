@@ -47,3 +47,22 @@ async fn a_commit_that_waits_for_a_standby_does_not_hold_the_hook() {
     let written = client.run_text("create the user a", "CREATE ROLE a").await.unwrap_err();
     assert!(written.is_transient(), "{written}");
 }
+
+#[track_caller]
+fn check(code: Option<&str>, transient: bool, away: bool) {
+    let source = Failure::new(code, "refused");
+    let error = Error::Statement { what: "drop the schema".to_owned(), source };
+    assert_eq!((error.is_transient(), error.is_away()), (transient, away), "{code:?}");
+}
+
+#[test]
+fn what_a_database_lacks_is_not_taken_for_a_server_that_is_away() {
+    check(None, true, true);
+    check(Some("57P01"), true, true);
+    check(Some("08006"), true, true);
+    check(Some(READ_ONLY), true, true);
+    // No room for locks, and a statement that took too long.
+    check(Some("53200"), true, false);
+    check(Some("57014"), true, false);
+    check(Some("42501"), false, false);
+}
