@@ -73,6 +73,16 @@ impl Failure {
         Self { code: code.map(str::to_owned), cause: cause.into() }
     }
 
+    /// Whether another session changed the same object at the same time. Grants on an object do
+    /// not wait for each other, and the server has no code of its own for that.
+    pub fn is_collision(&self) -> bool {
+        match self.code() {
+            Some("40001" | "40P01") => true,
+            Some("XX000") => self.cause.to_string().contains("tuple concurrently"),
+            _ => false,
+        }
+    }
+
     /// The SQLSTATE with which the server refused.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()

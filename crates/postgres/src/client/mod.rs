@@ -37,6 +37,10 @@ pub struct ConnectOptions {
     pub ca: Option<String>,
 }
 
+/// How often a statement is sent that meets another session's change of the same object. Nothing
+/// of it was done then.
+const COLLISIONS_MAX: u32 = 10;
+
 /// PostgreSQL's code for a write on a server that was the primary a moment ago.
 const READ_ONLY: &str = "25006";
 
@@ -301,7 +305,17 @@ impl Client {
 
     /// Runs one statement outside a transaction, or several inside one.
     async fn run_text(&self, what: &str, text: &str) -> Result<(), Error> {
-        in_time(what, self.session.execute(text)).await
+        let mut tries = 1;
+        loop {
+            match in_time(what, self.session.execute(text)).await {
+                Err(Error::Statement { source, .. })
+                    if source.is_collision() && tries < COLLISIONS_MAX =>
+                {
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
     }
 }
 

@@ -30,9 +30,8 @@ impl Session for Silent {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_commit_that_waits_for_a_standby_does_not_hold_the_hook() {
-    let options = ConnectOptions {
+fn options() -> ConnectOptions {
+    ConnectOptions {
         host: "pg-primary".to_owned(),
         port: 5432,
         user: "operator".parse().unwrap(),
@@ -40,7 +39,12 @@ async fn a_commit_that_waits_for_a_standby_does_not_hold_the_hook() {
         database: "postgres".parse().unwrap(),
         timeout: Duration::from_secs(3),
         ca: None,
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_waits_for_a_standby_does_not_hold_the_hook() {
+    let options = options();
     let client = Client::over(Arc::new(Silent), &options).await.unwrap();
     let read = client.server_version().await.unwrap_err();
     assert!(read.is_transient(), "{read}");
@@ -65,4 +69,37 @@ fn what_a_database_lacks_is_not_taken_for_a_server_that_is_away() {
     check(Some("53200"), true, false);
     check(Some("57014"), true, false);
     check(Some("42501"), false, false);
+}
+
+/// A session that meets another's change of the same object so many times.
+struct Busy(std::sync::Mutex<u32>);
+
+impl Session for Busy {
+    fn query<'a>(
+        &'a self,
+        _text: &'a str,
+        _parameters: &'a [&'a str],
+    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn execute<'a>(&'a self, _text: &'a str) -> Boxed<'a, Result<(), Failure>> {
+        let mut left = self.0.lock().unwrap();
+        let met = *left > 0;
+        *left = left.saturating_sub(1);
+        let collision = || Failure::new(Some("XX000"), "ERROR: tuple concurrently updated");
+        Box::pin(async move { if met { Err(collision()) } else { Ok(()) } })
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_meets_anothers_change_is_sent_again() {
+    for (met, done) in [(0, true), (9, true), (10, false)] {
+        let session: Box<dyn Session> = Box::new(Busy(met.into()));
+        let client =
+            Client { session, ..Client::over(Arc::new(Silent), &options()).await.unwrap() };
+        assert_eq!(client.run_text("grant", "GRANT a TO b").await.is_ok(), done, "{met}");
+    }
+    let other = Failure::new(Some("XX000"), "ERROR: cache lookup failed");
+    assert!(!other.is_collision());
 }
