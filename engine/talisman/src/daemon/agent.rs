@@ -98,18 +98,8 @@ async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<A
                 return Some(agent);
             }
             Err(PodError::Gone(_)) => return None,
-            Err(error) => {
-                let words = error.to_string();
-                trouble(engine, unit, Some(Trouble::Start(words.clone())));
-                if words != told {
-                    engine.note("ERROR", &words);
-                    told = words;
-                }
-            }
-        }
-        tokio::select! {
-            () = tokio::time::sleep(START_RETRY) => {}
-            () = engine.stopped() => return None,
+            Err(error) if again(engine, unit, &error, &mut told).await => {}
+            Err(_) => return None,
         }
     }
     None
@@ -266,18 +256,27 @@ async fn due(now: jiff::Timestamp, until: Option<jiff::Timestamp>) {
 pub(super) async fn stop(engine: &Engine, unit: &UnitName) -> bool {
     let mut told = String::new();
     while let Err(source) = engine.node.stop_pod(&unit.pod(), STOP_GRACE).await {
-        let words = PodError::Stop { unit: unit.clone(), source }.to_string();
-        trouble(engine, unit, Some(Trouble::Start(words.clone())));
-        if words != told {
-            engine.note("ERROR", &words);
-            told = words;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(START_RETRY) => {}
-            () = engine.stopped() => return false,
+        let error = PodError::Stop { unit: unit.clone(), source };
+        if !again(engine, unit, &error, &mut told).await {
+            return false;
         }
     }
     true
+}
+
+/// Says what keeps a pod from its next state, the log once for the same words as `told`, and
+/// waits. Whether there is another try; there is none when the engine ends first.
+async fn again(engine: &Engine, unit: &UnitName, error: &PodError, told: &mut String) -> bool {
+    let words = error.to_string();
+    trouble(engine, unit, Some(Trouble::Start(words.clone())));
+    if words != *told {
+        engine.note("ERROR", &words);
+        *told = words;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(START_RETRY) => true,
+        () = engine.stopped() => false,
+    }
 }
 
 /// Removes the pod of a unit that has run its last hook, then the unit.
