@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: sim mutants sim-exhaust help up down build pack setup test unit e2e faults check bench bench-failover bench-reloads bench-growth images clean
+.PHONY: sim mutants sim-exhaust help up down build pack setup test unit e2e parity kubernetes kubernetes-down test-kubernetes have-juju test-juju e2e-juju4 test-long faults check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -22,17 +22,17 @@ setup:
 build: setup ## Build the program, the hook tools and the charms
 	@cargo build --locked --release -p talisman
 	@ln -sfn target/release/talisman talisman
-	@$(static) -p hooktools -p node --bin hooktool --bin containeragent
+	@$(static) -p hooktool -p node --bin hooktool --bin containeragent
 	@for program in hooktool containeragent; do install -D -m 755 $(artefacts)/$$program target/release/lib/$$program || exit 1; done
 	@install -D -m 755 /usr/local/lib/talisman/pebble target/release/lib/pebble
 	@$(MAKE) --no-print-directory pack
 
 pack: ## Pack each charm into dist/*.charm
-	@$(static) $(addprefix -p ,$(charms)) -p charm --bins --example hello
+	@$(static) $(addprefix -p ,$(charms)) -p juju-charm --bins --example hello
 	@for charm in $(charms); do ./talisman pack charms/$$charm --dispatch $(artefacts)/$$charm --out dist || exit 1; done
-	@./talisman pack crates/charm/examples/hello --dispatch $(artefacts)/examples/hello --out dist
+	@./talisman pack crates/juju-charm/examples/hello --dispatch $(artefacts)/examples/hello --out dist
 
-test: build images unit e2e ## Run every test, the end-to-end ones on the real parts included
+test: build images unit parity e2e e2e-juju4 ## Run every test, the end-to-end ones on the real parts included
 
 unit:
 	@tools/setup test
@@ -41,18 +41,50 @@ unit:
 e2e:
 	@tools/on-ordinary-run cargo test --locked -p end-to-end -- --test-threads=1
 
+e2e-juju4: ## The charms' scenarios once more, under the rules of Juju 4.0
+	@TALISMAN_JUJU=4.0 tools/on-ordinary-run cargo test --locked -p end-to-end --test scenarios -- main_job:: single:: cluster:: clients:: tls:: acceptance:: contract:: python_charm:: --test-threads=1
+
+parity: ## The contract of the Kubernetes API, on ours and on a real kube-apiserver
+	@tools/setup parity
+	@cargo test --locked --workspace --exclude end-to-end --test contract
+	@cargo test --locked -p end-to-end --test parity -- --test-threads=1
+
+kubernetes: ## A whole Kubernetes of one node on this machine, until `make kubernetes-down`
+	@tools/setup kubernetes
+	@cargo build --quiet --locked -p end-to-end --bin kubernetes
+	@target/debug/kubernetes up
+	@echo "kubectl: target/debug/kubernetes enter kubectl get pods --all-namespaces"
+
+kubernetes-down: ## End what `make kubernetes` started, and all that was made there
+	@cargo run --quiet --locked -p end-to-end --bin kubernetes -- down
+
+test-kubernetes: build images ## Three members of PostgreSQL on a real node, and what bench-failover does to them
+	@tools/setup kubernetes
+	@cargo test --locked -p end-to-end --test real_node -- --nocapture --test-threads=1
+
+have-juju:
+	@command -v juju >/dev/null || { echo "test-juju: cannot find juju; install it and bootstrap a controller on Kubernetes" >&2; exit 1; }
+	@juju show-controller >/dev/null || { echo "test-juju: cannot reach a controller; bootstrap one with 'juju bootstrap'" >&2; exit 1; }
+
+test-juju: have-juju build ## The jubilant suite and the acceptance scenarios on the Juju that is bootstrapped here
+	@TALISMAN_REAL_JUJU=$$(command -v juju) TALISMAN_PROGRAM=$(CURDIR)/target/debug/as-juju cargo test --locked -p end-to-end --test scenarios -- jubilant:: acceptance:: --test-threads=1
+
+test-long: build images ## What years write, in minutes: 60 switchovers, 50 passwords and certificates; prints what grew
+	@tools/on-ordinary-run cargo test --locked -p end-to-end --test long -- --nocapture
+
 faults: build ## Kill the engine at every effect of a scenario, and 200 times at random
-	@TALISMAN_EVERY_EFFECT=1 cargo test --locked -p end-to-end --test faults -- --nocapture
-	@TALISMAN_KILLS=200 cargo test --locked -p end-to-end --test crash nothing_is_lost -- --nocapture
+	@TALISMAN_EVERY_EFFECT=1 cargo test --locked -p end-to-end --test scenarios -- faults:: --nocapture --test-threads=1
+	@TALISMAN_KILLS=200 cargo test --locked -p end-to-end --test scenarios -- crash::nothing_is_lost --nocapture --test-threads=1
 
 images: build
 	@./talisman images images/*.yaml
 
-check: ## Format, lints, tidiness and dependency policy
+check: ## Format, lints, documentation, tidiness and dependency policy
 	@tools/setup check
 	cargo fmt --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	cargo test --locked -p end-to-end --test tidy
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
+	cargo test --locked -p end-to-end --test tidy --test docs
 	cargo deny --log-level error check bans licenses sources
 
 sim: ## A minute of simulated histories: operators and faults against the real charms
@@ -68,7 +100,7 @@ bench: build ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench
 	@for run in 1 2 3 4 5; do cargo run --quiet --locked --profile sim -p sim -- --from 1 --histories 60 | tail -n 1; done
 
-bench-failover: build ## Print how long nobody can write while the primary changes
+bench-failover: build ## Print how long writes stop while the primary changes
 	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)
 
 bench-reloads: build ## Print how many of pgbench's clients 10,000 reloads of the pooler drop

@@ -8,8 +8,8 @@ use crate::say;
 /// The port of the bench's own forward.
 const PORT: u16 = 16602;
 
-/// Prints for each fault how long nobody could write and how much failed. Fails when an
-/// acknowledged number is lost or a second member accepted one.
+/// Prints for each fault how long writes failed and how many. Fails when an acknowledged number is
+/// lost or a second member accepted one.
 ///
 /// `settings` are for the pooler, where its own shall not be measured; `only` has parts of the
 /// names of the faults to measure, with commas between.

@@ -37,7 +37,7 @@ const HOOKS: [&str; 24] = [
     "db-relation-broken",
 ];
 
-/// Clients of the old interface, a second unit, a refresh, and the end of every relation.
+/// Legacy clients, a second unit, a refresh, and the end of every relation.
 pub(crate) fn run(engine: &Talisman) -> Result<()> {
     let charm = root().join("tests/charms/legacy-client").display().to_string();
     engine.call(&["scale-application", POOLER, "2"])?;

@@ -1,7 +1,7 @@
 //! Scripted scenarios in which each hook dies before and after each single effect.
 
 use crate::check;
-use crate::gate::{Fault, Mischief};
+use crate::fault::{Fault, Injection};
 use crate::history::{Client, DatabaseOp, History, Op, Run};
 
 /// A scenario: operators who wait until nothing is due.
@@ -36,7 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
         units: 1,
         databases: 0,
         clients: vec![client(false, "waltz")],
-        ops: vec![Op::Backend, Op::Relate(0), Op::Part(0)],
+        ops: vec![Op::Backend, Op::Relate(0), Op::Unrelate(0)],
     };
     let second = Scenario {
         name: "an old client, a second pooler, another port",
@@ -48,7 +48,7 @@ pub fn scenarios() -> Vec<Scenario> {
             Op::Relate(0),
             Op::Scale(2),
             Op::Config("listen_port", "6433"),
-            Op::Part(0),
+            Op::Unrelate(0),
         ],
     };
     let third = Scenario {
@@ -68,7 +68,7 @@ pub fn database_scenarios() -> Vec<Scenario> {
         units: 0,
         databases: 2,
         clients: vec![client(false, "waltz")],
-        ops: vec![Op::Direct(0), Op::PartDirect(0)],
+        ops: vec![Op::Direct(0), Op::UnrelateDirect(0)],
     };
     let password = |user| Op::Database(DatabaseOp::SetPassword(user));
     let second = Scenario {
@@ -90,7 +90,7 @@ pub fn database_scenarios() -> Vec<Scenario> {
 
 impl Scenario {
     /// Plays it once; the fault strikes the hook of this number.
-    fn play(&self, strike: Option<(u64, Mischief)>) -> Option<Run> {
+    fn play(&self, strike: Option<(u64, Injection)>) -> Option<Run> {
         let (clients, units) = (self.clients.clone(), self.units);
         let (seed, databases, slow) = (1, self.databases, true);
         let (old_image, shuffled, steps) = (false, false, Vec::new());
@@ -120,31 +120,31 @@ impl Scenario {
 
     /// Plays it once for each hook that has an effect of this number, spoilt there.
     pub fn exhaust_at(&self, fault: Fault, at: u32) -> Exhausted {
-        self.spoil(&[fault], false, |mischief| mischief.at == at)
+        self.spoil(&[fault], false, |injection| injection.at == at)
     }
 
     fn spoil(
         &self,
         faults: &[Fault],
         first: bool,
-        mut wanted: impl FnMut(Mischief) -> bool,
+        mut wanted: impl FnMut(Injection) -> bool,
     ) -> Exhausted {
         let mut all = Exhausted::default();
         let Some(clean) = self.play(None) else { return all };
         all.wrong.extend(clean.played.wrong.iter().cloned());
-        for (hook, mischief) in ways(&clean, faults) {
-            if !wanted(mischief) {
+        for (hook, injection) in ways(&clean, faults) {
+            if !wanted(injection) {
                 continue;
             }
             if first && !all.wrong.is_empty() {
                 break;
             }
             all.runs += 1;
-            let Some(run) = self.play(Some((hook, mischief))) else { continue };
+            let Some(run) = self.play(Some((hook, injection))) else { continue };
             all.hooks += run.played.hooks;
             let name = clean.played.names.get(hook as usize).cloned().unwrap_or_default();
-            let Mischief { fault, at } = mischief;
-            let way = format!("{}: {name}, {} effect {at}", self.name, fault.about().0);
+            let Injection { fault, at } = injection;
+            let way = format!("{}: {name}, {} effect {at}", self.name, fault.name());
             all.wrong.extend(run.played.wrong.iter().map(|wrong| format!("{way}: {wrong}")));
             if run.played.view != clean.played.view && run.played.wrong.is_empty() {
                 let only = |line: &&String| !clean.played.view.contains(line);
@@ -157,17 +157,17 @@ impl Scenario {
 }
 
 /// Each effect that each fault could strike, with the number of its hook.
-fn ways(clean: &Run, faults: &[Fault]) -> Vec<(u64, Mischief)> {
+fn ways(clean: &Run, faults: &[Fault]) -> Vec<(u64, Injection)> {
     let mut ways = Vec::new();
-    for (hook, (all, sides)) in (0_u64..).zip(&clean.played.effects) {
+    for (hook, (all, by_port)) in (0_u64..).zip(&clean.played.effects) {
         for fault in faults {
-            let effects = match fault.side() {
+            let effects = match fault.port() {
                 // What refuses in the last round is no peace.
                 Some(_) if hook >= clean.played.before_peace => 0,
-                Some(side) => sides.on(side),
+                Some(port) => by_port.on(port),
                 None => *all,
             };
-            ways.extend((0..effects).map(|at| (hook, Mischief { fault: *fault, at })));
+            ways.extend((0..effects).map(|at| (hook, Injection { fault: *fault, at })));
         }
     }
     ways

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sim::exhaust::{database_scenarios, scenarios};
-use sim::gate::Fault;
+use sim::fault::{FAULTS, Fault, FaultSpec};
 use sim::history::{Faults, History, Played, draw, draw_database, play};
-use sim::mutants::{Outcome, Target};
+use sim::mutant::{Outcome, Target};
 use sim::shrink::shrink;
 
 #[global_allocator]
@@ -70,13 +70,13 @@ struct Tally {
 }
 
 fn say(text: &str) {
-    // Nobody reads any more: nothing is left to tell.
+    // Standard output is closed: nothing is left to print.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn faults(args: &Args) -> Result<Faults, String> {
     let named = |name: &String| {
-        let known = || Fault::ALL.map(|fault| fault.about().0).join(", ");
+        let known = || FAULTS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", ");
         Fault::named(name)
             .ok_or_else(|| format!("cannot find the fault {name:?}; there are {}", known()))
     };
@@ -168,9 +168,8 @@ fn run(args: &Args, faults: &Faults) -> bool {
     let seconds = began.elapsed().as_secs_f64();
     let rate = |seconds: f64| tally.hooks as f64 / seconds.max(0.001);
     let (rate, own) = (rate(seconds), rate(worked().saturating_sub(before).as_secs_f64()));
-    for fault in Fault::ALL {
-        let (name, about) = fault.about();
-        let count = tally.faults.get(&fault).copied().unwrap_or_default();
+    for FaultSpec { fault, name, about, .. } in FAULTS {
+        let count = tally.faults.get(fault).copied().unwrap_or_default();
         say(&format!("{count:>9}  {name:<18} {about}"));
     }
     say(&format!(
@@ -232,21 +231,21 @@ const SHARE: usize = 95;
 /// Plants one fault after another.
 fn mutants(named: &str) -> bool {
     let began = Instant::now();
-    let mut all = sim::mutants::all();
+    let mut all = sim::mutant::all();
     all.retain(|mutant| mutant.name.contains(named));
     for target in [Target::Pooler, Target::Database] {
-        if let Some(why) = sim::mutants::unplanted(target, SEEDS) {
+        if let Some(why) = sim::mutant::unplanted(target, SEEDS) {
             say(&format!("cannot judge planted faults: without one there is: {why}"));
             return false;
         }
     }
-    // A hook that panics because of a planted fault is caught, and no news.
+    // A hook that panics because of a planted fault is caught, and not printed.
     std::panic::set_hook(Box::new(|_| {}));
     let next = std::sync::atomic::AtomicUsize::new(0);
     let missed = std::sync::Mutex::new(Vec::new());
     let work = || {
         while let Some(mutant) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            match sim::mutants::run(mutant, SEEDS) {
+            match sim::mutant::run(mutant, SEEDS) {
                 Outcome::Caught(histories, why) => {
                     say(&format!("caught after {histories:>4}  {}: {why}", mutant.name));
                 }
@@ -265,7 +264,7 @@ fn mutants(named: &str) -> bool {
     let share = caught * 100 / all.len().max(1);
     let seconds = began.elapsed().as_secs_f64();
     say(&format!("{caught} of {} planted faults caught, {share} %, {seconds:.1} s", all.len()));
-    for (name, why) in sim::mutants::not_planted() {
+    for (name, why) in sim::mutant::not_planted() {
         say(&format!("not planted: {name}: {why}"));
     }
     for name in missed {
@@ -276,7 +275,7 @@ fn mutants(named: &str) -> bool {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // A hook that is killed unwinds; that is no news.
+    // A hook that is killed unwinds; that is not printed.
     let well = match faults(&args) {
         Ok(faults) => match args.seed {
             Some(seed) => replay(&args, seed, &faults),

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use names::UnitName;
+use juju_names::UnitName;
 
 use crate::World;
+use crate::far::kubernetes;
+use crate::far::patroni;
+use crate::far::pebble::Container;
+use crate::far::pebble::Socket;
+use crate::far::pgbouncer::Process;
+use crate::far::postgresql::{Cluster, Role, Servers};
 use crate::history::{History, POOLER, Run, SERVER};
-use crate::hook;
-use crate::kube;
-use crate::patroni;
-use crate::pebble_api::Socket;
-use crate::pgbouncer_process::Process;
-use crate::pod::Container;
-use crate::sql::{Cluster, Role, Servers};
+use crate::juju::hook;
 use crate::world::MODEL;
 
 /// The password of the server's superuser, `operator`.
@@ -46,7 +46,7 @@ impl Parts {
         run.settle().then_some(Self { world: run.world })
     }
 
-    /// A pooler's pod in which nothing has run yet, beside a PostgreSQL that nobody uses.
+    /// A pooler's pod in which nothing has run yet, beside a PostgreSQL without clients.
     pub fn new() -> Option<Self> {
         let world = Run::begin(&history(1, 0), false)?.world;
         let operator = Role::of_patroni(OPERATOR_PASSWORD, true);
@@ -63,15 +63,15 @@ impl Parts {
     }
 
     /// The Pebble of the pooler's pod.
-    pub fn pebble(&self) -> Option<pebble::Client> {
+    pub fn pebble(&self) -> Option<pebble_client::Client> {
         self.pebble_of(&format!("{POOLER}-0"))
     }
 
     /// The Pebble of a pod.
-    pub fn pebble_of(&self, pod: &str) -> Option<pebble::Client> {
+    pub fn pebble_of(&self, pod: &str) -> Option<pebble_client::Client> {
         let unit = UnitName::from_pod(pod).ok()?;
         let socket = Socket { world: self.world.clone(), unit };
-        Some(pebble::Client::over(Arc::new(socket)))
+        Some(pebble_client::Client::over(Arc::new(socket)))
     }
 
     /// The Patroni of a pod.
@@ -80,7 +80,7 @@ impl Parts {
         Some(patroni::client(self.world.clone(), unit, pod, None))
     }
 
-    /// The Patroni of a pod, which these authorities vouch for.
+    /// The Patroni of a pod, verified with these CAs.
     pub fn patroni_trusting(&self, pod: &str, authorities: &str) -> Option<::patroni::Rest> {
         let unit = UnitName::from_pod(pod).ok()?;
         Some(patroni::client(self.world.clone(), unit, pod, Some(authorities.to_owned())))
@@ -96,8 +96,8 @@ impl Parts {
     }
 
     /// The Kubernetes API as the charm of PostgreSQL reaches it.
-    pub fn kubernetes(&self) -> Option<kubernetes::Client> {
-        Some(kube::client(self.world.clone(), SERVER.parse().ok()?))
+    pub fn kubernetes(&self) -> Option<kubernetes_client::Client> {
+        Some(kubernetes::client(self.world.clone(), SERVER.parse().ok()?))
     }
 
     /// Whether a client gets an answer in a database at each PgBouncer that listens on a port.
@@ -111,7 +111,7 @@ impl Parts {
         })
     }
 
-    /// The settings that a PgBouncer on a port shows to somebody who asks.
+    /// The settings that a PgBouncer on a port shows on its console.
     pub fn shown(&self, port: u16, user: &str, password: &str) -> BTreeMap<String, String> {
         self.world.look(|state| {
             let containers = state.pods.values().filter_map(|pod| pod.container.as_ref());

@@ -44,8 +44,8 @@ pub fn shrink(history: &History) -> (History, Played) {
     }
     for index in 0..best.steps.len() {
         let mut candidate = best.clone();
-        if let Some(Step::Hook(_, mischief @ Some(_))) = candidate.steps.get_mut(index) {
-            *mischief = None;
+        if let Some(Step::Hook(_, injection @ Some(_))) = candidate.steps.get_mut(index) {
+            *injection = None;
             if !attempt(candidate, &mut best, &mut played).1 {
                 return (best, played);
             }

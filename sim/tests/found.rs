@@ -1,8 +1,8 @@
 //! What the simulator has found, each as the shortest history that shows it.
 
 use sim::exhaust::scenarios;
-use sim::gate::{Fault, Mischief};
-use sim::history::Op::{Backend, Config, NoBackend, Part, Refresh, Relate, Scale};
+use sim::fault::{Fault, Injection};
+use sim::history::Op::{Backend, Config, NoBackend, Refresh, Relate, Scale, Unrelate};
 use sim::history::{Client, History, Op, Step, play};
 
 fn client(old: bool, database: &str) -> Client {
@@ -33,17 +33,17 @@ fn check(clients: Vec<Client>, ops: &[Op]) {
 #[test]
 fn a_client_that_parts_leaves_others_their_lookup() {
     let clients = vec![client(false, "waltz"), client(false, "tango")];
-    check(clients, &[Backend, Relate(0), Relate(1), Part(0)]);
+    check(clients, &[Backend, Relate(0), Relate(1), Unrelate(0)]);
 }
 
 #[test]
 fn a_client_that_parts_after_its_server_leaves_no_secret() {
-    check(vec![client(false, "waltz")], &[Backend, Relate(0), NoBackend, Part(0)]);
+    check(vec![client(false, "waltz")], &[Backend, Relate(0), NoBackend, Unrelate(0)]);
 }
 
 #[test]
 fn an_old_client_that_parts_after_its_server_leaves_no_role() {
-    check(vec![client(true, "waltz")], &[Backend, Relate(0), NoBackend, Part(0)]);
+    check(vec![client(true, "waltz")], &[Backend, Relate(0), NoBackend, Unrelate(0)]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_container_that_came_while_an_option_was_bad_starts_when_it_is_mended() {
     check(vec![client(false, "waltz")], &[Backend, bad, Refresh, mended]);
 }
 
-/// Seed 26: a new container was set up before anybody had asked its PgBouncer's version.
+/// Seed 26: a new container was set up before its PgBouncer's version was read.
 #[test]
 fn an_old_pgbouncer_gets_no_setting_that_it_does_not_know() {
     let steps = vec![Step::Hook(495, None), Step::Strike(Fault::PodChurn, 780)];
@@ -85,8 +85,8 @@ fn units_that_leave_take_nothing_of_the_clients_with_them() {
     }
 }
 
-/// Seed 1263: a hook died between the layer and the replan. The plan was as it should be, so
-/// nobody started the exporter by it.
+/// Seed 1263: a hook died between the layer and the replan. The plan was as it should be, so no
+/// replan started the exporter.
 #[test]
 fn a_layer_that_nothing_was_started_by_is_made_up_for() {
     let before = [536, 787, 798, 282, 197, 395, 146, 749, 967, 212, 19, 367];
@@ -98,14 +98,14 @@ fn a_layer_that_nothing_was_started_by_is_made_up_for() {
     steps.extend(before.map(|pick| Step::Hook(pick, None)));
     steps.extend(operators(&[Relate(0)]));
     steps.extend(after.map(|pick| Step::Hook(pick, None)));
-    let spoilt = |pick, fault, at| Step::Hook(pick, Some(Mischief { fault, at }));
+    let spoilt = |pick, fault, at| Step::Hook(pick, Some(Injection { fault, at }));
     steps.extend([spoilt(262, Fault::LeaderLost, 2), spoilt(115, Fault::KillBefore, 43)]);
     let played = history(2, vec![client(false, "postgres")], steps);
     check_history(&History { seed: 1263, shuffled: true, ..played });
 }
 
-/// A server came back, one statement for a client who had a user before was refused, and nobody
-/// made that user again. So it was where the API hid the Service in that hook.
+/// A server came back, one statement for a client who had a user before was refused, and that user
+/// was not made again. So it was where the API hid the Service in that hook.
 #[test]
 fn a_refused_statement_on_a_server_that_is_back_is_made_up_for() {
     let scenario = scenarios().into_iter().find(|scenario| scenario.name.starts_with("the server"));
@@ -114,7 +114,7 @@ fn a_refused_statement_on_a_server_that_is_back_is_made_up_for() {
     assert_eq!(wrong, Some(Vec::new()));
 }
 
-/// PgBouncer tells nobody that it did not take a reload: its processes are asked.
+/// PgBouncer does not report a reload that failed: its processes are queried.
 #[test]
 fn a_reload_that_is_refused_is_noticed_and_made_up_for() {
     let scenario = scenarios().into_iter().find(|scenario| scenario.name.starts_with("a client"));
@@ -123,7 +123,7 @@ fn a_reload_that_is_refused_is_noticed_and_made_up_for() {
 }
 
 /// Scenario "an old client, a second pooler, another port", a hook that dies after effect 31: a
-/// user list stayed in memory that nobody read.
+/// user list that no process read stayed in memory.
 #[test]
 fn no_user_list_stays_behind_a_hook_that_died() {
     let scenario = scenarios().into_iter().find(|scenario| scenario.name.starts_with("an old"));
@@ -142,7 +142,7 @@ fn a_restart_that_is_owed_is_made_up_for_whatever_changed_since() {
     let mut steps = operators(&[Backend]);
     steps.extend(picks.map(|pick| Step::Hook(pick, None)));
     steps.extend(operators(&[Config("listen_port", "1")]));
-    steps.push(Step::Hook(654, Some(Mischief { fault: Fault::PebbleAway, at: 6 })));
+    steps.push(Step::Hook(654, Some(Injection { fault: Fault::PebbleAway, at: 6 })));
     let admin = Client { roles: "admin".to_owned(), ..client(false, "pgbouncer") };
     let played = history(3, vec![admin], steps);
     for (slow, shuffled) in [(true, false), (true, true), (false, false), (false, true)] {
@@ -150,8 +150,8 @@ fn a_restart_that_is_owed_is_made_up_for_whatever_changed_since() {
     }
 }
 
-/// Seed 1795304992001005: a unit that came to lead before it had heard of a relation of the old
-/// interface, which the leader before it served, took that client for gone.
+/// Seed 1795304992001005: a unit that came to lead before it had the events of a legacy relation,
+/// which the leader before it served, took that client for gone.
 #[test]
 fn a_new_leader_keeps_a_client_of_which_it_has_not_heard() {
     let before = [
@@ -167,7 +167,7 @@ fn a_new_leader_keeps_a_client_of_which_it_has_not_heard() {
     steps.extend(before.map(|pick| Step::Hook(pick, None)));
     steps.extend(operators(&[Relate(0)]));
     steps.extend(after.map(|pick| Step::Hook(pick, None)));
-    steps.push(Step::Hook(530, Some(Mischief { fault: Fault::LeaderLost, at: 6 })));
+    steps.push(Step::Hook(530, Some(Injection { fault: Fault::LeaderLost, at: 6 })));
     let superuser = Client { roles: "superuser".to_owned(), ..client(true, "samba") };
     let played = history(1, vec![superuser, client(false, "waltz")], steps);
     for (slow, shuffled) in [(true, false), (true, true), (false, false), (false, true)] {
@@ -195,8 +195,8 @@ fn a_user_that_was_made_for_nothing_goes() {
     steps.extend(hooks(&[926, 535, 523, 920, 67, 250, 825, 36, 203]));
     steps.extend(operators(&[Scale(2)]));
     steps.push(Step::Strike(Fault::ServerDown, 382));
-    steps.push(Step::Hook(382, Some(Mischief { fault: Fault::LeaderLost, at: 9 })));
-    steps.extend(operators(&[Part(1)]));
+    steps.push(Step::Hook(382, Some(Injection { fault: Fault::LeaderLost, at: 9 })));
+    steps.extend(operators(&[Unrelate(1)]));
     let roles = ["admin", "createdb", "", ""].map(str::to_owned);
     let databases = ["tango", "waltz", "waltz", "waltz"];
     let clients = databases.into_iter().zip(roles);
@@ -222,7 +222,7 @@ fn nothing_is_remembered_of_a_relation_that_no_hook_told_of() {
     steps.extend(hooks(&[130, 979, 607]));
     steps.extend(operators(&[Relate(3)]));
     steps.extend(hooks(&[958]));
-    steps.extend(operators(&[Part(3)]));
+    steps.extend(operators(&[Unrelate(3)]));
     let long = "a_name_that_leaves_no_room_for_what_is_put_behind_it_in_the_ini";
     let admin = Client { roles: "admin".to_owned(), ..client(false, long) };
     let stranger = Client { roles: "nosuchrole".to_owned(), ..client(false, "waltz") };
@@ -240,6 +240,6 @@ fn a_client_of_all_databases_finds_those_that_are_there() {
     for (old, roles) in [(false, "admin"), (true, "superuser")] {
         let wide = Client { roles: roles.to_owned(), ..client(old, "tango") };
         let clients = vec![wide, client(false, "waltz")];
-        check(clients, &[Backend, Relate(1), Part(1), Relate(0)]);
+        check(clients, &[Backend, Relate(1), Unrelate(1), Relate(0)]);
     }
 }

@@ -1,8 +1,8 @@
 //! What the simulator has found in postgresql-k8s, each as the shortest history that shows it.
 
 use sim::exhaust::database_scenarios;
-use sim::gate::{Fault, Mischief};
-use sim::history::Op::{Backend, Database, Direct, PartDirect};
+use sim::fault::{Fault, Injection};
+use sim::history::Op::{Backend, Database, Direct, UnrelateDirect};
 use sim::history::{Client, DatabaseOp, History, Op, Step, play};
 
 fn client(database: &str) -> Client {
@@ -12,19 +12,70 @@ fn client(database: &str) -> Client {
 /// Plays these steps, and their operators once more, each after the one before has come to rest.
 #[track_caller]
 fn check(units: u32, databases: u32, clients: Vec<Client>, steps: Vec<Step>) {
-    let (seed, slow, old_image) = (1, true, false);
-    let history =
-        History { seed, units, databases, clients, slow, old_image, shuffled: false, steps };
+    check_at(true, units, databases, clients, steps);
+}
+
+/// As [`check`]; unless time passes slowly, Patroni and PostgreSQL go on between hooks.
+#[track_caller]
+fn check_at(slow: bool, units: u32, databases: u32, clients: Vec<Client>, steps: Vec<Step>) {
+    let (seed, old_image, shuffled) = (1, false, false);
+    let history = History { seed, units, databases, clients, slow, old_image, shuffled, steps };
     let wrong = play(&history, false).wrong;
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// As Juju does: changed options cause two events, the leader gets one for its own application's
+/// databag, a secret's writer of the new revision.
+#[test]
+fn what_units_hear_of_their_own_doings_changes_nothing() {
+    let mut steps = vec![Step::Strike(Fault::Echoes, 0)];
+    for op in [
+        Backend,
+        Op::Relate(0),
+        Direct(1),
+        Database(DatabaseOp::SetPassword("operator")),
+        Database(DatabaseOp::Config("connection_statement_timeout", "5000")),
+        Op::Config("pool_mode", "transaction"),
+        Database(DatabaseOp::Scale(1)),
+        UnrelateDirect(1),
+    ] {
+        steps.extend((0..60).map(|_| Step::Hook(0, None)));
+        steps.push(Step::Op(op));
+    }
+    check(2, 2, vec![client("waltz"), client("tango")], steps);
+}
+
+/// On a real Juju: survivors got no event for units that went and saw them listed on; commits
+/// waited for standbys that were gone, and units that took their numbers did not join.
+#[test]
+fn peers_of_whose_end_nobody_tells_do_not_count() {
+    let scale = |units| Database(DatabaseOp::Scale(units));
+    for sizes in [[3, 1, 3], [2, 1, 2], [3, 2, 3]] {
+        let mut steps = vec![Step::Strike(Fault::Ghosts, 0)];
+        steps.extend(operators(&[Backend, Op::Relate(0)]));
+        for units in sizes {
+            steps.extend((0..160).map(|_| Step::Hook(0, None)));
+            steps.extend(operators(&[scale(units), Op::Scale(units)]));
+        }
+        check(1, 1, vec![client("waltz")], steps);
+    }
+}
+
+/// On a real node: until `start` had run, the pod was not ready and its services led nowhere; each
+/// hook before it waited for the service in front of the primary, and so for `start`.
+#[test]
+fn no_hook_waits_for_what_waits_for_its_end() {
+    for databases in 1..=3 {
+        check(1, databases, vec![client("waltz")], operators(&[Backend, Op::Relate(0)]));
+    }
 }
 
 fn operators(ops: &[Op]) -> Vec<Step> {
     ops.iter().cloned().map(Step::Op).collect()
 }
 
-/// Seed 118: a hook died when the server had the new password and Juju had not kept it; nobody
-/// could log in as the operator any more.
+/// Seed 118: a hook died when the server had the new password and Juju had not kept it; no login as
+/// the operator was possible any more.
 #[test]
 fn a_password_that_is_not_kept_is_taken_back() {
     for (user, at) in (26..40).flat_map(|at| ["operator", "backup"].map(|user| (user, at))) {
@@ -32,7 +83,7 @@ fn a_password_that_is_not_kept_is_taken_back() {
         let mut steps = Vec::new();
         rest(&mut steps);
         steps.push(Step::Op(Database(DatabaseOp::SetPassword(user))));
-        steps.push(Step::Hook(0, Some(Mischief { fault: Fault::KillAfter, at })));
+        steps.push(Step::Hook(0, Some(Injection { fault: Fault::KillAfter, at })));
         rest(&mut steps);
         check(0, 1, Vec::new(), steps);
     }
@@ -52,7 +103,7 @@ fn a_leader_that_changes_while_the_cluster_is_made_makes_no_second_one() {
 fn a_client_that_goes_while_the_leader_changes_leaves_no_user() {
     let mut steps = operators(&[Direct(0)]);
     steps.extend((0..80).map(|_| Step::Hook(0, None)));
-    steps.extend(operators(&[Database(DatabaseOp::Scale(2)), PartDirect(0)]));
+    steps.extend(operators(&[Database(DatabaseOp::Scale(2)), UnrelateDirect(0)]));
     steps.push(Step::Strike(Fault::LeaderTurns, 1));
     check(0, 1, vec![client("waltz")], steps);
 }
@@ -66,7 +117,7 @@ fn a_hook_may_die_while_the_cluster_is_made() {
     assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
 }
 
-/// Seed 20254: a file was written but Patroni was not told, and nobody told it later.
+/// Seed 20254: a file was written but Patroni did not reload, then or later.
 #[test]
 fn patroni_reads_what_a_hook_wrote_before_it_died() {
     let option = Database(DatabaseOp::Config("connection_statement_timeout", "5000"));
@@ -76,12 +127,12 @@ fn patroni_reads_what_a_hook_wrote_before_it_died() {
         let slow = Fault::PebbleSlow;
         let fault = if at % 2 == 0 { Fault::KillAfter } else { slow };
         let at = if fault == slow { at / 3 } else { at };
-        steps.push(Step::Hook(0, Some(Mischief { fault, at })));
+        steps.push(Step::Hook(0, Some(Injection { fault, at })));
         check(0, 1, Vec::new(), steps);
     }
 }
 
-/// Seed 20188: standbys that waited for a primary heard of it at the next update-status only.
+/// Seed 20188: standbys that waited for a primary saw it at the next update-status only.
 #[test]
 fn standbys_hear_of_the_primary_that_they_waited_for() {
     let profile = |name| Database(DatabaseOp::Config("profile", name));
@@ -119,7 +170,7 @@ fn a_unit_that_leads_no_more_puts_nothing_into_the_bag() {
     steps.extend(second);
     steps.push(Step::Op(Database(DatabaseOp::Scale(3))));
     steps.extend(third);
-    steps.push(Step::Hook(777, Some(Mischief { fault: Fault::LeaderLost, at: 11 })));
+    steps.push(Step::Hook(777, Some(Injection { fault: Fault::LeaderLost, at: 11 })));
     steps.push(Step::Hook(382, None));
     steps.push(Step::Strike(Fault::LeaderTurns, 25));
     for slow in [false, true] {
@@ -160,13 +211,13 @@ fn a_client_may_use_a_database_that_another_charms_client_made() {
 fn a_cluster_whose_first_leader_is_away_is_not_made_anew() {
     let mut steps = operators(&[Database(DatabaseOp::Scale(2))]);
     steps.extend([926, 512, 570, 686, 392, 124].map(|pick| Step::Hook(pick, None)));
-    steps.push(Step::Hook(302, Some(Mischief { fault: Fault::LeaderLost, at: 8 })));
+    steps.push(Step::Hook(302, Some(Injection { fault: Fault::LeaderLost, at: 8 })));
     steps.push(Step::Strike(Fault::PodChurn, 948));
     check(0, 5, Vec::new(), steps);
 }
 
 /// Seed 1795284798000228: a pod was replaced while its Patroni copied the primary. Patroni leaves
-/// what is there, and nobody asked it to copy anew.
+/// what is there, and no request for a new copy was made.
 #[test]
 fn a_copy_that_was_broken_off_is_made_anew() {
     let mut steps = Vec::new();
@@ -184,7 +235,7 @@ fn a_copy_that_was_broken_off_is_made_anew() {
         ]
         .map(|pick| Step::Hook(pick, None)),
     );
-    steps.push(Step::Hook(776, Some(Mischief { fault: Fault::KillBefore, at: 24 })));
+    steps.push(Step::Hook(776, Some(Injection { fault: Fault::KillBefore, at: 24 })));
     steps.extend([36, 758].map(|pick| Step::Hook(pick, None)));
     let superuser = Client { roles: "superuser".to_owned(), ..client("waltz") };
     check(0, 3, vec![superuser, client("tango"), client("tango")], steps);
@@ -228,7 +279,7 @@ fn a_password_that_locks_the_standbys_out_is_taken_back_first() {
 }
 
 /// Seed 1795316396000416: a relation ended while the server had a password that Juju had not; the
-/// user could not be removed, and nobody tried again.
+/// user could not be removed, and no later hook tried again.
 #[test]
 fn a_user_that_could_not_be_removed_is_removed_later() {
     let rest = || (0..80).map(|_| Step::Hook(0, None));
@@ -237,6 +288,32 @@ fn a_user_that_could_not_be_removed_is_removed_later() {
     steps.push(Step::Strike(Fault::StreamCut, 0));
     steps.extend(operators(&[Database(DatabaseOp::SetPassword("operator"))]));
     steps.push(Step::Hook(0, None));
-    steps.extend(operators(&[PartDirect(0)]));
+    steps.extend(operators(&[UnrelateDirect(0)]));
     check(0, 2, vec![client("waltz")], steps);
+}
+
+/// Seed 4058734563: a unit came to lead before its `start`, and had not had the events of a
+/// relation yet; it took it for gone and removed its user.
+#[test]
+fn a_client_of_which_a_new_leader_has_not_been_told_keeps_its_user() {
+    let before = [
+        161, 596, 187, 4, 655, 544, 529, 397, 409, 952, 220, 905, 511, 979, 446, 137, 995, 559,
+        687, 555,
+    ];
+    let mut steps = Vec::new();
+    steps.extend(before.map(|pick| Step::Hook(pick, None)));
+    steps.extend(operators(&[Direct(0)]));
+    steps.extend([342, 768, 412, 549, 246].map(|pick| Step::Hook(pick, None)));
+    steps.push(Step::Strike(Fault::LeaderTurns, 498));
+    let admin = Client { roles: "admin".to_owned(), ..client("waltz") };
+    check_at(false, 0, 2, vec![admin, client("waltz")], steps);
+}
+
+/// Seed 4058734651: units came while the application was not trusted, and their hooks waited for a
+/// Patroni that could not come up. A fault of the check's own.
+#[test]
+fn hooks_may_wait_while_the_application_is_not_trusted() {
+    let steps = operators(&[Database(DatabaseOp::Trust(false)), Database(DatabaseOp::Scale(4))]);
+    let old = Client { old: true, roles: "admin".to_owned(), ..client("waltz") };
+    check(1, 1, vec![old, client("waltz")], steps);
 }

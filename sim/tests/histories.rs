@@ -1,9 +1,9 @@
 //! Histories of fixed seeds; `make sim` plays new ones.
 
 use sim::exhaust::scenarios;
-use sim::gate::Fault;
+use sim::fault::Fault;
 use sim::history::{Faults, History, draw, draw_database, play};
-use sim::mutants::{self, Target};
+use sim::mutant::{self, Target};
 
 /// How many fresh seeds of poolers each test plays: with those of databases about as many as two
 /// minutes hold.
@@ -68,24 +68,25 @@ fn databases_of_more_fresh_seeds_end_well() {
     fresh(draw_database, 1, DATABASES);
 }
 
-/// Without a planted fault every script and scenario goes well, or nothing could be told of one.
+/// Without a planted fault every script and scenario goes well, or a planted one could not be
+/// judged.
 #[test]
 fn scripts_end_well() {
-    assert_eq!(mutants::unplanted(Target::Pooler, 0..1), None);
+    assert_eq!(mutant::unplanted(Target::Pooler, 0..1), None);
 }
 
 #[test]
 fn scripts_of_databases_end_well() {
-    assert_eq!(mutants::scripted(Target::Database), None);
+    assert_eq!(mutant::scripted(Target::Database), None);
 }
 
 #[test]
 fn planted_faults_are_caught() {
-    let all = mutants::all();
+    let all = mutant::all();
     assert!(all.len() >= 300, "{}", all.len());
     let known = [
-        "effect RemoveClient is dropped",
-        "effect Uris is dropped",
+        "effect remove client is dropped",
+        "effect update uris is dropped",
         "relation-set --app does nothing",
         "key endpoints is not written",
         "the files lack auth_query",
@@ -97,8 +98,8 @@ fn planted_faults_are_caught() {
     ];
     for name in known {
         let mutant = all.iter().find(|mutant| mutant.name == name).expect(name);
-        let outcome = mutants::run(mutant, 0..4);
-        assert!(matches!(outcome, mutants::Outcome::Caught(..)), "{name} is missed");
+        let outcome = mutant::run(mutant, 0..4);
+        assert!(matches!(outcome, mutant::Outcome::Caught(..)), "{name} is missed");
     }
 }
 

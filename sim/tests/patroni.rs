@@ -23,7 +23,7 @@ impl Members for Simulated<'_> {
         Ok((made.cert.pem(), made.signing_key.serialize_pem()))
     }
 
-    fn pebble(&self, pod: &str) -> pebble::Client {
+    fn pebble(&self, pod: &str) -> pebble_client::Client {
         self.0.pebble_of(pod).unwrap_or_else(|| panic!("{pod} is no pod"))
     }
 }

@@ -1,6 +1,6 @@
 //! The contract of Pebble, kept by the simulated one.
 
-#[path = "../../crates/pebble/tests/contract/mod.rs"]
+#[path = "../../crates/pebble-client/tests/contract/mod.rs"]
 mod contract;
 
 use contract::{Failure, Far};

@@ -35,6 +35,7 @@ keeps!(
     a_lookup_shows_ordinary_roles,
     a_lookup_is_for_its_user_alone,
     a_lookup_goes_with_its_database_only,
+    a_lookup_that_lacks_something_is_seen,
     a_role_goes_when_nothing_depends_on_it,
     users_go,
     tied_roles_go_too,
@@ -42,6 +43,10 @@ keeps!(
     roles_make_nobody_somebody_else,
     memberships_go_with_the_wish,
     users_are_parted,
+    users_of_two_models_stay_apart,
+    nobody_is_a_member_of_a_user,
+    users_are_parted_at_any_remove,
+    clients_have_nothing_on_extensions,
 );
 
 #[test]

@@ -138,6 +138,41 @@ def test_trust_and_refresh(juju: jubilant.Juju, probe: str):
     juju.wait(jubilant.all_agents_idle)
 
 
+def test_attach_resource(juju: jubilant.Juju, probe: str, tmp_path: pathlib.Path):
+    def read(_status: jubilant.Status) -> str:
+        try:
+            return juju.exec("cat $(resource-get notes)", unit="probe/0").stdout
+        except (jubilant.CLIError, jubilant.TaskError, ValueError):
+            return ""
+
+    notes = tmp_path / "other.txt"
+    notes.write_text("other notes\n")
+    before = juju.status().apps[probe].charm_rev
+    juju.cli("attach-resource", probe, f"notes={notes}")
+    juju.wait(lambda status: status.apps[probe].charm_rev == before + 1)
+    juju.wait(lambda status: read(status) == "other notes\n", delay=0.5)
+    juju.wait(jubilant.all_agents_idle)
+    with pytest.raises(jubilant.CLIError, match="nothing"):
+        juju.cli("attach-resource", probe, f"nothing={notes}")
+
+
+def test_what_is_declared(juju: jubilant.Juju, probe: str, tmp_path: pathlib.Path):
+    assert "report" in json.loads(juju.cli("actions", probe, "--format", "json"))
+    resources = json.loads(juju.cli("resources", probe, "--format", "json"))["resources"]
+    assert {one["name"] for one in resources} == {"notes", "workload-image"}
+    storage = json.loads(juju.cli("storage", "--format", "json"))["storage"]
+    attachments = [one.get("attachments", {"units": {}}) for one in storage.values()]
+    assert "probe/0" in {unit for one in attachments for unit in one["units"]}
+    past = json.loads(juju.cli("show-status-log", "probe/0", "--format", "json", "-n", "100"))
+    assert "executing" in {one["status"] for one in past}
+    juju.cli("set-model-constraints", "mem=1G")
+    assert juju.cli("model-constraints").strip() == "mem=1G"
+    juju.cli("set-model-constraints")
+    bundle = tmp_path / "bundle.yaml"
+    juju.cli("export-bundle", "--filename", str(bundle))
+    assert "notes" in bundle.read_text() and "ops-probe" in bundle.read_text()
+
+
 def test_units(juju: jubilant.Juju, probe: str):
     juju.add_unit(probe)
     juju.wait(lambda status: len(status.apps[probe].units) == 3)

@@ -1,6 +1,6 @@
 //! The Kubernetes API, as a trusted charm speaks to it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::Talisman;
@@ -27,15 +27,33 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The line of shell by which a charm's container asks the API of its namespace.
+pub(crate) fn asking(verb: &str, path: &str, body: &str) -> String {
+    format!("python3 -c {} {verb} {} {}", quoted(ASK), quoted(path), quoted(body))
+}
+
 impl Talisman {
     /// What the API answers to a unit's service account.
     ///
     /// # Errors
     /// When it refuses.
     pub fn kubernetes(&self, unit: &str, verb: &str, path: &str, body: &str) -> Result<Value> {
-        let (script, path, body) = (quoted(ASK), quoted(path), quoted(body));
-        let text =
-            self.call(&["ssh", unit, &format!("python3 -c {script} {verb} {path} {body}")])?;
+        let text = self.call(&["ssh", unit, &asking(verb, path, body)])?;
         serde_json::from_str(&text).with_context(|| format!("the API answered {text}"))
+    }
+
+    /// Deletes a unit's pod in the name of another's, or its own, trusted service account.
+    ///
+    /// # Errors
+    /// When the API refuses.
+    pub fn delete_pod(&self, by: &str, unit: &str) -> Result<()> {
+        let pod = unit.replace('/', "-");
+        let output = self.output(&["ssh", by, &asking("DELETE", &format!("pods/{pod}"), "")])?;
+        // A command that deletes its own pod may not live to see itself end well.
+        let deleted: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let deleted = deleted.with_context(|| format!("{unit} was not deleted: {said}"))?;
+        ensure!(deleted["metadata"]["name"] == pod.as_str(), "{unit} was not deleted: {deleted}");
+        Ok(())
     }
 }

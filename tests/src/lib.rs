@@ -2,9 +2,12 @@
 
 pub mod disk;
 pub mod failover;
+pub mod juju;
 pub mod kubernetes;
 pub mod parts;
+pub mod pgbench;
 pub mod pooled;
+pub mod real;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -49,7 +52,8 @@ pub fn packed_probe(engine: &Talisman) -> Result<PathBuf> {
     let out = root().join("target/charms");
     let charm = out.join("ops-probe_ubuntu@22.04-amd64.charm");
     let made = charm.metadata().and_then(|meta| meta.modified());
-    let packer = root().join("engine/talisman/src/pack_python.rs").metadata()?.modified()?;
+    let packer =
+        root().join("engine/talisman/src/package/pack_python.rs").metadata()?.modified()?;
     let newest = newest(&source)?.max(packer);
     if made.is_ok_and(|made| made > newest) {
         return Ok(charm);
@@ -95,6 +99,12 @@ impl Talisman {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
+        // Juju's command ends well however an action ends; a scenario wants to know.
+        let words = String::from_utf8_lossy(&output.stderr);
+        let failed = stdout.starts_with("Action id") || words.contains("failed to schedule");
+        if args.first() == Some(&"run") && failed {
+            bail!("talisman {}: {words}{stdout}", args.join(" "));
+        }
         Ok(stdout)
     }
 
@@ -139,7 +149,11 @@ impl Talisman {
         let text = self.call(&["run", unit, action, "--format", "json"])?;
         let answer: Value = serde_json::from_str(&text)?;
         let answers = answer.as_object().context("no results")?;
-        Ok(answers.values().next().map_or(Value::Null, |one| one["results"].clone()))
+        let one = answers.values().next().context("no results")?;
+        if one["status"] != "completed" {
+            bail!("{action} on {unit}: {one}");
+        }
+        Ok(one["results"].clone())
     }
 }
 
@@ -149,7 +163,7 @@ pub fn all_active(status: &Value) -> bool {
     applications.values().all(|app| {
         let units = app["units"].as_object();
         let count = units.map_or(0, |units| units.len() as u64);
-        app["scale"] == count
+        app["scale"].as_u64().unwrap_or(0) == count
             && units.into_iter().flat_map(|units| units.values()).all(|unit| {
                 unit["workload-status"]["current"] == "active"
                     && unit["juju-status"]["current"] == "idle"

@@ -89,7 +89,7 @@ impl Parts {
         E: std::fmt::Display,
         F: Future<Output = Result<T, E>>,
     {
-        let namespace = format!("tlsm-{}.{POOLER}-0", self.instance);
+        let namespace = network::of_pod(&self.instance, &format!("{POOLER}-0"));
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(suite()).map_err(|error| anyhow!("{error}"))

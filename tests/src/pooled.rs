@@ -83,7 +83,7 @@ pub fn operator_url(engine: &Talisman, app: &str, port: u16, database: &str) -> 
     Ok(format!("postgresql://operator:{password}@127.0.0.1:{port}/{database}"))
 }
 
-/// What the pooler wrote for `legacy`, a client of the old interface.
+/// What the pooler wrote for `legacy`, a legacy client.
 pub fn legacy_bag(engine: &Talisman) -> Result<Value> {
     let shown = engine.call(&["show-unit", "legacy/0", "--format", "json"])?;
     let shown: Value = serde_json::from_str(&shown)?;

@@ -1,5 +1,6 @@
 //! What the documentation says of tests: every answer in a flowchart, every acceptance scenario,
-//! every rule of the contract with charms and every promise of a simulated part has one.
+//! every rule of the contract with charms and every promise of a simulated part has one. And of
+//! files: what it names is there, and what is there it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -150,6 +151,49 @@ fn a_chart_is_read_as_drawn() -> Result<()> {
     Ok(())
 }
 
+/// All that the files of a folder say, tests left out.
+fn sources(folder: &Path) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if let (Some(name), Some("rs")) =
+            (path.file_stem(), path.extension().and_then(|e| e.to_str()))
+        {
+            found.insert(name.to_string_lossy().into_owned(), std::fs::read_to_string(&path)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A chart has a function of its name, or a row of the table that stands beside the decision.
+#[test]
+fn every_chart_has_its_function_or_its_row() -> Result<()> {
+    for (page, charm) in PAGES {
+        let decide = sources(&root().join(charm).join("src/decide"))?;
+        let rows = decide["mod"].lines().filter_map(|line| line.strip_prefix("/// | "));
+        let rows: Vec<Vec<&str>> =
+            rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+        let declares = |text: &str, name: &str| {
+            text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}<"))
+        };
+        for chart in charts(&std::fs::read_to_string(root().join(page))?)? {
+            let named = decide.values().any(|text| declares(text, &chart.name));
+            let has = |row: &&Vec<&str>| row[0].split(", ").any(|name| slug(name) == chart.name);
+            ensure!(named || rows.iter().any(|row| has(&row)), "{page}: {}", chart.name);
+        }
+        for part in rows.iter().filter_map(|row| row.get(2)).flat_map(|cell| cell.split(", ")) {
+            let Some(path) = part.strip_prefix("[`").and_then(|part| part.strip_suffix("`]"))
+            else {
+                continue;
+            };
+            let (file, name) = path.split_once("::").unwrap_or(("mod", path));
+            let there = decide.get(file).is_some_and(|text| declares(text, name));
+            ensure!(there || path == "validate", "{charm}: no {path}");
+        }
+    }
+    Ok(())
+}
+
 /// What the last cell of a line may begin with in the place of a test.
 const REASONS: [&str; 3] = ["not yet: ", "differs: ", "not applicable: "];
 
@@ -157,6 +201,12 @@ const REASONS: [&str; 3] = ["not yet: ", "differs: ", "not applicable: "];
 fn carriers(cell: &str) -> Vec<(&str, &str)> {
     let quoted: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
     quoted.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+fn has_function(file: &str, function: &str) -> Result<()> {
+    let text = std::fs::read_to_string(root().join(file)).context(file.to_owned())?;
+    ensure!(text.contains(&format!("fn {function}(")), "{file} has no function {function}");
+    Ok(())
 }
 
 /// The numbers of a page's scenarios; each has its test or a reason.
@@ -177,9 +227,7 @@ fn scenarios(page: &str) -> Result<Vec<String>> {
         let carriers = carriers(cell);
         ensure!(!carriers.is_empty(), "{number} has no test and no reason");
         for (file, function) in carriers {
-            let text = std::fs::read_to_string(root().join(file)).context(file.to_owned())?;
-            let there = text.contains(&format!("fn {function}("));
-            ensure!(there, "{number}: {file} has no function {function}");
+            has_function(file, function).context(number.to_owned())?;
         }
     }
     Ok(numbers)
@@ -249,5 +297,152 @@ fn every_promise_is_kept_by_the_simulated_part_and_the_real_one() -> Result<()> 
         suites += 1;
     }
     ensure!(suites == 4, "the page names {suites} suites");
+    Ok(())
+}
+
+/// The folders with rooms of their own in the code map.
+const CODE: [&str; 3] = ["charms", "crates", "engine"];
+
+/// The names of a folder's entries, hidden ones and what is built left out.
+fn entries(folder: &Path) -> Result<Vec<String>> {
+    let names = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
+    let names: Vec<_> = names.collect::<Result<_>>()?;
+    let names = names.into_iter().map(|name| name.to_string_lossy().into_owned());
+    Ok(names.filter(|name| !name.starts_with('.') && name != "target" && name != "dist").collect())
+}
+
+/// The paths in this repository that a page quotes.
+fn quoted_paths(page: &str) -> Result<Vec<String>> {
+    let top = entries(&root())?;
+    let quoted = page.split('`').skip(1).step_by(2).map(|path| path.trim_end_matches('/'));
+    let inside = quoted.filter(|path| {
+        let first = path.split('/').next().unwrap_or_default();
+        top.iter().any(|name| name == first) && !path.contains(' ')
+    });
+    Ok(inside.map(str::to_owned).collect())
+}
+
+/// Whether a path is there; a `*` stands for any part of a name.
+fn is_there(path: &str) -> Result<bool> {
+    let Some((before, after)) = path.split_once('*') else { return Ok(root().join(path).exists()) };
+    let (folder, prefix) = before.rsplit_once('/').unwrap_or_default();
+    let (suffix, rest) = after.split_at(after.find('/').unwrap_or(after.len()));
+    for name in entries(&root().join(folder))? {
+        let matches = name.starts_with(prefix) && name.ends_with(suffix);
+        if matches && is_there(&format!("{folder}/{name}{rest}"))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[test]
+fn every_path_that_a_page_names_is_there() -> Result<()> {
+    for page in pages()? {
+        let text = std::fs::read_to_string(root().join(&page))?;
+        for path in quoted_paths(&text)? {
+            ensure!(is_there(&path)?, "{page} names {path}, which is not there");
+        }
+    }
+    Ok(())
+}
+
+/// The most files that a change of one kind may need.
+const FILES_MAX: usize = 5;
+
+#[test]
+fn a_change_needs_few_files() -> Result<()> {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let section = page.split("## To change X").nth(1).context("no table of changes")?;
+    let rows = section.split("\n## ").next().unwrap_or_default().lines();
+    let rows: Vec<&str> = rows.filter(|line| line.starts_with("| ")).skip(2).collect();
+    for row in &rows {
+        let files = quoted_paths(row)?.len();
+        ensure!((1..=FILES_MAX).contains(&files), "{files} files: {row}");
+    }
+    ensure!(rows.len() >= 8, "there are only {}", rows.len());
+    Ok(())
+}
+
+#[test]
+fn every_invariant_has_its_test() -> Result<()> {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let section = page.split("## Invariants").nth(1).context("no invariants")?;
+    let rows = section.split("\n## ").next().unwrap_or_default().lines();
+    let mut count = 0;
+    for row in rows.filter(|line| line.starts_with("| ")).skip(2) {
+        let cell = row.trim_matches(['|', ' ']).rsplit(" | ").next().context("no cells")?;
+        let mut quoted = cell.split('`').skip(1).step_by(2);
+        let mut file = quoted.next().with_context(|| format!("no test: {row}"))?;
+        for name in quoted {
+            match name.contains('/') {
+                true => file = name,
+                false if file.ends_with(".rs") => has_function(file, name)?,
+                false => {}
+            }
+        }
+        count += 1;
+    }
+    ensure!(count > 8, "there are only {count}");
+    Ok(())
+}
+
+#[test]
+fn the_code_map_names_every_folder() -> Result<()> {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let map = page.split("## Code map").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let mapped = quoted_paths(map.context("no code map")?)?;
+    let mut folders: Vec<String> = entries(&root())?;
+    folders.retain(|name| root().join(name).is_dir() && !CODE.contains(&name.as_str()));
+    for parent in CODE {
+        let rooms = entries(&root().join(parent))?.into_iter();
+        let rooms = rooms.map(|name| format!("{parent}/{name}"));
+        folders.extend(rooms.filter(|name| root().join(name).is_dir()));
+    }
+    folders.retain(|folder| !mapped.contains(folder));
+    ensure!(folders.is_empty(), "the code map leaves out {folders:?}");
+    Ok(())
+}
+
+#[test]
+fn every_page_is_listed() -> Result<()> {
+    let list = std::fs::read_to_string(root().join("docs/README.md"))?;
+    for kind in ["tutorial", "how-to", "reference", "explanation"] {
+        for page in entries(&root().join("docs").join(kind))? {
+            let listed = list.contains(&format!("({kind}/{page})"));
+            ensure!(listed || !page.ends_with(".md"), "docs/README.md leaves out {kind}/{page}");
+        }
+    }
+    Ok(())
+}
+
+/// The pages at the root and below `docs`.
+fn pages() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new(), "docs/".to_owned()];
+    folders.extend(
+        ["tutorial", "how-to", "reference", "explanation"].map(|kind| format!("docs/{kind}/")),
+    );
+    for folder in folders {
+        let names = entries(&root().join(&folder))?.into_iter();
+        found.extend(names.filter(|name| name.ends_with(".md")).map(|name| folder.clone() + &name));
+    }
+    Ok(found)
+}
+
+#[test]
+fn every_link_leads_to_a_file() -> Result<()> {
+    for page in pages()? {
+        let text = std::fs::read_to_string(root().join(&page))?;
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://")) {
+            let file = target.split('#').next().unwrap_or_default();
+            let path = root().join(&page).parent().context("a folder")?.join(file);
+            ensure!(
+                file.is_empty() || path.exists(),
+                "{page} links to {target}, which is not there"
+            );
+        }
+    }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Tidiness as a test: sizes, module headers, arrows between crates.
+//! Tidiness as a test: sizes, module headers, arrows between crates, the form of the changelog.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +114,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn reach(graph: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<String> {
+    assert!(graph.contains_key(from), "no crate {from}");
     let mut seen = BTreeSet::new();
     let mut next = vec![from.to_owned()];
     while let Some(name) = next.pop() {
@@ -130,7 +131,7 @@ fn reach(graph: &BTreeMap<String, BTreeSet<String>>, from: &str) -> BTreeSet<Str
 fn cores_do_no_io() {
     let graph = dependencies();
     let mut offenders = Vec::new();
-    for core in ["names", "model", "hooktools", "pgbouncer"] {
+    for core in ["juju-names", "juju-model", "juju-hooktools", "pgbouncer"] {
         let reached = reach(&graph, core);
         for banned in ["tokio", "hyper", "rustix", "rand", "redb"] {
             if reached.contains(banned) {
@@ -141,10 +142,77 @@ fn cores_do_no_io() {
     check(offenders);
 }
 
+/// The names of files, sockets, processes, clocks, tasks and randomness.
+const IMPURE: &[&str] = &[
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::{",
+    "Instant::now",
+    "SystemTime",
+    "Timestamp::now",
+    "Zoned::now",
+    "tokio",
+    "rand::",
+    "SysRng",
+    ".await",
+];
+
+/// Whether a file decides only: the engine's rules, and of a charm what follows from the facts.
+fn is_pure(path: &Path) -> bool {
+    let part = |name: &str| path.components().any(|part| part.as_os_str() == name);
+    let rules = path.starts_with("engine/juju-model") || path.starts_with("engine/juju-hooktools");
+    let phase = |name: &&str| part(name) || path.ends_with(format!("{name}.rs"));
+    let of_charm = path.starts_with("charms") && ["decide", "validate", "render"].iter().any(phase);
+    part("src") && (rules || of_charm)
+}
+
+#[test]
+fn decisions_do_no_io() {
+    let pure: Vec<_> = rust_files().into_iter().filter(|(path, _)| is_pure(path)).collect();
+    assert!(pure.len() > 80, "only {} files decide", pure.len());
+    let offenders = pure.iter().flat_map(|(path, text)| {
+        let lines = text.lines().enumerate();
+        let impure = lines.filter(|(_, line)| {
+            let code = line.split("//").next().unwrap_or_default();
+            IMPURE.iter().any(|name| code.contains(name))
+        });
+        impure.map(|(number, line)| format!("{}:{}: {}", path.display(), number + 1, line.trim()))
+    });
+    check(offenders.collect());
+}
+
+/// What only a charm's port to the outside names; `Instant` bounds waits in `apply`.
+const OUTSIDE: &[&str] = &[
+    "std::fs",
+    "env::var",
+    "Command::new",
+    "SystemTime::now",
+    "Timestamp::now",
+    "rand::random",
+    "rand::rng(",
+    "SysRng",
+];
+
+#[test]
+fn charms_reach_outside_through_their_ports() {
+    let is_charm = |path: &Path| path.starts_with("charms") || path.starts_with("crates/charm-kit");
+    let charms = rust_files().into_iter().filter(|(path, _)| is_charm(path));
+    let inside = charms.filter(|(path, _)| !path.ends_with("ports.rs"));
+    let offenders = inside.flat_map(|(path, text)| {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let found = OUTSIDE.iter().filter(|name| code.contains(**name));
+        found.map(|name| format!("{}: {name}", path.display())).collect::<Vec<_>>()
+    });
+    check(offenders.collect());
+}
+
 #[test]
 fn charms_and_engine_do_not_know_each_other() {
     let graph = dependencies();
-    let engine = ["model", "hooktools", "kube-api", "node", "talisman"];
+    let engine = ["juju-model", "juju-hooktools", "hooktool", "kube-api", "node", "talisman"];
     let mut offenders = Vec::new();
     for charm in ["pgbouncer-k8s", "postgresql-k8s", "data-integrator"] {
         let reached = reach(&graph, charm);
@@ -155,9 +223,10 @@ fn charms_and_engine_do_not_know_each_other() {
     // The simulator knows them all; nothing knows the simulator.
     let knows = graph.iter().filter(|(_, uses)| uses.contains("sim"));
     offenders.extend(knows.map(|(name, _)| format!("{name} reaches sim")));
+    let banned = ["pgbouncer", "patroni", "postgres", "juju-interfaces"];
+    assert!(banned.iter().all(|name| graph.contains_key(*name)), "a crate has another name");
     for part in engine {
         let reached = reach(&graph, part);
-        let banned = ["pgbouncer", "patroni", "postgres", "interfaces"];
         offenders.extend(
             banned.iter().filter(|b| reached.contains(**b)).map(|b| format!("{part} reaches {b}")),
         );
@@ -202,4 +271,101 @@ fn every_dependency_has_a_reason() {
         before = line;
     }
     check(offenders);
+}
+
+/// The changelog's sections, as Keep a Changelog has them, in their order.
+const SECTIONS: &[&str] = &["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"];
+/// The sub-headings of each section, in their order.
+const COMPONENTS: &[&str] = &[
+    "pgbouncer-k8s",
+    "postgresql-k8s",
+    "Both charms",
+    "data-integrator",
+    "Framework",
+    "Engine",
+    "Command line",
+    "Development",
+];
+/// The length of a line of the changelog, in words.
+const CHANGE_WORDS_MAX: usize = 25;
+/// What a line of the changelog does not begin with, because none is a verb.
+const NO_VERBS: &[&str] =
+    &["A", "An", "All", "Each", "For", "If", "In", "It", "No", "Now", "On", "The", "When", "With"];
+
+/// Why a line of the changelog is not a change as a reader looks for it.
+fn change_fault(change: &str) -> Option<&'static str> {
+    let words: Vec<&str> = change.split_whitespace().collect();
+    let first = words.first().copied().unwrap_or_default();
+    let is_word = first.starts_with(char::is_uppercase) && first.chars().all(char::is_alphabetic);
+    let is_third_person = first.ends_with('s') && !first.ends_with("ss");
+    if !is_word || is_third_person || NO_VERBS.contains(&first) {
+        Some("begins with no verb")
+    } else if words.len() > CHANGE_WORDS_MAX {
+        Some("has too many words")
+    } else {
+        (!change.ends_with('.')).then_some("does not end with a full stop")
+    }
+}
+
+/// What is wrong with a changelog, as `line: reason`.
+fn changelog_faults(text: &str) -> Vec<String> {
+    let rank = |of: &[&str], name: &str| of.iter().position(|known| *known == name);
+    let (mut section, mut component, mut faults) = (None, None, Vec::new());
+    let versions = text.lines().enumerate().skip_while(|(_, line)| !line.starts_with("## "));
+    for (number, line) in versions {
+        let fault = if let Some(name) = line.strip_prefix("#### ") {
+            let before = std::mem::replace(&mut component, rank(COMPONENTS, name));
+            (section.is_none() || component <= before)
+                .then_some("is no component, or not in its place")
+        } else if let Some(name) = line.strip_prefix("### ") {
+            let before = std::mem::replace(&mut section, rank(SECTIONS, name));
+            component = None;
+            (section <= before).then_some("is no section, or not in its place")
+        } else if line.starts_with("## ") {
+            (section, component) = (None, None);
+            None
+        } else if let Some(change) = line.strip_prefix("- ") {
+            if component.is_none() { Some("is under no component") } else { change_fault(change) }
+        } else {
+            (!line.is_empty()).then_some("is neither a heading nor a change on one line")
+        };
+        faults.extend(fault.map(|why| format!("{}: {why}: {line}", number + 1)));
+    }
+    faults
+}
+
+#[test]
+fn the_changelog_keeps_its_form() {
+    let text = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    assert!(text.contains("\n## Unreleased\n"), "no section for what is not released");
+    check(changelog_faults(&text));
+}
+
+#[test]
+fn a_changelog_of_another_form_is_found() {
+    #[track_caller]
+    fn check(body: &str, want: &[&str]) {
+        let faults = changelog_faults(&format!("# Changelog\n\n## Unreleased\n{body}"));
+        assert_eq!(faults, want);
+    }
+    let long = format!("- Keep{}.\n", " it".repeat(25));
+    check("### Added\n#### Engine\n- Keep it.\n### Fixed\n#### Engine\n- Keep it.\n", &[]);
+    check("- Keep it.\n", &["4: is under no component: - Keep it."]);
+    check("### News\n", &["4: is no section, or not in its place: ### News"]);
+    check(
+        "### Added\n#### Engine\n- Keep it.\n#### Framework\n- Keep it.\n",
+        &["7: is no component, or not in its place: #### Framework"],
+    );
+    check("### Fixed\n### Added\n", &["5: is no section, or not in its place: ### Added"]);
+    for (line, why) in [
+        ("- Keeps it.\n", "begins with no verb"),
+        ("- The engine keeps it.\n", "begins with no verb"),
+        ("- `up`: keep it.\n", "begins with no verb"),
+        ("- Keep it\n", "does not end with a full stop"),
+        ("  and so on.\n", "is neither a heading nor a change on one line"),
+        (long.as_str(), "has too many words"),
+    ] {
+        let want = format!("6: {why}: {}", line.trim_end());
+        check(&format!("### Added\n#### Engine\n{line}"), &[&want]);
+    }
 }

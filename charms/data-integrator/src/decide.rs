@@ -1,44 +1,33 @@
 //! What to do: pure.
 
-use charm::{Changes, Decision, Event, ExposeSecret, RelationId, SecretString, Status, databag};
-use interfaces::postgresql_client::{Offer, REQUESTABLE, Request};
+use juju_charm::{Changes, Decision, Event, ExposeSecret, SecretString, Status, Write, databag};
+use juju_interfaces::postgresql_client::{Offer, REQUESTABLE, Request};
 
-use crate::facts::{Facts, GET_CREDENTIALS, Provider, Secrets};
-
-/// One outside effect.
-pub(crate) enum Effect {
-    /// Ask the provider, in the application's databag.
-    Request(RelationId, Changes),
-    /// Answer the action: result keys and values.
-    Answer(Vec<(&'static str, SecretString)>),
-    /// Make the action fail.
-    Fail(&'static str),
-}
+use crate::facts::{Facts, GET_CREDENTIALS, Options, Provider, Secrets};
 
 const NOTHING_ASKED: &str = "Please specify either topic, index, database name, or prefix";
 const NOT_RELATED: &str = "Please relate the data-integrator with the desired product";
 const NOT_READY: &str = "Waiting for the credentials";
 
 /// What to do about an event, given the facts.
-pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
-    match event {
-        Event::Action { name, .. } if name == GET_CREDENTIALS => {
-            Decision::new().effect(answer(facts))
-        }
-        Event::Stop | Event::Remove => Decision::new(),
-        _ => Decision::new().effects(request(facts)).status(status(facts)),
+pub(crate) fn decide(event: &Event, options: &Options, facts: &Facts) -> Decision<Write> {
+    if matches!(event, Event::Action { name, .. } if name == GET_CREDENTIALS) {
+        return Decision::new().effects(answer(options, facts));
     }
+    if matches!(event, Event::Stop | Event::Remove) {
+        return Decision::new();
+    }
+    Decision::new().effects(request(options, facts)).status(status(options, facts))
 }
 
 /// Asks for the database. A database that was asked for is not changed: the provider
 /// has made it, and the user's credentials are for it.
-fn request(facts: &Facts) -> Option<Effect> {
+fn request(options: &Options, facts: &Facts) -> Option<Write> {
     let provider = facts.provider.as_ref()?;
     let asked = provider.asked.as_ref()?;
-    let wanted = facts.database.clone()?;
-    let database = Some(databag::text(asked, "database").map_or(wanted, str::to_owned));
-    let roles = facts.roles.split(',').map(str::trim).filter(|role| !role.is_empty());
-    let roles: Vec<String> = roles.map(str::to_owned).collect();
+    let wanted = options.database()?;
+    let database = Some(databag::text(asked, "database").unwrap_or(wanted).to_owned());
+    let roles = options.roles();
     let request = Request {
         database,
         roles: roles.clone(),
@@ -50,15 +39,14 @@ fn request(facts: &Facts) -> Option<Effect> {
     if roles.is_empty() {
         changes = changes.remove("extra-user-roles");
     }
-    let changes = changes.against(asked);
-    (!changes.is_empty()).then_some(Effect::Request(provider.id, changes))
+    Some(Write::app_bag(provider.id, changes))
 }
 
-fn status(facts: &Facts) -> Status {
-    let Some(wanted) = &facts.database else { return Status::blocked(NOTHING_ASKED) };
+fn status(options: &Options, facts: &Facts) -> Status {
+    let Some(wanted) = options.database() else { return Status::blocked(NOTHING_ASKED) };
     let Some(provider) = &facts.provider else { return Status::blocked(NOT_RELATED) };
     let asked = provider.asked.as_ref().and_then(|bag| databag::text(bag, "database"));
-    if let Some(asked) = asked.filter(|asked| asked != wanted) {
+    if let Some(asked) = asked.filter(|asked| *asked != wanted) {
         return Status::blocked(format!(
             "To change database name: {asked}, please remove relation and add it again"
         ));
@@ -70,22 +58,21 @@ fn status(facts: &Facts) -> Status {
     }
 }
 
-fn answer(facts: &Facts) -> Effect {
-    if facts.database.is_none() {
-        return Effect::Fail(
-            "The database name is not specified in the config. Please specify one",
-        );
-    }
-    match &facts.provider {
-        None => Effect::Fail("The action can be run only after relation is created"),
-        Some(Provider { offer: Ok(offer), secrets: Some(secrets), .. }) => {
-            Effect::Answer(results(offer, secrets))
+fn answer(options: &Options, facts: &Facts) -> Vec<Write> {
+    let why = match &facts.provider {
+        _ if options.database().is_none() => {
+            "The database name is not specified in the config. Please specify one"
         }
-        Some(_) => Effect::Fail("The credentials are not there yet. Please try again later"),
-    }
+        None => "The action can be run only after relation is created",
+        Some(Provider { offer: Ok(offer), secrets: Some(secrets), .. }) => {
+            return results(offer, secrets);
+        }
+        Some(_) => "The credentials are not there yet. Please try again later",
+    };
+    vec![Write::fail(why)]
 }
 
-fn results(offer: &Offer, secrets: &Secrets) -> Vec<(&'static str, SecretString)> {
+fn results(offer: &Offer, secrets: &Secrets) -> Vec<Write> {
     let text = |value: String| Some(SecretString::from(value));
     let all = [
         ("ok", text("True".to_owned())),
@@ -104,5 +91,6 @@ fn results(offer: &Offer, secrets: &Secrets) -> Vec<(&'static str, SecretString)
         ),
     ];
     let set = all.into_iter().filter_map(|(key, value)| Some((key, value?)));
-    set.filter(|(_, value)| !value.expose_secret().is_empty()).collect()
+    let set = set.filter(|(_, value)| !value.expose_secret().is_empty());
+    set.map(|(key, value)| Write::result(key, value)).collect()
 }

@@ -1,8 +1,8 @@
 //! What the charm knows: its options, its relation, and what the provider offers.
 
-use charm::{Bag, Event, Hook, HookError, Own, RelationId, RelationKind, Revision, SecretContent};
-use interfaces::BagError;
-use interfaces::postgresql_client::Offer;
+use juju_charm::{Bag, Error, Event, HookError, Own, Reader, RelationId, Revision, SecretContent};
+use juju_interfaces::BagError;
+use juju_interfaces::postgresql_client::Offer;
 
 /// The endpoint that asks for a database.
 pub(crate) const ENDPOINT: &str = "postgresql";
@@ -10,12 +10,30 @@ pub(crate) const ENDPOINT: &str = "postgresql";
 /// The action that shows the credentials.
 pub(crate) const GET_CREDENTIALS: &str = "get-credentials";
 
-/// Everything a decision needs.
-pub(crate) struct Facts {
-    /// The option `database-name`.
-    pub(crate) database: Option<String>,
-    /// The option `extra-user-roles`.
-    pub(crate) roles: String,
+/// The options.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+#[derive(Default)]
+pub struct Options {
+    database_name: String,
+    extra_user_roles: String,
+}
+
+impl Options {
+    /// The database to ask for.
+    pub(crate) fn database(&self) -> Option<&str> {
+        Some(self.database_name.trim()).filter(|name| !name.is_empty())
+    }
+
+    /// The roles that the user shall have besides.
+    pub(crate) fn roles(&self) -> Vec<String> {
+        let roles = self.extra_user_roles.split(',').map(str::trim);
+        roles.filter(|role| !role.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+/// Everything else that a decision needs.
+pub struct Facts {
     /// The relation, while there is one.
     pub(crate) provider: Option<Provider>,
 }
@@ -41,32 +59,26 @@ pub(crate) struct Secrets {
 }
 
 /// Reads everything once.
-pub(crate) fn gather(hook: &mut Hook, event: &Event) -> Result<Facts, HookError> {
-    let config = hook.config()?;
-    let text = |key: &str| config.text(key).unwrap_or_default().trim().to_owned();
-    let database = Some(text("database-name")).filter(|name| !name.is_empty());
-    let roles = text("extra-user-roles");
-    let over = event.relation(ENDPOINT).filter(|event| event.kind == RelationKind::Broken);
-    let ids = hook.relations(ENDPOINT)?;
-    let id = ids.into_iter().find(|id| over.is_none_or(|event| event.id != *id));
-    let provider = id.map(|id| provider(hook, event, id)).transpose()?;
-    Ok(Facts { database, roles, provider })
+pub(crate) fn gather(juju: &mut Reader, event: &Event) -> Result<Facts, Error> {
+    let id = juju.live_relations(ENDPOINT)?.first().copied();
+    let provider = id.map(|id| provider(juju, event, id)).transpose()?;
+    Ok(Facts { provider })
 }
 
-fn provider(hook: &mut Hook, event: &Event, id: RelationId) -> Result<Provider, HookError> {
-    let leader = hook.is_leader()?;
-    let asked = if leader { Some(hook.own_bag(id, Own::App)?) } else { None };
-    let offer = Offer::parse(&hook.remote_app_bag(id)?);
+fn provider(juju: &mut Reader, event: &Event, id: RelationId) -> Result<Provider, HookError> {
+    let leader = juju.is_leader()?;
+    let asked = if leader { Some(juju.own_bag(id, Own::App)?) } else { None };
+    let offer = Offer::parse(&juju.remote_app_bag(id)?);
     let secrets = match (&offer, event) {
-        (Ok(offer), Event::Action { name, .. }) if name == GET_CREDENTIALS => secrets(hook, offer)?,
+        (Ok(offer), Event::Action { name, .. }) if name == GET_CREDENTIALS => secrets(juju, offer)?,
         _ => None,
     };
     Ok(Provider { id, asked, offer, secrets })
 }
 
-fn secrets(hook: &mut Hook, offer: &Offer) -> Result<Option<Secrets>, HookError> {
-    let mut read = |id: &Option<charm::SecretId>| match id {
-        Some(id) => hook.secret(id, Revision::Refresh),
+fn secrets(juju: &mut Reader, offer: &Offer) -> Result<Option<Secrets>, HookError> {
+    let mut read = |id: &Option<juju_charm::SecretId>| match id {
+        Some(id) => juju.secret(id, Revision::Refresh),
         None => Ok(None),
     };
     let tls = read(&offer.secret_tls)?.unwrap_or_default();

@@ -1,46 +1,31 @@
 //! The data-integrator charm: asks for a database and hands over the credentials.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+#![cfg_attr(
+    test,
+    allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one among all")
+)]
+
 mod decide;
 mod facts;
 
-use charm::{Applied, Charm, Decision, Event, ExposeSecret, Hook, HookError, Own};
+use juju_charm::{Decision, Error, Event, Reader, SimpleCharm, Write};
 
-use decide::Effect;
-use facts::Facts;
+use facts::{Facts, Options};
 
 /// The charm.
 pub struct DataIntegrator;
 
-/// What one decision knows.
-pub struct Known(Facts);
+impl SimpleCharm for DataIntegrator {
+    type Options = Options;
+    type Facts = Facts;
 
-/// What one decision wants done.
-pub struct Deed(Effect);
-
-impl Charm for DataIntegrator {
-    type Facts = Known;
-    type Effect = Deed;
-    type Error = HookError;
-
-    async fn gather(&mut self, hook: &mut Hook, event: &Event) -> Result<Known, HookError> {
-        facts::gather(hook, event).map(Known)
+    async fn gather(&mut self, juju: &mut Reader, event: &Event) -> Result<Facts, Error> {
+        facts::gather(juju, event)
     }
 
-    fn decide(event: &Event, facts: &Known) -> Decision<Deed> {
-        decide::decide(event, &facts.0).map(Deed)
-    }
-
-    async fn apply(&mut self, hook: &mut Hook, deed: Deed) -> Result<Applied, HookError> {
-        match deed.0 {
-            Effect::Request(id, changes) => drop(hook.set_bag(id, Own::App, changes)?),
-            Effect::Fail(message) => hook.action_fail(message)?,
-            Effect::Answer(results) => {
-                for (key, value) in results {
-                    hook.action_result(key, value.expose_secret());
-                }
-            }
-        }
-        Ok(Applied::Done)
+    fn decide(event: &Event, options: &Options, facts: &Facts) -> Decision<Write> {
+        decide::decide(event, options, facts)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The charm's entry point: Juju starts it once per event.
 
 fn main() -> std::process::ExitCode {
-    charm::run(data_integrator::DataIntegrator)
+    juju_charm::run(data_integrator::DataIntegrator)
 }

@@ -1,7 +1,7 @@
 //! The charm in worlds of Juju's making.
 
-use charm::Status;
-use charm::testing::{Impossible, Ran, Relation, World, secret_id};
+use juju_charm::Status;
+use juju_charm_testing::{Impossible, Ran, Relation, World, secret_id};
 
 use super::*;
 

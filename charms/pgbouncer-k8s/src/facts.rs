@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use charm::{AppName, Bag, RelationId, SecretContent, UnitName};
-use interfaces::pgb_peers::{AppBag, UnitBag};
-use interfaces::postgresql_client::{Request, SEEN};
-use interfaces::{BagError, Endpoint, Endpoints};
+use charm_kit::certificates::Tls;
+use charm_kit::credentials::Seed;
+use juju_charm::{AppName, Bag, Hidden, RelationId, SecretContent, UnitName, Write};
+use juju_interfaces::pgb_peers::{AppBag, UnitBag};
+use juju_interfaces::postgresql_client::{Request, SEEN};
+use juju_interfaces::{BagError, Endpoint, Endpoints};
 
+use crate::databases::{DatabaseMap, DatabaseName};
 use crate::options::{Options, OptionsError};
-use crate::password::{Password, Seed};
-use crate::tls::Tls;
+use crate::state_keys::EFFECTIVE;
 use pgbouncer::Version;
+use postgres::RoleName;
 
 /// What was gathered, as much as the event needs.
-pub(crate) enum Facts {
+pub enum Facts {
     /// The event needs no facts.
     None,
     /// What the start hook needs.
@@ -27,15 +30,15 @@ pub(crate) enum Facts {
     Full(Box<FullFacts>),
 }
 
-/// Who measures, as far as they are to be told now.
+/// The relations of `metrics-endpoint` that are to be written now.
 #[derive(Clone, Default)]
-pub(crate) struct Metrics {
+pub struct Metrics {
     pub(crate) model_uuid: String,
     pub(crate) relations: Vec<RelationId>,
 }
 
 /// What the start hook needs: it only makes a first configuration.
-pub(crate) struct StartFacts {
+pub struct StartFacts {
     pub(crate) common: Common,
     /// The container's Pebble answers.
     pub(crate) container: bool,
@@ -45,15 +48,15 @@ pub(crate) struct StartFacts {
 }
 
 /// What the action that shows the admin console's credentials needs.
-pub(crate) struct ConsoleFacts {
+pub struct ConsoleFacts {
     pub(crate) common: Common,
-    /// The application's secret; `None` where nobody wrote it yet.
+    /// The application's secret; `None` where it was not written yet.
     pub(crate) secret: Option<SecretContent>,
 }
 
 /// What every decision knows.
 #[derive(Clone)]
-pub(crate) struct Common {
+pub struct Common {
     pub(crate) unit: UnitName,
     pub(crate) model: String,
     pub(crate) leader: bool,
@@ -62,23 +65,29 @@ pub(crate) struct Common {
     pub(crate) refused: Option<OptionsError>,
     /// How many PgBouncer processes the unit runs.
     pub(crate) processes: NonZeroU32,
+    /// What tells this charm's program from another's.
+    pub(crate) program: String,
 }
 
 /// Everything, for one reconciliation.
-pub(crate) struct FullFacts {
+#[cfg_attr(test, derive(Clone))]
+pub struct FullFacts {
     pub(crate) common: Common,
     pub(crate) seed: Seed,
     pub(crate) peers: Option<Peers>,
     /// The other units, by number.
     pub(crate) others: BTreeSet<u32>,
-    /// The application's secret; `None` where nobody wrote it yet.
+    /// The application's secret; `None` where it was not written yet.
     pub(crate) secret: Option<SecretContent>,
     pub(crate) backend: Option<Backend>,
     /// The clients; none on a unit that does not lead.
-    pub(crate) clients: Vec<Client>,
-    /// The clients of the old interface, on every unit.
-    pub(crate) legacy: Vec<Legacy>,
-    /// PostgreSQL's extensions, read only where a client of the old interface asks for one.
+    pub(crate) clients: Vec<DatabaseRelation>,
+    /// The legacy clients, on every unit.
+    pub(crate) legacy: Vec<LegacyRelation>,
+    /// An application is related, and this unit has not had the events of its relation yet; on the
+    /// leader.
+    pub(crate) events_pending: bool,
+    /// PostgreSQL's extensions, read only where a legacy client asks for one.
     pub(crate) extensions: BTreeSet<String>,
     /// The container; `None` where its Pebble does not answer.
     pub(crate) workload: Option<Workload>,
@@ -92,24 +101,31 @@ pub(crate) struct FullFacts {
     pub(crate) barrier: Option<(String, u64)>,
     /// This unit's certificate for its clients.
     pub(crate) tls: Tls,
-    /// Those who measure; looked for where nobody else may have told them.
+    /// The relations of `metrics-endpoint`; read where the previous leader may not have written
+    /// them.
     pub(crate) metrics: Metrics,
     /// This unit is being removed: the relations that end for it go on for the others.
     pub(crate) leaving: bool,
 }
 
 impl FullFacts {
-    /// The running PgBouncer's version; that of the image where nobody could ask.
+    /// The running PgBouncer's version; that of the image where it could not be queried.
     pub(crate) fn version(&self) -> Version {
-        let told = self.workload.as_ref().and_then(|workload| workload.version.or(workload.told));
-        told.unwrap_or(Version::TRIXIE)
+        let known =
+            self.workload.as_ref().and_then(|workload| workload.version.or(workload.reported));
+        known.unwrap_or(Version::TRIXIE)
     }
 }
 
 /// The peer relation.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Peers {
     pub(crate) id: RelationId,
     pub(crate) app: AppBag,
+    /// Which client relation uses which database, as the application's bag says.
+    pub(crate) databases: Option<DatabaseMap>,
+    /// Further databases that privileged clients may read, as it says.
+    pub(crate) readonly: Vec<DatabaseName>,
     /// The application's bag as it is.
     pub(crate) app_bag: Bag,
     /// The own unit's bag, parsed.
@@ -121,9 +137,10 @@ pub(crate) struct Peers {
 }
 
 /// The relation to PostgreSQL.
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Backend {
     pub(crate) id: RelationId,
-    /// The own request is written, as far as anybody has to look.
+    /// The own request is written, where that was read.
     pub(crate) requested: bool,
     /// A unit of PostgreSQL is in the relation.
     pub(crate) populated: bool,
@@ -135,63 +152,66 @@ pub(crate) struct Backend {
     pub(crate) login: Option<Login>,
     /// Where it is.
     pub(crate) primary: Option<Endpoint>,
-    /// The certificates of whoever vouches for it, in PEM, if it offers TLS.
+    /// The CA of its certificates, in PEM, if it offers TLS.
     pub(crate) ca: Option<String>,
     /// PostgreSQL's version as it offers it.
     pub(crate) version: Option<String>,
     /// PostgreSQL's version if it let us in, on the leader.
     pub(crate) server: Option<String>,
-    /// Its connections, as far as it told.
-    pub(crate) room: Option<Room>,
+    /// Its connections, where it reported them.
+    pub(crate) connection_budget: Option<ConnectionBudget>,
     /// It knows the user who looks passwords up.
     pub(crate) knows_lookup: bool,
-    /// The roles on the server that this charm made, where the server told them.
-    pub(crate) tied: Option<Vec<String>>,
-    /// Its timeline, another one with each primary, as far as it told.
-    pub(crate) timeline: Option<u32>,
+    /// The text of the function by which passwords are looked up, if it is there and callable.
+    pub(crate) lookup: Option<String>,
+    /// The roles on the server that this charm made, where the server was queried.
+    pub(crate) owned_roles: Option<Vec<RoleName>>,
     /// Its databases, read only where a client may use them all.
-    pub(crate) databases: Option<Vec<String>>,
+    pub(crate) databases: Option<Vec<DatabaseName>>,
 }
 
 /// The connections of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct ConnectionBudget {
     /// `max_connections`.
     pub(crate) most: u32,
     /// Those of them that clients may use.
     pub(crate) for_clients: u32,
 }
 
-/// Where and as whom PostgreSQL is used.
+/// Where and as which user PostgreSQL is used.
 #[derive(Clone)]
 pub(crate) struct Login {
-    pub(crate) username: String,
-    pub(crate) password: Password,
+    pub(crate) username: RoleName,
+    /// The user who looks passwords up, named after it.
+    pub(crate) auth_user: RoleName,
+    pub(crate) password: Hidden,
     pub(crate) primary: Endpoint,
     /// Servers for reading only.
     pub(crate) replicas: Vec<Endpoint>,
 }
 
 /// A client of the relation `database`.
-pub(crate) struct Client {
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct DatabaseRelation {
     pub(crate) id: RelationId,
     pub(crate) app: AppName,
     pub(crate) request: Result<Request, BagError>,
     /// The client's bag as the text for `data`.
-    pub(crate) seen: String,
+    pub(crate) echo: String,
     /// What we wrote for it.
     pub(crate) own: Bag,
     /// Its password, where it was given one and it is needed again.
-    pub(crate) password: Option<Password>,
+    pub(crate) password: Option<Hidden>,
 }
 
-/// A client of the old interface.
+/// A legacy client.
 #[derive(Clone)]
-pub(crate) struct Legacy {
+pub(crate) struct LegacyRelation {
     pub(crate) id: RelationId,
     pub(crate) access: Access,
     pub(crate) app: AppName,
-    pub(crate) request: interfaces::pgsql::Request,
+    pub(crate) request: juju_interfaces::pgsql::Request,
     /// Its units.
     pub(crate) units: BTreeSet<UnitName>,
     /// Where they connect from.
@@ -202,7 +222,7 @@ pub(crate) struct Legacy {
     pub(crate) own_unit: Bag,
 }
 
-/// What a client of the old interface may do, which is its endpoint.
+/// The rights of a legacy client, which follow from its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Access {
     /// `db`: use one database.
@@ -214,11 +234,11 @@ pub(crate) enum Access {
 impl Access {
     pub(crate) const ALL: [Self; 2] = [Self::Database, Self::Admin];
 
-    /// The endpoint's name.
-    pub(crate) fn endpoint(self) -> &'static str {
+    /// The endpoint.
+    pub(crate) fn endpoint(self) -> crate::endpoint::Endpoint {
         match self {
-            Self::Database => "db",
-            Self::Admin => "db-admin",
+            Self::Database => crate::endpoint::Endpoint::Db,
+            Self::Admin => crate::endpoint::Endpoint::DbAdmin,
         }
     }
 }
@@ -227,19 +247,19 @@ impl Access {
 #[derive(Clone, Default)]
 pub(crate) struct Workload {
     /// What Pebble's plan says, unless what is remembered of it holds.
-    pub(crate) plan: Option<pebble::Plan>,
+    pub(crate) plan: Option<pebble_client::Plan>,
     /// The services in the plan.
     pub(crate) planned: BTreeSet<String>,
     /// Services that run.
     pub(crate) active: BTreeSet<String>,
     /// The files that the charm writes, as they are, by path.
-    pub(crate) files: BTreeMap<String, Password>,
-    /// User lists that a hook left behind which died before it could tell their name.
-    pub(crate) strangers: Vec<String>,
-    /// PgBouncer's version, where its program told it.
+    pub(crate) files: BTreeMap<String, Hidden>,
+    /// User lists that a hook left behind which died before it could record their name.
+    pub(crate) orphaned_files: Vec<String>,
+    /// PgBouncer's version, where its program printed it.
     pub(crate) version: Option<Version>,
-    /// The version that Juju was told last.
-    pub(crate) told: Option<Version>,
+    /// The version that was last reported to Juju.
+    pub(crate) reported: Option<Version>,
 }
 
 /// What was made effective in the container.
@@ -249,7 +269,7 @@ pub(crate) struct Effective {
     pub(crate) ini: String,
     /// The port on which the processes listen, as text.
     pub(crate) port: String,
-    /// Digest of the layer by which Pebble was told to start what has to run.
+    /// Digest of the layer by which Pebble last started the services.
     pub(crate) layer: String,
     /// The further settings in it, where they are known.
     pub(crate) settings: Option<String>,
@@ -258,7 +278,7 @@ pub(crate) struct Effective {
 /// The Service in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Service {
-    /// Nobody looked.
+    /// It was not read.
     Unread,
     /// The charm may not read it.
     Forbidden,
@@ -290,6 +310,11 @@ impl Effective {
         self.settings.as_ref().map_or(text.clone(), |settings| format!("{text} {settings}"))
     }
 
+    /// Remembers it.
+    pub(crate) fn write(&self) -> Write {
+        Write::State(EFFECTIVE.to_owned(), Some(self.to_text()))
+    }
+
     /// Reads that text; anything else counts as nothing effective.
     pub(crate) fn parse(text: &str) -> Self {
         let mut parts = text.splitn(4, ' ').map(str::to_owned);
@@ -304,26 +329,26 @@ impl Effective {
 pub(crate) const OWED: &str = "owed";
 
 impl Peers {
-    /// Those clients.
-    pub(crate) fn owed(&self) -> BTreeSet<RelationId> {
-        let ids: Option<Vec<u32>> = charm::databag::json(&self.app_bag, OWED).unwrap_or_default();
-        ids.unwrap_or_default().into_iter().map(RelationId).collect()
+    /// Whether a client is one of those. Where that cannot be read it may be any.
+    pub(crate) fn owes(&self, id: RelationId) -> bool {
+        let ids: Result<Option<Vec<u32>>, _> = juju_charm::databag::json(&self.app_bag, OWED);
+        ids.map_or(true, |ids| ids.is_some_and(|ids| ids.contains(&id.0)))
     }
 
     /// Whether this unit said that it leaves the relation.
     pub(crate) fn leaves(&self, endpoint: &str, id: RelationId) -> bool {
-        self.own_bag.contains_key(&interfaces::pgb_peers::departing_key(endpoint, id))
+        self.own_bag.contains_key(&juju_interfaces::pgb_peers::departing_key(endpoint, id))
     }
 }
 
 impl Backend {
     /// Whether the server says that it has no such role of this charm's.
-    pub(crate) fn lost(&self, user: &str) -> bool {
-        self.tied.as_ref().is_some_and(|tied| !tied.iter().any(|name| name == user))
+    pub(crate) fn lost(&self, user: &RoleName) -> bool {
+        self.owned_roles.as_ref().is_some_and(|roles| !roles.contains(user))
     }
 }
 
-impl Client {
+impl DatabaseRelation {
     /// Whether it was given credentials.
     pub(crate) fn granted(&self) -> bool {
         self.own.contains_key("secret-user") || self.own.contains_key("username")
@@ -331,7 +356,7 @@ impl Client {
 
     /// The roles that it asked for when it was served last, if they are others than today's.
     pub(crate) fn former_roles(&self) -> Option<BTreeSet<String>> {
-        let then: Bag = charm::databag::json(&self.own, SEEN).ok()??;
+        let then: Bag = juju_charm::databag::json(&self.own, SEEN).ok()??;
         let then: BTreeSet<String> = Request::parse(&then).ok()?.roles.into_iter().collect();
         let now = self.request.as_ref().ok().filter(|request| request.database.is_some())?;
         let differ = now.roles.iter().cloned().collect::<BTreeSet<_>>() != then;

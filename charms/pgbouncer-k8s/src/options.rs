@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use charm::Config;
+use juju_charm::Config;
+use pgbouncer::DatabaseName;
 
 use crate::settings;
 
@@ -25,7 +26,7 @@ pub(crate) struct Options {
     /// Further settings of PgBouncer, each known and within its range.
     pub(crate) settings: Vec<(String, String)>,
     /// Server connections per unit of single databases, instead of `max_db_connections`.
-    pub(crate) pool_sizes: BTreeMap<String, u32>,
+    pub(crate) pool_sizes: BTreeMap<DatabaseName, u32>,
 }
 
 /// How clients outside the cluster connect.
@@ -171,19 +172,20 @@ fn pairs<'a>(
     option: &'static str,
 ) -> Result<Vec<(&'a str, &'a str)>, OptionsError> {
     let bad =
-        |error: charm::PairsError| OptionsError { option, expected: error.to_string().into() };
+        |error: juju_charm::PairsError| OptionsError { option, expected: error.to_string().into() };
     config.pairs(option).map_err(bad)
 }
 
-fn database_sizes(config: &Config) -> Result<BTreeMap<String, u32>, OptionsError> {
+fn database_sizes(config: &Config) -> Result<BTreeMap<DatabaseName, u32>, OptionsError> {
     let option = "database-pool-sizes";
     let bad = |expected: String| OptionsError { option, expected: expected.into() };
     let mut found = BTreeMap::new();
     for (name, value) in pairs(config, option)? {
-        name.parse::<pgbouncer::DatabaseName>().map_err(|error| bad(error.to_string()))?;
+        let name: DatabaseName =
+            name.parse().map_err(|error: pgbouncer::NameError| bad(error.to_string()))?;
         let size = value.parse().ok().filter(|size| (1..=i32::MAX.unsigned_abs()).contains(size));
         let size = size.ok_or_else(|| bad(format!("a positive number for {name}, not {value}")))?;
-        found.insert(name.to_owned(), size);
+        found.insert(name, size);
     }
     Ok(found)
 }

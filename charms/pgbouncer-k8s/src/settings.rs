@@ -1,10 +1,10 @@
 //! The option `pgbouncer-settings`: settings of PgBouncer that have no option of their own.
 
-use charm::Config;
+use juju_charm::Config;
 use pgbouncer::{Key, KeyError, Version};
 
+use crate::digest::digest;
 use crate::options::OptionsError;
-use crate::password::digest;
 
 /// The option's name.
 pub(crate) const OPTION: &str = "pgbouncer-settings";
@@ -29,7 +29,7 @@ const OWNED: [(&str, &str); 33] = [
     ("client_tls_cert_file", FILES),
     ("client_tls_key_file", FILES),
     ("conffile", FILES),
-    ("disable_pqexec", "nobody could read the console any more"),
+    ("disable_pqexec", "its console could not be read any more"),
     ("listen_addr", ADDRESSES),
     ("listen_port", OPTIONS),
     ("logfile", FILES),
@@ -106,7 +106,7 @@ fn check(name: &str, value: &str) -> Result<(), OptionsError> {
     })?;
     match (name, value) {
         ("client_tls_sslmode", "verify-ca" | "verify-full") => Err(bad(format!(
-            "another client_tls_sslmode than {value}: nobody issues certificates to clients"
+            "another client_tls_sslmode than {value}: clients have no certificates"
         ))),
         _ => Ok(()),
     }
@@ -130,12 +130,12 @@ pub(crate) fn check_tls(
         Some(mode @ ("allow" | "prefer" | "require")) if !encrypts => Err(bad(format!(
             "no client_tls_sslmode={mode} without a certificate: integrate an issuer with \
              {}, and wait for what it issues",
-            certificates::ENDPOINT
+            charm_kit::certificates::ENDPOINT
         ))),
         Some("disable") if encrypts => Err(bad(format!(
             "no client_tls_sslmode=disable while there is a certificate: remove the relation \
              {} instead",
-            certificates::ENDPOINT
+            charm_kit::certificates::ENDPOINT
         ))),
         _ => Ok(()),
     }?;
@@ -259,7 +259,7 @@ mod tests {
         );
         check(
             "client_tls_sslmode=verify-full",
-            "another client_tls_sslmode than verify-full: nobody issues certificates to clients",
+            "another client_tls_sslmode than verify-full: clients have no certificates",
         );
     }
 

@@ -3,10 +3,10 @@
 //! Key and request are kept in a secret of the unit, so that a pod that is replaced serves with
 //! the certificate of the one before; in the container they are in memory only.
 
-use certificates::{Files, Issuer, Request};
-use charm::{AppName, ExposeSecret as _, SecretContent, UnitName};
+use charm_kit::certificates::{Files, Request, Tls};
+use juju_charm::{AppName, ExposeSecret as _, SecretContent, UnitName};
 
-use crate::place;
+use crate::names;
 
 /// Keys of the unit's secret: what was asked with, and what is served with.
 const REQUEST: &str = "request";
@@ -14,38 +14,16 @@ const KEY: &str = "private-key";
 const CERTIFICATE: &str = "certificate";
 const CA: &str = "ca-certificate";
 
-/// What is known about this unit's certificate.
-pub(crate) struct Tls {
-    /// What was asked for.
-    pub(crate) request: Option<Request>,
-    /// What the processes serve with; none while they serve without TLS.
-    pub(crate) files: Option<Files>,
-    /// Whether the certificate is in the last third of its life; looked at in hooks that are
-    /// not the issuer's own.
-    pub(crate) aged: bool,
-    /// Who may issue a certificate.
-    pub(crate) issuer: Issuer,
-    /// Whether all other units serve with TLS; read when it matters.
-    pub(crate) others: bool,
-}
-
-impl Tls {
-    /// Nothing is there, and nobody was asked.
-    pub(crate) fn none() -> Self {
-        Self { request: None, files: None, aged: false, issuer: Issuer::Unknown, others: false }
-    }
-
-    /// What the unit's secret says.
-    pub(crate) fn read(content: &SecretContent) -> Self {
-        let text = |key: &str| content.get(key).cloned();
-        let request = text(REQUEST).as_ref().and_then(Request::parse);
-        let plain = |key: &str| text(key).map(|text| text.expose_secret().to_owned());
-        let files = match (text(KEY), plain(CERTIFICATE), plain(CA)) {
-            (Some(key), Some(certificate), Some(ca)) => Some(Files { key, certificate, ca }),
-            _ => None,
-        };
-        Self { request, files, ..Self::none() }
-    }
+/// What the unit's secret says.
+pub(crate) fn read(content: &SecretContent) -> Tls {
+    let text = |key: &str| content.get(key).cloned();
+    let request = text(REQUEST).as_ref().and_then(Request::parse);
+    let plain = |key: &str| text(key).map(|text| text.expose_secret().to_owned());
+    let files = match (text(KEY), plain(CERTIFICATE), plain(CA)) {
+        (Some(key), Some(certificate), Some(ca)) => Some(Files { key, certificate, ca }),
+        _ => None,
+    };
+    Tls { request, files, ..Tls::none() }
 }
 
 /// The content of the unit's secret.
@@ -63,8 +41,8 @@ pub(crate) fn content(request: &Request, files: Option<&Files>) -> SecretContent
 /// The names by which clients find this unit: its own, and those of the Service.
 pub(crate) fn names(unit: &UnitName, model: &str) -> Vec<String> {
     let (app, pod) = (unit.app(), unit.pod());
-    let service = place::service_name(app);
-    let host = place::hostname(unit, model);
+    let service = names::service_name(app);
+    let host = names::hostname(unit, model);
     let endpoints = |app: &AppName| format!("{pod}.{app}-endpoints");
     let within = [endpoints(app), pod.clone(), service.clone(), "localhost".to_owned()];
     let whole = [host, format!("{service}.{model}.svc.cluster.local")];
@@ -74,21 +52,21 @@ pub(crate) fn names(unit: &UnitName, model: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::fixture;
 
     #[test]
     fn the_secret_reads_back() {
-        let request = Request::make("pgbouncer-k8s-0", names(&testing::unit(0), "m")).unwrap();
+        let request = Request::make("pgbouncer-k8s-0", names(&fixture::unit(0), "m")).unwrap();
         let files = Files { key: "k".into(), certificate: "c".into(), ca: "a".into() };
-        let tls = Tls::read(&content(&request, Some(&files)));
+        let tls = read(&content(&request, Some(&files)));
         assert_eq!(tls.request.unwrap().csr, request.csr);
         assert!(tls.files.unwrap() == files);
-        assert!(Tls::read(&content(&request, None)).files.is_none());
-        assert!(Tls::read(&SecretContent::new()).request.is_none());
+        assert!(read(&content(&request, None)).files.is_none());
+        assert!(read(&SecretContent::new()).request.is_none());
     }
 
     #[test]
     fn a_unit_is_found_by_many_names() {
-        insta::assert_snapshot!(names(&testing::unit(0), "m").join(" "), @"pgbouncer-k8s-0.pgbouncer-k8s-endpoints.m.svc.cluster.local pgbouncer-k8s-service.m.svc.cluster.local pgbouncer-k8s-0.pgbouncer-k8s-endpoints pgbouncer-k8s-0 pgbouncer-k8s-service localhost");
+        insta::assert_snapshot!(names(&fixture::unit(0), "m").join(" "), @"pgbouncer-k8s-0.pgbouncer-k8s-endpoints.m.svc.cluster.local pgbouncer-k8s-service.m.svc.cluster.local pgbouncer-k8s-0.pgbouncer-k8s-endpoints pgbouncer-k8s-0 pgbouncer-k8s-service localhost");
     }
 }

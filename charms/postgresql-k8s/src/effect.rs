@@ -2,48 +2,45 @@
 
 mod shown;
 
-use charm::{Changes, Level, Own, RelationId, SecretContent, SecretId, SecretString};
-use patroni::Cluster;
-use pebble::Layer;
-use postgres::{DatabaseName, ExtraRoles, Owner, RoleName, Salt};
+use std::time::Duration;
+
+use charm_kit::certificates::Files;
+use juju_charm::{RelationId, SecretString, Status, Write};
+use pebble_client::Layer;
+use postgres::{ConnectOptions, DatabaseName, ExtraRoles, Owner, RoleName, Salt};
 use serde_json::Value;
 
 use crate::passwords::Passwords;
-use crate::tls::Files;
-use crate::topology::Topology;
+use crate::status::Expected;
+use crate::topology::POSTGRESQL_PORT;
 
 /// One outside effect; applying it twice is the same as once.
+#[derive(Clone)]
 pub enum Effect {
-    /// Writes a line into the model's log.
-    Log(Level, String),
+    /// A write that the framework has ready.
+    Juju(Write),
     /// Logs why a client cannot be served and shows it in the status.
     Refuse {
         /// The line for the log.
         line: String,
         /// The status.
-        status: charm::Status,
+        status: Status,
     },
-    /// Wants changes in one of the own databags of a relation.
-    SetBag(RelationId, Own, Changes),
-    /// Keeps the application's passwords.
-    PutPasswords(SecretContent),
-    /// Removes a revision of an own secret that nobody reads.
-    RemoveRevision(SecretId, u32),
     /// Makes the two services in front of the primary and the replicas.
     ApplyServices,
     /// Shows these pods to Patroni.
     LabelPods(Vec<String>),
     /// Removes Patroni's objects of an earlier deployment of this name.
-    RemoveLeftovers,
+    RemoveOrphanedObjects,
     /// Makes the folders that PostgreSQL needs.
     PrepareStorage,
     /// Makes a key for this unit and asks this relation for a certificate.
     RequestCertificate(RelationId),
-    /// Writes this unit's key, its certificate and who vouches for it.
+    /// Writes this unit's key, its certificate and the CA.
     PushTls(Box<Files>),
     /// Removes them, and what they were asked for with.
     RemoveTls,
-    /// Tells a client whether the servers use TLS and who vouches for them.
+    /// Publishes to a client whether the servers use TLS, and their CA.
     ShareTls {
         /// The relation.
         id: RelationId,
@@ -52,6 +49,8 @@ pub enum Effect {
         /// Whether it reads this from a secret.
         in_secret: bool,
     },
+    /// Writes the program that Patroni runs before it stops PostgreSQL, and which one it is.
+    PushBeforeStop(String),
     /// Writes `patroni.yml`.
     PushConfig(SecretString),
     /// Lets Patroni read `patroni.yml` again.
@@ -65,17 +64,16 @@ pub enum Effect {
         /// The password of the REST API.
         password: SecretString,
     },
-    /// Waits until this member's PostgreSQL is up, within a bound.
-    AwaitMember,
-    /// Waits until the service in front of the primary leads to it, within a bound.
-    AwaitPrimary,
+    /// Waits until this member's PostgreSQL is up and follows, within a bound; where it does not
+    /// come up, this is the status.
+    AwaitMember(Status),
     /// Makes the system users, roles and privileges.
     SetUpCluster {
-        /// As whom to connect, and the passwords of the users to make.
+        /// The user to connect as, and the passwords of the users to make.
         passwords: Passwords,
         /// Salts of the verifiers of `backup` and `monitoring`.
         salts: [Salt; 2],
-        /// Who vouches for the servers.
+        /// The CA of the servers.
         ca: Option<String>,
     },
     /// Merges this into Patroni's dynamic configuration.
@@ -89,6 +87,13 @@ pub enum Effect {
     SwitchExtensions(Box<SwitchExtensions>),
     /// Gives a client its user, its database and the way to them.
     ServeClient(Box<ServeClient>),
+    /// Writes another host for reading into the connection strings in a client's secret.
+    MoveReaders {
+        /// The relation.
+        id: RelationId,
+        /// The host.
+        host: String,
+    },
     /// Removes a client's user and its secret; the data stay.
     RemoveClient {
         /// The peer relation, whose bag has the relation among those of which there are users.
@@ -98,13 +103,13 @@ pub enum Effect {
         /// The user.
         user: RoleName,
         /// The way in.
-        operator: Operator,
+        login: SuperuserLogin,
     },
-    /// Closes the databases that are no client's, and takes from clients what makes them somebody
-    /// else, where that is not so.
+    /// Closes the databases that are no client's, and revokes clients' memberships in other users,
+    /// where there are any.
     GuardServer {
         /// The way in.
-        operator: Operator,
+        login: SuperuserLogin,
     },
     /// Changes the password of one of the charm's own users.
     SetPassword {
@@ -115,83 +120,92 @@ pub enum Effect {
         /// The salt of the verifier.
         salt: Salt,
         /// The way in as it is now.
-        operator: Operator,
+        login: SuperuserLogin,
     },
     /// Gives the charm's own users the passwords that are kept, where they have others.
     ConfirmPasswords(Box<Confirmation>),
-    /// Hands the lead to another member for an action, which fails with it.
-    Switchover {
-        /// Who leads now.
-        leader: String,
-        /// Who shall lead, or whom Patroni finds fit.
-        candidate: Option<String>,
-        /// The password of the REST API.
-        password: SecretString,
-    },
-    /// Lets this member lead although it may lack commits, for an action, which fails with it.
-    FailOver {
-        /// The password of the REST API.
-        password: SecretString,
-    },
+    /// Asks Patroni for what the running action is about; the action fails with it.
+    Order(Order),
     /// Lets another member lead, as soon as one can and within a bound.
     HandOver {
         /// The password of the REST API.
         password: SecretString,
     },
-    /// Waits until this member follows, within a bound, and tells the other units.
-    TellTimeline(RelationId),
+    /// Waits until this member follows, within a bound, and reports it to the other units.
+    ReportTimeline(RelationId),
     /// Gives the objects that Patroni made to the owner of the pods, so that they go with it.
     AdoptObjects,
     /// Takes the primary's label from every other pod of the cluster.
     TakePrimaryLabel,
-    /// Tells the clients that connections to another primary are of no use any more.
-    TellClients,
+    /// Reports to clients that connections to another primary are of no use any more.
+    ReportToClients,
     /// Restarts the members that wait for it, one after another and the primary last.
     RestartMembers {
         /// The password of the REST API.
         password: SecretString,
     },
-    /// Waits, within a bound, for what Patroni makes of its configuration, and tells the leader
-    /// when a restart is due.
-    TellPendingRestart {
+    /// Waits, within a bound, for what Patroni makes of its configuration, and reports to the
+    /// leader when a restart is due.
+    ReportPendingRestart {
         /// The peer relation.
         id: RelationId,
         /// Whether there is no other unit.
         alone: bool,
     },
-    /// Restarts this member's PostgreSQL for an action, which fails with it.
-    Restart {
-        /// The password of the REST API.
-        password: SecretString,
-    },
-    /// Sets a result of the running action.
-    ActionResult(&'static str, String),
-    /// Sets a result of the running action that is secret.
-    ActionSecret(&'static str, SecretString),
-    /// Marks the running action failed.
-    ActionFail(String),
-    /// Tells Juju the version and the ports of the workload.
-    Announce,
+    /// Reports the version and the ports of the workload to Juju.
+    ReportVersionAndPorts,
     /// Reports the status from how the cluster is once the other effects are true.
-    ShowStatus {
-        /// The units the application shall have.
-        planned: u32,
+    ShowStatus(Expected),
+}
+
+impl From<Write> for Effect {
+    fn from(write: Write) -> Self {
+        Self::Juju(write)
+    }
+}
+
+/// What an action asks Patroni for.
+#[derive(Clone)]
+pub struct Order {
+    /// What.
+    pub what: Ordered,
+    /// The password of the REST API.
+    pub password: SecretString,
+}
+
+/// What a member does for an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ordered {
+    /// Hands the lead to another member.
+    Switchover {
+        /// Who leads now.
+        leader: String,
+        /// The member that shall lead, or none to let Patroni choose.
+        candidate: Option<String>,
     },
+    /// Leads although it may lack commits.
+    FailOver,
+    /// Restarts its PostgreSQL.
+    Restart,
+    /// Gives up its data and copies the primary's.
+    Reinitialise,
 }
 
 /// What the server's passwords are compared with.
+#[derive(Clone)]
 pub struct Confirmation {
     /// The passwords that are kept.
     pub passwords: Passwords,
     /// The salts of the verifiers.
     pub salts: [Salt; 5],
-    /// Who vouches for the servers.
+    /// The CA of the servers.
     pub ca: Option<String>,
     /// Whether an action waits for it, which fails with it.
     pub of_action: bool,
 }
 
 /// A client's user and database.
+#[derive(Clone)]
 pub struct ServeClient {
     /// The relation.
     pub id: RelationId,
@@ -218,14 +232,15 @@ pub struct ServeClient {
     /// What was seen of its bag.
     pub seen: String,
     /// The way in.
-    pub operator: Operator,
-    /// Who vouches for the servers, as the client is to know it.
+    pub login: SuperuserLogin,
+    /// The CA of the servers, as the client should have it.
     pub ca: Option<String>,
     /// Whether it reads that from a secret.
     pub tls_in_secret: bool,
 }
 
 /// Extensions to make and to drop.
+#[derive(Clone)]
 pub struct SwitchExtensions {
     /// The peer relation.
     pub peer: RelationId,
@@ -236,52 +251,37 @@ pub struct SwitchExtensions {
     /// The plugins that are on then.
     pub plugins: String,
     /// The way in.
-    pub operator: Operator,
+    pub login: SuperuserLogin,
 }
 
 /// How the charm itself logs in, as the superuser.
 #[derive(Clone)]
-pub struct Operator {
+pub struct SuperuserLogin {
     /// The password.
     pub password: SecretString,
-    /// Who vouches for the servers; none while they serve without TLS.
+    /// The CA of the servers; none while they serve without TLS.
     pub ca: Option<String>,
 }
 
-/// The status of a started member, as upstream words it.
-pub(crate) fn started_status(pod: &str, cluster: Option<&Cluster>, planned: u32) -> charm::Status {
-    let Some(cluster) = cluster else { return charm::Status::active() };
-    if let Some(member) = cluster.last_resort() {
-        return headless(&member.name);
-    }
-    let started = cluster.members.iter().filter(|member| member.state.is_started()).count();
-    let degraded = if started < planned as usize { " (degraded)" } else { "" };
-    match cluster.leader() {
-        Some(leader) if leader.name == pod => {
-            let word = match leader.role {
-                patroni::Role::StandbyLeader => "Standby",
-                _ => "Primary",
-            };
-            charm::Status::Active(format!("{word}{degraded}"))
+/// The charm's own superuser.
+pub(crate) const OPERATOR: RoleName = RoleName::constant("operator");
+/// The other, which can mend the first.
+pub(crate) const BACKUP: RoleName = RoleName::constant("backup");
+
+/// How long the server may take to let the charm in.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl SuperuserLogin {
+    /// The way to the server at a host.
+    pub(crate) fn at(&self, host: String) -> ConnectOptions {
+        ConnectOptions {
+            host,
+            port: POSTGRESQL_PORT,
+            user: OPERATOR,
+            password: self.password.clone(),
+            database: DatabaseName::constant("postgres"),
+            timeout: CONNECT_TIMEOUT,
+            ca: self.ca.clone(),
         }
-        _ => charm::Status::active(),
     }
-}
-
-/// Blocked until the lost primary comes back or somebody gives up what only it had.
-fn headless(pod: &str) -> charm::Status {
-    let unit =
-        crate::topology::unit_of(pod).map_or_else(|| pod.to_owned(), |unit| unit.to_string());
-    charm::Status::blocked(format!(
-        "no primary, and no member has all it acknowledged. To do without: \
-         `juju run {unit} promote-to-primary scope=unit force=true`"
-    ))
-}
-
-/// Blocked until somebody runs `juju trust`.
-pub(crate) fn untrusted(topology: &Topology) -> charm::Status {
-    let app = &topology.app;
-    charm::Status::blocked(format!(
-        "Insufficient permissions, try: `juju trust {app} --scope=cluster`"
-    ))
 }

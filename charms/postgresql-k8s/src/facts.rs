@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use charm::{AppName, Bag, RelationId, SecretContent, SecretString, UnitName, databag};
-use interfaces::BagError;
-use interfaces::postgresql_client::Request;
+use charm_kit::certificates::{PUBLISHED_CA, Steps, Tls, Trust};
+use charm_kit::credentials::Seed;
+use juju_charm::{AppName, Bag, RelationId, SecretContent, SecretString, UnitName, databag};
+use juju_interfaces::BagError;
+use juju_interfaces::postgresql_client::Request;
 use patroni::{Cluster, Health};
-use pebble::Plan;
+use pebble_client::Plan;
 use serde_json::Value;
 
 use crate::options::{Plugins, Settings};
-use crate::passwords::{Passwords, Seed};
+use crate::passwords::{self, Passwords};
 use crate::patroni_yml::Marks;
-use crate::tls::{TOLD, Tls};
+use crate::resources::Volume;
+use crate::status::Parted;
 use crate::topology::Topology;
 
 /// Everything one decision needs.
@@ -21,14 +24,18 @@ pub struct Facts {
     pub topology: Topology,
     /// The model's UUID.
     pub model_uuid: String,
-    /// Those who measure, as far as they are to be told now.
+    /// The relations of `metrics-endpoint` that are to be written now.
     pub metrics: Vec<RelationId>,
     /// This unit.
     pub unit: UnitName,
     /// Whether this unit leads its application in Juju's sense.
     pub leader: bool,
-    /// The units the application shall have.
+    /// The units whose members the cluster shall have.
     pub planned: u32,
+    /// The units that Juju plans, whether they have joined or not.
+    pub units: u32,
+    /// What tells this charm's program from another's.
+    pub program: String,
     /// The source of random values.
     pub seed: Seed,
     /// The options, or what is wrong with them.
@@ -39,28 +46,43 @@ pub struct Facts {
     pub plugins: Plugins,
     /// The peer relation; none before it exists.
     pub peer: Option<Peer>,
-    /// The application's passwords; empty until the leader has made them.
-    pub passwords: SecretContent,
+    /// The secret with the application's passwords; empty until the leader has made them.
+    pub secret: SecretContent,
     /// The workload; none until its Pebble answers.
     pub container: Option<Container>,
     /// Whether Patroni can see the own pod; none when the Kubernetes API does not say.
     pub labelled: Option<bool>,
-    /// Whether the volume is nearly full.
-    pub nearly_full: bool,
+    /// The volume, where it is nearly full.
+    pub nearly_full: Option<NearlyFull>,
     /// What is known about the own certificate.
     pub tls: Tls,
     /// The cluster as any member sees it; none when no member answers.
     pub cluster: Option<Cluster>,
-    /// Patroni's dynamic configuration; read on the leader only.
+    /// Patroni's dynamic configuration; read on the leader and on the primary only.
     pub dynamic: Option<Value>,
     /// The objects around the pods; looked at by the leader only, from time to time.
     pub objects: Option<Objects>,
+    /// Why this member does not stream although it runs and a member leads; none where it streams
+    /// or leads.
+    pub parted: Option<Parted>,
     /// The identifier of the cluster's data; read only while the own member is down.
     pub system: Option<u64>,
     /// The client relations; read on the leader only.
-    pub clients: Vec<Client>,
+    pub clients: Vec<DatabaseRelation>,
+    /// Whether there are client relations whose events this unit has not had yet: one that it does
+    /// not know need not be gone.
+    pub events_pending: bool,
     /// The parameters of the running action.
     pub parameters: serde_json::Map<String, Value>,
+}
+
+/// A volume that is nearly full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NearlyFull {
+    /// The volume.
+    pub volume: Volume,
+    /// How much of it is WAL, in bytes; none where that cannot be looked at.
+    pub wal: Option<u64>,
 }
 
 /// The peer relation.
@@ -72,14 +94,17 @@ pub struct Peer {
     pub app: Bag,
     /// This unit's databag.
     pub own: Bag,
-    /// All units, this one included, sorted.
+    /// All units that have joined and are meant to be, this one in any case, sorted.
     pub units: Vec<UnitName>,
+    /// Whether this unit goes.
+    pub leaving: bool,
 }
 
 /// The workload's container.
 pub struct Container {
-    /// Whether the data folder exists.
-    pub pgdata: bool,
+    /// Whether the folders that PostgreSQL needs are there and are its own; not looked at once it
+    /// has started.
+    pub prepared: bool,
     /// The identifier of the data in it, if there are any; read only while the member is down.
     pub system: Option<u64>,
     /// Whether there is something in the data folder that is no whole cluster, while Patroni
@@ -87,13 +112,15 @@ pub struct Container {
     pub unfinished: bool,
     /// Whether the image has the library of the audit.
     pub audit: bool,
+    /// Which program Patroni runs before it stops PostgreSQL, where there is one.
+    pub before_stop: Option<String>,
     /// The text of `patroni.yml`.
     pub config: Option<SecretString>,
     /// What a hook that died left undone, as it says.
     pub marks: Marks,
     /// The text of the file from which a standby reads its password.
     pub passfile: Option<SecretString>,
-    /// Who vouches for this member, as its files say; none while it has no certificate.
+    /// The CA of this member, as its files have it; none while it has no certificate.
     pub ca: Option<String>,
     /// Pebble's plan.
     pub plan: Plan,
@@ -103,7 +130,7 @@ pub struct Container {
     pub health: Option<Health>,
 }
 
-/// Objects of Kubernetes that nobody but the charm would make again.
+/// Objects of Kubernetes that only the charm would make again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Objects {
     /// Whether all services are there.
@@ -113,7 +140,7 @@ pub struct Objects {
 }
 
 /// A client relation.
-pub struct Client {
+pub struct DatabaseRelation {
     /// The relation.
     pub id: RelationId,
     /// The application at the other end, where it had to be asked.
@@ -130,13 +157,24 @@ pub struct Client {
     pub password: Option<SecretString>,
 }
 
-impl Client {
+impl DatabaseRelation {
     /// What a person calls it.
     pub fn who(&self) -> String {
         match &self.app {
             Some(app) => format!("{app} (relation {})", self.id),
             None => format!("relation {}", self.id),
         }
+    }
+
+    /// Whether it asks for a user and a database, were it in vain.
+    pub fn asks(&self) -> bool {
+        let asks = |request: &Request| request.database.is_some() && request.entity_type.is_none();
+        self.request.as_ref().is_ok_and(asks)
+    }
+
+    /// Whether this is the database that it asks for.
+    pub fn names_database(&self, name: &str) -> bool {
+        self.request.as_ref().is_ok_and(|request| request.database.as_deref() == Some(name))
     }
 
     /// Whether it has all that it asks for.
@@ -172,6 +210,12 @@ impl Container {
 }
 
 impl Facts {
+    /// What clients are to know of the own certificate after these steps; none before there are
+    /// peers.
+    pub(crate) fn trust(&self, steps: &Steps) -> Option<Trust> {
+        self.peer.as_ref().map(|peer| Trust::new(&self.tls, steps, &peer.app))
+    }
+
     /// Facts of an event that needs none.
     pub fn bare(topology: Topology, unit: UnitName) -> Self {
         Self {
@@ -181,21 +225,25 @@ impl Facts {
             unit,
             leader: false,
             planned: 0,
-            seed: Seed([0; 32]),
+            units: 0,
+            program: String::new(),
+            seed: Seed::new([0; 32], passwords::LENGTH),
             settings: Err(Vec::new()),
             in_force: None,
             plugins: Plugins::default(),
             peer: None,
-            passwords: SecretContent::new(),
+            secret: SecretContent::new(),
             container: None,
             labelled: None,
-            nearly_full: false,
+            nearly_full: None,
             tls: Tls::none(),
             cluster: None,
             dynamic: None,
             objects: None,
+            parted: None,
             system: None,
             clients: Vec::new(),
+            events_pending: false,
             parameters: serde_json::Map::new(),
         }
     }
@@ -210,21 +258,16 @@ impl Facts {
         self.peer.as_ref().is_some_and(Peer::initialised)
     }
 
-    /// Who vouches for the other members: whoever vouches for this one or, before there is
-    /// anybody, whom clients were told of.
+    /// The CA of the other members: this one's or, before there is any, the one published to
+    /// clients.
     pub fn authority(&self) -> Option<&str> {
         let own = self.container.as_ref().and_then(|container| container.ca.as_deref());
-        own.or_else(|| databag::text(&self.peer.as_ref()?.app, TOLD))
-    }
-
-    /// The options or, where they cannot be used, what was in force before.
-    pub(crate) fn usable(&self) -> Option<&Settings> {
-        self.settings.as_ref().ok().or(self.in_force.as_ref())
+        own.or_else(|| databag::text(&self.peer.as_ref()?.app, PUBLISHED_CA))
     }
 
     /// The passwords, if all are there.
     pub fn passwords(&self) -> Option<Passwords> {
-        Passwords::read(&self.passwords)
+        Passwords::read(&self.secret)
     }
 }
 

@@ -1,11 +1,13 @@
-//! The passwords of the charm's own users, and the source of new ones.
+//! The passwords of the charm's own users.
 
-use charm::{SecretContent, SecretString};
-use rand::{Rng as _, RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha20Rng;
+use charm_kit::credentials::Seed;
+use juju_charm::{SecretContent, SecretOwner, SecretString, Write};
 
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-const LENGTH: usize = 32;
+use crate::topology::Topology;
+use postgres::RoleName;
+
+/// How many characters a password has that the charm makes.
+pub(crate) const LENGTH: usize = 32;
 
 /// The users whose password the action get-password shows, in the order of its message.
 pub(crate) const SHOWN: [&str; 6] =
@@ -16,38 +18,6 @@ pub(crate) const CHANGEABLE: [&str; 5] =
 /// The users that get a password before the cluster is made.
 const GENERATED: [&str; 6] =
     ["operator", "replication", "rewind", "monitoring", "patroni", "backup"];
-
-/// The seed of one hook's random numbers. Whoever knows it knows the passwords, so it has
-/// no `Debug`.
-#[derive(Clone)]
-pub struct Seed(pub [u8; 32]);
-
-/// A stream of random values; the same seed and purpose give the same stream.
-pub struct Source(ChaCha20Rng);
-
-impl Seed {
-    /// The stream for one purpose: a small number, different for each purpose.
-    pub fn source(&self, purpose: u64) -> Source {
-        let mut rng = ChaCha20Rng::from_seed(self.0);
-        rng.set_stream(purpose);
-        Source(rng)
-    }
-}
-
-impl Source {
-    /// A password of 32 letters and digits.
-    pub fn password(&mut self) -> SecretString {
-        let letter = |_| char::from(ALPHABET[self.0.random_range(0..ALPHABET.len())]);
-        (0..LENGTH).map(letter).collect::<String>().into()
-    }
-
-    /// The salt of a password verifier.
-    pub fn salt(&mut self) -> postgres::Salt {
-        let mut salt = postgres::Salt::default();
-        self.0.fill_bytes(&mut salt);
-        salt
-    }
-}
 
 /// The key of a user's password in the secret.
 pub(crate) fn key(user: &str) -> String {
@@ -62,11 +32,14 @@ pub(crate) fn get<'a>(content: &'a SecretContent, user: &str) -> Option<&'a Secr
 }
 
 /// The content with a password for every user that needs one.
-pub(crate) fn completed(content: &SecretContent, source: &mut Source) -> SecretContent {
-    GENERATED.iter().fold(content.clone(), |content, user| {
-        let fresh = source.password();
-        if get(&content, user).is_some() { content } else { content.with(key(user), fresh) }
-    })
+pub(crate) fn completed(content: &SecretContent, seed: &Seed) -> SecretContent {
+    let missing = GENERATED.iter().filter(|user| get(content, user).is_none());
+    missing.fold(content.clone(), |content, user| content.with(key(user), seed.password(user)))
+}
+
+/// Keeps the application's passwords.
+pub(crate) fn write(topology: &Topology, content: SecretContent) -> Write {
+    Write::secret(topology.passwords_label(), content, SecretOwner::App)
 }
 
 /// The passwords that `patroni.yml` and the charm's own connections need.
@@ -99,23 +72,23 @@ impl Passwords {
             backup: get("backup")?,
         })
     }
+
+    /// The users of PostgreSQL among them, the superuser that logs in first.
+    pub(crate) fn users(&self) -> [(RoleName, &SecretString); 5] {
+        [
+            ("operator", &self.operator),
+            ("replication", &self.replication),
+            ("rewind", &self.rewind),
+            ("monitoring", &self.monitoring),
+            ("backup", &self.backup),
+        ]
+        .map(|(user, password)| (RoleName::constant(user), password))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use charm::ExposeSecret as _;
-
-    #[test]
-    fn passwords_are_32_letters_and_digits_and_differ() {
-        let mut source = Seed([1; 32]).source(0);
-        let (one, two) = (source.password(), source.password());
-        assert_eq!(one.expose_secret().len(), 32);
-        assert!(one.expose_secret().chars().all(|c| c.is_ascii_alphanumeric()));
-        assert_ne!(one.expose_secret(), two.expose_secret());
-        let other = Seed([1; 32]).source(1).password();
-        assert_ne!(one.expose_secret(), other.expose_secret());
-    }
 
     #[test]
     fn existing_passwords_stay_and_missing_ones_come() {
@@ -123,7 +96,7 @@ mod tests {
             .with("operator-password", "kept".to_owned())
             .with("rewind-password", "None".to_owned());
         assert!(Passwords::read(&content).is_none());
-        let completed = completed(&content, &mut Seed([1; 32]).source(0));
+        let completed = completed(&content, &Seed::new([1; 32], LENGTH));
         assert_eq!(completed.expose("operator-password"), Some("kept"));
         assert_ne!(completed.expose("rewind-password"), Some("None"));
         assert!(Passwords::read(&completed).is_some());

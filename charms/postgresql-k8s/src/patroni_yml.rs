@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use charm::{Config, ExposeSecret as _, SecretString, UnitName};
+use juju_charm::{Config, ExposeSecret as _, SecretString, UnitName};
 use patroni::config::{
     self, Authentication, Bootstrap, Ctl, Dynamic, DynamicPostgresql, Parameters, Postgresql, Read,
     RenderError, RestApi, ServerCertificate, Users,
@@ -20,6 +20,10 @@ use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 pub(crate) const STORAGE: &str = "/var/lib/postgresql/data";
 /// Where PostgreSQL's data are.
 pub(crate) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// Where PostgreSQL's WAL is.
+pub(crate) const WAL: &str = "/var/lib/postgresql/data/pgdata/pg_wal";
+/// Where PostgreSQL's socket is.
+pub(crate) const SOCKETS: &str = "/var/run/postgresql";
 /// PostgreSQL's control file.
 pub(crate) const CONTROL: &str = "/var/lib/postgresql/data/pgdata/global/pg_control";
 /// Where Patroni's configuration is.
@@ -34,6 +38,10 @@ pub(crate) const AUDIT: &str = "/usr/lib/postgresql/17/lib/pgaudit.so";
 /// Seconds that a crashed primary may take to start again: enough for a quick restart,
 /// less than a failover takes by waiting for the lock.
 const PRIMARY_START_TIMEOUT: u32 = 10;
+
+/// Seconds that the slot of a member that is away stays: long enough for a pod to be replaced. A
+/// unit that has left needs no log.
+const MEMBER_SLOTS_TTL: u32 = 300;
 
 /// Renders the file.
 ///
@@ -52,7 +60,7 @@ pub(crate) fn render(
         password: password.clone(),
     };
     let config = config::Config {
-        bootstrap: Bootstrap { dcs: first_dynamic(settings), initdb: initdb() },
+        bootstrap: Bootstrap { dcs: dynamic(settings, ALONE), initdb: initdb() },
         restapi: RestApi {
             listen: format!("0.0.0.0:{PATRONI_PORT}"),
             connect_address: format!("{host}:{PATRONI_PORT}"),
@@ -72,8 +80,9 @@ pub(crate) fn render(
             // A spread checkpoint would keep a new member waiting for minutes.
             basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
             callbacks: ["on_role_change", "on_start"]
-                .map(|name| (name.to_owned(), notify()))
+                .map(|name| (name.to_owned(), layer::callback()))
                 .into(),
+            before_stop: layer::before_stop(topology, unit),
             parameters: parameters(settings, encrypted),
             authentication: Users {
                 superuser: login("operator", &passwords.operator),
@@ -95,8 +104,8 @@ pub(crate) fn render(
 /// What the second line begins with: how many standbys must have a commit, as the option says.
 const STANDBYS: &str = "# Commits wait for: ";
 
-/// The settings that a file was written with, in so far as the file tells; options that cannot be
-/// other than good tell the rest. None where it is no file of this charm.
+/// The settings that a file was written with, as far as the file has them; the rest follows from
+/// options that are always valid. None where it is no file of this charm.
 pub(crate) fn in_force(text: &str, options: &Config) -> Option<Settings> {
     let read = Read::parse(text)?;
     let Dynamic { ttl, loop_wait, retry_timeout, maximum_lag_on_failover, .. } = read.dynamic;
@@ -144,8 +153,8 @@ pub(crate) fn unconfirmed(text: &SecretString) -> SecretString {
     format!("{}{UNCONFIRMED}", text.expose_secret()).into()
 }
 
-/// The line behind it while Patroni may not have read the file: a hook may die before it tells
-/// Patroni to.
+/// The line behind it while Patroni may not have read the file: a hook may die before it makes
+/// Patroni reload.
 const UNREAD: &str = "# Patroni may not have read this.\n";
 
 /// The file's text with the line that says that Patroni may not have read it.
@@ -180,13 +189,11 @@ pub(crate) fn with_password(text: &str, password: &SecretString) -> SecretString
     text.lines().map(line).collect::<String>().into()
 }
 
-/// Tells the charm that this member started or its role changed. What Patroni adds is of no use.
-fn notify() -> String {
-    format!("sh -c '/charm/bin/pebble notify {}'", layer::ROLE_CHANGED)
-}
+/// What commits wait for in a cluster that is being made.
+pub(crate) const ALONE: Sync = Sync { count: 0, strict: false };
 
-/// Used once, when the cluster is made; [`dynamic_patch`] changes it from then on.
-fn first_dynamic(settings: &Settings) -> Dynamic {
+/// What the dynamic configuration shall be; [`dynamic_patch`] keeps it so.
+pub(crate) fn dynamic(settings: &Settings, sync: Sync) -> Dynamic {
     Dynamic {
         ttl: settings.timing.ttl,
         loop_wait: settings.timing.loop_wait,
@@ -194,10 +201,11 @@ fn first_dynamic(settings: &Settings) -> Dynamic {
         primary_start_timeout: PRIMARY_START_TIMEOUT,
         failsafe_mode: true,
         synchronous_mode: true,
-        synchronous_mode_strict: false,
-        synchronous_node_count: 0,
+        synchronous_mode_strict: sync.strict,
+        synchronous_node_count: sync.count,
         maximum_lag_on_failover: settings.maximum_lag,
         max_timelines_history: 50,
+        member_slots_ttl: MEMBER_SLOTS_TTL,
         postgresql: DynamicPostgresql {
             use_pg_rewind: true,
             remove_data_directory_on_rewind_failure: false,
@@ -239,8 +247,8 @@ fn method(settings: &Settings) -> &'static str {
     }
 }
 
-/// Passwords for everybody, and TLS where there is any; the socket is for the workload's own
-/// system users.
+/// Passwords for all users, and TLS where there is any; the socket is for the workload's own system
+/// users.
 ///
 /// The method `md5` asks for SCRAM wherever the stored password allows it. Canonical's
 /// pgbouncer-k8s stores an md5 hash for the user of its auth query, and for no other.
@@ -261,31 +269,36 @@ fn pg_hba(method: &str, encrypted: bool) -> Vec<String> {
     lines
 }
 
-/// The change that the dynamic configuration needs, if it needs one.
-pub(crate) fn dynamic_patch(current: &Value, settings: &Settings, sync: Sync) -> Option<Value> {
-    let mut patch = serde_json::Map::new();
-    let mut want = |key: &str, value: Value| {
-        if current[key] != value {
-            patch.insert(key.to_owned(), value);
+/// The change that the dynamic configuration needs, if it needs one: every key that a new cluster
+/// would have and that has another value. Keys of others, for instance `slots`, stay.
+///
+/// # Errors
+/// When the settings have no JSON form.
+pub(crate) fn dynamic_patch(
+    current: &Value,
+    settings: &Settings,
+    sync: Sync,
+) -> Result<Option<Value>, serde_json::Error> {
+    let mut wanted = serde_json::to_value(dynamic(settings, sync))?;
+    let parameters = &mut wanted["postgresql"]["parameters"];
+    for name in SHARED {
+        // What no option asks for any more goes back to the default; null removes a key.
+        if parameters[name].is_null() {
+            parameters[name] = Value::Null;
         }
-    };
-    want("synchronous_node_count", sync.count.into());
-    want("synchronous_mode_strict", sync.strict.into());
-    want("maximum_lag_on_failover", settings.maximum_lag.into());
-    want("ttl", settings.timing.ttl.into());
-    want("loop_wait", settings.timing.loop_wait.into());
-    want("retry_timeout", settings.timing.retry_timeout.into());
-    let now = &current["postgresql"]["parameters"];
-    let differs = |(name, value): &(&String, &Value)| now[name.as_str()] != **value;
-    let mut parameters: Parameters =
-        settings.shared.iter().filter(differs).map(|(n, v)| (n.clone(), v.clone())).collect();
-    // What no option asks for any more goes back to the default; null removes a key.
-    let left = SHARED.iter().filter(|name| !settings.shared.contains_key(**name));
-    let left = left.filter(|name| !now[**name].is_null());
-    parameters.extend(left.map(|name| ((*name).to_owned(), Value::Null)));
-    if !parameters.is_empty() {
-        patch.insert("postgresql".to_owned(), json!({"parameters": parameters}));
     }
+    Ok(difference(current, &wanted))
+}
+
+/// The smallest merge patch (RFC 7386) with which `current` has what `wanted` has.
+fn difference(current: &Value, wanted: &Value) -> Option<Value> {
+    let Value::Object(wanted) = wanted else {
+        return (current != wanted).then(|| wanted.clone());
+    };
+    let patch: serde_json::Map<String, Value> = wanted
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), difference(&current[key], value)?)))
+        .collect();
     (!patch.is_empty()).then_some(patch.into())
 }
 
@@ -388,25 +401,60 @@ mod tests {
     fn only_what_differs_is_patched() {
         let (settings, _) = fixture::rendering();
         let sync = Sync { count: 1, strict: true };
-        let mut current = serde_json::to_value(first_dynamic(&settings)).unwrap();
-        let patch = dynamic_patch(&current, &settings, sync).unwrap();
-        assert_eq!(patch, json!({"synchronous_node_count": 1, "synchronous_mode_strict": true}));
-        current["synchronous_node_count"] = 1.into();
-        current["synchronous_mode_strict"] = true.into();
-        assert_eq!(dynamic_patch(&current, &settings, sync), None);
-        current["ttl"] = 15.into();
-        assert_eq!(dynamic_patch(&current, &settings, sync), Some(json!({"ttl": 20})));
-        current["ttl"] = 20.into();
-        current["postgresql"]["parameters"]["max_connections"] = 7.into();
-        assert_eq!(
-            dynamic_patch(&current, &settings, sync),
-            Some(json!({"postgresql": {"parameters": {"max_connections": 100}}}))
+        let made = |sync| serde_json::to_value(dynamic(&settings, sync)).unwrap();
+        let check = |change: Value, patch: Option<Value>| {
+            let mut current = made(sync);
+            merge(&mut current, &change);
+            assert_eq!(dynamic_patch(&current, &settings, sync).unwrap(), patch, "{change}");
+        };
+        check(json!({}), None);
+        check(
+            made(ALONE),
+            Some(json!({"synchronous_node_count": 1, "synchronous_mode_strict": true})),
         );
-        current["postgresql"]["parameters"]["max_connections"] = 100.into();
-        current["postgresql"]["parameters"]["track_commit_timestamp"] = "on".into();
-        assert_eq!(
-            dynamic_patch(&current, &settings, sync),
-            Some(json!({"postgresql": {"parameters": {"track_commit_timestamp": null}}}))
+        // Each key that a new cluster has, removed and set to something else.
+        for (key, value) in made(sync).as_object().unwrap() {
+            if key != "postgresql" {
+                check(json!({key: null}), Some(json!({key: value})));
+                check(json!({key: "other"}), Some(json!({key: value})));
+            }
+        }
+        check(json!({"postgresql": null}), Some(json!({"postgresql": made(sync)["postgresql"]})));
+        let postgresql = |value| json!({"postgresql": value});
+        for (key, value) in made(sync)["postgresql"].as_object().unwrap() {
+            if key != "parameters" {
+                check(postgresql(json!({key: "other"})), Some(postgresql(json!({key: value}))));
+            }
+        }
+        let parameter = |name: &str, value: Value| postgresql(json!({"parameters": {name: value}}));
+        check(
+            parameter("max_connections", json!(7)),
+            Some(parameter("max_connections", json!(100))),
         );
+        check(
+            parameter("track_commit_timestamp", json!("on")),
+            Some(parameter("track_commit_timestamp", Value::Null)),
+        );
+        // What others keep there is theirs.
+        check(json!({"slots": {"mine": {"type": "physical"}}}), None);
+        check(parameter("log_min_messages", json!("info")), None);
+    }
+
+    /// RFC 7386.
+    fn merge(target: &mut Value, patch: &Value) {
+        let Value::Object(patch) = patch else {
+            *target = patch.clone();
+            return;
+        };
+        if !target.is_object() {
+            *target = json!({});
+        }
+        for (key, value) in patch {
+            if value.is_null() {
+                target.as_object_mut().unwrap().remove(key);
+            } else {
+                merge(&mut target[key.as_str()], value);
+            }
+        }
     }
 }

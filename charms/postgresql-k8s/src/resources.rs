@@ -70,10 +70,15 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// All of it, bytes.
+    pub(crate) fn total(self) -> u64 {
+        self.used.saturating_add(self.free)
+    }
+
     /// Whether less than a tenth is free. A large disk that the volume shares with others may
     /// have less than a tenth and still much room.
     pub(crate) fn is_nearly_full(self) -> bool {
-        self.free < ROOM && self.free < self.used.saturating_add(self.free) / 10
+        self.free < ROOM && self.free < self.total() / 10
     }
 }
 

@@ -1,4 +1,4 @@
-//! How many standbys must have a commit before the client hears of it.
+//! How many standbys must have a commit before it is acknowledged.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! The names that follow from an application and its model.
 
-use charm::{AppName, UnitName};
+use juju_charm::{AppName, UnitName};
 
 /// Patroni's REST API.
 pub(crate) const PATRONI_PORT: u16 = 8008;
@@ -30,6 +30,11 @@ impl Topology {
     /// A member's host with the model, known in the whole cluster.
     pub fn qualified(&self, member: &str) -> String {
         format!("{member}.{}.svc.cluster.local", self.model)
+    }
+
+    /// The host of the member in a pod, with the model; none where the pod is no unit's.
+    pub fn host_of_pod(&self, pod: &str) -> Option<String> {
+        unit_of(pod).map(|unit| self.qualified(&self.member(&unit)))
     }
 
     /// The service in front of the primary.
@@ -89,6 +94,8 @@ mod tests {
         assert_eq!(member, "pg-k8s-12.pg-k8s-endpoints");
         assert_eq!(Topology::pod_of(&member), "pg-k8s-12");
         assert_eq!(topology.qualified(&member), "pg-k8s-12.pg-k8s-endpoints.db.svc.cluster.local");
+        assert_eq!(topology.host_of_pod("pg-k8s-12"), Some(topology.qualified(&member)));
+        assert_eq!(topology.host_of_pod("stranger"), None);
         assert_eq!(topology.primary_host(), "pg-k8s-primary.db.svc.cluster.local");
         assert_eq!(topology.replicas_host(), "pg-k8s-replicas.db.svc.cluster.local");
         assert_eq!(topology.passwords_label(), "database-peers.pg-k8s.app");

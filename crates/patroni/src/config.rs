@@ -49,7 +49,7 @@ pub struct Dynamic {
     pub primary_start_timeout: u32,
     /// Stay primary without the Kubernetes API while all members answer.
     pub failsafe_mode: bool,
-    /// Commit on a standby before the client hears of it.
+    /// Commit on a standby before the commit is acknowledged.
     pub synchronous_mode: bool,
     /// Refuse to commit when no standby is there.
     pub synchronous_mode_strict: bool,
@@ -59,6 +59,9 @@ pub struct Dynamic {
     pub maximum_lag_on_failover: u64,
     /// How many timelines the history keeps.
     pub max_timelines_history: u32,
+    /// Seconds that the slot of a member that is away stays.
+    #[serde(default)]
+    pub member_slots_ttl: u32,
     /// PostgreSQL on all members.
     pub postgresql: DynamicPostgresql,
 }
@@ -103,7 +106,7 @@ pub struct ServerCertificate {
 /// How members ask each other's REST API. They find the scheme in what a member shows of itself.
 #[derive(Serialize)]
 pub struct Ctl {
-    /// The file of the authority that vouches for those that speak TLS.
+    /// The file with the CA of the members that serve TLS.
     pub cacert: String,
 }
 
@@ -135,6 +138,8 @@ pub struct Postgresql {
     /// Commands that Patroni runs when something happened, for instance `on_role_change`; it
     /// adds what happened, the role and the cluster's name.
     pub callbacks: BTreeMap<String, String>,
+    /// The command that Patroni runs before it stops PostgreSQL, without a bound.
+    pub before_stop: String,
     /// Parameters of this member.
     pub parameters: Parameters,
     /// The users that Patroni makes and uses.
@@ -326,6 +331,7 @@ mod tests {
                     synchronous_node_count: 0,
                     maximum_lag_on_failover: 1_048_576,
                     max_timelines_history: 50,
+                    member_slots_ttl: 300,
                     postgresql: dynamic,
                 },
                 initdb: vec!["data-checksums".into(), serde_json::json!({"encoding": "UTF8"})],
@@ -348,6 +354,7 @@ mod tests {
                 pgpass: "/tmp/pgpass".to_owned(),
                 basebackup: BTreeMap::from([("checkpoint".to_owned(), "fast".to_owned())]),
                 callbacks: BTreeMap::from([("on_start".to_owned(), "/bin/true".to_owned())]),
+                before_stop: "true".to_owned(),
                 parameters: Parameters::from([("log_checkpoints".to_owned(), "on".into())]),
                 authentication: Users {
                     superuser: login("operator"),
@@ -377,6 +384,7 @@ mod tests {
             synchronous_node_count: 0
             maximum_lag_on_failover: 1048576
             max_timelines_history: 50
+            member_slots_ttl: 300
             postgresql:
               use_pg_rewind: true
               remove_data_directory_on_rewind_failure: false
@@ -406,6 +414,7 @@ mod tests {
             checkpoint: fast
           callbacks:
             on_start: /bin/true
+          before_stop: "true"
           parameters:
             log_checkpoints: "on"
           authentication:

@@ -5,6 +5,8 @@ pub mod config;
 mod rest;
 mod tls;
 
-pub use cluster::{Cluster, Health, Member, Role, State};
+pub use cluster::{
+    Cluster, Health, Member, PendingChange, Positions, Role, Standby, State, TimelineEnd,
+};
 pub use config::Config;
 pub use rest::{Error, NotInSync, Rest, any_cluster};

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http1::{Method, Request, StatusCode, Tcp, Transport, header};
+use http1_client::{Method, Request, StatusCode, Tcp, Transport, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::tls::{Nowhere, Tls};
-use crate::{Cluster, Health};
+use crate::{Cluster, Health, TimelineEnd};
 
 /// How long a look at a member may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +22,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Why Patroni did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody listens.
+    /// Nothing listens.
     #[error("cannot reach Patroni at {at}")]
     Connect {
         /// Host name or address, and port.
@@ -50,7 +50,7 @@ pub enum Error {
         what: &'static str,
         /// The reason.
         #[source]
-        source: http1::Error,
+        source: http1_client::Error,
     },
     /// Patroni refused.
     #[error("cannot {what}: Patroni answered {status}, {body}")]
@@ -107,8 +107,8 @@ impl Rest {
         Self::over(Arc::new(Tcp { host: host.into(), port }))
     }
 
-    /// A client, which may look only, of a member that one of these authorities, in PEM, vouches
-    /// for. To the own member, at a loopback address, it speaks in clear where that one does.
+    /// A read-only client of a member whose certificate one of these CAs, in PEM, has signed. To
+    /// the own member, at a loopback address, it speaks in clear where that one does.
     pub fn trusting(host: impl Into<String>, port: u16, authorities: &str) -> Self {
         let tcp = Tcp { host: host.into(), port };
         match Tls::new(tcp.clone(), authorities) {
@@ -153,6 +153,14 @@ impl Rest {
         self.read("read the dynamic configuration", "/config").await
     }
 
+    /// Where the timelines before the present one ended.
+    ///
+    /// # Errors
+    /// When the member does not answer.
+    pub async fn history(&self) -> Result<Vec<TimelineEnd>, Error> {
+        self.read("read the history", "/history").await
+    }
+
     /// Merges `patch` into the dynamic configuration; `null` removes a key.
     ///
     /// # Errors
@@ -161,7 +169,7 @@ impl Rest {
         self.change("change the dynamic configuration", Method::PATCH, "/config", patch).await
     }
 
-    /// Hands the lead from `leader` to `candidate`, or to whom Patroni finds fit.
+    /// Hands the lead from `leader` to `candidate`, or to the member that Patroni chooses.
     ///
     /// # Errors
     /// When the member does not answer or refuses; 412 says that it is not possible now.
@@ -170,7 +178,7 @@ impl Rest {
         self.change("switch over", Method::POST, "/switchover", &order).await
     }
 
-    /// Lets `candidate` lead although nobody handed the lead over, whatever it lacks.
+    /// Lets `candidate` lead without a switchover, whatever it lacks.
     ///
     /// # Errors
     /// When the member does not answer or refuses; 412 says that it is not possible now.
@@ -225,7 +233,7 @@ impl Rest {
             let request = self.request(what, method, path, order)?;
             match self.transport.send(request).await {
                 Ok(response) => Ok((response.status, response.body.to_vec())),
-                Err(http1::Error::Connect(source)) => {
+                Err(http1_client::Error::Connect(source)) => {
                     Err(Error::Connect { at: self.transport.to_string(), source })
                 }
                 Err(source) => Err(Error::Http { what, source }),
@@ -240,7 +248,7 @@ impl Rest {
         method: Method,
         path: &str,
         order: Option<&Value>,
-    ) -> Result<Request<http1::Body>, Error> {
+    ) -> Result<Request<http1_client::Body>, Error> {
         let mut builder = Request::builder()
             .method(method)
             .uri(path)
@@ -307,6 +315,34 @@ mod tests {
         let (rest, _) =
             server("503 Service Unavailable", r#"{"state": "stopped", "role": "replica"}"#).await;
         assert!(!rest.health().await.unwrap().state.is_started());
+    }
+
+    #[tokio::test]
+    async fn positions_in_the_log_are_numbers_or_none() {
+        let check = async |xlog: &'static str, expected: Option<(u64, u64)>| {
+            let (rest, _) = server("200 OK", xlog).await;
+            let found = rest.health().await.unwrap().xlog;
+            assert_eq!(found.map(|at| (at.received_location, at.replayed_location)), expected);
+        };
+        check(r#"{"state": "starting"}"#, None).await;
+        let some = r#"{"state": "running", "xlog": {"received_location": null,
+            "replayed_location": 50331648, "replayed_timestamp": null, "paused": false}}"#;
+        check(some, Some((0, 50_331_648))).await;
+        check(r#"{"state": "running", "xlog": {"location": 7}}"#, Some((0, 0))).await;
+    }
+
+    #[tokio::test]
+    async fn the_history_is_where_timelines_ended() {
+        let text = r#"[[1, 25623960, "no recovery target specified"],
+            [2, 25624344, "why", "2026-11-28T10:00:00+00:00", "pg-1"]]"#;
+        let (rest, _) = server("200 OK", text).await;
+        let ends = [(1, 25_623_960), (2, 25_624_344)];
+        let ends = ends.map(|(timeline, position)| TimelineEnd { timeline, position });
+        assert_eq!(rest.history().await.unwrap(), ends);
+        let (rest, _) = server("200 OK", "[]").await;
+        assert_eq!(rest.history().await.unwrap(), []);
+        let (rest, _) = server("200 OK", "[[1]]").await;
+        assert!(rest.history().await.is_err());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http1::{Boxed, Stream, Tcp, Transport};
+use http1_client::{Boxed, Stream, Tcp, Transport};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -17,11 +17,11 @@ use tokio_rustls::TlsConnector;
 /// for the end of a line that never comes.
 const LOCAL_HANDSHAKE: Duration = Duration::from_secs(1);
 
-/// TLS to a member's port, and who vouches for it.
+/// TLS to a member's port, and the CA that it is verified with.
 ///
-/// At a host that is a loopback address the member of the own pod answers, to which nobody
-/// listens: there, a member that has not yet read that it shall speak TLS is spoken to as it
-/// speaks, and its certificate is `localhost`'s. To no other host anything goes in clear.
+/// At a loopback address the member of the own pod answers, which nothing can overhear: there, a
+/// member that has not yet loaded its TLS configuration is asked in clear, and its certificate is
+/// `localhost`'s. To no other host anything goes in clear.
 pub(crate) struct Tls {
     tcp: Tcp,
     name: ServerName<'static>,
@@ -42,7 +42,7 @@ impl Display for Tls {
 }
 
 impl Tls {
-    /// TLS to this port by a certificate that one of these authorities, in PEM, vouches for.
+    /// TLS to this port, verified with these CAs, in PEM.
     pub(crate) fn new(tcp: Tcp, authorities: &str) -> io::Result<Self> {
         let local = tcp.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let name = if local { "localhost".to_owned() } else { tcp.host.clone() };
@@ -121,7 +121,7 @@ mod tests {
     use tokio::task::JoinHandle;
     use tokio_rustls::TlsAcceptor;
 
-    /// A certificate of these names that vouches for itself, and its key.
+    /// A self-signed certificate for these names, and its key.
     fn pair(names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names).unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     /// A member that speaks TLS, or clear text, at a loopback address. For each connection it
-    /// tells whether a request came, and whether it could be read on the way.
+    /// reports whether a request came, and whether it could be read on the way.
     async fn member(tls: Option<TlsAcceptor>) -> (u16, JoinHandle<Vec<(bool, bool)>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -18,7 +18,7 @@ pub struct Ini {
     pub settings: Settings,
 }
 
-/// Whom an entry of `[databases]` serves.
+/// The clients that an entry of `[databases]` serves.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Entry {
     /// Clients that ask for this database.
@@ -30,7 +30,7 @@ pub enum Entry {
 /// One entry of `[databases]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Whom it serves.
+    /// The clients that it serves.
     pub entry: Entry,
     /// The server's host, or several with commas between.
     pub host: Word,
@@ -89,6 +89,13 @@ impl std::str::FromStr for Word {
             return Err(WordError(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl From<&DatabaseName> for Word {
+    fn from(name: &DatabaseName) -> Self {
+        // A name has letters, digits and `_.-` only.
+        Self(name.as_str().to_owned())
     }
 }
 

@@ -13,7 +13,7 @@ pub enum Reload {
 }
 
 /// What values a setting accepts: none of them keeps a process from starting, stops it later or
-/// lets it serve nobody.
+/// keeps clients out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Any text.

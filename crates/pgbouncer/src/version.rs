@@ -18,6 +18,11 @@ impl Version {
     /// The release in Debian trixie, which the workload image carries.
     pub const TRIXIE: Self = Self { minor: 24, patch: 1 };
 
+    /// Whether it has `auth_dbname`, by which one lookup serves every database.
+    pub fn has_auth_dbname(self) -> bool {
+        self >= Self { minor: 19, patch: 0 }
+    }
+
     /// Reads the output of `pgbouncer --version`: the second word of its first line.
     ///
     /// # Errors

@@ -21,14 +21,14 @@ use crate::port::Failure;
 /// The database that is none.
 const CONSOLE: &str = "pgbouncer";
 
-/// Where a process listens for itself, and as whom it is asked.
+/// Where a process listens for itself, and as which user it is queried.
 #[derive(Clone)]
 pub struct Console {
     /// An address on which this process listens and no other.
     pub address: IpAddr,
     /// The port.
     pub port: u16,
-    /// Somebody whom the process lets see its statistics.
+    /// A user that may read the process's statistics.
     pub user: String,
     /// The password.
     pub password: SecretString,
@@ -89,7 +89,7 @@ where
         }
     };
     drop(client);
-    // It says goodbye, which changes nothing in what was heard.
+    // It says goodbye, which changes nothing in what was read.
     connection.await.ok();
     let pair = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => {
@@ -102,7 +102,7 @@ where
     Ok(answer.iter().filter_map(pair).collect())
 }
 
-/// TLS with whoever shows this certificate, whatever its names and whoever issued it.
+/// TLS with the holder of this certificate, whatever its names and issuer.
 fn pinned(certificate: &str) -> Result<ClientConfig, Failure> {
     let unusable = |error: &dyn std::error::Error| Failure::new(None, error.to_string());
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());

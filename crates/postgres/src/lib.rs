@@ -16,11 +16,12 @@ pub mod sql;
 mod version;
 
 pub use certificate::Validity;
-pub use client::{Client, ConnectOptions, Error, Owner, ServerFacts};
+pub use client::{Client, ConnectOptions, Error, Holder, Owner, SEGMENT, ServerFacts};
 pub use console::Console;
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
 pub use port::{
     Boxed, Failure, Network, Row, SESSION_OPTIONS, Server, Session, check_ca, check_certificate,
+    tls_config,
 };
 pub use roles::{ACCESS_GROUPS, ExtraRoles, User, is_reserved};
 pub use scram::{Salt, Verifier};

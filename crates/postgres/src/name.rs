@@ -1,5 +1,6 @@
 //! Names of roles and databases, and the quoting of names and texts.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +19,7 @@ pub enum NameError {
     /// The text has a NUL byte, which PostgreSQL cannot store.
     #[error("cannot use {1:?} as a {0} name: remove its NUL character")]
     Nul(&'static str, String),
-    /// The text means everybody or nobody, even between quotes.
+    /// The text means every role or none, even between quotes.
     #[error("cannot use {1:?} as a {0} name: PostgreSQL reserves it, choose another")]
     Reserved(&'static str, String),
 }
@@ -43,9 +44,18 @@ macro_rules! name {
     ($(#[$docs:meta])* $name:ident, $kind:expr) => {
         $(#[$docs])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Cow<'static, str>);
 
         impl $name {
+            /// A name that the program has in its text.
+            ///
+            /// # Panics
+            /// When PostgreSQL would cut or refuse it: as a constant it does not compile.
+            pub const fn constant(text: &'static str) -> Self {
+                assert!(!text.is_empty() && text.len() <= NAME_BYTES_MAX);
+                Self(Cow::Borrowed(text))
+            }
+
             /// The name as stored, not quoted.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -62,7 +72,7 @@ macro_rules! name {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 check($kind, text)?;
-                Ok(Self(text.to_owned()))
+                Ok(Self(Cow::Owned(text.to_owned())))
             }
         }
 
@@ -71,7 +81,7 @@ macro_rules! name {
 
             fn try_from(text: String) -> Result<Self, NameError> {
                 check($kind, &text)?;
-                Ok(Self(text))
+                Ok(Self(Cow::Owned(text)))
             }
         }
 
@@ -93,6 +103,13 @@ name!(
     DatabaseName,
     "database"
 );
+
+impl RoleName {
+    /// The user of the client that has the relation of this number: both charms' databases say so.
+    pub fn of_relation(id: u32) -> Self {
+        Self(Cow::Owned(format!("relation_id_{id}")))
+    }
+}
 
 /// `name` as a SQL identifier that nothing can leave.
 pub fn quote_ident(name: &str) -> String {
@@ -135,6 +152,8 @@ mod tests {
         assert!("public".parse::<RoleName>().is_err());
         assert!("public".parse::<DatabaseName>().is_ok());
         assert!("x".repeat(63).parse::<DatabaseName>().is_ok());
+        let last = RoleName::of_relation(u32::MAX);
+        assert_eq!(Ok(last), "relation_id_4294967295".parse());
     }
 
     proptest! {

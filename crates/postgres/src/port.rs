@@ -17,6 +17,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::ConnectOptions;
+use crate::sql::{self, Query, Statement};
 
 /// A future in a box, so that a port can be chosen at run time.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,19 +27,20 @@ pub type Row = Vec<Option<String>>;
 
 /// What every session of ours holds before its first statement.
 ///
-/// Whoever owns a database sets almost anything for its sessions, ours too; what a client sends
-/// as it connects comes before that. So the names in our statements are looked up in `pg_catalog`
-/// and nowhere else, nobody makes us another role or has us load a library, and no policy is
-/// asked. What is left, [`LEVEL`] puts back.
+/// A database's owner can set almost anything for its sessions, ours too; what a client sends as it
+/// connects takes precedence over that. So the names in our statements are looked up in
+/// `pg_catalog` and nowhere else, the role stays ours, no library is loaded, and no row-security
+/// policy applies. What is left, `LEVEL` puts back.
 ///
-/// One statement may run for 30 s and wait for a lock for 10 s; between two nobody ends us.
+/// One statement may run for 30 s and wait for a lock for 10 s; between two the session is not
+/// ended.
 pub const SESSION_OPTIONS: &str = "-c search_path=pg_catalog,pg_temp -c role=none \
 -c local_preload_libraries= -c row_security=off -c idle_session_timeout=0 \
 -c statement_timeout=30000 -c lock_timeout=10000";
 
 /// Ways to have no event trigger run, the best first: that of PostgreSQL 17, that of older ones,
 /// which does not stop triggers that are made to fire always, and none for ordinary roles, which
-/// may have neither. PostgreSQL 17 also ends whole transactions, which others cannot be told.
+/// may have neither. PostgreSQL 17 also ends whole transactions, which older ones cannot.
 const EVENT_TRIGGERS_OFF: [&str; 3] =
     [" -c event_triggers=off -c transaction_timeout=0", " -c session_replication_role=replica", ""];
 
@@ -121,15 +123,11 @@ pub trait Server: Send + Sync {
 
 /// One connection; dropping it closes it.
 pub trait Session: Send + Sync {
-    /// Runs one statement with text parameters and returns its rows.
-    fn query<'a>(
-        &'a self,
-        text: &'a str,
-        parameters: &'a [&'a str],
-    ) -> Boxed<'a, Result<Vec<Row>, Failure>>;
+    /// The rows that answer a query.
+    fn query<'a>(&'a self, query: Query<'a>) -> Boxed<'a, Result<Vec<Row>, Failure>>;
 
     /// Runs one statement outside a transaction, or several inside one.
-    fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>>;
+    fn execute<'a>(&'a self, statements: &'a [Statement]) -> Boxed<'a, Result<(), Failure>>;
 }
 
 /// A server that the network leads to.
@@ -147,7 +145,7 @@ impl Server for Network {
     ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
         Box::pin(async move {
             let session = self.open(options, settings).await?;
-            session.query(LEVEL, &[]).await?;
+            session.rows(LEVEL, &[]).await?;
             Ok(Box::new(session) as Box<dyn Session>)
         })
     }
@@ -184,7 +182,7 @@ async fn open(options: &ConnectOptions, settings: &str) -> Result<Connection, Fa
         None => drive(config.connect(NoTls).await?),
         Some(ca) => {
             config.ssl_mode(SslMode::Require);
-            drive(config.connect(MakeRustlsConnect::new(tls(ca)?)).await?)
+            drive(config.connect(MakeRustlsConnect::new(tls_config(ca)?)).await?)
         }
     })
 }
@@ -208,7 +206,7 @@ where
 /// # Errors
 /// When they are no certificates in PEM.
 pub fn check_ca(ca: &str) -> Result<(), Failure> {
-    tls(ca).map(drop)
+    tls_config(ca).map(drop)
 }
 
 /// Checks that a server could show this certificate with this key, both in PEM.
@@ -226,8 +224,11 @@ pub fn check_certificate(certificate: &str, key: &secrecy::SecretString) -> Resu
     pair.end_entity_cert().map(drop).map_err(|error| unusable(&error))
 }
 
-/// TLS that trusts these certificates and nobody else's.
-fn tls(ca: &str) -> Result<ClientConfig, Failure> {
+/// TLS that trusts these certificates, in PEM, and no others.
+///
+/// # Errors
+/// When they are none.
+pub fn tls_config(ca: &str) -> Result<ClientConfig, Failure> {
     let unusable = |error: &dyn std::error::Error| {
         Failure::new(None, format!("the certificates that PostgreSQL offers are unusable: {error}"))
     };
@@ -261,25 +262,26 @@ impl Drop for Connection {
     }
 }
 
+impl Connection {
+    /// Runs one statement with text parameters and returns its rows.
+    async fn rows(&self, text: &str, parameters: &[&str]) -> Result<Vec<Row>, Failure> {
+        let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+            parameters.iter().map(|text| text as _).collect();
+        let mut found = Vec::new();
+        for row in self.inner.query(text, &parameters).await? {
+            let columns = (0..row.len()).map(|column| row.try_get(column));
+            found.push(columns.collect::<Result<Row, _>>()?);
+        }
+        Ok(found)
+    }
+}
+
 impl Session for Connection {
-    fn query<'a>(
-        &'a self,
-        text: &'a str,
-        parameters: &'a [&'a str],
-    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
-        Box::pin(async move {
-            let parameters: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-                parameters.iter().map(|text| text as _).collect();
-            let mut found = Vec::new();
-            for row in self.inner.query(text, &parameters).await? {
-                let columns = (0..row.len()).map(|column| row.try_get(column));
-                found.push(columns.collect::<Result<Row, _>>()?);
-            }
-            Ok(found)
-        })
+    fn query<'a>(&'a self, query: Query<'a>) -> Boxed<'a, Result<Vec<Row>, Failure>> {
+        Box::pin(async move { self.rows(&query.sql(), &query.parameters()).await })
     }
 
-    fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>> {
-        Box::pin(async move { Ok(self.inner.batch_execute(text).await?) })
+    fn execute<'a>(&'a self, statements: &'a [Statement]) -> Boxed<'a, Result<(), Failure>> {
+        Box::pin(async move { Ok(self.inner.batch_execute(&sql::text(statements)).await?) })
     }
 }

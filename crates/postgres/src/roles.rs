@@ -9,12 +9,12 @@ use crate::{RoleName, Salt};
 pub const ACCESS_GROUPS: [&str; 3] = ["identity_access", "internal_access", "relation_access"];
 
 /// Predefined roles whose members do to the machine what the server can: with them a client would
-/// be a superuser of whom nothing says so.
+/// be a superuser that `rolsuper` does not show.
 const AS_THE_SERVER: [&str; 3] =
     ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files"];
 
-/// Whether a role of this name is a charm's own or another client's, or as good as a superuser:
-/// nobody is made a member of it.
+/// Whether a role of this name is a charm's own or another client's, or as good as a superuser: no
+/// client is made a member of it.
 pub fn is_reserved(name: &str) -> bool {
     let numbered = |prefix: &str| {
         name.strip_prefix(prefix)
@@ -45,7 +45,7 @@ impl ExtraRoles {
     /// Whether the roles exist, and whether one can log in, is known to the server only.
     ///
     /// # Errors
-    /// The first entry that is no role name or is one that nobody is made a member of; see
+    /// The first entry that is no role name or is one that no client is made a member of; see
     /// [`is_reserved`].
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut roles = Self::default();
@@ -76,14 +76,17 @@ pub struct User {
     pub name: RoleName,
     /// Its password; only the verifier is sent.
     pub password: SecretString,
-    /// The role with which it goes, whoever removes that one.
+    /// The role that it is removed with.
     pub tied_to: Option<RoleName>,
+    /// Whether a role of this name without an owner was made by the caller, because no other charm
+    /// makes such names. Otherwise its password has to be the one that is given.
+    pub takes_over: bool,
     /// The salt of a verifier that has to be made; not used while the stored one still fits.
     pub salt: Salt,
     /// What it may do.
     pub roles: ExtraRoles,
-    /// The roles it was made a member of before: of those that are not among `roles` it is none
-    /// any more. What somebody else made it a member of stays.
+    /// The roles it was made a member of before: of those that are not among `roles` it is none any
+    /// more. What the operator made it a member of stays.
     pub former: Vec<RoleName>,
 }
 

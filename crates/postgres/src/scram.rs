@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 /// The salt of a verifier; the caller draws it.
@@ -49,6 +50,17 @@ pub fn matches(stored: &str, password: &str) -> bool {
         return false;
     };
     verifier(password, &salt, iterations).0 == stored
+}
+
+/// Whether this is what a server stores for the password of a user, in whichever way.
+pub fn proves(stored: &str, user: &str, password: &str) -> bool {
+    match stored.strip_prefix("md5") {
+        Some(digest) => {
+            let made = Md5::digest(format!("{password}{user}"));
+            digest == made.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        }
+        None => matches(stored, password),
+    }
 }
 
 fn keyed(key: &[u8; 32], text: &[u8]) -> [u8; 32] {

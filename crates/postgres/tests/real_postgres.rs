@@ -8,8 +8,11 @@ mod extensions;
 mod guarded;
 mod hostile;
 mod keeps;
+mod many;
+mod races;
 mod server;
 mod shadows;
+mod tapped;
 
 use postgres::{Client, DatabaseName, ExtraRoles, Owner, RoleName, User};
 use server::{OPERATOR_PASSWORD, Server};
@@ -29,6 +32,7 @@ fn user(name: &str, password: &str, roles: &str) -> User {
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
         tied_to: None,
+        takes_over: false,
         former: Vec::new(),
     }
 }
@@ -158,7 +162,7 @@ async fn the_roles_tied_to_another_go_with_it_and_their_data_stay() {
         CREATE FUNCTION app.get_auth(text) RETURNS text SECURITY DEFINER LANGUAGE sql AS 'SELECT $1'";
     server.sql("app", "one", "shop", made).await.unwrap();
     server.sql("chief", "one", "shop", "CREATE TABLE more AS SELECT 43 AS n").await.unwrap();
-    // Nobody has the connected user removed by saying something of it.
+    // A comment does not get the connected user removed.
     let trick = "COMMENT ON ROLE operator IS 'goes with the role boss'";
     server.sql("chief", "one", "postgres", trick).await.unwrap();
 

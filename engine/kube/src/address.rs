@@ -31,22 +31,37 @@ pub(crate) fn defaults(service: &mut Value, old: Option<&Value>) {
         if is_unset(entry.get("targetPort")) {
             entry.insert("targetPort".to_owned(), port);
         }
-        // Whoever only changes the type need not take back what the other type had.
+        // A change of the type alone need not remove the other type's fields.
         if is_unset(entry.get("nodePort")) || (!exposed && had_node_port(old, &entry["nodePort"])) {
             entry.remove("nodePort");
         }
     }
     cluster_address(&mut spec, &kind, old);
-    if !exposed {
-        for name in ["externalTrafficPolicy", "healthCheckNodePort"] {
-            if old.is_some_and(|old| spec.get(name) == Some(&old["spec"][name])) {
-                spec.remove(name);
-            }
-        }
-    }
+    policies(&mut spec, &kind, old);
     service["spec"] = Value::Object(spec);
     if kind != "LoadBalancer" || !service["status"].is_object() {
         service["status"] = json!({ "loadBalancer": {} });
+    }
+}
+
+/// Fills in the policies that services of that type have, and takes back those that only the type
+/// before had.
+fn policies(spec: &mut Map<String, Value>, kind: &str, old: Option<&Value>) {
+    let inside = kind != "ExternalName";
+    let rows = [
+        ("internalTrafficPolicy", inside, json!("Cluster")),
+        ("ipFamilies", inside, json!(["IPv4"])),
+        ("ipFamilyPolicy", inside, json!("SingleStack")),
+        ("externalTrafficPolicy", is_exposed(kind), json!("Cluster")),
+        ("allocateLoadBalancerNodePorts", kind == "LoadBalancer", json!(true)),
+        ("healthCheckNodePort", is_exposed(kind), Value::Null),
+    ];
+    for (name, has, usual) in rows {
+        if !has && old.is_some_and(|old| spec.get(name) == Some(&old["spec"][name])) {
+            spec.remove(name);
+        } else if has && !usual.is_null() && !spec.contains_key(name) {
+            spec.insert(name.to_owned(), usual);
+        }
     }
 }
 
@@ -172,14 +187,19 @@ fn node_ports(
     old: Option<&Value>,
 ) -> Result<(), ApiError> {
     let range = &store.options.node_ports;
-    let mut used = used_node_ports(store, key);
+    let taken = used_node_ports(store, key);
+    // Ports of one service may share a number if their protocols differ.
+    let mut used = taken.clone();
+    let listed = spec.get("ports").and_then(Value::as_array).into_iter().flatten();
+    let asked_for: BTreeSet<u64> =
+        listed.filter_map(|entry| entry["nodePort"].as_u64()).filter(|port| *port != 0).collect();
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten();
     let mut without = Vec::new();
     for (at, entry) in ports.enumerate() {
         let refuse = |port: u64, rule: &str| {
             Err(refused(key, Cause::invalid(format!("spec.ports[{at}].nodePort"), port, rule)))
         };
-        let kept = kept_node_port(entry, old);
+        let kept = kept_node_port(entry, old).filter(|port| !asked_for.contains(port));
         let Some(entry) = entry.as_object_mut() else { continue };
         let asked = entry.get("nodePort").and_then(Value::as_i64);
         match asked.map(|port| u64::try_from(port).unwrap_or_default()).or(kept) {
@@ -192,9 +212,10 @@ fn node_ports(
                     );
                     return refuse(port, &rule);
                 }
-                if !used.insert(port) {
+                if taken.contains(&port) {
                     return refuse(port, "provided port is already allocated");
                 }
+                used.insert(port);
                 entry.insert("nodePort".to_owned(), json!(port));
             }
             None => without.push((at, entry)),
@@ -211,23 +232,20 @@ fn node_ports(
     Ok(())
 }
 
-/// A free port of the range, found from a place that differs from store to store: two
-/// models on one machine then seldom want the same one.
+/// A free port of the range, found from a place that differs from time to time and from store to
+/// store: two models on one machine then seldom want the same one.
 fn free_node_port(store: &Store, used: &mut BTreeSet<u64>) -> Option<u16> {
     let range = store.options.node_ports.clone();
-    let start = store.options.seed as usize % range.len().max(1);
+    let start = store.scattered(range.len().max(1) as u64) as usize;
     let ports = range.clone().skip(start).chain(range.take(start));
     ports.into_iter().find(|port| used.insert(u64::from(*port)))
 }
 
-/// The node port of the same port before this write, by port and protocol, else by name.
+/// The node port that the port of that name had before this write.
 fn kept_node_port(entry: &Value, old: Option<&Value>) -> Option<u64> {
-    let old_ports = old?["spec"]["ports"].as_array()?;
-    let same_port =
-        |other: &&Value| other["port"] == entry["port"] && other["protocol"] == entry["protocol"];
-    let same_name = |other: &&Value| entry["name"].is_string() && other["name"] == entry["name"];
-    let before = old_ports.iter().find(same_port).or_else(|| old_ports.iter().find(same_name))?;
-    before["nodePort"].as_u64()
+    let name = |port: &Value| port["name"].as_str().unwrap_or_default().to_owned();
+    let before = old?["spec"]["ports"].as_array()?;
+    before.iter().find(|other| name(other) == name(entry))?["nodePort"].as_u64()
 }
 
 fn used_node_ports(store: &Store, except: &Key) -> BTreeSet<u64> {

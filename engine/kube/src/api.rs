@@ -8,19 +8,32 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    ApiError, Filter, Kind, PatchType, Preconditions, Scope, Selector, ServiceRoute, SnapshotError,
-    Store, StoreOptions,
+    ApiError, DeleteOptions, Filter, Key, Kind, PatchType, Scope, Selector, ServiceRoute,
+    SnapshotError, Store, StoreOptions, Writer,
 };
 
-/// Tells the time of creation of objects.
+/// The clock for creation times.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Puts a snapshot where a crash does not reach it, before the change is answered; an error
+/// Puts the objects where a crash does not reach them, before the change is answered; an error
 /// refuses the change.
-pub type Keeper = Arc<dyn Fn(&Value) -> Result<(), KeeperError> + Send + Sync>;
+pub type Keeper = Arc<dyn Fn(&Store) -> Result<(), KeeperError> + Send + Sync>;
 
 /// Why a snapshot could not be kept, in the words of who keeps it.
 pub type KeeperError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The field manager of those who hold an [`Api`] and name none.
+const OWN: &str = "juju";
+
+/// A writer of all of an object.
+fn own(manager: &str, now: Timestamp) -> Writer<'_> {
+    Writer { manager, scope: Scope::Whole, now, labels: None }
+}
+
+/// What an object calls itself.
+fn key_of(kind: Kind, namespace: &str, object: &Value) -> Key {
+    Key::new(kind, namespace, object["metadata"]["name"].as_str().unwrap_or_default())
+}
 
 /// What an [`Api`] needs to know at its birth.
 #[derive(Clone)]
@@ -29,7 +42,7 @@ pub struct ApiOptions {
     pub store: StoreOptions,
     /// The clock.
     pub clock: Clock,
-    /// Who keeps each change; nobody in tests.
+    /// What persists each change; none in tests.
     pub keeper: Option<Keeper>,
 }
 
@@ -72,8 +85,11 @@ impl Api {
     }
 
     /// Everything but the history, for [`Api::restore`].
-    pub fn snapshot(&self) -> Value {
-        self.lock().snapshot()
+    ///
+    /// # Errors
+    /// When they are no JSON, which does not happen.
+    pub fn snapshot(&self) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(&*self.lock())
     }
 
     /// Sees the version of the last change whenever there is one.
@@ -86,12 +102,12 @@ impl Api {
     /// # Errors
     /// `BadRequest` and `Invalid`.
     pub fn put(&self, kind: Kind, namespace: &str, object: &Value) -> Result<Value, ApiError> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let key = key_of(kind, namespace, object);
         self.change(|store, now| {
-            let stored = if store.get(kind, namespace, &name).is_ok() {
-                store.replace(kind, namespace, &name, object, Scope::Whole, now)
+            let stored = if store.get(&key).is_ok() {
+                store.replace(&key, object, own(OWN, now))
             } else {
-                store.create(kind, namespace, object, Scope::Whole, now)
+                store.create(kind, namespace, object, own(OWN, now))
             };
             stored.map(|object| object.value().clone())
         })
@@ -109,10 +125,9 @@ impl Api {
         manager: &str,
         object: &Value,
     ) -> Result<Value, ApiError> {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let key = key_of(kind, namespace, object);
         self.change(|store, now| {
-            let (object, _) =
-                store.apply(kind, namespace, &name, manager, object, Scope::Whole, now)?;
+            let (object, _) = store.apply(&key, object, true, own(manager, now))?;
             Ok(object.value().clone())
         })
     }
@@ -129,9 +144,9 @@ impl Api {
         name: &str,
         patch: &Value,
     ) -> Result<Value, ApiError> {
-        let strategic = PatchType::Strategic;
+        let key = Key::new(kind, namespace, name);
         self.change(|store, now| {
-            let object = store.patch(kind, namespace, name, strategic, patch, Scope::Whole, now)?;
+            let object = store.patch(&key, PatchType::Strategic, patch, own(OWN, now))?;
             Ok(object.value().clone())
         })
     }
@@ -153,22 +168,84 @@ impl Api {
 
     /// One object.
     pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Value> {
-        self.lock().get(kind, namespace, name).ok().map(|object| object.value().clone())
+        self.view(kind, namespace, name, Value::clone)
+    }
+
+    /// Something of one object, which is not copied for it.
+    pub fn view<T>(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        read: impl FnOnce(&Value) -> T,
+    ) -> Option<T> {
+        let key = Key::new(kind, namespace, name);
+        self.lock().get(&key).ok().map(|object| read(object.value()))
     }
 
     /// The objects of a namespace whose labels fulfil `selector`.
     pub fn list(&self, kind: Kind, namespace: &str, selector: &Selector) -> Vec<Value> {
-        let filter = Filter { selector: selector.clone(), ..Filter::all(kind, namespace) };
-        self.lock().list(&filter).items.iter().map(|object| object.value().clone()).collect()
+        self.views(kind, namespace, selector, Value::clone)
     }
 
-    /// Deletes an object and what it alone owned; `false`: there was none.
+    /// Something of each object of a namespace whose labels fulfil `selector`.
+    pub fn views<T>(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        selector: &Selector,
+        read: impl Fn(&Value) -> T,
+    ) -> Vec<T> {
+        let filter = Filter { selector: selector.clone(), ..Filter::all(kind, namespace) };
+        self.lock().list(&filter).items.iter().map(|object| read(object.value())).collect()
+    }
+
+    /// Creates an object in the place of one that has its name, which goes.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when a finalizer holds what was there, `BadRequest` and `Invalid`.
+    pub fn replace_with(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        object: &Value,
+    ) -> Result<Value, ApiError> {
+        let key = key_of(kind, namespace, object);
+        self.change(|store, now| {
+            let before = store.savepoint();
+            if store.get(&key).is_ok() {
+                store.delete(&key, &DeleteOptions::now(), now)?;
+            }
+            match store.create(kind, namespace, object, own(OWN, now)) {
+                Ok(object) => Ok(object.value().clone()),
+                Err(error) => {
+                    store.roll_back(before);
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// Deletes an object and what it alone owned, and waits for no process; `false`: there was
+    /// none.
     ///
     /// # Errors
     /// `Internal`.
     pub fn delete(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
-        let none = Preconditions::default();
-        match self.change(|store, now| store.delete(kind, namespace, name, &none, now)) {
+        self.delete_with(&Key::new(kind, namespace, name), &DeleteOptions::now())
+    }
+
+    /// Deletes an object as a client does that names no options: a pod that runs on a node is
+    /// marked, for the node to end it. `false`: there was none.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn terminate(&self, kind: Kind, namespace: &str, name: &str) -> Result<bool, ApiError> {
+        self.delete_with(&Key::new(kind, namespace, name), &DeleteOptions::default())
+    }
+
+    fn delete_with(&self, key: &Key, options: &DeleteOptions) -> Result<bool, ApiError> {
+        match self.change(|store, now| store.delete(key, options, now)) {
             Ok(_) => Ok(true),
             Err(ApiError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -205,7 +282,7 @@ impl Api {
         let answer = change(&mut store, now)?;
         if let Some((keep, before)) = before
             && store.version() != before.version()
-            && let Err(error) = offthread::run(|| keep(&store.snapshot()))
+            && let Err(error) = offthread::run(|| keep(&store))
         {
             store.roll_back(before);
             return Err(ApiError::Internal(error.to_string()));
@@ -213,6 +290,19 @@ impl Api {
         let version = store.version();
         self.version.send_if_modified(|seen| std::mem::replace(seen, version) != version);
         Ok(answer)
+    }
+
+    /// What a change would answer; nothing is changed.
+    pub(crate) fn rehearse<T>(
+        &self,
+        change: impl FnOnce(&mut Store, Timestamp) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let now = (self.clock)();
+        let mut store = self.lock();
+        let before = store.savepoint();
+        let answer = change(&mut store, now);
+        store.roll_back(before);
+        answer
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {

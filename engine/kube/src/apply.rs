@@ -1,14 +1,15 @@
-//! Server-side apply: who applied what, and what that costs.
+//! Server-side apply, and how much an object may take.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cause::Cause;
-use crate::store::{Applied, Key, Object, Store};
-use crate::write::conditional;
-use crate::{ApiError, Kind, Scope, merge, schema, validate};
+use crate::fields::{self, Fields};
+use crate::managers::{Manager, Managers};
+use crate::store::{Key, Object, Store};
+use crate::write::{Writer, conditional};
+use crate::{ApiError, Scope, merge, schema, validate};
 
-/// The most managers that an object remembers.
+/// The most managers that may apply an object.
 const MANAGERS_MAX: usize = 32;
 
 /// The longest object that a client may store, in bytes: what etcd takes in one request.
@@ -18,81 +19,81 @@ const OBJECT_BYTES_MAX: usize = 3 << 19;
 /// written at each change.
 const STORE_BYTES_MAX: usize = 8 << 20;
 
-/// The fields of `metadata` that no manager owns.
-const NOBODYS: [&str; 8] = [
-    "name",
-    "namespace",
-    "uid",
-    "resourceVersion",
-    "creationTimestamp",
-    "generation",
-    "selfLink",
-    "managedFields",
-];
-
 impl Store {
-    /// Creates an object or merges `body` into it on behalf of `manager`; what the manager
-    /// applied before and no longer mentions is taken back. `true`: the object is new.
+    /// Creates an object or merges `body` into it on behalf of the writer's manager; what it
+    /// applied before, no longer mentions and shares with no other manager is removed. What others
+    /// own changes only by `force`. `true`: the object is new.
     ///
     /// # Errors
-    /// `Conflict`, `BadRequest`, `Invalid` and `TooLarge`.
-    #[expect(clippy::too_many_arguments, reason = "a path, a manager, a body and the time")]
+    /// `ApplyConflict`, `Conflict`, `BadRequest`, `Invalid`, `Undeclared` and `TooLarge`.
     pub fn apply(
         &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        manager: &str,
+        key: &Key,
         body: &Value,
-        scope: Scope,
-        now: Timestamp,
+        force: bool,
+        writer: Writer<'_>,
     ) -> Result<(Object, bool), ApiError> {
-        let key = Key::new(kind, namespace, name);
-        let old = match self.objects.get(&key) {
-            Some(_) => Some(self.unchanged_since(&key, body)?.value().clone()),
+        let kind = key.kind;
+        let status = writer.scope == Scope::Status;
+        let old = match self.objects.get(key) {
+            Some(_) => Some(self.unchanged_since(key, body)?.clone()),
             // A condition or a status can only be about an object that is there.
-            None if scope == Scope::Status
-                || conditional(&body["metadata"]["resourceVersion"]).is_some() =>
-            {
+            None if status || conditional(&body["metadata"]["resourceVersion"]).is_some() => {
                 return Err(key.not_found());
             }
-            None => validate::identity(&key, body).map(|()| None)?,
+            None => validate::identity(key, body).map(|()| None)?,
         };
-        let created = old.is_none();
-        let mut value = old.unwrap_or_else(|| json!({}));
-        let before = self.applied.get(&key).cloned().unwrap_or_default();
+        let applied = typed(key, body, writer.scope)?;
+        let said = fields::all(kind, &applied);
+        let mut value = old.as_ref().map_or_else(|| json!({}), |old| old.value().clone());
+        let there = fields::all(kind, &value);
+        let changed = said.iter().filter(|(path, value)| there.get(*path) != Some(value));
+        let changed: Fields = changed.map(|(path, _)| path.clone()).collect();
+        let own: Fields = said.into_keys().collect();
+        let manager = Manager { name: writer.manager.to_owned(), applies: true, status };
+        let before = self.managers_of(key);
+        if !force {
+            before.conflicts(kind, &manager, &changed)?;
+        }
+        fields::merge(kind, "", &mut value, &applied);
+        for path in before.withdrawn(&manager, &own) {
+            fields::remove(kind, &mut value, &path);
+        }
         let mut managers = before.clone();
-        if let Some(applied) = managers.remove(manager) {
-            merge::merge(&mut value, &merge::withdrawn(applied.value(), body));
+        managers.applied(manager, own, &changed, writer.now);
+        if writer.scope != Scope::Whole {
+            if managers.appliers() > MANAGERS_MAX.max(before.appliers()) {
+                let found = managers.appliers();
+                let causes = vec![Cause::too_many("metadata.managedFields", found, MANAGERS_MAX)];
+                return Err(ApiError::Invalid { kind, name: key.name.clone(), causes });
+            }
+            let bytes = self.bytes_of(key);
+            self.room_for(key, bytes, bytes + managers.bytes() - before.bytes())?;
         }
-        merge::merge(&mut value, body);
-        // Whoever applies nothing is a manager no more.
-        if let Some(own) = owned(kind, body)? {
-            managers.insert(manager.to_owned(), Object::new(own));
-        }
-        if scope != Scope::Whole && managers.len() > MANAGERS_MAX.max(before.len()) {
-            let found = managers.len();
-            let causes = vec![Cause::too_many("metadata.managedFields", found, MANAGERS_MAX)];
-            return Err(ApiError::Invalid { kind, name: name.to_owned(), causes });
-        }
-        let bytes = self.bytes_of(&key);
-        self.remember_applied(&key, managers);
-        let room = match scope {
-            Scope::Whole => Ok(()),
-            _ => self.room_for(&key, bytes, self.bytes_of(&key)),
+        let stored = self.store(key.clone(), value, writer)?;
+        let object = match (stored, &old) {
+            (Some(object), _) => object,
+            // Who owns what is part of an object.
+            (None, Some(old)) if managers != before => {
+                self.commit(key.clone(), old.value().clone())
+            }
+            (None, Some(old)) => old.clone(),
+            (None, None) => return Err(key.not_found()),
         };
-        let written = room.and_then(|()| self.write(key.clone(), value, scope, now));
-        if written.is_err() {
-            self.remember_applied(&key, before);
-        }
-        written.map(|object| (object, created))
+        self.remember_managers(key, managers);
+        Ok((self.after_write(key, old.as_ref(), object, writer.now), old.is_none()))
     }
 
-    fn remember_applied(&mut self, key: &Key, managers: Applied) {
-        if managers.is_empty() {
-            self.applied.remove(key);
+    /// Who owns the fields of an object.
+    pub(crate) fn managers_of(&self, key: &Key) -> Managers {
+        self.managers.get(key).map(|managers| managers.as_ref().clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn remember_managers(&mut self, key: &Key, managers: Managers) {
+        if managers.0.is_empty() {
+            self.managers.remove(key);
         } else {
-            self.applied.insert(key.clone(), managers);
+            self.managers.insert(key.clone(), managers.into());
         }
     }
 
@@ -103,36 +104,41 @@ impl Store {
             return Err(ApiError::TooLarge(OBJECT_BYTES_MAX));
         }
         let objects: usize = self.objects.values().map(|object| object.json().len()).sum();
-        let all = objects + self.applied.values().map(applied_bytes).sum::<usize>();
+        let all = objects + self.managers.values().map(|one| one.bytes()).sum::<usize>();
         if after > before && all - self.bytes_of(key) + after > STORE_BYTES_MAX {
             return Err(ApiError::Internal("etcdserver: mvcc: database space exceeded".to_owned()));
         }
         Ok(())
     }
 
-    /// What an object takes, with what was applied to it: Kubernetes keeps that inside.
+    /// What an object takes, with who owns its fields: Kubernetes keeps that inside.
     pub(crate) fn bytes_of(&self, key: &Key) -> usize {
         let object = self.objects.get(key).map_or(0, |object| object.json().len());
-        object + self.applied.get(key).map_or(0, applied_bytes)
+        object + self.managers.get(key).map_or(0, |managers| managers.bytes())
     }
 }
 
-fn applied_bytes(managers: &Applied) -> usize {
-    managers.iter().map(|(manager, body)| manager.len() + body.json().len()).sum()
-}
-
-/// The fields that the manager of `body` owns, as its kind has them; none: it owns nothing.
-fn owned(kind: Kind, body: &Value) -> Result<Option<Value>, ApiError> {
+/// What is applied, as the object's kind has it; only the part that the writer may change.
+fn typed(key: &Key, body: &Value, scope: Scope) -> Result<Value, ApiError> {
     validate::shape(body)?;
-    let mut own = body.clone();
-    merge::prune(&mut own);
-    schema::decode(kind, &mut own)?;
-    let Some(fields) = own.as_object_mut() else { return Ok(None) };
-    fields.remove("apiVersion");
-    fields.remove("kind");
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|field, _| !NOBODYS.contains(&field.as_str()));
+    let mut applied = body.clone();
+    merge::empty_texts(&mut applied);
+    merge::prune(&mut applied);
+    if !applied["metadata"]["managedFields"].is_null() {
+        return Err(ApiError::BadRequest("metadata.managedFields must be nil".to_owned()));
     }
-    fields.retain(|_, field| field.as_object().is_none_or(|inner| !inner.is_empty()));
-    Ok((!fields.is_empty()).then_some(own))
+    let unknown = schema::decode(key.kind, &mut applied)?;
+    if scope != Scope::Whole && !unknown.is_empty() {
+        let (kind, name) = (key.kind, key.name.clone());
+        let namespace = body["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+        return Err(ApiError::Undeclared { kind, namespace, name, unknown });
+    }
+    if let Some(parts) = applied.as_object_mut() {
+        match scope {
+            Scope::Main => drop(parts.remove("status")),
+            Scope::Status => parts.retain(|name, _| name != "spec"),
+            Scope::Whole => {}
+        }
+    }
+    Ok(applied)
 }

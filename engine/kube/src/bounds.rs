@@ -21,6 +21,8 @@ pub struct Limits {
     pub watches_each: usize,
     /// Bodies that are being read of one address.
     pub bodies_each: usize,
+    /// Lists that one address has not read to their end: each holds the objects as they were.
+    pub lists_each: usize,
     /// Until the TLS handshake is done.
     pub handshake: Duration,
     /// Until a request's headers are there, counted from the last answer: longer than
@@ -42,6 +44,7 @@ impl Default for Limits {
             connections_each: 256,
             watches_each: 128,
             bodies_each: 32,
+            lists_each: 16,
             handshake: Duration::from_secs(32),
             headers: Duration::from_secs(95),
             body: Duration::from_secs(60),
@@ -75,6 +78,7 @@ struct Counts {
     connections: usize,
     watches: usize,
     bodies: usize,
+    lists: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +86,7 @@ enum What {
     Connection,
     Watch,
     Body,
+    List,
 }
 
 impl Counts {
@@ -90,6 +95,7 @@ impl Counts {
             What::Connection => &mut self.connections,
             What::Watch => &mut self.watches,
             What::Body => &mut self.bodies,
+            What::List => &mut self.lists,
         }
     }
 }
@@ -165,6 +171,12 @@ impl Seat {
         self.0.gate.hold(self.0.address, What::Watch, most)
     }
 
+    /// One list more; none when the address leaves as many unread as it may.
+    pub(crate) fn list(&self) -> Option<Held> {
+        let most = self.limits().lists_each;
+        self.0.gate.hold(self.0.address, What::List, most)
+    }
+
     /// One body more to be read; none when the address sends as many as it may.
     pub(crate) fn body(&self) -> Option<Held> {
         let most = self.limits().bodies_each;
@@ -188,6 +200,7 @@ mod tests {
             connections_each: 5,
             watches_each: 1,
             bodies_each: 1,
+            lists_each: 1,
             ..Limits::default()
         };
         Gate::new(limits)

@@ -59,6 +59,11 @@ impl Cause {
         Cause::new("FieldValueTooMany", field, message)
     }
 
+    /// A field that another manager owns.
+    pub(crate) fn manager(manager: &str, field: &str) -> Cause {
+        Cause::new("FieldManagerConflict", field, format!("conflict with {manager}"))
+    }
+
     /// The cause as a client reads it.
     pub(crate) fn json(&self) -> Value {
         json!({ "reason": self.reason, "message": self.message, "field": self.field })

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::address::HEADLESS;
 use crate::store::{Key, Object, Store, string_map};
-use crate::{Kind, Scope, Selector, format};
+use crate::{Kind, Scope, Selector, Writer, format};
 
 /// The annotation of endpoints that are a lock.
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
@@ -36,11 +36,12 @@ fn ready(pod: &Value) -> bool {
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// The `subsets` of the endpoints of `service`, given the pods it selects.
+/// The `subsets` of the endpoints of `service`, given the pods it selects: those with the same
+/// ports together.
 pub(crate) fn subsets<'a>(service: &Value, pods: impl Iterator<Item = &'a Value>) -> Value {
     let spec = &service["spec"];
     let all = spec["publishNotReadyAddresses"] == true;
-    let (mut addresses, mut not_ready) = (Vec::new(), Vec::new());
+    let mut subsets: Vec<Subset> = Vec::new();
     for pod in pods {
         let over = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
         let leaving = pod["metadata"]["deletionTimestamp"].is_string() && !all;
@@ -51,27 +52,51 @@ pub(crate) fn subsets<'a>(service: &Value, pods: impl Iterator<Item = &'a Value>
         };
         let address = address(service, pod).filter(sound).filter(|_| !over && !leaving);
         let Some(address) = address else { continue };
-        if all || ready(pod) { addresses.push(address) } else { not_ready.push(address) }
-    }
-    if addresses.is_empty() && not_ready.is_empty() {
-        return json!([]);
-    }
-    let mut subset = json!({});
-    for (field, mut list) in [("addresses", addresses), ("notReadyAddresses", not_ready)] {
-        list.sort_by_key(ip);
-        if !list.is_empty() {
-            subset[field] = Value::Array(list);
+        let wanted = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ports: Vec<Value> = wanted.iter().filter_map(|entry| port(entry, pod)).collect();
+        // A pod without the port that is named takes no part.
+        if ports.is_empty() && !wanted.is_empty() {
+            continue;
         }
+        let at = subsets.iter().position(|subset| subset.ports == ports).unwrap_or_else(|| {
+            subsets.push(Subset { ports, ..Subset::default() });
+            subsets.len() - 1
+        });
+        let subset = &mut subsets[at];
+        if all || ready(pod) { &mut subset.addresses } else { &mut subset.not_ready }.push(address);
     }
-    let ports: Vec<Value> = spec["ports"].as_array().into_iter().flatten().map(port).collect();
-    if !ports.is_empty() {
-        subset["ports"] = Value::Array(ports);
-    }
-    json!([subset])
+    subsets.into_iter().map(Subset::json).collect()
 }
 
-fn ip(address: &Value) -> Option<std::net::IpAddr> {
-    address["ip"].as_str()?.parse().ok()
+/// Addresses with the same ports.
+#[derive(Default)]
+struct Subset {
+    ports: Vec<Value>,
+    addresses: Vec<Value>,
+    not_ready: Vec<Value>,
+}
+
+impl Subset {
+    fn json(mut self) -> Value {
+        let mut subset = json!({});
+        self.addresses.sort_by_key(ip);
+        self.not_ready.sort_by_key(ip);
+        for (field, list) in [
+            ("addresses", self.addresses),
+            ("notReadyAddresses", self.not_ready),
+            ("ports", self.ports),
+        ] {
+            if !list.is_empty() {
+                subset[field] = Value::Array(list);
+            }
+        }
+        subset
+    }
+}
+
+/// Kubernetes sorts addresses as texts.
+fn ip(address: &Value) -> Option<String> {
+    address["ip"].as_str().map(str::to_owned)
 }
 
 fn address(service: &Value, pod: &Value) -> Option<Value> {
@@ -94,13 +119,30 @@ fn address(service: &Value, pod: &Value) -> Option<Value> {
     Some(address)
 }
 
-fn port(entry: &Value) -> Value {
-    let target = entry["targetPort"].as_u64().or(entry["port"].as_u64());
+/// A port of a service as a pod has it; nothing if the pod has none of that name.
+fn port(entry: &Value, pod: &Value) -> Option<Value> {
+    let target = match entry["targetPort"].as_str() {
+        Some(name) => named_port(pod, name, &entry["protocol"])?,
+        None => entry["targetPort"].as_u64().or(entry["port"].as_u64())?,
+    };
     let mut port = json!({ "port": target, "protocol": entry["protocol"] });
-    if entry["name"].is_string() {
-        port["name"] = entry["name"].clone();
+    for field in ["name", "appProtocol"] {
+        if entry[field].is_string() {
+            port[field] = entry[field].clone();
+        }
     }
-    port
+    Some(port)
+}
+
+/// The number of the port that a container of a pod gives a name.
+fn named_port(pod: &Value, name: &str, protocol: &Value) -> Option<u64> {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut ports = containers.filter_map(|container| container["ports"].as_array()).flatten();
+    let same = |port: &Value| {
+        let own = port["protocol"].as_str().unwrap_or("TCP");
+        port["name"] == name && protocol.as_str() == Some(own)
+    };
+    ports.find(|port| same(port))?["containerPort"].as_u64()
 }
 
 impl Store {
@@ -118,10 +160,9 @@ impl Store {
                     self.reconcile_endpoints(&service.namespace, &service.name, now);
                 }
             }
-            Kind::Service | Kind::Endpoints => {
-                self.reconcile_endpoints(&key.namespace, &key.name, now);
-            }
-            Kind::Node | Kind::StatefulSet => {}
+            // What a client writes into endpoints stays until the service or a pod changes.
+            Kind::Service => self.reconcile_endpoints(&key.namespace, &key.name, now),
+            _ => {}
         }
     }
 
@@ -133,10 +174,6 @@ impl Store {
                 Kind::Pod => concerned.extend(self.services_selecting(key, &[Some(was)])),
                 Kind::Endpoints => {
                     concerned.insert(Key::new(Kind::Service, &key.namespace, &key.name));
-                }
-                // Endpoints without a selector have another owner, for instance Patroni.
-                Kind::Service if selector(was.value()).is_some() => {
-                    self.remove(&Key::new(Kind::Endpoints, &key.namespace, &key.name));
                 }
                 _ => {}
             }
@@ -158,16 +195,17 @@ impl Store {
     }
 
     fn reconcile_endpoints(&mut self, namespace: &str, name: &str, now: Timestamp) {
-        let Ok(service) = self.get(Kind::Service, namespace, name) else { return };
+        let key = Key::new(Kind::Endpoints, namespace, name);
+        let Ok(service) = self.get(&key.of_kind(Kind::Service)) else { return };
         let Some(wanted) = selector(service.value()) else { return };
         let pods = self.keys_of(Kind::Pod, Some(namespace));
         let pods = pods.filter(|(_, pod)| wanted.matches(pod.labels())).map(|(_, pod)| pod.value());
         let subsets = subsets(service.value(), pods);
         let mut labels = service.value()["metadata"]["labels"].clone();
+        labels["endpoints.kubernetes.io/managed-by"] = json!("endpoint-controller");
         if service.value()["spec"]["clusterIP"] == HEADLESS {
             labels["service.kubernetes.io/headless"] = json!("");
         }
-        let key = Key::new(Kind::Endpoints, namespace, name);
         let old = self.objects.get(&key).map(Object::value);
         if old.is_some_and(|old| old["metadata"]["labels"] == labels && old["subsets"] == subsets) {
             return;
@@ -175,18 +213,20 @@ impl Store {
         let mut value = old.cloned().unwrap_or_else(|| json!({}));
         value["metadata"]["labels"] = labels;
         value["subsets"] = subsets;
-        if let Err(error) = self.store(key, value, Scope::Whole, now) {
+        let manager = "kube-controller-manager";
+        let writer = Writer { manager, scope: Scope::Whole, now, labels: None };
+        if let Err(error) = self.store(key, value, writer) {
             tracing::warn!(%error, namespace, name, "cannot write the endpoints of a service");
         }
     }
 
-    /// Deletes the endpoints that no service names and that are nobody's lock, as the start of a
-    /// real endpoints controller does. A fault to inject.
+    /// Deletes the endpoints that no service names and that are no lock, as the start of a real
+    /// endpoints controller does. A fault to inject.
     pub fn delete_orphan_endpoints(&mut self, namespace: &str) -> usize {
         let endpoints = self.keys_of(Kind::Endpoints, Some(namespace));
         let orphans: Vec<Key> = endpoints
             .filter(|(_, object)| object.value()["metadata"]["annotations"][LOCK].is_null())
-            .filter(|(key, _)| self.get(Kind::Service, namespace, &key.name).is_err())
+            .filter(|(key, _)| self.get(&key.of_kind(Kind::Service)).is_err())
             .map(|(key, _)| key.clone())
             .collect();
         orphans.iter().filter(|key| self.remove(key).is_some()).count()

@@ -157,7 +157,7 @@ pub(crate) fn port_number(number: i64) -> Option<String> {
     (!fits).then(|| "must be between 1 and 65535, inclusive".to_owned())
 }
 
-/// What an address that is none is told.
+/// The message for an invalid address.
 pub(crate) const NO_ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 /// What is wrong with the address of an endpoint: it may not be one that means something else

@@ -27,14 +27,71 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value) {
         *target = patch.clone();
         return;
     };
-    if patch.get("$patch").and_then(Value::as_str) == Some("replace") {
-        *target = Value::Object(without_directives(patch));
-        return;
+    match patch.get("$patch").and_then(Value::as_str) {
+        Some("replace") => {
+            *target = Value::Object(without_directives(patch));
+            return;
+        }
+        Some("delete") => {
+            *target = Value::Object(Map::new());
+            return;
+        }
+        _ => {}
     }
     if !target.is_object() {
         *target = Value::Object(Map::new());
     }
     let Value::Object(target) = target else { return };
+    for (key, value) in patch {
+        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/")
+            && let (Some(Value::Array(items)), Some(gone)) =
+                (target.get_mut(list), value.as_array())
+        {
+            items.retain(|item| !gone.contains(item));
+        }
+    }
+    let orders: Vec<(&str, &Vec<Value>, Vec<Value>)> = patch
+        .iter()
+        .filter_map(|(key, order)| {
+            let list = key.strip_prefix("$setElementOrder/")?;
+            let before = target.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+            Some((list, order.as_array()?, before))
+        })
+        .collect();
+    merge_fields(target, patch);
+    for (list, order, before) in orders {
+        if let Some(Value::Array(items)) = target.get_mut(list) {
+            put_in_order(items, order, &before, list);
+        }
+    }
+}
+
+/// Brings items into the order that the client saw. Those that it did not see come before the
+/// first item that stood behind them.
+fn put_in_order(items: &mut Vec<Value>, order: &[Value], before: &[Value], field: &str) {
+    let by = list_key(field, &Value::Array(order.to_vec()));
+    let place = |all: &[Value], item: &Value| {
+        all.iter().position(|other| match by {
+            Some(by) => item.get(by) == other.get(by),
+            None => item == other,
+        })
+    };
+    let (mut seen, unseen): (Vec<_>, Vec<_>) =
+        std::mem::take(items).into_iter().partition(|item| place(order, item).is_some());
+    seen.sort_by_key(|item| place(order, item));
+    let mut unseen = unseen.into_iter().peekable();
+    for item in seen {
+        let at = place(before, &item);
+        while let Some(other) = unseen.next_if(|other| place(before, other) < at) {
+            items.push(other);
+        }
+        items.push(item);
+    }
+    items.extend(unseen);
+}
+
+/// Merges the fields of a strategic merge patch that are no directives.
+fn merge_fields(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (key, value) in patch.iter().filter(|(key, _)| !key.starts_with('$')) {
         if value.is_null() {
             target.remove(key);
@@ -43,6 +100,14 @@ pub(crate) fn strategic(target: &mut Value, patch: &Value) {
         let slot = target.entry(key.as_str()).or_insert(Value::Null);
         match (list_key(key, value), value) {
             (Some(by), Value::Array(items)) => merge_list(slot, items, by),
+            // The one list of texts that adds up.
+            (None, Value::Array(items)) if key == "finalizers" && slot.is_array() => {
+                for item in items {
+                    if let Some(list) = slot.as_array_mut().filter(|list| !list.contains(item)) {
+                        list.push(item.clone());
+                    }
+                }
+            }
             _ => strategic(slot, value),
         }
     }
@@ -59,6 +124,8 @@ fn list_key(field: &str, value: &Value) -> Option<&'static str> {
         _ => return None,
     };
     let items = value.as_array()?;
+    let is_whole = |item: &Value| item["$patch"] == "replace";
+    let items: Vec<&Value> = items.iter().filter(|item| !is_whole(item)).collect();
     // A service's ports merge by port, a container's by containerPort.
     let by = if field == "ports" && items.iter().all(|item| item.get("port").is_some()) {
         "port"
@@ -73,7 +140,10 @@ fn merge_list(target: &mut Value, patch: &[Value], by: &str) {
         *target = Value::Array(Vec::new());
     }
     let Value::Array(items) = target else { return };
-    for change in patch {
+    if patch.iter().any(|change| change["$patch"] == "replace") {
+        items.clear();
+    }
+    for change in patch.iter().filter(|change| change["$patch"] != "replace") {
         let at = items.iter().position(|item| item.get(by) == change.get(by));
         let deletes = change.get("$patch").and_then(Value::as_str) == Some("delete");
         match at {
@@ -91,36 +161,15 @@ fn merge_list(target: &mut Value, patch: &[Value], by: &str) {
     }
 }
 
-/// The keys that `before` had applied and `now` no longer mentions, as a merge patch of nulls.
-pub(crate) fn withdrawn(before: &Value, now: &Value) -> Value {
-    let (Value::Object(before), Value::Object(now)) = (before, now) else {
-        return Value::Object(Map::new());
-    };
-    let mut patch = Map::new();
-    for (key, old) in before {
-        match now.get(key) {
-            None => {
-                patch.insert(key.clone(), removal(old));
-            }
-            Some(new) if old.is_object() && new.is_object() => {
-                let inner = withdrawn(old, new);
-                if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
-                    patch.insert(key.clone(), inner);
-                }
-            }
-            Some(_) => {}
+/// Makes nothing an empty text where a map holds texts, as decoding into Kubernetes' types does.
+pub(crate) fn empty_texts(value: &mut Value) {
+    for field in ["labels", "annotations"] {
+        let Some(map) = value["metadata"].get_mut(field).and_then(Value::as_object_mut) else {
+            continue;
+        };
+        for text in map.values_mut().filter(|text| text.is_null()) {
+            *text = Value::String(String::new());
         }
-    }
-    Value::Object(patch)
-}
-
-/// Only the leaves were applied; what others put beside them in the same map stays.
-fn removal(old: &Value) -> Value {
-    match old {
-        Value::Object(fields) if !fields.is_empty() => {
-            Value::Object(fields.iter().map(|(key, old)| (key.clone(), removal(old))).collect())
-        }
-        _ => Value::Null,
     }
 }
 
@@ -202,10 +251,50 @@ mod tests {
     }
 
     #[test]
-    fn an_apply_takes_back_what_it_no_longer_mentions() {
-        let before = json!({"m": {"a": "1", "b": "2"}, "n": {"c": "3"}, "l": [1]});
-        let now = json!({"m": {"a": "9"}, "l": [2]});
-        assert_eq!(withdrawn(&before, &now), json!({"m": {"b": null}, "n": {"c": null}}));
+    fn items_come_in_the_order_that_the_client_saw() {
+        let named = |names: &str| -> Value {
+            names.split(' ').map(|name| json!({ "name": name })).collect()
+        };
+        let check_order = |before: &str, changed: &str, order: &str, want: &str| {
+            let patch = json!({
+                "containers": named(changed), "$setElementOrder/containers": named(order),
+            });
+            check(
+                strategic,
+                json!({"containers": named(before)}),
+                patch,
+                json!({
+                    "containers": named(want),
+                }),
+            );
+        };
+        check_order("a b", "c", "c a b", "c a b");
+        check_order("a b c", "a", "c b a", "c b a");
+        check_order("a x b", "b", "b a", "x b a");
+        check_order("a x", "c", "a c", "a c x");
+        let texts = json!({"finalizers": ["b", "a"], "$setElementOrder/finalizers": ["b", "a"]});
+        check(strategic, json!({"finalizers": ["a"]}), texts, json!({"finalizers": ["b", "a"]}));
+    }
+
+    #[test]
+    fn directives_delete_and_replace() {
+        let named = |names: &[&str]| -> Value {
+            names.iter().map(|name| json!({ "name": name })).collect()
+        };
+        let whole = json!([{ "$patch": "replace" }, { "name": "c" }]);
+        let list = json!({ "containers": named(&["a", "b"]) });
+        check(
+            strategic,
+            list,
+            json!({ "containers": whole }),
+            json!({ "containers": named(&["c"]) }),
+        );
+        let map = json!({ "m": { "a": 1 }, "n": 1 });
+        check(strategic, map, json!({ "m": { "$patch": "delete" } }), json!({ "m": {}, "n": 1 }));
+        let texts = json!({ "finalizers": ["a", "b"] });
+        let patch =
+            json!({ "finalizers": ["b", "c"], "$deleteFromPrimitiveList/finalizers": ["a"] });
+        check(strategic, texts, patch, json!({ "finalizers": ["b", "c"] }));
     }
 
     #[test]

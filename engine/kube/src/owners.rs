@@ -1,27 +1,37 @@
-//! Deletion, and what goes with what was deleted.
+//! Who owns whom.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jiff::Timestamp;
+use serde_json::Value;
 
+use crate::Kind;
 use crate::store::{Key, Object, Store};
 
 /// Who owns whom, read once for a whole deletion.
-struct Owners {
+pub(crate) struct Owners {
     /// By an owner's uid.
     owned: HashMap<String, Vec<Key>>,
     /// How many owners that exist each object has left.
     left: HashMap<Key, usize>,
 }
 
+/// The uids of an object's owners, and whether each is of a kind that is kept here.
+fn named(object: &Object) -> impl Iterator<Item = (&str, bool)> {
+    let owners = object.value()["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().filter_map(|owner| {
+        let known = owner["kind"].as_str().and_then(Kind::named).is_some();
+        Some((owner["uid"].as_str()?, known))
+    })
+}
+
 impl Owners {
-    fn of(objects: &BTreeMap<Key, Object>) -> Owners {
-        let uids: HashSet<&str> = objects.values().filter_map(uid).collect();
+    pub(crate) fn of(objects: &BTreeMap<Key, Object>) -> Owners {
+        let uids: HashSet<&str> = objects.values().filter_map(Object::uid).collect();
         let mut owners = Owners { owned: HashMap::new(), left: HashMap::new() };
         for (key, object) in objects {
-            let named = object.value()["metadata"]["ownerReferences"].as_array();
-            let named = named.into_iter().flatten().filter_map(|owner| owner["uid"].as_str());
-            let living: BTreeSet<&str> = named.filter(|uid| uids.contains(uid)).collect();
+            // An owner of a kind that is not served here is taken to exist.
+            let living = named(object).filter(|(uid, known)| !known || uids.contains(uid));
+            let living: BTreeSet<&str> = living.map(|(uid, _)| uid).collect();
             for uid in &living {
                 owners.owned.entry((*uid).to_owned()).or_default().push(key.clone());
             }
@@ -30,9 +40,19 @@ impl Owners {
         owners
     }
 
+    /// Those that name `uid` as an owner.
+    pub(crate) fn of_uid(&self, uid: &str) -> &[Key] {
+        self.owned.get(uid).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Those that name `uid` as an owner, who is to be forgotten.
+    pub(crate) fn take(&mut self, uid: &str) -> Vec<Key> {
+        self.owned.remove(uid).unwrap_or_default()
+    }
+
     /// The objects of which `uid` was the last owner.
-    fn orphaned_by(&mut self, uid: &str) -> Vec<Key> {
-        let mut owned = self.owned.remove(uid).unwrap_or_default();
+    pub(crate) fn orphaned_by(&mut self, uid: &str) -> Vec<Key> {
+        let mut owned = self.take(uid);
         owned.retain(|key| {
             let left = self.left.entry(key.clone()).or_default();
             *left = left.saturating_sub(1);
@@ -42,23 +62,30 @@ impl Owners {
     }
 }
 
-fn uid(object: &Object) -> Option<&str> {
-    object.value()["metadata"]["uid"].as_str()
+impl Store {
+    /// Whether an object names owners of which none exists.
+    pub(crate) fn is_abandoned(&self, key: &Key, object: &Object) -> bool {
+        let owners = object.value()["metadata"]["ownerReferences"].as_array();
+        let owners = owners.map(Vec::as_slice).unwrap_or_default();
+        let is_gone = |owner: &Value| {
+            // An owner of a kind that is not served here is taken to exist.
+            let kind = owner["kind"].as_str().and_then(Kind::named);
+            kind.is_some_and(|kind| {
+                let name = owner["name"].as_str().unwrap_or_default();
+                let there = self.objects.get(&Key::new(kind, &key.namespace, name));
+                there.and_then(Object::uid) != owner["uid"].as_str()
+            })
+        };
+        !owners.is_empty() && owners.iter().all(is_gone)
+    }
 }
 
-impl Store {
-    /// Deletes objects, and those that name one of them as an owner and no owner that still
-    /// exists, however long the chain.
-    pub(crate) fn delete_with_owned(&mut self, keys: Vec<Key>, now: Timestamp) {
-        let mut owners = Owners::of(&self.objects);
-        let (mut due, mut deleted) = (keys, Vec::new());
-        while let Some(key) = due.pop() {
-            let Some(object) = self.remove(&key) else { continue };
-            if let Some(uid) = uid(&object) {
-                due.extend(owners.orphaned_by(uid));
-            }
-            deleted.push((key, object));
+impl Object {
+    /// The uid that the object has.
+    pub(crate) fn uid(&self) -> Option<&str> {
+        match &self.value()["metadata"]["uid"] {
+            Value::String(uid) => Some(uid),
+            _ => None,
         }
-        self.endpoints_after_deletions(&deleted, now);
     }
 }

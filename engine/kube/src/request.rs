@@ -1,10 +1,12 @@
 //! A request's path, query and body as types.
 
 use hyper::Method;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use crate::cause::Cause;
-use crate::{ApiError, Filter, Kind, Selector};
+use crate::discovery::Discovery;
+use crate::{ApiError, FieldSelector, Filter, Kind, Selector};
 
 /// The longest name of a field manager, in bytes.
 const MANAGER_BYTES_MAX: usize = 128;
@@ -15,8 +17,27 @@ pub(crate) struct Resource {
     pub(crate) kind: Kind,
     pub(crate) namespace: Option<String>,
     pub(crate) name: Option<String>,
-    /// The path ends in `/status`.
-    pub(crate) status: bool,
+    pub(crate) sub: Sub,
+}
+
+/// What of an object a path is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sub {
+    /// The object itself.
+    Main,
+    Status,
+    Eviction,
+}
+
+impl Sub {
+    /// The end of the path, as roles name it: `pods/status`.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Sub::Main => "",
+            Sub::Status => "/status",
+            Sub::Eviction => "/eviction",
+        }
+    }
 }
 
 /// What a path names.
@@ -24,8 +45,7 @@ pub(crate) struct Resource {
 pub(crate) enum Target {
     Version,
     Health,
-    /// `/api`, `/apis`, `/api/v1`, `/apis/apps/v1`.
-    Discovery(&'static str),
+    Discovery(Discovery),
     Resource(Resource),
 }
 
@@ -64,6 +84,13 @@ impl Verb {
     ) -> Result<Verb, ApiError> {
         let named = resource.name.is_some();
         let placed = resource.namespace.is_some() || !resource.kind.namespaced();
+        if resource.sub == Sub::Eviction {
+            return if *method == Method::POST {
+                Ok(Verb::Create)
+            } else {
+                Err(ApiError::MethodNotAllowed)
+            };
+        }
         match *method {
             Method::GET if named => Ok(Verb::Get),
             Method::GET if query.is_true("watch") => Ok(Verb::Watch),
@@ -71,7 +98,7 @@ impl Verb {
             Method::POST if !named && placed => Ok(Verb::Create),
             Method::PUT if named => Ok(Verb::Update),
             Method::PATCH if named => Ok(Verb::Patch),
-            Method::DELETE if named && !resource.status => Ok(Verb::Delete),
+            Method::DELETE if named && resource.sub == Sub::Main => Ok(Verb::Delete),
             Method::DELETE if !named && placed => Ok(Verb::DeleteCollection),
             _ => Err(ApiError::MethodNotAllowed),
         }
@@ -80,31 +107,42 @@ impl Verb {
 
 /// Finds what a path names.
 pub(crate) fn target(path: &str) -> Result<Target, ApiError> {
-    let parts: Vec<String> =
-        path.split('/').filter(|part| !part.is_empty()).map(|part| decode(part, false)).collect();
+    let parts: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["version"] => Ok(Target::Version),
         ["healthz" | "livez" | "readyz"] => Ok(Target::Health),
-        ["api"] => Ok(Target::Discovery("/api")),
-        ["apis"] => Ok(Target::Discovery("/apis")),
-        ["api", "v1"] => Ok(Target::Discovery("/api/v1")),
-        ["apis", "apps", "v1"] => Ok(Target::Discovery("/apis/apps/v1")),
+        ["api"] => Ok(Target::Discovery(Discovery::Core)),
+        ["apis"] => Ok(Target::Discovery(Discovery::Groups)),
+        ["api", "v1"] => Ok(Target::Discovery(Discovery::Resources(""))),
         ["api", "v1", rest @ ..] => resource("", rest),
-        ["apis", "apps", "v1", rest @ ..] => resource("apps", rest),
+        ["apis", name] => Ok(Target::Discovery(Discovery::Group(group(name)?))),
+        ["apis", name, "v1"] => Ok(Target::Discovery(Discovery::Resources(group(name)?))),
+        ["apis", name, "v1", rest @ ..] => resource(group(name)?, rest),
         _ => Err(ApiError::NoResource),
     }
 }
 
+/// A group of the API that has that name.
+fn group(name: &str) -> Result<&'static str, ApiError> {
+    let found = Kind::GROUPS.into_iter().find(|group| *group == name);
+    found.ok_or(ApiError::NoResource)
+}
+
 fn resource(group: &str, rest: &[&str]) -> Result<Target, ApiError> {
     let (namespace, rest) = match rest {
-        ["namespaces", namespace, rest @ ..] => (Some(*namespace), rest),
+        // These two are about the namespace itself.
+        ["namespaces", _] | ["namespaces", _, "status"] => (None, rest),
+        ["namespaces", namespace, rest @ ..] if group.is_empty() || !rest.is_empty() => {
+            (Some(*namespace), rest)
+        }
         rest => (None, rest),
     };
-    let (plural, name, status) = match rest {
-        [plural] => (plural, None, false),
-        [plural, name] => (plural, Some(*name), false),
-        [plural, name, "status"] => (plural, Some(*name), true),
+    let (plural, name, sub) = match rest {
+        [plural] => (plural, None, Sub::Main),
+        [plural, name] => (plural, Some(*name), Sub::Main),
+        [plural, name, "status"] => (plural, Some(*name), Sub::Status),
+        [plural, name, "eviction"] => (plural, Some(*name), Sub::Eviction),
         _ => return Err(ApiError::NoResource),
     };
     let kind = Kind::find(group, plural).ok_or(ApiError::NoResource)?;
@@ -112,16 +150,16 @@ fn resource(group: &str, rest: &[&str]) -> Result<Target, ApiError> {
         Some(_) => kind.namespaced(),
         None => !kind.namespaced() || name.is_none(),
     };
-    if !fits || (status && kind == Kind::Endpoints) {
+    let has = match sub {
+        Sub::Main => true,
+        Sub::Status => kind.has_status(),
+        Sub::Eviction => kind == Kind::Pod,
+    };
+    if !fits || !has {
         return Err(ApiError::NoResource);
     }
     let own = |text: &str| text.to_owned();
-    Ok(Target::Resource(Resource {
-        kind,
-        namespace: namespace.map(own),
-        name: name.map(own),
-        status,
-    }))
+    Ok(Target::Resource(Resource { kind, namespace: namespace.map(own), name: name.map(own), sub }))
 }
 
 /// The parameters of a request.
@@ -130,11 +168,7 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     pub(crate) fn parse(text: &str) -> Query {
-        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key, true), decode(value, true))
-        });
-        Query(pairs.collect())
+        Query(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
@@ -151,6 +185,18 @@ impl Query {
         let Some(text) = self.get(key) else { return Ok(None) };
         let wrong = |_| ApiError::BadRequest(format!("invalid {key}: {text:?}"));
         text.parse().map(Some).map_err(wrong)
+    }
+
+    /// Whether a client only wants to know what a write to an object of `kind` would do.
+    pub(crate) fn is_dry_run(&self, kind: Kind) -> Result<bool, ApiError> {
+        let odd = self.0.iter().find(|(key, value)| key == "dryRun" && value != "All");
+        match odd {
+            None => Ok(self.get("dryRun").is_some()),
+            Some((_, word)) => {
+                let causes = vec![Cause::unsupported("dryRun", word, &["All"])];
+                Err(ApiError::Invalid { kind, name: String::new(), causes })
+            }
+        }
     }
 
     /// In whose name a client writes an object of `kind`.
@@ -173,25 +219,16 @@ impl Query {
 
     /// The objects that a list or a watch of `resource` wants.
     pub(crate) fn filter(&self, resource: &Resource) -> Result<Filter, ApiError> {
-        let mut filter = Filter {
+        Ok(Filter {
             kind: resource.kind,
             namespace: resource.namespace.clone(),
             name: None,
             selector: Selector::parse(self.get("labelSelector").unwrap_or_default())?,
-        };
-        for part in self.get("fieldSelector").into_iter().flat_map(|text| text.split(',')) {
-            let (field, value) = part.split_once('=').unwrap_or((part, ""));
-            let value = value.trim_start_matches('=').to_owned();
-            match field {
-                "metadata.name" => filter.name = Some(value),
-                "metadata.namespace" => filter.namespace = Some(value),
-                _ => {
-                    let why = format!("field label not supported: {field}");
-                    return Err(ApiError::BadRequest(why));
-                }
-            }
-        }
-        Ok(filter)
+            fields: FieldSelector::parse(
+                resource.kind,
+                self.get("fieldSelector").unwrap_or_default(),
+            )?,
+        })
     }
 }
 
@@ -209,27 +246,9 @@ pub(crate) fn body(bytes: &[u8], content_type: &str) -> Result<Value, ApiError> 
     Err(ApiError::BadRequest(format!("the object provided is unrecognized: {json}")))
 }
 
-/// Undoes percent encoding; in queries `+` is a space.
-fn decode(text: &str, plus: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = (bytes[at] == b'%').then(|| hex(bytes.get(at + 1..at + 3)?)).flatten();
-        decoded.push(match (escaped, bytes[at]) {
-            (Some(byte), _) => byte,
-            (None, b'+') if plus => b' ',
-            (None, byte) => byte,
-        });
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-/// The byte that two hexadecimal digits write.
-fn hex(digits: &[u8]) -> Option<u8> {
-    let digit = |at: usize| char::from(digits[at]).to_digit(16);
-    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
+/// Undoes percent encoding.
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -237,22 +256,27 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(path: &str, kind: Kind, namespace: Option<&str>, name: Option<&str>, status: bool) {
+    fn check(path: &str, kind: Kind, namespace: Option<&str>, name: Option<&str>, sub: Sub) {
         let own = |text: &str| text.to_owned();
-        let expected =
-            Resource { kind, namespace: namespace.map(own), name: name.map(own), status };
+        let expected = Resource { kind, namespace: namespace.map(own), name: name.map(own), sub };
         assert_eq!(target(path), Ok(Target::Resource(expected)), "{path}");
     }
 
     #[test]
     fn paths_name_resources() {
-        check("/api/v1/namespaces/a/pods", Kind::Pod, Some("a"), None, false);
-        check("/api/v1/namespaces/a/pods/b-0", Kind::Pod, Some("a"), Some("b-0"), false);
-        check("/api/v1/namespaces/a/pods/b/status", Kind::Pod, Some("a"), Some("b"), true);
-        check("/api/v1/nodes/n", Kind::Node, None, Some("n"), false);
-        check("/api/v1/services", Kind::Service, None, None, false);
+        check("/api/v1/namespaces/a/pods", Kind::Pod, Some("a"), None, Sub::Main);
+        check("/api/v1/namespaces/a/pods/b-0", Kind::Pod, Some("a"), Some("b-0"), Sub::Main);
+        check("/api/v1/namespaces/a/pods/b/status", Kind::Pod, Some("a"), Some("b"), Sub::Status);
+        check("/api/v1/nodes/n", Kind::Node, None, Some("n"), Sub::Main);
+        check("/api/v1/services", Kind::Service, None, None, Sub::Main);
         let sets = "/apis/apps/v1/namespaces/a/statefulsets/s";
-        check(sets, Kind::StatefulSet, Some("a"), Some("s"), false);
+        check(sets, Kind::StatefulSet, Some("a"), Some("s"), Sub::Main);
+        check("/api/v1/namespaces", Kind::Namespace, None, None, Sub::Main);
+        check("/api/v1/namespaces/a", Kind::Namespace, None, Some("a"), Sub::Main);
+        let routes = "/apis/networking.k8s.io/v1/namespaces/a/ingresses";
+        check(routes, Kind::Ingress, Some("a"), None, Sub::Main);
+        let evicted = "/api/v1/namespaces/a/pods/p/eviction";
+        check(evicted, Kind::Pod, Some("a"), Some("p"), Sub::Eviction);
     }
 
     #[test]
@@ -263,7 +287,8 @@ mod tests {
             "/api/v1/namespaces/a/leases",
             "/apis/apps/v1/namespaces/a/pods",
             "/api/v1/namespaces/a/endpoints/e/status",
-            "/api/v1/namespaces/a",
+            "/apis/batch/v1/namespaces/a/jobs",
+            "/apis/apps/v1/namespaces/a",
             "/metrics",
         ] {
             assert_eq!(target(path), Err(ApiError::NoResource), "{path}");

@@ -1,6 +1,8 @@
 //! The fields of the kinds that are kept, and their types. What no kind has is dropped, as
 //! decoding into Kubernetes' types does; deep inside pods everything is taken as it comes.
 
+use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine as _};
 use serde_json::Value;
 
 use crate::{ApiError, Kind};
@@ -135,7 +137,7 @@ static ENDPOINTS: Type = Fields(&[
     ("subsets", &List(&SUBSET)),
 ]);
 
-/// A pod's and a stateful set's inside: only maps, whose keys nobody here knows by heart.
+/// A pod's and a stateful set's inside: only maps, whose keys are not checked.
 static SPEC_AND_STATUS: Type = Fields(&[
     ("apiVersion", &Text),
     ("kind", &Text),
@@ -144,11 +146,80 @@ static SPEC_AND_STATUS: Type = Fields(&[
     ("status", &Any),
 ]);
 
+static SECRET: Type = Fields(&[
+    ("apiVersion", &Text),
+    ("kind", &Text),
+    ("metadata", &METADATA),
+    ("data", &Texts),
+    ("stringData", &Texts),
+    ("type", &Text),
+    ("immutable", &Bool),
+]);
+
+static CONFIG_MAP: Type = Fields(&[
+    ("apiVersion", &Text),
+    ("kind", &Text),
+    ("metadata", &METADATA),
+    ("data", &Texts),
+    ("binaryData", &Texts),
+    ("immutable", &Bool),
+]);
+
+static NAMED: Type = Fields(&[("name", &Text)]);
+
+static SERVICE_ACCOUNT: Type = Fields(&[
+    ("apiVersion", &Text),
+    ("kind", &Text),
+    ("metadata", &METADATA),
+    ("secrets", &List(&Any)),
+    ("imagePullSecrets", &List(&NAMED)),
+    ("automountServiceAccountToken", &Bool),
+]);
+
+static EVENT: Type = Fields(&[
+    ("apiVersion", &Text),
+    ("kind", &Text),
+    ("metadata", &METADATA),
+    ("involvedObject", &Any),
+    ("reason", &Text),
+    ("message", &Text),
+    ("source", &Any),
+    ("firstTimestamp", &Text),
+    ("lastTimestamp", &Text),
+    ("count", &Int),
+    ("type", &Text),
+    ("eventTime", &Text),
+    ("series", &Any),
+    ("action", &Text),
+    ("related", &Any),
+    ("reportingComponent", &Text),
+    ("reportingInstance", &Text),
+]);
+
+static SLICE: Type = Fields(&[
+    ("apiVersion", &Text),
+    ("kind", &Text),
+    ("metadata", &METADATA),
+    ("addressType", &Text),
+    ("endpoints", &List(&Any)),
+    ("ports", &List(&ENDPOINT_PORT)),
+]);
+
 fn type_of(kind: Kind) -> &'static Type {
     match kind {
         Kind::Service => &SERVICE,
         Kind::Endpoints => &ENDPOINTS,
-        Kind::Pod | Kind::Node | Kind::StatefulSet => &SPEC_AND_STATUS,
+        Kind::Secret => &SECRET,
+        Kind::ConfigMap => &CONFIG_MAP,
+        Kind::ServiceAccount => &SERVICE_ACCOUNT,
+        Kind::Event => &EVENT,
+        Kind::EndpointSlice => &SLICE,
+        Kind::Pod
+        | Kind::Node
+        | Kind::StatefulSet
+        | Kind::Namespace
+        | Kind::PersistentVolumeClaim
+        | Kind::Ingress => &SPEC_AND_STATUS,
     }
 }
 
@@ -159,8 +230,21 @@ fn type_of(kind: Kind) -> &'static Type {
 /// `BadRequest` for a value of another type.
 pub(crate) fn decode(kind: Kind, value: &mut Value) -> Result<Vec<String>, ApiError> {
     let mut unknown = Vec::new();
+    let encoded = match kind {
+        Kind::Secret => Some("data"),
+        Kind::ConfigMap => Some("binaryData"),
+        _ => None,
+    };
     match walk(type_of(kind), "", value, &mut unknown) {
-        Ok(()) => Ok(unknown),
+        Ok(()) => {
+            let broken = encoded.and_then(|field| broken_byte(&value[field]));
+            let Some(at) = broken else { return Ok(unknown) };
+            Err(ApiError::BadRequest(format!(
+                "{name} in version \"v1\" cannot be handled as a {name}: illegal base64 data at \
+                 input byte {at}",
+                name = kind.name(),
+            )))
+        }
         Err(Mismatch { found, path, wanted }) => Err(ApiError::BadRequest(format!(
             "{name} in version \"{version}\" cannot be handled as a {name}: json: cannot \
              unmarshal {found} into Go struct field {name}.{path} of type {wanted}",
@@ -168,6 +252,16 @@ pub(crate) fn decode(kind: Kind, value: &mut Value) -> Result<Vec<String>, ApiEr
             version = kind.api_version(),
         ))),
     }
+}
+
+/// Where the first value of a map stops being base64.
+fn broken_byte(map: &Value) -> Option<usize> {
+    let values = map.as_object().into_iter().flat_map(|entries| entries.values());
+    values.filter_map(Value::as_str).find_map(|text| match STANDARD.decode(text) {
+        Ok(_) => None,
+        Err(DecodeError::InvalidByte(at, _)) => Some(at),
+        Err(_) => Some(text.len()),
+    })
 }
 
 struct Mismatch {

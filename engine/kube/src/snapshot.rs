@@ -1,10 +1,9 @@
 //! The whole store as one value, for the engine's own store.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::managers::{Managed, Manager, Managers};
 use crate::store::{Key, Object};
 use crate::{Kind, Store, StoreOptions};
 
@@ -22,43 +21,61 @@ pub enum SnapshotError {
 /// Versions that were given out after the last snapshot must never be given out again.
 const VERSIONS_SKIPPED: u64 = 100_000;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Snapshot {
     version: u64,
     seed: u64,
     objects: Vec<Value>,
-    applied: Vec<Applied>,
+    #[serde(default)]
+    managed: Vec<Owned>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Applied {
+/// Who owns the fields of one object.
+#[derive(Deserialize)]
+struct Owned {
     kind: String,
     namespace: String,
     name: String,
-    managers: BTreeMap<String, Value>,
+    managers: Vec<(Manager, Managed)>,
+}
+
+/// A [`Snapshot`] of what lies in the store: it is written at each change, so nothing is copied.
+#[derive(Serialize)]
+struct Kept<'a> {
+    version: u64,
+    seed: u64,
+    objects: Vec<&'a Value>,
+    managed: Vec<KeptOwned<'a>>,
+}
+
+#[derive(Serialize)]
+struct KeptOwned<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    managers: Vec<(&'a Manager, &'a Managed)>,
+}
+
+/// Everything but the history.
+impl Serialize for Store {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let managed = self.managers.iter().map(|(key, managers)| KeptOwned {
+            kind: key.kind.name(),
+            namespace: &key.namespace,
+            name: &key.name,
+            managers: managers.0.iter().collect(),
+        });
+        let kept = Kept {
+            version: self.version,
+            seed: self.options.seed,
+            objects: self.objects.values().map(Object::value).collect(),
+            managed: managed.collect(),
+        };
+        kept.serialize(serializer)
+    }
 }
 
 impl Store {
-    /// Everything but the history.
-    pub fn snapshot(&self) -> Value {
-        let applied = self.applied.iter().map(|(key, managers)| {
-            let managers: BTreeMap<&String, &Value> =
-                managers.iter().map(|(manager, body)| (manager, body.value())).collect();
-            serde_json::json!({
-                "kind": key.kind.name(),
-                "namespace": key.namespace,
-                "name": key.name,
-                "managers": managers,
-            })
-        });
-        serde_json::json!({
-            "version": self.version,
-            "seed": self.options.seed,
-            "objects": self.objects.values().map(Object::value).collect::<Vec<_>>(),
-            "applied": applied.collect::<Vec<_>>(),
-        })
-    }
-
     /// The store that `snapshot` was taken of; watches from before are answered `410`.
     ///
     /// # Errors
@@ -71,12 +88,10 @@ impl Store {
             let key = key_of(&value).ok_or_else(|| SnapshotError::Object(value.to_string()))?;
             store.objects.insert(key, Object::new(value));
         }
-        for entry in snapshot.applied {
+        for entry in snapshot.managed {
             let kind = Kind::named(&entry.kind).ok_or(SnapshotError::Object(entry.kind))?;
             let key = Key::new(kind, &entry.namespace, &entry.name);
-            let managers = entry.managers.into_iter();
-            let managers = managers.map(|(manager, body)| (manager, Object::new(body)));
-            store.applied.insert(key, managers.collect());
+            store.remember_managers(&key, Managers(entry.managers.into_iter().collect()));
         }
         Ok(store)
     }

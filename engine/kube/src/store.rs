@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::list_options::ListOptions;
+use crate::managers::Managers;
 use crate::selector::Labels;
-use crate::{ApiError, Kind, Selector};
+use crate::{ApiError, FieldSelector, Kind, Selector};
 
 /// What a store needs to know at its birth.
 #[derive(Debug, Clone)]
@@ -25,17 +27,25 @@ pub struct StoreOptions {
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
+pub struct Key {
+    /// Its kind.
     pub(crate) kind: Kind,
     /// Empty for objects outside namespaces.
     pub(crate) namespace: String,
+    /// Its name.
     pub(crate) name: String,
 }
 
 impl Key {
-    pub(crate) fn new(kind: Kind, namespace: &str, name: &str) -> Key {
+    /// The object of this kind and name; a kind outside namespaces has none.
+    pub fn new(kind: Kind, namespace: &str, name: &str) -> Key {
         let namespace = if kind.namespaced() { namespace.to_owned() } else { String::new() };
         Key { kind, namespace, name: name.to_owned() }
+    }
+
+    /// The object of another kind that has its name.
+    pub(crate) fn of_kind(&self, kind: Kind) -> Key {
+        Key { kind, ..self.clone() }
     }
 
     pub(crate) fn not_found(&self) -> ApiError {
@@ -106,7 +116,7 @@ pub(crate) fn string_map(map: &Value) -> Labels {
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
-/// One change; `before` and `after` tell a creation from an update and a deletion.
+/// One change; `before` and `after` distinguish a creation, an update and a deletion.
 #[derive(Debug)]
 struct Change {
     version: u64,
@@ -122,8 +132,9 @@ impl Change {
     }
 }
 
-/// The most bytes of earlier states that are remembered for watches.
-const HISTORY_BYTES_MAX: usize = 64 << 20;
+/// The most bytes of earlier states that are remembered for watches: twice what all objects may
+/// have.
+const HISTORY_BYTES_MAX: usize = 16 << 20;
 
 /// No more changes are looked at once an answer to a watch has so many bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -139,13 +150,16 @@ pub struct Filter {
     pub name: Option<String>,
     /// Requirements on the labels.
     pub selector: Selector,
+    /// Requirements on other fields.
+    pub fields: FieldSelector,
 }
 
 impl Filter {
     /// All objects of `kind` in `namespace`.
     pub fn all(kind: Kind, namespace: &str) -> Filter {
         let namespace = kind.namespaced().then(|| namespace.to_owned());
-        Filter { kind, namespace, name: None, selector: Selector::default() }
+        let (selector, fields) = Default::default();
+        Filter { kind, namespace, name: None, selector, fields }
     }
 
     fn concerns(&self, key: &Key) -> bool {
@@ -164,17 +178,14 @@ pub struct ListAnswer {
     pub items: Vec<Object>,
 }
 
-/// What each field manager last applied to an object.
-pub(crate) type Applied = BTreeMap<String, Object>;
-
 /// The objects of all namespaces.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) options: StoreOptions,
     pub(crate) version: u64,
     pub(crate) objects: BTreeMap<Key, Object>,
-    /// What each field manager last applied.
-    pub(crate) applied: BTreeMap<Key, Applied>,
+    /// Who owns the fields of the objects.
+    pub(crate) managers: BTreeMap<Key, Arc<Managers>>,
     history: VecDeque<Change>,
     history_bytes: usize,
     /// The history holds every change after this version.
@@ -185,7 +196,7 @@ pub struct Store {
 pub(crate) struct Savepoint {
     version: u64,
     objects: BTreeMap<Key, Object>,
-    applied: BTreeMap<Key, Applied>,
+    managers: BTreeMap<Key, Arc<Managers>>,
 }
 
 impl Savepoint {
@@ -207,7 +218,7 @@ impl Store {
             options,
             version,
             objects: BTreeMap::new(),
-            applied: BTreeMap::new(),
+            managers: BTreeMap::new(),
             history: VecDeque::new(),
             history_bytes: 0,
             oldest: version,
@@ -223,9 +234,8 @@ impl Store {
     ///
     /// # Errors
     /// [`ApiError::NotFound`].
-    pub fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<&Object, ApiError> {
-        let key = Key::new(kind, namespace, name);
-        self.objects.get(&key).ok_or_else(|| key.not_found())
+    pub fn get(&self, key: &Key) -> Result<&Object, ApiError> {
+        self.objects.get(key).ok_or_else(|| key.not_found())
     }
 
     /// The objects that `filter` wants.
@@ -233,11 +243,40 @@ impl Store {
         let items = self.keys_of(filter.kind, filter.namespace.as_deref());
         let items = items
             .filter(|(key, object)| {
-                filter.concerns(key) && filter.selector.matches(object.labels())
+                filter.concerns(key)
+                    && filter.selector.matches(object.labels())
+                    && filter.fields.matches(object.value())
             })
             .map(|(_, object)| object.clone())
             .collect();
         ListAnswer { version: self.version, items }
+    }
+
+    /// The objects that `filter` wants, at the version that `options` name.
+    ///
+    /// # Errors
+    /// [`ApiError::TooLargeVersion`] for a version that is not there yet, [`ApiError::Expired`]
+    /// for the state of an earlier one.
+    pub(crate) fn list_at(
+        &self,
+        filter: &Filter,
+        options: &ListOptions,
+    ) -> Result<ListAnswer, ApiError> {
+        let list = self.list(filter);
+        match options.version {
+            Some(asked) if asked > self.version => {
+                Err(ApiError::TooLargeVersion { asked, newest: self.version })
+            }
+            Some(asked) if options.exact && asked < self.version => {
+                // What did not change since is as it was.
+                let (changes, reached) = self.events(filter, asked, usize::MAX)?;
+                if changes.is_empty() && reached == self.version {
+                    return Ok(ListAnswer { version: asked, ..list });
+                }
+                Err(ApiError::Expired { asked, oldest: self.version })
+            }
+            _ => Ok(list),
+        }
     }
 
     /// The objects of a kind, in one namespace or in all.
@@ -259,15 +298,15 @@ impl Store {
     /// Each event is a line of JSON with `type` and `object`.
     ///
     /// # Errors
-    /// [`ApiError::Expired`] when the history does not reach back to `since`, or `since` is
-    /// from another life of this store.
+    /// [`ApiError::Expired`] when the history does not reach back to `since`. A version that is
+    /// not there yet is waited for.
     pub fn events(
         &self,
         filter: &Filter,
         since: u64,
         max: usize,
     ) -> Result<(Vec<String>, u64), ApiError> {
-        if since < self.oldest || since > self.version {
+        if since < self.oldest {
             return Err(ApiError::Expired { asked: since, oldest: self.oldest });
         }
         let start = self.history.partition_point(|change| change.version <= since);
@@ -276,7 +315,7 @@ impl Store {
         for change in self.history.range(start..).take(max) {
             reached = change.version;
             if filter.concerns(&change.key)
-                && let Some(line) = line(change, &filter.selector)
+                && let Some(line) = line(change, filter)
             {
                 bytes += line.len();
                 lines.push(line);
@@ -302,7 +341,7 @@ impl Store {
     /// Takes an object away; the answer is the object as it was.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Object> {
         let object = self.objects.remove(key)?;
-        self.applied.remove(key);
+        self.managers.remove(key);
         self.version += 1;
         let before = Some(object.image.clone());
         self.remember(Change { version: self.version, key: key.clone(), before, after: None });
@@ -311,8 +350,8 @@ impl Store {
 
     /// The objects as they are now, for [`Store::roll_back`].
     pub(crate) fn savepoint(&self) -> Savepoint {
-        let (objects, applied) = (self.objects.clone(), self.applied.clone());
-        Savepoint { version: self.version, objects, applied }
+        let (objects, managers) = (self.objects.clone(), self.managers.clone());
+        Savepoint { version: self.version, objects, managers }
     }
 
     /// Takes back every change since `before`; no watcher may have seen one of them.
@@ -322,7 +361,7 @@ impl Store {
         self.oldest = self.oldest.min(before.version);
         self.version = before.version;
         self.objects = before.objects;
-        self.applied = before.applied;
+        self.managers = before.managers;
     }
 
     fn remember(&mut self, change: Change) {
@@ -337,9 +376,13 @@ impl Store {
     }
 }
 
-/// The event of a change as a watcher with `selector` sees it.
-fn line(change: &Change, selector: &Selector) -> Option<String> {
-    let matching = |image: &&Arc<Image>| selector.matches(&image.labels);
+/// The event of a change as a watcher with `filter` sees it.
+fn line(change: &Change, filter: &Filter) -> Option<String> {
+    let matching = |image: &&Arc<Image>| {
+        filter.selector.matches(&image.labels)
+            && (filter.fields.is_empty()
+                || serde_json::from_str(&image.json).is_ok_and(|one| filter.fields.matches(&one)))
+    };
     let before = change.before.as_ref().filter(matching);
     let after = change.after.as_ref().filter(matching);
     match (before, after) {

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::cause::Cause;
 use crate::store::Key;
-use crate::{ApiError, Kind, format, validate_endpoints, validate_pod, validate_service};
+use crate::{
+    ApiError, Kind, format, validate_endpoints, validate_pod, validate_service, validate_values,
+};
 
 /// The most bytes that the keys and values of all annotations may have.
 const ANNOTATIONS_MAX: usize = 256 << 10;
@@ -60,12 +62,14 @@ pub(crate) fn object(
     client: bool,
 ) -> Result<(), ApiError> {
     let mut causes = metadata(key, &value["metadata"]);
+    causes.extend(old.and_then(|old| new_finalizers(old, value)));
     match key.kind {
         Kind::Service => causes.extend(validate_service::causes(value, old)),
         Kind::Endpoints => causes.extend(validate_endpoints::causes(value)),
         Kind::Pod if client => causes.extend(validate_pod::pod(value, old)),
         Kind::StatefulSet if client => causes.extend(validate_pod::stateful_set(value, old)),
-        Kind::Pod | Kind::StatefulSet | Kind::Node => {}
+        Kind::Secret | Kind::ConfigMap => causes.extend(validate_values::causes(value, old)),
+        _ => {}
     }
     refuse(key, causes)
 }
@@ -97,7 +101,9 @@ pub(crate) fn labels(field: &str, map: &Value) -> Vec<Cause> {
 
 fn metadata(key: &Key, metadata: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    if let Some(prefix) = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty())
+    // One that no name was made of is not looked at.
+    let made = |prefix: &&str| !prefix.is_empty() && key.name.starts_with(*prefix);
+    if let Some(prefix) = metadata["generateName"].as_str().filter(made)
         && let Some(rule) = format::name_prefix(key.kind, prefix)
     {
         causes.push(Cause::invalid("metadata.generateName", prefix, &rule));
@@ -135,17 +141,18 @@ fn annotations(map: &Value) -> Vec<Cause> {
 fn owners(list: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let mut controller: Option<String> = None;
-    for (index, owner) in list.as_array().into_iter().flatten().enumerate() {
-        let field = |name: &str| format!("metadata.ownerReferences[{index}].{name}");
+    for owner in list.as_array().into_iter().flatten() {
+        // Kubernetes does not say which of them it is.
+        let field = |name: &str| format!("metadata.ownerReferences.{name}");
         let text = |name: &str| owner[name].as_str().unwrap_or_default();
         let version = text("apiVersion");
-        if !version.is_empty() && (version.matches('/').count() > 1 || version.ends_with('/')) {
-            let rule = "must be <group>/<version> or <version>";
+        if version.is_empty() || version.matches('/').count() > 1 || version.ends_with('/') {
+            let rule = "version must not be empty";
             causes.push(Cause::invalid(field("apiVersion"), version, rule));
         }
-        for name in ["apiVersion", "kind", "name", "uid"] {
+        for name in ["kind", "name", "uid"] {
             if text(name).is_empty() {
-                causes.push(Cause::required(field(name), "must not be empty"));
+                causes.push(Cause::invalid(field(name), "", "must not be empty"));
             }
         }
         if owner["controller"] != true {
@@ -179,6 +186,24 @@ fn finalizers(list: &Value) -> Vec<Cause> {
         causes.push(Cause::invalid(field, list.clone(), rule));
     }
     causes
+}
+
+/// What is wrong with finalizers that come when the object is deleted already.
+fn new_finalizers(old: &Value, new: &Value) -> Option<Cause> {
+    let names = |value: &Value| -> BTreeSet<String> {
+        let list = value["metadata"]["finalizers"].as_array().into_iter().flatten();
+        list.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    let before = names(old);
+    let extra: Vec<String> =
+        names(new).difference(&before).map(|name| format!("{name:?}")).collect();
+    let rule = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers \
+         []string{{{}}}",
+        extra.join(", ")
+    );
+    let late = old["metadata"]["deletionTimestamp"].is_string() && !extra.is_empty();
+    late.then(|| Cause::forbidden("metadata.finalizers", &rule))
 }
 
 /// The entry in a list whose value came before, for lists in which each may be once.

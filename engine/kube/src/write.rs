@@ -3,11 +3,21 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cause::Cause;
+use crate::managers::Manager;
+use crate::selector::Labels;
 use crate::store::{Key, Object, Store};
-use crate::{ApiError, Filter, Kind, address, endpoints, merge, schema, validate};
+use crate::{
+    ApiError, DeleteOptions, Kind, address, delete, endpoints, json_patch, merge, schema, validate,
+    values,
+};
 
 /// The longest beginning of a generated name that is used.
 const GENERATED_PREFIX_MAX: usize = 58;
+
+/// The message for a write with an older version.
+const MODIFIED: &str = "the object has been modified; please apply your changes to the latest \
+    version and try again";
 
 /// How the body of a patch is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +26,34 @@ pub enum PatchType {
     Merge,
     /// Lists with a merge key merge by it.
     Strategic,
+    /// RFC 6902.
+    Json,
+}
+
+/// Who writes, what of an object, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    /// The field manager.
+    pub manager: &'a str,
+    /// What of the object.
+    pub scope: Scope,
+    /// When.
+    pub now: Timestamp,
+    /// The labels that what it writes gets.
+    pub labels: Option<&'a Labels>,
+}
+
+/// Who Juju's webhook lets say otherwise.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Gives an object its writer's labels, as Juju's webhook does.
+fn stamp(value: &mut Value, labels: &Labels) {
+    for (key, label) in labels {
+        let there = &mut value["metadata"]["labels"][key.as_str()];
+        if there.is_null() || key != MANAGED_BY {
+            *there = json!(label);
+        }
+    }
 }
 
 /// Which part of an object a writer may change.
@@ -29,15 +67,6 @@ pub enum Scope {
     Whole,
 }
 
-/// What must hold for a deletion.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Preconditions {
-    /// The uid the object must have.
-    pub uid: Option<String>,
-    /// The version the object must have.
-    pub resource_version: Option<String>,
-}
-
 impl Store {
     /// Creates an object; `body` need not say what the path says.
     ///
@@ -48,8 +77,7 @@ impl Store {
         kind: Kind,
         namespace: &str,
         body: &Value,
-        scope: Scope,
-        now: Timestamp,
+        writer: Writer<'_>,
     ) -> Result<Object, ApiError> {
         let name = self.chosen_name(body)?;
         let key = Key::new(kind, namespace, &name);
@@ -61,85 +89,66 @@ impl Store {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(ApiError::BadRequest(why.to_owned()));
         }
-        self.write(key, body.clone(), scope, now)
+        let mut body = body.clone();
+        merge::empty_texts(&mut body);
+        self.write(key, body, writer)
     }
 
-    /// Replaces an object.
+    /// Replaces an object, or makes it where its kind allows that.
     ///
     /// # Errors
     /// `NotFound`, `Conflict`, `BadRequest` and `Invalid`.
     pub fn replace(
         &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
+        key: &Key,
         body: &Value,
-        scope: Scope,
-        now: Timestamp,
+        writer: Writer<'_>,
     ) -> Result<Object, ApiError> {
-        let key = Key::new(kind, namespace, name);
-        self.unchanged_since(&key, body)?;
-        self.write(key, body.clone(), scope, now)
+        if !self.objects.contains_key(key) && key.kind.is_made_by_replacing() {
+            return self.create(key.kind, &key.namespace, body, writer);
+        }
+        self.unchanged_since(key, body)?;
+        let mut body = body.clone();
+        merge::empty_texts(&mut body);
+        self.write(key.clone(), body, writer)
     }
 
     /// Changes an object.
     ///
     /// # Errors
     /// `NotFound`, `Conflict`, `BadRequest` and `Invalid`.
-    #[expect(clippy::too_many_arguments, reason = "a path, a typed body, a scope and the time")]
     pub fn patch(
         &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
+        key: &Key,
         patch_type: PatchType,
         body: &Value,
-        scope: Scope,
-        now: Timestamp,
+        writer: Writer<'_>,
     ) -> Result<Object, ApiError> {
-        let key = Key::new(kind, namespace, name);
-        if !body.is_object() {
-            return Err(ApiError::BadRequest("the patch is not a JSON object".to_owned()));
+        let mut value = match patch_type {
+            // Where it names a version, it tests it.
+            PatchType::Json => self.get(key)?,
+            PatchType::Merge | PatchType::Strategic if body.is_object() => {
+                self.unchanged_since(key, body)?
+            }
+            PatchType::Merge | PatchType::Strategic => {
+                return Err(ApiError::BadRequest("the patch is not a JSON object".to_owned()));
+            }
         }
-        let mut value = self.unchanged_since(&key, body)?.value().clone();
+        .value()
+        .clone();
         match patch_type {
             PatchType::Merge => merge::merge(&mut value, body),
             PatchType::Strategic => merge::strategic(&mut value, body),
+            PatchType::Json => {
+                json_patch::apply(&mut value, body)?;
+                self.unchanged_since(key, &value)?;
+            }
         }
-        self.write(key, value, scope, now)
-    }
-
-    /// Deletes an object and what it alone owned; the answer is the object as it was.
-    ///
-    /// # Errors
-    /// `NotFound` and `Conflict`.
-    pub fn delete(
-        &mut self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        preconditions: &Preconditions,
-        now: Timestamp,
-    ) -> Result<Object, ApiError> {
-        let key = Key::new(kind, namespace, name);
-        let wanted = json!({ "metadata": {
-            "uid": preconditions.uid, "resourceVersion": preconditions.resource_version,
-        }});
-        let object = self.unchanged_since(&key, &wanted)?.clone();
-        self.delete_with_owned(vec![key], now);
-        Ok(object)
-    }
-
-    /// Deletes the objects that `filter` wants; the answer is the objects as they were.
-    pub fn delete_collection(&mut self, filter: &Filter, now: Timestamp) -> Vec<Object> {
-        let items = self.list(filter).items;
-        let keys = items.iter().map(|object| {
-            let metadata = &object.value()["metadata"];
-            let namespace = metadata["namespace"].as_str().unwrap_or_default();
-            Key::new(filter.kind, namespace, metadata["name"].as_str().unwrap_or_default())
-        });
-        self.delete_with_owned(keys.rev().collect(), now);
-        items
+        schema::decode(key.kind, &mut value.clone()).map_err(|error| {
+            let rule = error.to_string();
+            ApiError::Unfit { causes: vec![Cause::invalid("patch", value.to_string(), &rule)] }
+        })?;
+        self.write(key.clone(), value, writer)
     }
 
     /// Stores a new state, and what controllers make of it.
@@ -147,16 +156,35 @@ impl Store {
         &mut self,
         key: Key,
         value: Value,
-        scope: Scope,
-        now: Timestamp,
+        writer: Writer<'_>,
     ) -> Result<Object, ApiError> {
         let old = self.objects.get(&key).cloned();
-        let Some(object) = self.store(key.clone(), value, scope, now)? else {
+        let Some(object) = self.store(key.clone(), value, writer)? else {
             return old.ok_or_else(|| key.not_found());
         };
-        self.endpoints_after_write(&key, old.as_ref(), &object, now);
+        let (name, status) = (writer.manager.to_owned(), writer.scope == Scope::Status);
+        let manager = Manager { name, applies: false, status };
+        let mut managers = self.managers_of(&key);
+        let before = old.as_ref().map(Object::value);
+        managers.updated(key.kind, manager, before, object.value(), writer.now);
+        self.remember_managers(&key, managers);
+        Ok(self.after_write(&key, old.as_ref(), object, writer.now))
+    }
+
+    /// What controllers make of a new state; the answer is the object as it is then.
+    pub(crate) fn after_write(
+        &mut self,
+        key: &Key,
+        old: Option<&Object>,
+        object: Object,
+        now: Timestamp,
+    ) -> Object {
+        self.endpoints_after_write(key, old, &object, now);
+        if delete::is_released(object.value()) || self.is_abandoned(key, &object) {
+            self.delete_all(vec![key.clone()], &DeleteOptions::default(), now);
+        }
         // The controller may have corrected the very object that was written.
-        Ok(self.objects.get(&key).cloned().unwrap_or(object))
+        self.objects.get(key).cloned().unwrap_or(object)
     }
 
     /// Brings a new state into its stored form and stores it; `None` if nothing changed.
@@ -164,20 +192,24 @@ impl Store {
         &mut self,
         key: Key,
         value: Value,
-        scope: Scope,
-        now: Timestamp,
+        writer: Writer<'_>,
     ) -> Result<Option<Object>, ApiError> {
         validate::shape(&value)?;
+        let Writer { scope, now, .. } = writer;
         let old = self.objects.get(&key).cloned();
         let before = old.as_ref().map(Object::value);
         let mut value = within_scope(value, before, scope);
         merge::prune(&mut value);
         schema::decode(key.kind, &mut value)?;
+        if let Some(labels) = writer.labels.filter(|_| scope == Scope::Main && key.kind.is_marked())
+        {
+            stamp(&mut value, labels);
+        }
         self.own_metadata(&key, &mut value, before, scope, now);
         match key.kind {
             Kind::Service => address::defaults(&mut value, before),
             Kind::Endpoints => endpoints::defaults(&mut value),
-            _ => {}
+            _ => values::defaults(&key, &mut value, before),
         }
         validate::object(&key, &value, before, scope != Scope::Whole)?;
         if key.kind == Kind::Service {
@@ -251,9 +283,7 @@ impl Store {
             ));
         }
         match conditional(&wanted["resourceVersion"]) {
-            Some(version) if stored["resourceVersion"] != version => {
-                conflict("the object has been modified".to_owned())
-            }
+            Some(version) if stored["resourceVersion"] != version => conflict(MODIFIED.to_owned()),
             _ => Ok(object),
         }
     }
@@ -281,9 +311,16 @@ fn within_scope(mut value: Value, old: Option<&Value>, scope: Scope) -> Value {
     let old_status = old.map(|old| old["status"].clone()).unwrap_or_default();
     match (scope, old) {
         (Scope::Status, Some(old)) => {
-            let status = value["status"].take();
-            value = old.clone();
-            value["status"] = status;
+            if let Some(parts) = value.as_object_mut() {
+                parts.retain(|name, _| ["metadata", "status"].contains(&name.as_str()));
+            }
+            let kept = old.as_object().into_iter().flatten();
+            for (name, part) in
+                kept.filter(|(name, _)| !["metadata", "status"].contains(&name.as_str()))
+            {
+                value[name.as_str()] = part.clone();
+            }
+            value["metadata"]["ownerReferences"] = old["metadata"]["ownerReferences"].clone();
         }
         (Scope::Main, _) => value["status"] = old_status,
         _ => {}
@@ -292,7 +329,7 @@ fn within_scope(mut value: Value, old: Option<&Value>, scope: Scope) -> Value {
 }
 
 /// Fields that Kubernetes omits when they are empty.
-fn drop_empty(value: &mut Value) {
+pub(crate) fn drop_empty(value: &mut Value) {
     let is_empty = |field: Option<&Value>| match field {
         Some(Value::Object(fields)) => fields.is_empty(),
         Some(Value::Array(items)) => items.is_empty(),
@@ -319,15 +356,11 @@ fn same(old: &Value, new: &Value) -> bool {
 
 /// A uid that no other version of this store gives.
 fn uid(seed: u64, version: u64) -> String {
-    let (high, low) = (mixed(seed ^ mixed(version)), mixed(seed.wrapping_add(version)));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xfff,
-        low >> 52,
-        version & 0xffff_ffff_ffff
-    )
+    const NODE: u64 = 0xffff_ffff_ffff;
+    let high = mixed(seed ^ mixed(version));
+    let low = (mixed(seed.wrapping_add(version)) & !NODE) | (version & NODE);
+    let bytes = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// Splitmix64's finaliser.

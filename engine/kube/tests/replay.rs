@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
-use kube_api::{Filter, Kind, PatchType, Preconditions, Scope, Selector, Store, StoreOptions};
+use kube_api::{
+    DeleteOptions, Filter, Key, Kind, PatchType, Scope, Selector, Store, StoreOptions, Writer,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -47,13 +49,17 @@ fn filter(kind: Kind, selector: usize) -> Filter {
     Filter { selector, ..Filter::all(kind, "lab") }
 }
 
+fn writer(scope: Scope) -> Writer<'static> {
+    Writer { manager: "test", scope, now: Timestamp::UNIX_EPOCH, labels: None }
+}
+
 /// Refusals are part of life here.
 fn take(store: &mut Store, step: &Step) {
     let now = Timestamp::UNIX_EPOCH;
     let patch = |store: &mut Store, kind, index, metadata: Value| {
         let body = json!({ "metadata": metadata });
-        let _ =
-            store.patch(kind, "lab", &name(index), PatchType::Strategic, &body, Scope::Main, now);
+        let key = Key::new(kind, "lab", &name(index));
+        let _ = store.patch(&key, PatchType::Strategic, &body, writer(Scope::Main));
     };
     match step {
         Step::Create(kind, index, with) => {
@@ -66,7 +72,7 @@ fn take(store: &mut Store, step: &Step) {
                     body["spec"]["selector"] = json!({ "role": role(*with) });
                 }
             }
-            let _ = store.create(*kind, "lab", &body, Scope::Whole, now);
+            let _ = store.create(*kind, "lab", &body, writer(Scope::Whole));
         }
         Step::Label(kind, index, with) => {
             patch(store, *kind, *index, json!({ "labels": { "role": role(*with) } }));
@@ -75,10 +81,11 @@ fn take(store: &mut Store, step: &Step) {
             patch(store, *kind, *index, json!({ "annotations": { "a": value.to_string() } }));
         }
         Step::Delete(kind, index) => {
-            let _ = store.delete(*kind, "lab", &name(*index), &Preconditions::default(), now);
+            let key = Key::new(*kind, "lab", &name(*index));
+            let _ = store.delete(&key, &DeleteOptions::default(), now);
         }
         Step::DeleteAll(kind, selector) => {
-            store.delete_collection(&filter(*kind, *selector), now);
+            store.delete_collection(&filter(*kind, *selector), &DeleteOptions::default(), now);
         }
     }
 }

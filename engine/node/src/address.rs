@@ -26,8 +26,8 @@ impl std::fmt::Display for ServiceAddress {
     }
 }
 
-/// An address that a pod may have. There is nobody else in an instance's network for a service
-/// to lead to.
+/// An address that a pod may have. An instance's network has no other hosts for a service to lead
+/// to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodAddress(Ipv4Addr);
 

@@ -188,7 +188,7 @@ fn memory(table: &str) -> io::Result<u64> {
 }
 
 /// As many open files as a cluster's node allows, but no more than this process may hand on:
-/// raising the hard limit is not for everybody.
+/// raising the hard limit needs a privilege.
 fn open_files() -> u64 {
     let hard = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     hard.unwrap_or(u64::MAX).min(1 << 20)

@@ -42,9 +42,9 @@ impl SharedZone {
     }
 }
 
-/// The bytes to answer `query` with; `None` for what is no query at all.
-/// Every name outside the zone is said not to exist: there is nobody else to ask.
-/// `limit` is how many bytes the transport takes when the client does not say.
+/// The bytes to answer `query` with; `None` for what is no query at all. Every name outside the
+/// zone is said not to exist: there is no other server to ask. `limit` is how many bytes the
+/// transport takes when the client does not say.
 fn answer(query: &[u8], zone: &Zone, limit: Option<usize>) -> Option<Vec<u8>> {
     let Ok(request) = Message::from_vec(query) else {
         let id = u16::from_be_bytes(query.get(..12)?.first_chunk().copied()?);
@@ -110,7 +110,7 @@ fn reversed(text: &str) -> Option<Ipv4Addr> {
 pub(crate) async fn serve_udp(socket: UdpSocket, zone: SharedZone) {
     let mut buffer = vec![0; 4096];
     loop {
-        // An error here belongs to an earlier answer that nobody took.
+        // An error here belongs to an earlier answer that was not received.
         let Ok((length, client)) = socket.recv_from(&mut buffer).await else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;

@@ -40,6 +40,13 @@ pub enum Line {
     Out(String),
     /// From standard error.
     Err(String),
+    /// What came after the end of the last line, as it is.
+    Rest {
+        /// Whether it is from standard output.
+        out: bool,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
 }
 
 /// A program running inside a container. Dropping it ends the program.
@@ -52,8 +59,8 @@ pub struct Running {
 impl Running {
     pub(crate) fn new(asked: Asked) -> Self {
         let (sender, lines) = mpsc::channel(256);
-        tokio::spawn(read(asked.out, sender.clone(), Line::Out));
-        tokio::spawn(read(asked.err, sender, Line::Err));
+        tokio::spawn(read(asked.out, sender.clone(), true));
+        tokio::spawn(read(asked.err, sender, false));
         Self { program: asked.program, lines }
     }
 
@@ -89,7 +96,7 @@ async fn follow<T>(
     Ok(status)
 }
 
-async fn read(stream: impl AsyncRead + Unpin, lines: mpsc::Sender<Line>, kind: fn(String) -> Line) {
+async fn read(stream: impl AsyncRead + Unpin, lines: mpsc::Sender<Line>, out: bool) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut bytes = Vec::new();
@@ -97,11 +104,15 @@ async fn read(stream: impl AsyncRead + Unpin, lines: mpsc::Sender<Line>, kind: f
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-        }
-        // Nobody listens any more; the program must not block on a full pipe all the same.
-        let _ = lines.send(kind(String::from_utf8_lossy(&bytes).into_owned())).await;
+        let whole = bytes.pop_if(|last| *last == b'\n').is_some();
+        let line = if whole || bytes.len() as u64 == LONGEST {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if out { Line::Out(text) } else { Line::Err(text) }
+        } else {
+            Line::Rest { out, bytes }
+        };
+        // The reader is gone; the program must not block on a full pipe all the same.
+        let _ = lines.send(line).await;
     }
 }
 
@@ -124,13 +135,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_follows_the_last_line_is_told_apart() {
+        let (sender, mut lines) = mpsc::channel(256);
+        read(&b"a\nb\xff\n\xff\xfe"[..], sender, true).await;
+        assert_eq!(lines.recv().await, Some(Line::Out("a".to_owned())));
+        assert_eq!(lines.recv().await, Some(Line::Out("b\u{fffd}".to_owned())));
+        assert_eq!(lines.recv().await, Some(Line::Rest { out: true, bytes: vec![0xff, 0xfe] }));
+        assert_eq!(lines.recv().await, None);
+    }
+
+    #[tokio::test]
     async fn the_last_lines_are_heard() {
         let (sender, mut lines) = mpsc::channel(256);
         for number in 0..100 {
             sender.try_send(Line::Err(number.to_string())).unwrap();
         }
         let mut heard = 0;
-        // Somebody who prints nothing may keep the stream open.
+        // A process that prints nothing may keep the stream open.
         follow(std::future::ready(Ok(())), &mut lines, |_| heard += 1).await.unwrap();
         assert_eq!(heard, 100);
         drop(sender);

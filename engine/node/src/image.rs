@@ -35,6 +35,17 @@ pub struct ImageDefinition {
     /// Shell lines run as root inside the image, last.
     #[serde(default)]
     pub steps: Vec<String>,
+    /// What the image is called in a registry, with a tag: Juju reads it, and so the same file
+    /// is a resource there. It is no part of what is built.
+    #[serde(default, skip_serializing)]
+    pub registrypath: Option<String>,
+}
+
+impl ImageDefinition {
+    /// What the image is called outside of this machine.
+    pub fn reference(&self) -> String {
+        self.registrypath.clone().unwrap_or_else(|| format!("localhost/{}:1", self.name))
+    }
 }
 
 /// A text file of an image, owned by root and readable by all.
@@ -180,7 +191,7 @@ fn prepared(folder: &Path, definition: &ImageDefinition) -> io::Result<Result<()
     Ok(Ok(()))
 }
 
-/// Waits for whoever builds that image now.
+/// Waits for another build of that image.
 async fn builders_lock(folder: &Path, name: &str) -> io::Result<File> {
     let lock = File::create(folder.join(format!(".{name}.lock")))?;
     let locked = tokio::task::spawn_blocking(move || {
@@ -277,8 +288,8 @@ async fn build(
     Ok(())
 }
 
-/// Runs the builder in a process group of its own, so that giving up ends all of it. The lock
-/// is its standard input, so that nobody else builds here while any of it still runs.
+/// Runs the builder in a process group of its own, so that giving up ends all of it. The lock is
+/// its standard input, so that no other build begins while any of it still runs.
 async fn bootstrap(
     definition: &ImageDefinition,
     lock: &File,
@@ -335,23 +346,32 @@ impl Drop for Group {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn definition(packages: &[&str]) -> ImageDefinition {
-        ImageDefinition {
+impl ImageDefinition {
+    /// A definition with these packages.
+    pub(crate) fn with_packages(packages: &[&str]) -> Self {
+        Self {
             name: "db".to_owned(),
             suite: "trixie".to_owned(),
-            packages: packages.iter().map(|p| (*p).to_owned()).collect(),
+            packages: packages.iter().map(|one| (*one).to_owned()).collect(),
             files: vec![],
             directories: vec![],
             steps: vec![],
+            registrypath: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn packages_are_one_argument() {
-        let built = arguments(&definition(&["a", "b"]), Path::new("/f"), Path::new("/t"));
+        let built = arguments(
+            &ImageDefinition::with_packages(&["a", "b"]),
+            Path::new("/f"),
+            Path::new("/t"),
+        );
         assert!(built.contains(&"--include=a,b".to_owned()));
         assert_eq!(&built[built.len() - 2..], ["trixie", "/t"]);
     }

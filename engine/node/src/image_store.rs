@@ -103,8 +103,8 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
 }
 
-/// Makes the folder if it is missing, and the owner's alone if it is not: images hold programs
-/// that run with their owner's rights, whoever starts them.
+/// Makes the folder if it is missing, and the owner's alone if it is not: images hold programs that
+/// run with their owner's rights, whichever user starts them.
 ///
 /// # Errors
 /// When the folder is another user's, or no folder.
@@ -143,6 +143,11 @@ pub(crate) fn newest(folder: &Path, definition: &ImageDefinition) -> io::Result<
     Ok(trees(folder)?.into_iter().rfind(|tree| tree.is_of(definition)))
 }
 
+/// What is known of the newest build of a definition.
+pub fn newest_build(folder: &Path, definition: &ImageDefinition) -> io::Result<Option<Build>> {
+    newest(folder, definition)?.map(|tree| build(folder, &tree)).transpose()
+}
+
 /// The name of a build that is about to be made, after `last`.
 pub(crate) fn next(definition: &ImageDefinition, last: Option<&TreeName>) -> TreeName {
     let number = last.map_or(0, |last| seconds(SystemTime::now()).max(last.number + 1));
@@ -167,8 +172,8 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Takes a tree that is complete into the folder: what is in it is on disk before it has a name
-/// that anybody would take for an image.
+/// Takes a tree that is complete into the folder: what is in it is on disk before it has an image's
+/// name.
 pub(crate) fn settle(
     folder: &Path,
     building: &Path,
@@ -303,7 +308,7 @@ fn lock(folder: &Path) -> io::Result<File> {
 pub enum Prune {
     /// Earlier builds of the same definitions, and old ones of others.
     Outdated,
-    /// Every build that nobody uses.
+    /// Every build that is not in use.
     Unused,
 }
 
@@ -349,7 +354,7 @@ pub fn prune(folder: &Path, name: Option<&str>, which: Prune) -> io::Result<Vec<
     Ok(removed)
 }
 
-/// Whether a build was made so long ago that nobody comes back to it.
+/// Whether a build was made so long ago that it cannot be in progress.
 fn is_old(folder: &Path, tree: &TreeName) -> io::Result<bool> {
     let built = UNIX_EPOCH + Duration::from_secs(build(folder, tree)?.built);
     Ok(built.elapsed().is_ok_and(|age| age > OTHERS_KEPT))
@@ -358,17 +363,6 @@ fn is_old(folder: &Path, tree: &TreeName) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn definition(packages: &[&str]) -> ImageDefinition {
-        ImageDefinition {
-            name: "db".to_owned(),
-            suite: "trixie".to_owned(),
-            packages: packages.iter().map(|one| (*one).to_owned()).collect(),
-            files: vec![],
-            directories: vec![],
-            steps: vec![],
-        }
-    }
 
     #[track_caller]
     fn check(text: &str, expected: Option<(&str, &str, u64)>) {
@@ -388,7 +382,8 @@ mod tests {
         check(".removing-db-0123456789ab", None);
         check("db", None);
         check("../x-0123456789ab/..", None);
-        let (one, other) = (definition(&["a"]), definition(&["b"]));
+        let (one, other) =
+            (ImageDefinition::with_packages(&["a"]), ImageDefinition::with_packages(&["b"]));
         assert_ne!(digest(&one), digest(&other));
         let first = next(&one, None);
         let second = next(&one, Some(&first));
@@ -409,7 +404,7 @@ mod tests {
     fn the_newest_build_is_taken_and_used_ones_stay() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let definition = definition(&["a"]);
+        let definition = ImageDefinition::with_packages(&["a"]);
         let first = made(folder, &definition, "1");
         let second = made(folder, &definition, "2");
         assert_eq!(newest(folder, &definition).unwrap().unwrap().to_string(), second.tree);
@@ -439,7 +434,7 @@ mod tests {
     #[test]
     fn a_build_without_a_record_tells_its_packages() {
         let folder = tempfile::tempdir().unwrap();
-        let whole = made(folder.path(), &definition(&["a"]), "7");
+        let whole = made(folder.path(), &ImageDefinition::with_packages(&["a"]), "7");
         std::fs::remove_file(record(folder.path(), &whole.tree)).unwrap();
         let found = builds(folder.path()).unwrap().remove(0);
         assert_eq!((found.packages, found.definition), (whole.packages, None));
@@ -449,7 +444,7 @@ mod tests {
     #[test]
     fn a_build_that_was_stopped_is_no_image() {
         let folder = tempfile::tempdir().unwrap();
-        let definition = definition(&["a"]);
+        let definition = ImageDefinition::with_packages(&["a"]);
         std::fs::create_dir_all(folder.path().join(".db.building/etc")).unwrap();
         let tree = next(&definition, None);
         std::fs::write(record(folder.path(), &tree.to_string()), "{}").unwrap();

@@ -44,7 +44,9 @@ pub use image::{
     DirectoryDefinition, FileDefinition, Image, ImageDefinition, ImageError, Refreshed,
     build_image, refresh_image,
 };
-pub use image_store::{Build, Prune, Uses, builds, private_folder, prune, set_uses, uses};
+pub use image_store::{
+    Build, Prune, Uses, builds, newest_build, private_folder, prune, set_uses, uses,
+};
 pub use mounts::remove_all;
 pub use netns::{Network, SocketError};
 pub use node::{Node, NodeError};

@@ -39,8 +39,8 @@ enum Request {
     Udp(SocketAddrV4, oneshot::Sender<std::io::Result<UdpSocket>>),
 }
 
-/// Hands out sockets of the instance's network. A socket belongs to the network that it was
-/// made in, whoever uses it later; so only the making happens on the thread.
+/// Hands out sockets of the instance's network. A socket belongs to the network that it was made
+/// in, whichever thread uses it later; so only the making happens on the thread.
 #[derive(Clone, Debug)]
 pub struct Network {
     requests: mpsc::Sender<Request>,
@@ -130,7 +130,7 @@ impl Network {
     }
 }
 
-/// Opens what is asked for until nobody can ask any more.
+/// Opens what is asked for until the last sender is gone.
 fn serve(incoming: &mpsc::Receiver<Request>) {
     for request in incoming {
         match request {

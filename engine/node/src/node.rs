@@ -394,7 +394,7 @@ impl Node {
             network::remove_pod(&options.instance, name, record.address).await?;
         }
         network::remove(&network::pod_namespace(&options.instance, name)).await?;
-        // The record goes last: what it tells of may still have to be removed.
+        // The record goes last: what it names may still have to be removed.
         mounts::remove_tree(&disk).map_err(file(disk.clone()))?;
         mounts::remove_tree(&folder).map_err(file(folder.clone()))?;
         let cgroup = format!("{}/{name}", options.cgroup());

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-/// What tells one instance of the engine from another. Two instances share nothing but,
-/// if they wish, the folder of images.
+/// What distinguishes one instance of the engine from another. Two instances share nothing but, if
+/// they wish, the folder of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeOptions {
     /// Name: 1 to 24 lower-case letters, digits and hyphens.

@@ -12,8 +12,8 @@ use crate::options::NodeOptions;
 /// Bytes of disk that the images and a little data need.
 const ROOM: u64 = 3 << 30;
 
-/// Why not as anybody else: images hold files of many users, and a pod's network is made of links
-/// and rules of the kernel.
+/// Why root is needed: images hold files of many users, and a pod's network is made of links and
+/// rules of the kernel.
 const ROOT: &str = "cannot make namespaces, mounts and network links as this user: run it as root";
 
 /// One sentence for each thing that is missing, with what to do. Empty: all is well.

@@ -1,4 +1,4 @@
-//! First processes of containers: told apart from later processes that got the same number.
+//! First processes of containers: distinguished from later processes with the same PID.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -10,8 +10,8 @@ const LENGTH_MAX: u64 = 10 << 20;
 /// Files kept of a log, the one that is written to included.
 const FILES_MAX: u32 = 5;
 
-/// Sets a log aside that has grown too long. Whoever writes to it must append: it goes on with
-/// the same file, which is empty afterwards. Does nothing when there is no such file.
+/// Sets a log aside that has grown too long. Its writer must append: it goes on with the same file,
+/// which is empty afterwards. Does nothing when there is no such file.
 ///
 /// # Errors
 /// When a file cannot be written or renamed; nothing is lost then.

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
-use names::{ModelName, UnitName};
+use juju_names::{ModelName, UnitName};
 
 use crate::spec::{ContainerSpec, Limits, Mount, PodSpec};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, openat};
 
 /// A socket that was found where it should be, and is held on to: a container that puts a link in
-/// its place leads nobody to the sockets of this machine.
+/// its place does not lead to the sockets of this machine.
 #[derive(Debug)]
 pub struct SocketFile(OwnedFd);
 

@@ -1,8 +1,8 @@
 //! Work that waits for a disk, kept off the threads that answer.
 //!
 //! The daemon has few threads for its tasks, and a disk may take seconds for a write. Whatever
-//! reads or writes files, or waits for a lock that somebody holds over such a write, goes
-//! through here: meanwhile another thread takes over the tasks.
+//! reads or writes files, or waits for a lock that is held during such a write, goes through here:
+//! meanwhile another thread takes over the tasks.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 

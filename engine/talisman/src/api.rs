@@ -3,19 +3,67 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use names::{AppName, UnitName};
+use juju_names::{AppName, UnitName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One request; the answer is a JSON value or a [`Refusal`].
+/// One request; the answer is a JSON value or a refusal.
 // Without Debug: one of them carries a secret's content.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Request {
-    /// Deploys a charm.
-    Deploy(Deploy),
-    /// Gives an application another charm.
-    Refresh(Refresh),
+    /// Something is looked at.
+    Read(Read),
+    /// The model changes.
+    Change(Change),
+    /// The engine does something that takes its time.
+    Task(Task),
+}
+
+/// Looks at the model, or at what the engine remembers.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub(crate) enum Read {
+    /// Reads an application's options.
+    GetConfig { app: AppName },
+    /// The model, in the shape of `juju status --format json` with its relations.
+    Status,
+    /// What names the model.
+    ShowModel,
+    /// One unit, in the shape of `juju show-unit --format json`.
+    ShowUnit { unit: UnitName },
+    /// One application, in the shape of `juju show-application --format json`.
+    ShowApplication { app: AppName },
+    /// The actions that an application's charm declares.
+    CharmActions { app: AppName },
+    /// The resources of an application.
+    Resources { app: AppName },
+    /// Statuses that a unit or application had, the oldest first.
+    StatusLog { name: String, kind: String },
+    /// The constraints of an application, or of the model.
+    Constraints { app: Option<AppName> },
+    /// The storage, in the shape of `juju storage --format json`.
+    Storage,
+    /// All actions, the oldest first.
+    Actions,
+    /// How an action stands.
+    Action { id: u64 },
+    /// Log lines after a position.
+    Log { after: u64, limit: usize },
+    /// What the hooks have cost so far.
+    Measurements,
+    /// All secrets without their content, in the shape of `juju secrets --format json`.
+    Secrets,
+    /// One secret; with `reveal` the content of a revision, the latest where absent.
+    ShowSecret { secret: String, reveal: bool, revision: Option<u32> },
+    /// The model's options.
+    GetModelConfig,
+}
+
+/// Changes the model, in one call of it.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub(crate) enum Change {
     /// Relates two applications, `app[:endpoint]` each.
     Integrate { a: String, b: String },
     /// Ends a relation.
@@ -24,56 +72,73 @@ pub(crate) enum Request {
     RemoveApplication { app: AppName, force: bool },
     /// Sets the number of units.
     Scale { app: AppName, units: u32 },
-    /// Reads an application's options.
-    GetConfig { app: AppName },
     /// Changes an application's options.
     SetConfig { app: AppName, set: BTreeMap<String, String>, reset: Vec<String> },
     /// Grants or withdraws access to the Kubernetes API.
     Trust { app: AppName, trusted: bool },
-    /// The model, in the shape of `juju status --format json`.
-    Status,
-    /// One unit, in the shape of `juju show-unit --format json`.
-    ShowUnit { unit: UnitName },
-    /// Queues an action; the answer is its id.
-    Run { unit: UnitName, action: String, params: serde_json::Map<String, Value> },
-    /// All actions, the oldest first.
-    Actions,
-    /// How an action stands.
-    Action { id: u64 },
-    /// Runs a shell command in a hook context of a unit; the answer is its code and output.
-    Exec { unit: UnitName, command: String },
-    /// Log lines after a position.
-    Log { after: u64, limit: usize },
+    /// Sets the constraints of an application.
+    SetConstraints { app: AppName, constraints: juju_model::Constraints },
+    /// Sets the constraints of applications that are deployed from now on.
+    SetModelConstraints { words: BTreeMap<String, String> },
+    /// Opens an application to the outside, or closes it.
+    Expose { app: AppName, exposed: bool },
+    /// Queues an action on units; the answer is its operation, with a task or an error for each.
+    Run { units: Vec<UnitName>, action: String, params: serde_json::Map<String, Value> },
+    /// Calls off an action whose turn has not come.
+    CancelTask { id: u64 },
     /// Retries or skips a failed hook.
     Resolve { unit: UnitName, retry: bool },
     /// Changes options of the model.
-    SetModelConfig { set: BTreeMap<String, String> },
-    /// Makes a service reachable on a loopback port of the host.
-    Forward { port: u16, service: String, target: u16 },
-    /// Serves the page for people; the answer is its URL. Port 0 is any free one.
-    Page { port: u16 },
-    /// What the hooks have cost so far.
-    Measurements,
+    SetModelConfig { set: BTreeMap<String, String>, reset: Vec<String> },
     /// Changes the number of units by this many.
     ScaleBy { app: AppName, units: i64, force: bool },
-    /// How a container is entered: words before the options, and one after them.
-    EnterContainer { unit: UnitName, container: String },
-    /// All secrets without their content, in the shape of `juju secrets --format json`.
-    Secrets,
-    /// One secret; with `reveal` the content of a revision, the latest where absent.
-    ShowSecret { secret: String, reveal: bool, revision: Option<u32> },
     /// Adds or changes a secret of the operator's; the answer is its id.
     PutSecret { name: String, values: BTreeMap<String, String>, info: Option<String>, update: bool },
     /// Lets applications read a secret of the operator's, or no longer.
     GrantSecret { secret: String, apps: Vec<AppName>, granted: bool },
     /// Removes a secret of the operator's.
     RemoveSecret { secret: String },
-    /// The model's options.
-    GetModelConfig,
-    /// Replaces a unit's pod by a new one, as when Kubernetes moves it.
-    DeletePod { unit: UnitName },
+}
+
+/// Works with more than the model: files, images, containers, ports.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub(crate) enum Task {
+    /// Deploys a charm.
+    Deploy(Deploy),
+    /// Gives an application another charm.
+    Refresh(Refresh),
+    /// What a bundle that makes this model again is written from.
+    ExportBundle,
+    /// Runs a shell command in a hook context of units; the answer is its operation, with a task
+    /// or an error for each.
+    Exec { units: Vec<UnitName>, command: String },
+    /// Makes a service reachable on a loopback port of the host.
+    Forward { port: u16, service: String, target: u16 },
+    /// Serves the page for people; the answer is its URL. Port 0 is any free one.
+    Page { port: u16 },
+    /// How a container is entered: words before the options, and one after them.
+    EnterContainer { unit: UnitName, container: String },
     /// Stops every pod and the daemon itself, after each unit's `stop` hook.
     Down,
+}
+
+impl From<Read> for Request {
+    fn from(read: Read) -> Self {
+        Self::Read(read)
+    }
+}
+
+impl From<Change> for Request {
+    fn from(change: Change) -> Self {
+        Self::Change(change)
+    }
+}
+
+impl From<Task> for Request {
+    fn from(task: Task) -> Self {
+        Self::Task(task)
+    }
 }
 
 /// What `deploy` says.
@@ -92,7 +157,7 @@ pub(crate) struct Deploy {
     /// Access to the Kubernetes API.
     pub(crate) trust: bool,
     /// The most that each workload container may use.
-    pub(crate) constraints: model::Constraints,
+    pub(crate) constraints: juju_model::Constraints,
 }
 
 /// What `refresh` says.
@@ -100,12 +165,16 @@ pub(crate) struct Deploy {
 pub(crate) struct Refresh {
     /// The application.
     pub(crate) app: AppName,
-    /// The charm folder or archive, absolute.
-    pub(crate) charm: PathBuf,
+    /// The charm folder or archive, absolute; none where only resources change.
+    pub(crate) charm: Option<PathBuf>,
     /// Files by resource, absolute; others stay.
     pub(crate) resources: BTreeMap<String, PathBuf>,
     /// Units whose hook has failed take it too.
     pub(crate) forced: bool,
+    /// Option values as typed, set with the charm.
+    pub(crate) config: BTreeMap<String, String>,
+    /// Access to the Kubernetes API from now on.
+    pub(crate) trust: bool,
 }
 
 /// An answer.
@@ -114,8 +183,28 @@ pub(crate) struct Refresh {
 pub(crate) enum Answer {
     /// It was done.
     Done(Value),
-    /// It was refused, with the reason in words for people.
-    Refused(String),
+    /// It was refused.
+    Refused(Refusal),
+}
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{words}")]
+pub(crate) struct Refusal {
+    /// What kind of reason it is, for programs.
+    pub(crate) kind: RefusalKind,
+    /// The reason in words for people.
+    pub(crate) words: String,
+}
+
+/// Reasons that a program may act upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RefusalKind {
+    /// What was to be made is there.
+    Exists,
+    /// Any other reason.
+    Other,
 }
 
 /// One line of the model's log.

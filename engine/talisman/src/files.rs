@@ -41,7 +41,7 @@ fn regular(kind: FileType) -> io::Result<()> {
 pub(crate) fn open(path: &Path, itself: bool) -> io::Result<File> {
     let found = if itself { path.symlink_metadata()? } else { path.metadata()? };
     regular(found.file_type())?;
-    // What comes in its place meanwhile does not hold anybody up either.
+    // What takes its place meanwhile blocks no thread either.
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, itself);
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;

@@ -2,29 +2,34 @@
 #![allow(clippy::disallowed_methods, reason = "a command may wait; the daemon says otherwise")]
 
 mod api;
-mod args;
-mod args_juju;
 mod bundle;
-mod charm_file;
+mod cli;
 mod client;
-mod commands;
-mod constraints;
 mod daemon;
 mod files;
 mod images;
+mod model_options;
 mod models;
-mod overlay;
-mod pack;
-mod pack_python;
+mod oci;
+mod package;
 mod paths;
 mod status;
 mod table;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> std::process::ExitCode {
-    let cli = args::Cli::parse();
-    let is_daemon = matches!(cli.command, args::Command::Daemon);
+    let matches = match cli::Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            cli::tell(cli::usage(&error).trim_end());
+            return 2.into();
+        }
+    };
+    let format = cli::format(&matches);
+    let cli = cli::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let is_daemon = matches!(cli.command, cli::Command::Daemon(_));
     let runtime = if is_daemon {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     } else {
@@ -32,7 +37,7 @@ fn main() -> std::process::ExitCode {
     };
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(commands::perform(cli));
+            let result = runtime.block_on(cli::perform(cli));
             // A disk that never answers does not keep the program.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             result
@@ -41,13 +46,6 @@ fn main() -> std::process::ExitCode {
     };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) if error.is::<commands::Exit>() => error
-            .downcast::<commands::Exit>()
-            .map_or(std::process::ExitCode::FAILURE, |exit| exit.0.into()),
-        Err(error) => {
-            use std::io::Write;
-            writeln!(std::io::stderr(), "ERROR {error:#}").ok();
-            std::process::ExitCode::FAILURE
-        }
+        Err(error) => cli::refused(&error, format).into(),
     }
 }

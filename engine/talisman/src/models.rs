@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use names::ModelName;
+use juju_names::ModelName;
 use serde::{Deserialize, Serialize};
 
 /// The model that an instance has without being asked.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Two instances share nothing but the cache of images, so tests run beside a running model.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
-    /// The instance's name, `default` unless told otherwise.
+    /// The instance's name, `default` unless another is given.
     pub(crate) instance: String,
     /// What is large or is run: the model, volumes, charms, containers. A stop removes the last.
     pub(crate) state: PathBuf,

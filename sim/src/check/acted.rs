@@ -1,10 +1,10 @@
 //! What an action of PostgreSQL's charm says it did, it did.
 
-use names::{AppName, UnitName};
+use juju_names::{AppName, UnitName};
 
 use super::database::{clients, kept, server};
+use crate::far::patroni::{members, primary};
 use crate::history::{DatabaseOp, FORCE, Op};
-use crate::patroni::{members, primary};
 use crate::world::State;
 
 /// What actions change, as it was before one.
@@ -33,7 +33,7 @@ pub(crate) fn acted(state: &State, op: &DatabaseOp, before: &Before) -> Vec<Stri
     let Some(action) = state.model.actions().last() else {
         return vec!["no action ran".to_owned()];
     };
-    if action.status != model::ActionStatus::Completed {
+    if action.status != juju_model::ActionStatus::Completed {
         return vec![format!("{op:?} is {:?}: {}", action.status, action.message)];
     }
     let now = cluster(state);
@@ -69,7 +69,7 @@ pub(crate) fn acted(state: &State, op: &DatabaseOp, before: &Before) -> Vec<Stri
 pub(crate) fn failed(state: &State, op: &Op, before: &Before) -> Vec<String> {
     let Op::Database(DatabaseOp::SetPassword(user)) = op else { return Vec::new() };
     let fails = state.model.actions().last().is_some_and(|action| {
-        action.completed.is_some() && action.status != model::ActionStatus::Completed
+        action.completed.is_some() && action.status != juju_model::ActionStatus::Completed
     });
     let changed = fails && cluster(state).passwords != before.passwords;
     if changed {
@@ -88,10 +88,10 @@ fn password(before: &Before, now: &Before, user: &str, shown: &str) -> Option<&'
     }
 }
 
-/// Whether a client was not told that it has to connect anew.
+/// Whether a client got no notice that it has to connect anew.
 fn untold(state: &State, app: &AppName) -> Option<&'static str> {
     let timeline = state.clusters.get(app)?.timeline.to_string();
-    let told = |relation: &model::Relation| {
+    let told = |relation: &juju_model::Relation| {
         let bags = relation.unit_bags.iter().filter(|(unit, _)| unit.app() == app);
         bags.into_iter().any(|(_, bag)| bag.values.get("timeline") == Some(&timeline))
     };

@@ -3,12 +3,12 @@
 use std::fmt::Display;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
-use model::{Relation, SecretContent};
-use names::{SecretId, UnitName};
+use juju_model::{Relation, SecretContent};
+use juju_names::{SecretId, UnitName};
 
-use crate::apps::decoded;
-use crate::gate::SHORT;
-use crate::pod::Pod;
+use crate::far::pebble::Pod;
+use crate::fault::SHORT;
+use crate::juju::apps::decoded;
 use crate::world::State;
 
 /// The longest state that a unit may keep in the controller, in bytes.
@@ -100,7 +100,7 @@ fn in_relation(
     ran: Option<&UnitName>,
     wrong: &mut Vec<String>,
 ) {
-    // The old interface hands passwords over in bags: that is its contract.
+    // The legacy interface has passwords in databags: that is its contract.
     if relation.ends.iter().any(|end| end.interface == "pgsql") {
         return;
     }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use names::{AppName, UnitName};
-use pebble::Startup;
+use juju_names::UnitName;
+use pebble_client::Startup;
 use pgbouncer::{Key, Version};
 use postgres::scram;
 
 use super::login::able;
 use super::{misconfigured, option, pooler, processes, relations};
-use crate::history::SERVER;
-use crate::pgbouncer_process::Process;
-use crate::pod::Container;
+use crate::far::pebble::Container;
+use crate::far::pgbouncer::Process;
 use crate::world::State;
 
 /// The rules by which logs are rotated.
@@ -114,7 +113,7 @@ fn settings(state: &State) -> Vec<String> {
         expect("max_db_connections", &|value| value.parse::<u32>().is_ok());
         let known = |user: &str| backend || process.listed(user).is_none();
         expect("stats_users", &|user| !user.is_empty() && known(user));
-        // Without trust nobody knows where clients connect, and a server waits for that.
+        // Without trust the address for clients is unknown, and a server waits for that.
         if able {
             expect("admin_users", &|user| process.listed(user).is_some());
         }
@@ -130,22 +129,12 @@ fn settings(state: &State) -> Vec<String> {
     wrong
 }
 
-/// Which connections a process keeps, and whom it lets in, follow from what is told.
+/// Which connections a process keeps, and which logins it accepts, follow from what is published.
 fn connections(state: &State) -> Vec<String> {
     let mut wrong = Vec::new();
     let peers = pooler().and_then(|app| super::peers(state, &app));
-    let server = SERVER.parse().ok().and_then(|app: AppName| state.clusters.get(&app));
-    // A connection to what was the primary takes no writes any more.
-    let timeline = server.map(|cluster| cluster.timeline).filter(|timeline| *timeline > 1);
-    let timeline = timeline.map(|timeline| format!("-- timeline {timeline}"));
     for (unit, service, process) in processes(state) {
         let here = format!("{service} of {unit}");
-        for database in &process.ini.databases {
-            let found = database.connect_query.as_ref().map(|query| query.as_str());
-            if found != timeline.as_deref() {
-                wrong.push(format!("{here} may keep connections of {found:?}, not {timeline:?}"));
-            }
-        }
         let bag = peers.and_then(|relation| relation.unit_bags.get(&unit));
         let nonce = bag.and_then(|bag| bag.values.get("userlist_nonce"));
         let list = process.setting("auth_file").unwrap_or_default();

@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::{AppName, RelationId, UnitName};
+use juju_names::{AppName, RelationId, UnitName};
 use serde_json::Value;
 
-use super::member;
 use super::offered::{self, impossible};
-use crate::apps::{read_secret, server_user};
+use super::{bonds, member};
+use crate::far::patroni::{self, behind, members, primary};
+use crate::far::postgresql::{PERSON, READS_FILES};
 use crate::history::{Client, DatabaseOp, SERVER};
-use crate::patroni::{self, behind, members, primary};
-use crate::sql::PERSON;
+use crate::juju::apps::{read_secret, server_user};
 use crate::world::State;
 
-/// What is seen of a cluster that nobody may lead until a lost unit comes back.
+/// What is seen of a cluster without a candidate until a lost unit comes back.
 pub(crate) const HEADLESS: &str = "nobody may lead";
 
 /// Roles that the charm, Patroni and PostgreSQL bring.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     PERSON,
     "backup",
     "monitoring",
@@ -26,6 +26,7 @@ const OWN: [&str; 9] = [
     "pg_database_owner",
     "pg_monitor",
     "pg_read_all_data",
+    READS_FILES,
     "pg_write_all_data",
 ];
 
@@ -41,11 +42,11 @@ pub(crate) fn able(state: &State) -> bool {
     let Some(application) = state.model.application(&app) else { return false };
     let units = state.model.units(&app).count();
     application.trust
-        && application.life == model::Life::Alive
+        && application.life == juju_model::Life::Alive
         && units > 0
         && !misconfigured(state, &app)
         && !patroni::is_headless(state, &app)
-        && !state.model.units(&app).any(|unit| state.foreign.contains(&unit.name))
+        && !state.model.units(&app).any(|unit| state.foreign_volumes.contains(&unit.name))
 }
 
 /// Whether an invalid value stands in the options of the charm of PostgreSQL.
@@ -66,7 +67,7 @@ fn misconfigured(state: &State, app: &AppName) -> bool {
 /// The relations of clients, with the application at the other end.
 pub(super) fn clients(state: &State) -> Vec<(RelationId, AppName)> {
     let Some(app) = server(state) else { return Vec::new() };
-    let live = state.model.relations().filter(|relation| relation.life == model::Life::Alive);
+    let live = state.model.relations().filter(|relation| relation.life == juju_model::Life::Alive);
     live.filter_map(|relation| {
         let end = relation.end(&app).filter(|end| end.endpoint.as_str() == "database")?;
         let remote = relation.remote(&app).filter(|remote| remote.app != end.app)?;
@@ -111,15 +112,16 @@ pub(super) fn check(state: &State, asked: &[Client]) -> Vec<String> {
     wrong.extend(peer(state, &app));
     wrong.extend(offered::check(state, &app, asked));
     wrong.extend(member::check(state, &app));
+    wrong.extend(bonds::check(state, &app));
     wrong.extend(statuses(state, &app, asked));
     wrong
 }
 
-/// Whoever cannot serve says so.
+/// A unit that cannot serve says so.
 fn unable(state: &State, app: &AppName) -> Vec<String> {
     let Some(application) = state.model.application(app) else { return Vec::new() };
     let headless = patroni::is_headless(state, app);
-    // Without trust nobody sees that the rest has gone wrong, so long as it runs.
+    // Without trust the rest cannot be checked, so long as it runs.
     if !application.trust {
         return Vec::new();
     }
@@ -129,7 +131,7 @@ fn unable(state: &State, app: &AppName) -> Vec<String> {
         let why = if headless { "nobody leads" } else { "an option is invalid" };
         wrong.push(format!("{} is active although {why}", unit.name));
     }
-    if !headless && application.life == model::Life::Alive {
+    if !headless && application.life == juju_model::Life::Alive {
         wrong.extend(stopped(state, app));
     }
     wrong
@@ -142,9 +144,11 @@ fn stopped(state: &State, app: &AppName) -> Vec<String> {
         |unit: &UnitName| state.pods.get(unit).is_some_and(|it| it.container.is_some());
     let units = state.model.units(app).map(|unit| &unit.name);
     let can = units.filter(|unit| has_data(unit) && has_container(unit));
-    can.filter(|unit| !state.foreign.contains(*unit) && patroni::member(state, unit).is_none())
-        .map(|unit| format!("{unit} runs no Patroni, and nothing but an option is invalid"))
-        .collect()
+    can.filter(|unit| {
+        !state.foreign_volumes.contains(*unit) && patroni::member(state, unit).is_none()
+    })
+    .map(|unit| format!("{unit} runs no Patroni, and nothing but an option is invalid"))
+    .collect()
 }
 
 /// All units are members of one cluster, and follow its primary.
@@ -168,7 +172,7 @@ fn one_cluster(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> 
 /// A charm that needs a person says so.
 pub(crate) fn blocked(state: &State, word: &str) -> Vec<String> {
     let Some(app) = server(state) else { return Vec::new() };
-    let says = |unit: &model::Unit| {
+    let says = |unit: &juju_model::Unit| {
         let status = unit.status();
         status.status == "blocked" && status.message.contains(word)
     };
@@ -176,7 +180,7 @@ pub(crate) fn blocked(state: &State, word: &str) -> Vec<String> {
     if well { Vec::new() } else { vec![format!("no unit of {app} asks a person for {word:?}")] }
 }
 
-/// Whoever writes is led to the one who may, whatever else is away.
+/// Writers are led to the primary, whatever else is away.
 pub(crate) fn routes(state: &State) -> Vec<String> {
     let Some(app) = server(state) else { return Vec::new() };
     let Some(primary) = primary(state, &app) else {
@@ -265,6 +269,9 @@ fn configuration(state: &State, app: &AppName) -> Vec<String> {
         ("synchronous_mode_strict", &dynamic["synchronous_mode_strict"], Value::Bool(strict)),
         ("max_prepared_transactions", prepared, option("memory_max_prepared_transactions")),
         ("maximum_lag_on_failover", lag, option("durability_maximum_lag_on_failover")),
+        ("failsafe_mode", &dynamic["failsafe_mode"], Value::Bool(true)),
+        ("max_timelines_history", &dynamic["max_timelines_history"], Value::from(50)),
+        ("primary_start_timeout", &dynamic["primary_start_timeout"], Value::from(10)),
         ("ttl", &dynamic["ttl"], option("ttl")),
         ("loop_wait", &dynamic["loop_wait"], option("loop_wait")),
         ("retry_timeout", &dynamic["retry_timeout"], option("retry_timeout")),
@@ -294,7 +301,7 @@ fn configuration(state: &State, app: &AppName) -> Vec<String> {
 
 /// The leader lets every unit be a member.
 fn peer(state: &State, app: &AppName) -> Option<String> {
-    let named = |relation: &&model::Relation| {
+    let named = |relation: &&juju_model::Relation| {
         relation.is_peer()
             && relation.end(app).is_some_and(|end| end.endpoint.as_str() == "database-peers")
     };
@@ -333,8 +340,8 @@ fn statuses(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
     wrong
 }
 
-/// What two worlds with the same operators must have alike.
-/// Whether it is certain that nobody may lead.
+/// What two worlds with the same operators must have alike. Whether it is certain that no member
+/// may lead.
 pub(super) fn is_headless(state: &State) -> bool {
     server(state).is_some_and(|app| patroni::is_headless(state, &app)) && !able(state)
 }

@@ -1,9 +1,9 @@
-//! Who can log in: every client to its own database through every process, nobody else.
+//! Who can log in: every client to its own database through every process, and no other.
 
-use names::{AppName, RelationId, UnitName};
+use juju_names::{AppName, RelationId, UnitName};
 
-use crate::apps::{old_database, read_secret};
 use crate::history::Client;
+use crate::juju::apps::{old_database, read_secret};
 use crate::world::State;
 
 use super::{misconfigured, pooler, processes, relations};
@@ -75,7 +75,7 @@ fn modern(state: &State, id: RelationId, app: &AppName, client: &Client) -> Opti
     })
 }
 
-/// What a client of the old interface finds in the bag.
+/// What a legacy client finds in the bag.
 fn old(state: &State, id: RelationId, app: &AppName, client: &Client) -> Option<Credentials> {
     let bag = &state.model.relation(id)?.app_bags.get(&pooler()?)?.values;
     let field = |key: &str| bag.get(key).map(String::as_str).unwrap_or_default();
@@ -160,7 +160,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
         let down = pooler().map(|app| {
             let units = state.model.units(&app).map(|unit| unit.name.clone());
             let silent =
-                |unit: &names::UnitName| processes(state).iter().all(|(of, ..)| of != unit);
+                |unit: &juju_names::UnitName| processes(state).iter().all(|(of, ..)| of != unit);
             units.filter(silent).map(|unit| format!("{unit} runs no PgBouncer")).collect::<Vec<_>>()
         });
         wrong.extend(down.unwrap_or_default());
@@ -192,7 +192,7 @@ fn serves(state: &State, known: &Credentials) -> Vec<String> {
     wrong
 }
 
-/// Whether somebody gets in who should not.
+/// Whether a login is accepted that should not be.
 fn strangers(state: &State, all: &[Credentials]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (unit, service, process) in processes(state) {
@@ -249,7 +249,8 @@ pub(crate) fn cut_off(
     let mut wrong = Vec::new();
     let running = processes_by_boot(state);
     for (unit, service, process) in processes(state) {
-        let alive = state.model.unit(&unit).is_some_and(|unit| unit.life == model::Life::Alive);
+        let alive =
+            state.model.unit(&unit).is_some_and(|unit| unit.life == juju_model::Life::Alive);
         let here = |(of, name, _): &&(UnitName, String, u64)| *of == unit && *name == service;
         let now = running.iter().find(here);
         if !alive || now.is_none_or(|now| !served.contains(now)) {

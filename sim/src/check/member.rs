@@ -1,12 +1,12 @@
 //! What a member of PostgreSQL needs around it: its environment and objects of Kubernetes.
 
+use juju_names::AppName;
 use kube_api::{Kind, Selector};
-use names::AppName;
-use pebble::{Check, Startup};
+use pebble_client::{Check, Startup};
 use serde_json::Value;
 
 use super::database::{able, server};
-use crate::patroni::Member;
+use crate::far::patroni::Member;
 use crate::world::{MODEL, State};
 
 /// The mark by which a controller manager leaves Endpoints alone.
@@ -83,12 +83,13 @@ fn services(state: &State, app: &AppName) -> Vec<String> {
 
 /// Every unit says in the relation of upgrades that it is idle.
 fn peers(state: &State, app: &AppName) -> Vec<String> {
-    let named = |relation: &&model::Relation| {
+    let named = |relation: &&juju_model::Relation| {
         relation.is_peer()
             && relation.end(app).is_some_and(|end| end.endpoint.as_str() == "upgrade")
     };
     let Some(relation) = state.model.relations().find(named) else { return Vec::new() };
-    let idle = |bag: &model::Databag| bag.values.get("state").map(String::as_str) == Some("idle");
+    let idle =
+        |bag: &juju_model::Databag| bag.values.get("state").map(String::as_str) == Some("idle");
     let units = state.model.units(app).map(|unit| &unit.name);
     let silent = units.filter(|unit| !relation.unit_bags.get(*unit).is_some_and(idle));
     silent.map(|unit| format!("{unit} does not say that no upgrade runs")).collect()
@@ -98,8 +99,8 @@ fn is_owned(object: &Value) -> bool {
     !object["metadata"]["ownerReferences"].is_null()
 }
 
-/// What Patroni made goes with the application, and nobody takes it for litter; what Juju made
-/// is there.
+/// What Patroni made goes with the application, and is not taken for left over; what Juju made is
+/// there.
 pub(super) fn adopted(state: &State) -> Vec<String> {
     let Some(app) = server(state).filter(|_| able(state)) else { return Vec::new() };
     let mut wrong = Vec::new();

@@ -2,6 +2,8 @@
 
 mod acted;
 mod always;
+mod bonds;
+mod claim;
 mod container;
 mod database;
 mod login;
@@ -15,18 +17,19 @@ mod view;
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
+use juju_names::{AppName, RelationId, UnitName};
 use kube_api::Kind as ObjectKind;
 use kube_api::Selector;
-use names::{AppName, RelationId, UnitName};
 use pgbouncer::Entry;
 
-use crate::history::{Client, POOLER};
-use crate::pgbouncer_process::Process;
-use crate::sql;
+use crate::far::pgbouncer::Process;
+use crate::far::postgresql;
+use crate::history::{Client, OPTIONS, POOLER};
 use crate::world::{MODEL, State};
 
 pub(crate) use acted::{acted, cluster, failed};
 pub(crate) use always::{Watch, always};
+pub(crate) use claim::claims;
 pub(crate) use container::failed_changes;
 pub(crate) use database::{HEADLESS, able, blocked, routes};
 pub(crate) use login::{cut_off, processes_by_boot, waiting};
@@ -57,9 +60,9 @@ pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
     if is_prompt(state) { at_peace(state, clients) } else { Vec::new() }
 }
 
-/// Whether nothing waits for update-status where there are no faults. No event tells when a load
-/// balancer has its address, when it is certain that nobody may lead, nor when a statement comes
-/// to an end that waits for a standby which an option keeps away.
+/// Whether nothing waits for update-status where there are no faults. No event reports that a load
+/// balancer has its address, that no member may lead for certain, nor that a statement comes to an
+/// end that waits for a standby which an option keeps away.
 pub(crate) fn is_prompt(state: &State) -> bool {
     option(state, "expose-external") != "loadbalancer"
         && !database::is_headless(state)
@@ -67,8 +70,8 @@ pub(crate) fn is_prompt(state: &State) -> bool {
 }
 
 /// Whether nothing is left to do once hooks have come to rest, where there are no faults. A server
-/// that cannot serve is tried again; units that an invalid option stops are not waited for for ever;
-/// and nobody tells a client that may use all databases of those that others make beside it.
+/// that cannot serve is tried again; units that an invalid option stops are not waited for for
+/// ever; and no event reports to a client of all databases those that others make beside it.
 pub(crate) fn is_done(state: &State) -> bool {
     let beside = database::clients(state).iter().any(|(_, app)| Some(app) != pooler().as_ref());
     let wide = processes(state).iter().any(|(_, _, process)| {
@@ -94,20 +97,23 @@ fn pooler() -> Option<AppName> {
 }
 
 /// The relation in which the poolers are each other's peers.
-fn peers<'a>(state: &'a State, app: &AppName) -> Option<&'a model::Relation> {
+fn peers<'a>(state: &'a State, app: &AppName) -> Option<&'a juju_model::Relation> {
     let mut all = state.model.relations();
     all.find(|relation| relation.is_peer() && relation.ends.iter().any(|end| end.app == *app))
 }
 
-/// The users whom this application made for clients that are gone.
+/// The users that this application made for clients that are gone.
 fn owed(state: &State, app: &AppName) -> Vec<String> {
     let relation = |name: &str| {
         let id = name.strip_prefix("relation_id_").and_then(|id| id.parse().ok()).map(RelationId);
         id.and_then(|id| state.model.relation(id))
     };
-    let made = |name: &str, role: &sql::Role| match pooler().as_ref() == Some(app) {
-        true => !role.comment.is_empty(),
-        false => role.comment.is_empty() && name.starts_with("relation_id_"),
+    let made = |name: &str, role: &postgresql::Role| match pooler().as_ref() == Some(app) {
+        true => !role.comment.is_empty() && !role.is_of_operator(),
+        false => {
+            let own = role.comment.is_empty() || role.is_of_operator();
+            own && name.starts_with("relation_id_")
+        }
     };
     let roles = state.clusters.values().flat_map(|cluster| &cluster.roles);
     let gone = roles.filter(|(name, role)| {
@@ -131,7 +137,7 @@ fn processes(state: &State) -> Vec<(UnitName, String, &Process)> {
 /// The live relations at one of the pooler's endpoints, with the application at the other end.
 fn relations(state: &State, endpoint: &str) -> Vec<(RelationId, AppName)> {
     let Some(pooler) = pooler() else { return Vec::new() };
-    let live = state.model.relations().filter(|relation| relation.life == model::Life::Alive);
+    let live = state.model.relations().filter(|relation| relation.life == juju_model::Life::Alive);
     live.filter_map(|relation| {
         let end = relation.end(&pooler).filter(|end| end.endpoint.as_str() == endpoint)?;
         (!relation.is_peer() && end.app == pooler)
@@ -140,7 +146,7 @@ fn relations(state: &State, endpoint: &str) -> Vec<(RelationId, AppName)> {
     .collect()
 }
 
-/// The live relations of clients of the old interface.
+/// The live relations of legacy clients.
 fn old_relations(state: &State) -> Vec<(RelationId, AppName)> {
     let mut all = relations(state, "db");
     all.extend(relations(state, "db-admin"));
@@ -152,18 +158,7 @@ fn misconfigured(state: &State) -> bool {
     if pooler().is_none_or(|app| state.model.application(&app).is_none()) {
         return true;
     }
-    let text = |key: &str| option(state, key);
-    let number = |key: &str| text(key).parse::<i64>().unwrap_or(-1);
-    let annotations: Option<std::collections::BTreeMap<String, String>> =
-        serde_json::from_str(&text("loadbalancer-extra-annotations")).ok();
-    !(1..=65535).contains(&number("listen_port"))
-        || !["session", "transaction", "statement"].contains(&&*text("pool_mode"))
-        || number("max_db_connections") < 0
-        || !(0..=1000).contains(&number("max_prepared_statements"))
-        || !["false", "nodeport", "loadbalancer"].contains(&&*text("expose-external"))
-        || annotations.is_none()
-        || !["", "query_wait_timeout=60"].contains(&&*text("pgbouncer-settings"))
-        || !["", "waltz=4; tango=3"].contains(&&*text("database-pool-sizes"))
+    OPTIONS.iter().any(|spec| !(spec.is_valid)(&option(state, spec.key)))
 }
 
 /// Whether something behind a host and port of the cluster accepts connections.
@@ -184,7 +179,9 @@ pub(crate) fn serves(state: &State, host: &str, port: u16) -> bool {
             .next();
         let Some(inner) = inner else { return false };
         let selector = &service["spec"]["selector"]["app.kubernetes.io/name"];
-        processes(state).iter().any(|(unit, _, process)| {
+        let ready =
+            processes(state).into_iter().filter(|(unit, ..)| !state.starting.contains(unit));
+        ready.into_iter().any(|(unit, _, process)| {
             *selector == unit.app().as_str() && process.port().map(u64::from) == Some(inner)
         })
     })

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use names::{AppName, RelationId};
+use juju_names::{AppName, RelationId};
 
 use super::database::clients;
-use crate::apps::read_secret;
+use crate::far::patroni::{Login, members, method};
+use crate::far::postgresql::{Cluster, TEMPLATE};
 use crate::history::Client;
-use crate::patroni::{Login, members, method};
-use crate::sql::{Cluster, TEMPLATE};
+use crate::juju::apps::read_secret;
 use crate::world::{MODEL, State};
 
 /// A request that the server never grants.
@@ -97,7 +97,7 @@ impl Offer {
             }
         }
         let Self { user, password, .. } = self;
-        for (key, role) in [("uris", "primary"), ("read-only-uris", "")] {
+        for (key, role) in [("uris", "primary"), ("read-only-uris", reads)] {
             let begin = format!("postgresql://{user}:{password}@{app}-{role}");
             let end = format!(".{MODEL}.svc.cluster.local:5432/{}", client.database);
             let uri = self.secret.get(key).map(String::as_str).unwrap_or_default();
@@ -124,7 +124,8 @@ impl Offer {
             wrong.push(format!("cannot log in: {why}"));
         }
         for (unit, member) in members(state, app) {
-            let login = Login { user: &self.user, database: Some(database), encrypted: false };
+            let encrypted = member.speaks_tls();
+            let login = Login { user: &self.user, database: Some(database), encrypted };
             match method(member, login) {
                 None => wrong.push(format!("is not let in by {unit}")),
                 Some("trust") => wrong.push(format!("needs no password at {unit}")),
@@ -196,13 +197,13 @@ fn own_users(cluster: &Cluster) -> Vec<String> {
     wrong
 }
 
-/// The secrets of clients that are gone, and revisions that nobody reads.
+/// The secrets of clients that are gone, and revisions that no consumer tracks.
 fn residue(state: &State, app: &AppName) -> Vec<String> {
     let mut wrong = Vec::new();
     let own = state
         .model
         .secrets()
-        .filter(|secret| matches!(&secret.owner, model::Owner::App(owner) if owner == app));
+        .filter(|secret| matches!(&secret.owner, juju_model::Owner::App(owner) if owner == app));
     let live = clients(state);
     for secret in own {
         let label = secret.label.as_deref().unwrap_or_default();

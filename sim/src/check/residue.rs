@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use names::RelationId;
+use juju_names::RelationId;
 
-use crate::apps::{read_secret, server_user};
-use crate::sql::PERSON;
+use crate::far::postgresql::PERSON;
+use crate::juju::apps::{read_secret, server_user};
 use crate::world::{MODEL, State};
 
 use super::{misconfigured, old_relations, pooler, processes, relations};
@@ -49,13 +49,14 @@ pub(super) fn check(state: &State) -> Vec<String> {
         let bags = state.model.relation(*id).into_iter().flat_map(|relation| &relation.app_bags);
         used.extend(bags.filter_map(|(_, bag)| bag.values.get("database").cloned()));
     }
-    // Without a pooler nobody is left who could clean up; where an option keeps PgBouncer
-    // from starting, that waits until it is mended.
+    // Without a pooler no unit is left to clean up; where an option keeps PgBouncer from starting,
+    // that waits until it is mended.
     let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
     // A server whose relation ended needs no pooler for that.
     let able = super::database::able(state);
     for cluster in state.clusters.values().filter(|_| able && (!alone || lookups.is_empty())) {
-        let lost = |role: &&String| !known.contains(*role);
+        // PostgreSQL brings those that begin so.
+        let lost = |role: &&String| !known.contains(*role) && !role.starts_with("pg_");
         for role in cluster.roles.keys().filter(lost) {
             wrong.push(format!("the role {role} survives its relation"));
         }
@@ -78,15 +79,14 @@ pub(super) fn check(state: &State) -> Vec<String> {
             continue;
         };
         let id = label.split('.').nth(1).and_then(|id| id.parse::<u32>().ok()).map(RelationId);
-        let owner = matches!(&secret.owner, model::Owner::App(app) if *app == pooler);
+        let owner = matches!(&secret.owner, juju_model::Owner::App(app) if *app == pooler);
         let live = modern.iter().any(|(live, _)| Some(*live) == id);
         if owner && !live && !waits {
             wrong.push(format!("the secret {label} survives its relation"));
         }
     }
     wrong.extend(state.model.units(&pooler).flat_map(|unit| stale_keys(state, unit)));
-    let own =
-        |secret: &&model::Secret| matches!(&secret.owner, model::Owner::App(app) if *app == pooler);
+    let own = |secret: &&juju_model::Secret| matches!(&secret.owner, juju_model::Owner::App(app) if *app == pooler);
     for secret in state.model.secrets().filter(own).filter(|_| !alone) {
         let untracked = secret.tracking.values().all(|seen| seen.revision == secret.latest);
         if secret.revisions.len() > 1 && untracked {
@@ -115,7 +115,7 @@ pub(super) fn barriers(state: &State) -> Vec<String> {
 }
 
 /// What a unit remembers of relations that are gone.
-fn stale_keys(state: &State, unit: &model::Unit) -> Vec<String> {
+fn stale_keys(state: &State, unit: &juju_model::Unit) -> Vec<String> {
     let gone = |key: &&String| {
         let id = key.strip_prefix("bag:").and_then(|rest| rest.split('/').next()?.parse().ok());
         id.is_some_and(|id| state.model.relation(RelationId(id)).is_none())
@@ -124,7 +124,7 @@ fn stale_keys(state: &State, unit: &model::Unit) -> Vec<String> {
     keys.map(|key| format!("{} remembers {key}, which is gone", unit.name)).collect()
 }
 
-/// The database that a client was told.
+/// The database that was published to a client.
 fn told(state: &State, id: RelationId) -> Option<&String> {
     state.model.relation(id)?.app_bags.get(&pooler()?)?.values.get("database")
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use names::RelationId;
+use juju_names::RelationId;
 
-use crate::apps::server_user;
+use crate::far::postgresql::{Cluster, Role};
 use crate::history::Client;
-use crate::sql::{Cluster, Role};
+use crate::juju::apps::server_user;
 use crate::world::{MODEL, State};
 
 use super::login::{able, is_granted};
@@ -19,12 +19,15 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
         return wrong;
     }
     let lookups: BTreeSet<String> = residue::lookups(state).into_iter().collect();
+    let granted = granted(state, clients);
+    let superusers = granted.iter().filter(|(client, _, _)| asks_for_superuser(client));
+    let superusers: BTreeSet<String> = superusers.map(|(_, _, name)| name.clone()).collect();
     for cluster in state.clusters.values() {
-        wrong.extend(of_lookups(cluster, &lookups));
-        for (client, id, name) in granted(state, clients) {
-            let Some(role) = cluster.roles.get(&name) else { continue };
+        wrong.extend(of_lookups(cluster, &lookups, &superusers));
+        for &(client, id, ref name) in &granted {
+            let Some(role) = cluster.roles.get(name) else { continue };
             let database = databag(state, id, "database").unwrap_or_default();
-            wrong.extend(of_client(cluster, client, role, &name, &database));
+            wrong.extend(of_client(cluster, client, role, name, &database));
         }
     }
     wrong
@@ -56,6 +59,10 @@ fn databag(state: &State, id: RelationId, key: &str) -> Option<String> {
     state.model.relation(id)?.app_bags.get(&pooler()?)?.values.get(key).cloned()
 }
 
+fn asks_for_superuser(client: &Client) -> bool {
+    if client.old { client.is_privileged() } else { client.roles == "superuser" }
+}
+
 fn of_client(
     cluster: &Cluster,
     client: &Client,
@@ -70,8 +77,10 @@ fn of_client(
         }
     };
     let asked = |word: &str| !client.old && client.roles == word;
-    let superuser = if client.old { client.is_privileged() } else { asked("superuser") };
-    expect(role.superuser == superuser, "is a superuser, or is none, against its client's wish");
+    expect(
+        role.superuser == asks_for_superuser(client),
+        "is a superuser, or is none, against its client's wish",
+    );
     let databases = asked("createdb") || asked("admin");
     expect(role.create_db == databases, "may make databases, or may not, against its wish");
     expect(role.member_of.contains("relation_access"), "is in no group of access");
@@ -87,14 +96,23 @@ fn of_client(
     wrong
 }
 
-/// Nobody but its user may call a lookup, and where it has none its user has no business.
-fn of_lookups(cluster: &Cluster, lookups: &BTreeSet<String>) -> Vec<String> {
+/// Only its user may call a lookup, and where it has none its user has no business. It shows
+/// no superuser but those whose clients asked for that.
+fn of_lookups(
+    cluster: &Cluster,
+    lookups: &BTreeSet<String>,
+    superusers: &BTreeSet<String>,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     for (name, database) in &cluster.databases {
         for (user, lookup) in &database.lookups {
             let only = BTreeSet::from([user.clone()]);
             if !cluster.roles.get(user).is_none_or(|role| role.pinned) {
                 wrong.push(format!("{user} asks for passwords wherever {name} says"));
+            }
+            let shown = lookup.superusers.iter().flatten();
+            for shown in shown.filter(|shown| !superusers.contains(*shown)) {
+                wrong.push(format!("the lookup of {user} in {name} shows the superuser {shown}"));
             }
             if lookup.usage != only || lookup.execute != only {
                 wrong.push(format!("others than {user} may call its lookup in {name}"));
@@ -108,7 +126,7 @@ fn of_lookups(cluster: &Cluster, lookups: &BTreeSet<String>) -> Vec<String> {
     wrong
 }
 
-/// A client whom no other shares its database with owns what is in it.
+/// A client that shares its database with no other owns what is in it.
 pub(crate) fn owned(state: &State, clients: &[Client], index: usize) -> Vec<String> {
     let mut all = super::database::clients(state);
     all.extend(relations(state, "database").into_iter().filter(|_| able(state)));

@@ -1,8 +1,8 @@
-//! Units agree with each other and with their files, and statuses tell the truth.
+//! Units agree with each other and with their files, and statuses are true.
 
-use names::UnitName;
+use juju_names::UnitName;
 
-use crate::gate::{Fault, Side};
+use crate::fault::{Fault, Port};
 use crate::history::Client;
 use crate::world::State;
 
@@ -68,7 +68,9 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
         outdone || (!client.old && bad(client) && related(index))
     });
     let up = state.clusters.values().all(|cluster| cluster.up);
-    let well = up && backend && trusted && !misconfigured(state) && !asked_badly;
+    // Without trust a pooler sees and patches its services all the same, and may go on.
+    let sound = up && backend && !misconfigured(state) && !asked_badly;
+    let well = sound && trusted;
     let balanced = state.model.application(&app).is_some_and(|app| {
         let config = app.effective_config();
         config.get("expose-external").cloned().flatten() == Some("false".into())
@@ -81,15 +83,15 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
         if well && balanced && !active {
             wrong.push(format!("{text}, but nothing is wrong"));
         }
-        if !well && active && state.model.is_leader(&unit.name) {
+        if !sound && active && state.model.is_leader(&unit.name) {
             wrong.push(format!("{text}, but something is wrong"));
         }
     }
     wrong
 }
 
-/// What is wrong where the user of a client that is gone cannot be removed: nobody says so by its
-/// name, or somebody waits for it.
+/// What is wrong where the user of a client that is gone cannot be removed: no status names it, or
+/// a client waits for it.
 pub(crate) fn stuck(state: &State, clients: &[Client]) -> Vec<String> {
     let mut wrong = super::login::waiting(state, clients);
     wrong.extend(super::offered::waiting(state, clients));
@@ -98,7 +100,7 @@ pub(crate) fn stuck(state: &State, clients: &[Client]) -> Vec<String> {
     for app in apps.into_iter().flatten() {
         for user in super::owed(state, &app) {
             any = true;
-            let says = |unit: &model::Unit| {
+            let says = |unit: &juju_model::Unit| {
                 let status = unit.status();
                 status.status == "blocked" && status.message.contains(&user)
             };
@@ -133,7 +135,7 @@ pub(crate) fn console(state: &State) -> Vec<String> {
     for user in ["admin", "statistics"] {
         let text = |key: &str| action.results[user][key].as_str().unwrap_or_default();
         let (name, password) = (text("username"), text("password"));
-        if action.status == model::ActionStatus::Failed {
+        if action.status == juju_model::ActionStatus::Failed {
             wrong.push(format!("the console has no credentials: {}", action.message));
         }
         for (unit, service, process) in processes(state) {
@@ -153,9 +155,9 @@ pub(crate) fn lies(
     unit: &UnitName,
     fault: Fault,
 ) -> Vec<String> {
-    let status = state.model.unit(unit).map(model::Unit::status);
+    let status = state.model.unit(unit).map(juju_model::Unit::status);
     let active = status.is_some_and(|status| status.status == "active");
-    if active && fault.side() == Some(Side::Sql) && state.model.is_leader(unit) {
+    if active && fault.port() == Some(Port::Sql) && state.model.is_leader(unit) {
         let owed = super::owed(state, unit.app());
         if !owed.is_empty() {
             return owed
@@ -167,11 +169,11 @@ pub(crate) fn lies(
     if !active || pooler().as_ref() != Some(unit.app()) || !state.model.is_leader(unit) {
         return Vec::new();
     }
-    match fault.side() {
-        Some(Side::Kubernetes) => {
+    match fault.port() {
+        Some(Port::Kubernetes) => {
             vec![format!("{unit} says it is active although the API refused something")]
         }
-        Some(Side::Sql) => {
+        Some(Port::Sql) => {
             let mut wrong = super::login::waiting(state, clients);
             let users = super::residue::lookups(state);
             let known = |user: &String| {

@@ -45,7 +45,7 @@ pub(crate) fn view(state: &State) -> Vec<String> {
         let settings: Vec<String> =
             settings.map(|(key, value)| format!("{}={value}", key.name)).collect();
         let databases = process.ini.databases.iter().map(|database| database.to_string());
-        let mut databases: Vec<String> = databases.map(|line| without_timeline(&line)).collect();
+        let mut databases: Vec<String> = databases.collect();
         // Which of the privileged clients carries the wildcard depends on who came first.
         databases.retain(|line| !line.starts_with('*'));
         // With it come names for reading what earlier clients left.
@@ -72,14 +72,4 @@ pub(crate) fn view(state: &State) -> Vec<String> {
         lines.push(format!("service {name} {kind} {ports:?} {annotations}"));
     }
     lines
-}
-
-/// An entry without the timeline, which tells how often the primary changed.
-fn without_timeline(line: &str) -> String {
-    match line.split_once(" connect_query='-- timeline") {
-        Some((begin, end)) => {
-            format!("{begin}{}", end.split_once('\'').map_or("", |(_, rest)| rest))
-        }
-        None => line.to_owned(),
-    }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use model::Deploy;
-use names::AppName;
+use juju_model::Deploy;
+use juju_names::AppName;
 
 use super::{POOLER, Run, SERVER, Which};
-use crate::apps::Kind;
-use crate::sql::Cluster;
+use crate::far::kubernetes;
+use crate::far::patroni;
+use crate::far::postgresql::Cluster;
+use crate::juju::apps::Kind;
 use crate::world::State;
-use crate::{kube, patroni};
 
 impl Run {
     /// The name of an application.
@@ -50,7 +51,7 @@ impl Run {
             if state.model.deploy(now, deploy).is_err() {
                 return false;
             }
-            kube::put_application(&state.kube, &app);
+            kubernetes::put_application(&state.kube, &app);
             match kind {
                 Kind::Server => drop(state.clusters.insert(app, Cluster::new())),
                 Kind::Database => {
@@ -72,7 +73,7 @@ pub(super) fn remove(state: &mut State, app: &AppName, keeps: bool) -> bool {
     let now = state.now();
     let taken = state.model.remove_application(now, app).is_ok();
     if taken && keeps {
-        state.kept.insert(app.clone());
+        state.kept_volumes.insert(app.clone());
     }
     forget(state, app);
     taken
@@ -83,21 +84,21 @@ pub(super) fn forget(state: &mut State, app: &AppName) {
     if state.model.application(app).is_some() {
         return;
     }
-    kube::delete_application(&state.kube, app);
+    kubernetes::delete_application(&state.kube, app);
     state.clusters.remove(app);
     state.patroni.remove(app);
-    if !state.kept.remove(app) {
+    if !state.kept_volumes.remove(app) {
         state.volumes.retain(|unit, _| unit.app() != app);
     }
-    state.foreign.retain(|unit| unit.app() != app);
+    state.foreign_volumes.retain(|unit| unit.app() != app);
     let own =
         state.volumes.iter().filter(|(unit, volume)| unit.app() == app && volume.data.is_some());
-    state.foreign.extend(own.map(|(unit, _)| unit.clone()));
+    state.foreign_volumes.extend(own.map(|(unit, _)| unit.clone()));
 }
 
 /// A person moves data that are another cluster's out of the way.
 pub(super) fn set_aside(state: &mut State) -> bool {
-    let foreign = std::mem::take(&mut state.foreign);
+    let foreign = std::mem::take(&mut state.foreign_volumes);
     for unit in &foreign {
         let container = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
         if let Some(volume) = state.volumes.get_mut(unit) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use names::{AppName, UnitName};
+use juju_names::{AppName, UnitName};
 use serde_json::{Map, Value, json};
 
 use super::{Client, Op, SERVER, Which};
@@ -82,7 +82,7 @@ pub(super) fn draw(rng: &mut Rng, clients: &[Client]) -> Op {
     let direct = clients.get(client).is_some_and(|client| !client.old);
     let op = match rng.below(20) {
         0..=4 if direct => return Op::Direct(client),
-        5 | 6 if direct => return Op::PartDirect(client),
+        5 | 6 if direct => return Op::UnrelateDirect(client),
         0..=5 => DatabaseOp::Scale([1, 2, 3, 3, 2, 0, 4, 5][rng.below(8)]),
         6..=9 => {
             let (key, values) = OPTIONS[rng.below(OPTIONS.len())];

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use super::options::{OPTIONS, OptionSpec};
 use super::{Client, History, Op, Step, Which, database};
-use crate::gate::{Fault, Mischief};
+use crate::fault::{Fault, Injection};
 use crate::rng::Rng;
 
 /// Which faults may strike.
@@ -12,32 +13,9 @@ pub struct Faults(pub BTreeSet<Fault>);
 
 impl Default for Faults {
     fn default() -> Self {
-        Self(Fault::ALL.into())
+        Self(Fault::all().collect())
     }
 }
-
-/// Options with valid, edge and invalid values.
-const OPTIONS: [(&str, &[&str]); 8] = [
-    ("listen_port", &["6432", "6433", "1", "65535", "0", "-1", "70000"]),
-    ("pool_mode", &["session", "transaction", "statement", "nonsense", ""]),
-    ("max_db_connections", &["100", "0", "1", "7", "-1"]),
-    ("max_prepared_statements", &["100", "0", "1000", "-1", "1001"]),
-    ("expose-external", &["false", "nodeport", "loadbalancer", "maybe"]),
-    ("database-pool-sizes", &["", "waltz=4; tango=3", "waltz=0", "waltz", "waltz=1; waltz=2"]),
-    ("loadbalancer-extra-annotations", &["{}", "{\"a.b/c\": \"d\"}", "[", "{\"a\": 1}"]),
-    (
-        "pgbouncer-settings",
-        &[
-            "",
-            "query_wait_timeout=60",
-            "query_wait_timeout=soon",
-            "auth_type=any",
-            "nonsense=1",
-            "client_tls_sslmode=require",
-            "server_tls_ciphers=nonsense",
-        ],
-    ),
-];
 
 const ROLES: [&str; 9] = ["", "", "", "", "", "createdb", "admin", "superuser", "nosuchrole"];
 
@@ -60,26 +38,6 @@ const ACTIONS: [&str; 5] = [
     "pre-upgrade-check",
     "resume-upgrade",
     "set-tls-private-key",
-];
-
-/// Faults that come between two hooks.
-const BETWEEN: [Fault; 16] = [
-    Fault::LeaderTurns,
-    Fault::PodChurn,
-    Fault::ContainerRestart,
-    Fault::AgentAway,
-    Fault::ServerDown,
-    Fault::ClockJump,
-    Fault::VolumeLost,
-    Fault::MemberCut,
-    Fault::LostEvent,
-    Fault::UpgradeDeferred,
-    Fault::CheckLost,
-    Fault::PodFrozen,
-    Fault::StreamCut,
-    Fault::EventsLate,
-    Fault::TwoLeaders,
-    Fault::WatchGone,
 ];
 
 /// The history of a seed.
@@ -139,13 +97,13 @@ fn hooks_between(rng: &mut Rng, steps: &mut Vec<Step>, most: usize, on: &[Fault]
         let pick = rng.below(1000) as u32;
         if rng.chance(rate / 6) {
             let between: Vec<Fault> =
-                BETWEEN.into_iter().filter(|fault| on.contains(fault)).collect();
+                Fault::between_hooks().filter(|fault| on.contains(fault)).collect();
             if let Some(fault) = rng.pick(&between) {
                 steps.push(Step::Strike(*fault, pick));
             }
         }
-        let mischief = if rng.chance(rate) { mischief(rng, on) } else { None };
-        steps.push(Step::Hook(pick, mischief));
+        let injection = if rng.chance(rate) { injection(rng, on) } else { None };
+        steps.push(Step::Hook(pick, injection));
     }
 }
 
@@ -164,11 +122,11 @@ fn op(rng: &mut Rng, clients: &[Client]) -> Op {
     let client = rng.below(clients.len());
     match rng.below(20) {
         0..=7 if !clients.is_empty() => Op::Relate(client),
-        8..=10 if !clients.is_empty() => Op::Part(client),
+        8..=10 if !clients.is_empty() => Op::Unrelate(client),
         11 => Op::NoBackend,
         12 => Op::Backend,
         13 | 14 => {
-            let (key, values) = OPTIONS[rng.below(OPTIONS.len())];
+            let OptionSpec { key, values, .. } = OPTIONS[rng.below(OPTIONS.len())];
             // Half of the time the default, so that invalid values do not stay.
             let value = if rng.chance(500) { values.first() } else { rng.pick(values) };
             Op::Config(key, value.copied().unwrap_or_default())
@@ -193,10 +151,9 @@ fn again(rng: &mut Rng, clients: &[Client]) -> Op {
     if rng.chance(400) { Op::Remove(which, rng.chance(500)) } else { Op::Deploy(which) }
 }
 
-fn mischief(rng: &mut Rng, on: &[Fault]) -> Option<Mischief> {
-    let able: Vec<Fault> =
-        Fault::OF_EFFECTS.into_iter().filter(|fault| on.contains(fault)).collect();
+fn injection(rng: &mut Rng, on: &[Fault]) -> Option<Injection> {
+    let able: Vec<Fault> = Fault::of_effects().filter(|fault| on.contains(fault)).collect();
     let fault = *rng.pick(&able)?;
-    let most = if fault.side().is_some() { 14 } else { 45 };
-    Some(Mischief { fault, at: rng.below(most) as u32 })
+    let most = if fault.port().is_some() { 14 } else { 45 };
+    Some(Injection { fault, at: rng.below(most) as u32 })
 }

@@ -3,19 +3,19 @@
 mod apps;
 mod database;
 mod draw;
+mod options;
 mod play;
-mod rest;
-mod strike;
+mod quiesce;
 
 pub use database::DatabaseOp;
 pub(crate) use database::FORCE;
 pub use draw::{Faults, draw, draw_database};
+pub(crate) use options::OPTIONS;
 pub(crate) use play::Run;
 pub use play::{Played, play};
-pub(crate) use strike::{heal, restart, strike, strike_at};
 
-use crate::gate::{Fault, Mischief};
-use crate::sql::PERSON;
+use crate::far::postgresql::PERSON;
+use crate::fault::{Fault, Injection};
 
 /// The pooler's application.
 pub(crate) const POOLER: &str = "pgbouncer-k8s";
@@ -25,9 +25,9 @@ pub(crate) const SERVER: &str = "postgresql-k8s";
 /// One client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Whether it speaks the old interface.
+    /// Whether it uses the legacy interface.
     pub old: bool,
-    /// The database that it asks for; one of the old interface asks for its own.
+    /// The database that it asks for; a legacy one asks for its own.
     pub database: String,
     /// The roles that it asks for.
     pub roles: String,
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// Whether it may use databases that the pooler has not heard of.
+    /// Whether it may use databases that no client of the pooler asked for.
     pub(crate) fn is_privileged(&self) -> bool {
         match self.old {
             true => self.endpoint() == "db-admin",
@@ -51,7 +51,7 @@ impl Client {
         }
     }
 
-    /// Whether it asks for a role that is not there, or by which it would be somebody else.
+    /// Whether it asks for a role that is not there, or with which it could become another user.
     pub(crate) fn has_bad_roles(&self) -> bool {
         !self.old && ["nosuchrole", "operator", PERSON].contains(&self.roles.as_str())
     }
@@ -74,7 +74,7 @@ impl Client {
     fn asked(&self, index: usize) -> String {
         let app = self.app(index).parse();
         match (self.old, app) {
-            (true, Ok(app)) => crate::apps::old_database(&app),
+            (true, Ok(app)) => crate::juju::apps::old_database(&app),
             _ => self.database.clone(),
         }
     }
@@ -94,7 +94,7 @@ pub enum Op {
     /// Relates a client.
     Relate(usize),
     /// Ends a client's relation.
-    Part(usize),
+    Unrelate(usize),
     /// Relates the server.
     Backend,
     /// Ends the server's relation.
@@ -114,7 +114,7 @@ pub enum Op {
     /// Relates a client to the server itself.
     Direct(usize),
     /// Ends such a relation.
-    PartDirect(usize),
+    UnrelateDirect(usize),
     /// Something of the real PostgreSQL charm.
     Database(DatabaseOp),
     /// Removes an application; its volumes stay or go with it.
@@ -140,7 +140,7 @@ pub enum Step {
     /// An operator's command; one that Juju refuses changes nothing.
     Op(Op),
     /// One hook of one of the units that have one due.
-    Hook(u32, Option<Mischief>),
+    Hook(u32, Option<Injection>),
     /// A fault between two hooks.
     Strike(Fault, u32),
 }
@@ -171,10 +171,10 @@ impl std::fmt::Display for Step {
         match self {
             Self::Op(op) => write!(f, "operator: {op:?}"),
             Self::Hook(pick, None) => write!(f, "hook {pick}"),
-            Self::Hook(pick, Some(mischief)) => {
-                write!(f, "hook {pick} with {} at {}", mischief.fault.about().0, mischief.at)
+            Self::Hook(pick, Some(injection)) => {
+                write!(f, "hook {pick} with {} at {}", injection.fault.name(), injection.at)
             }
-            Self::Strike(fault, pick) => write!(f, "fault: {} {pick}", fault.about().0),
+            Self::Strike(fault, pick) => write!(f, "fault: {} {pick}", fault.name()),
         }
     }
 }

@@ -2,21 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
-use model::{HookRun, Next};
-use names::{AppName, UnitName};
+use juju_model::{HookRun, Next};
+use juju_names::{AppName, UnitName};
 use pgbouncer::Version;
 
 use super::{Client, History, Op, POOLER, SERVER, Step, Which, database};
-use crate::apps::ROTATE;
-use crate::gate::{Effects, Fault, Mischief};
-use crate::hook::{self, Ran};
+use crate::World;
+use crate::check;
+use crate::far::patroni;
+use crate::fault::{Effects, Fault, Injection, inject, restart};
+use crate::juju::apps::ROTATE;
+use crate::juju::hook::{self, Ran};
 use crate::world::State;
-use crate::{World, check, patroni};
 
 /// The PgBouncer of an old image.
 const OLD: Version = Version { minor: 18, patch: 0 };
+
+/// The longest that a hook may wait before `start` has run, while nothing is spoilt: as long as a
+/// member looks for a primary that another unit has to bring back, and not as long as it may take
+/// to start.
+const LATE_MAX: Duration = Duration::from_secs(14);
+
+/// What two looks of a unit's Patroni at the cluster take longer than they do by default: a leader
+/// waits for them before it restarts members.
+fn two_looks(state: &State, unit: &UnitName) -> Duration {
+    let config = state.model.application(unit.app()).map(|app| app.effective_config());
+    let wait = config.and_then(|config| config.get("loop_wait").cloned().flatten()?.as_u64());
+    Duration::from_secs(2 * wait.unwrap_or(1).saturating_sub(1))
+}
 
 /// The most that is said to be wrong in one history.
 const WRONG_MAX: usize = 40;
@@ -32,7 +48,7 @@ pub struct Played {
     pub wrong: Vec<String>,
     /// What happened, if the trace was asked for.
     pub trace: Vec<String>,
-    /// The effects of each hook, and those on each side.
+    /// The effects of each hook, and those on each port.
     pub(crate) effects: Vec<(u32, Effects)>,
     /// How many hooks ran before peace came.
     pub(crate) before_peace: u64,
@@ -54,11 +70,13 @@ pub(crate) struct Run {
     slow: bool,
     tracing: bool,
     /// A fault for the hook of this number.
-    pub(crate) strike: Option<(u64, Mischief)>,
+    pub(crate) strike: Option<(u64, Injection)>,
     pub(super) watch: check::Watch,
     /// Whether nothing is spoilt, so that no hook has a reason to fail.
     pub(crate) calm: bool,
-    /// Processes, with the boots of their containers, at which nobody may be cut off now.
+    /// Whether no fault strikes, so that no hook has a reason to keep `start` waiting.
+    pub(crate) unspoilt: bool,
+    /// Processes, with the boots of their containers, at which no client may be cut off now.
     pub(crate) served: Vec<(UnitName, String, u64)>,
     pub(crate) played: Played,
 }
@@ -86,6 +104,7 @@ fn compare(history: &History, played: &mut Played, tracing: bool) {
     let Some(mut clean) = Run::begin(history, tracing) else { return };
     // Patroni takes its time, and hooks of its charm wait for it.
     clean.calm = history.databases == 0;
+    clean.unspoilt = true;
     for op in &played.taken {
         if clean.calm {
             clean.promptly();
@@ -148,10 +167,11 @@ fn due(state: &mut State, unit: &UnitName) -> Option<Due> {
         Next::Gone => {
             state.replace_pod(unit);
             state.model.unit_gone(unit);
+            state.restarted_agents.remove(unit);
             state.model.lease_tick(now);
             super::apps::forget(state, unit.app());
         }
-        Next::Restart => super::strike::restart(state, unit),
+        Next::Restart => restart(state, unit),
         Next::Idle { .. } => return state.may_replace(unit).then_some(Due::Replacement),
     }
     None
@@ -171,6 +191,7 @@ impl Run {
             strike: None,
             watch: check::Watch::default(),
             calm: false,
+            unspoilt: false,
             served: Vec::new(),
             played: Played::default(),
         };
@@ -184,7 +205,7 @@ impl Run {
             run.world.change(|state| state.gate.lines = Some(Vec::new()));
         }
         let stale = |step: &Step| {
-            matches!(step, Step::Hook(_, Some(Mischief { fault: Fault::StaleBag, .. })))
+            matches!(step, Step::Hook(_, Some(Injection { fault: Fault::StaleBag, .. })))
         };
         if history.steps.iter().any(stale) {
             run.world.change(|state| state.read = Some(BTreeMap::new()));
@@ -219,10 +240,10 @@ impl Run {
                     self.tell(|| "  refused".to_owned());
                 }
             }
-            Step::Hook(pick, mischief) => self.hook(*pick, *mischief),
+            Step::Hook(pick, injection) => self.hook(*pick, *injection),
             Step::Strike(fault, pick) => {
                 *self.played.faults.entry(*fault).or_default() += 1;
-                self.world.change(|state| crate::history::strike(state, *fault, *pick));
+                self.world.change(|state| inject(state, *fault, *pick));
             }
         }
         self.world.change(|state| state.tend());
@@ -250,7 +271,7 @@ impl Run {
                     let Some(name) = name(*index) else { return false };
                     model.integrate(now, &endpoint(*index), &name).is_ok()
                 }
-                Op::Part(index) => {
+                Op::Unrelate(index) => {
                     let Some(name) = name(*index) else { return false };
                     model.remove_relation(now, &endpoint(*index), &name).is_ok()
                 }
@@ -283,7 +304,7 @@ impl Run {
                     let Some(name) = name(*index) else { return false };
                     model.integrate(now, &server, &name).is_ok()
                 }
-                Op::PartDirect(index) => {
+                Op::UnrelateDirect(index) => {
                     let Some(name) = name(*index) else { return false };
                     model.remove_relation(now, &server, &name).is_ok()
                 }
@@ -294,7 +315,7 @@ impl Run {
                 Op::Deploy(_) => false,
             };
             state.tend();
-            state.clusters.values_mut().for_each(crate::sql::Cluster::trespass);
+            state.clusters.values_mut().for_each(crate::far::postgresql::Cluster::trespass);
             taken
         })
     }
@@ -333,14 +354,14 @@ impl Run {
     }
 
     /// Runs one hook of one unit, where one is due.
-    fn hook(&mut self, pick: u32, mischief: Option<Mischief>) {
+    fn hook(&mut self, pick: u32, injection: Option<Injection>) {
         let mut due = self.due();
         self.world.change(|state| {
-            state.held.retain(|_, left| {
+            state.delayed.retain(|_, left| {
                 *left = left.saturating_sub(1);
                 *left > 0
             });
-            due.retain(|(unit, _)| !state.held.contains_key(unit));
+            due.retain(|(unit, _)| !state.delayed.contains_key(unit));
         });
         if due.is_empty() {
             return;
@@ -352,7 +373,7 @@ impl Run {
                 patroni::run(state);
             });
         }
-        self.run_due(&unit, due, mischief);
+        self.run_due(&unit, due, injection);
     }
 
     /// Runs what is due on a unit, or replaces its pod.
@@ -360,7 +381,7 @@ impl Run {
         &mut self,
         unit: &UnitName,
         due: Due,
-        mischief: Option<Mischief>,
+        injection: Option<Injection>,
     ) -> Option<Ran> {
         let run = match due {
             Due::Hook(run) => *run,
@@ -374,14 +395,14 @@ impl Run {
         };
         let number = self.played.hooks;
         let planned = self.strike.filter(|(hook, _)| *hook == number).map(|(_, planned)| planned);
-        let ran = hook::run(&self.world, run, mischief.or(planned));
+        let ran = hook::run(&self.world, run, injection.or(planned));
         self.note(&ran, unit);
         Some(ran)
     }
 
     fn note(&mut self, ran: &Ran, unit: &UnitName) {
         self.played.hooks += 1;
-        self.played.effects.push((ran.effects, ran.sides));
+        self.played.effects.push((ran.effects, ran.by_port));
         self.played.names.push(ran.name.clone());
         if let Some(fault) = ran.struck {
             *self.played.faults.entry(fault).or_default() += 1;
@@ -394,6 +415,15 @@ impl Run {
         }
         if let (Some(Fault::PeersLate), Some(error)) = (ran.struck, &ran.error) {
             self.played.wrong.push(format!("{} fails without its peers: {error}", ran.name));
+        }
+        // A Patroni without rights does not come up, and only its operator can help it.
+        let trusted =
+            |state: &State| state.model.application(unit.app()).is_some_and(|app| app.trust);
+        let unspoilt = self.unspoilt && self.world.look(trusted);
+        let most = LATE_MAX + self.world.look(|state| two_looks(state, unit));
+        if let Some(late) = ran.late.filter(|late| unspoilt && *late > most) {
+            let text = format!("{} waits {} s, and start with it", ran.name, late.as_secs());
+            self.played.wrong.push(text);
         }
         if self.calm {
             self.look(|state, _| check::failed_changes(state));
@@ -412,6 +442,10 @@ impl Run {
         if let (Some(_), Some(fault)) = (self.strike, ran.struck) {
             let unit = unit.clone();
             self.look(|state, clients| check::lies(state, clients, &unit, fault));
+        }
+        if ran.struck.is_none() && ran.error.is_none() && ran.name.ends_with("update-status") {
+            let unit = unit.clone();
+            self.look(|state, _| check::claims(state, &unit));
         }
         if !self.served.is_empty() {
             let served = std::mem::take(&mut self.served);

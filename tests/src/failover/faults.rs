@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
-use super::{APP, Cluster, UNITS, network};
+use super::place::firewall;
+use super::{APP, Members, UNITS, network};
 
 /// How long a frozen or unreachable primary stays so, unless another one leads before.
 const ABSENCE: Duration = Duration::from_secs(40);
@@ -16,8 +16,6 @@ const ABSENCE: Duration = Duration::from_secs(40);
 const API_ABSENCE: Duration = Duration::from_secs(60);
 /// How often a frozen member is asked how the cluster is; it keeps no more waiting.
 const QUESTIONS: usize = 5;
-/// The API's address in every instance.
-const API: &str = "10.1.255.1";
 
 /// Something that happens to the primary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub enum Fault {
     Frozen,
     /// The pod is deleted and made anew.
     PodDeleted,
-    /// The pod reaches nobody until another member leads.
+    /// The pod has no network until another member leads.
     NetworkCut,
     /// No member and no charm reaches the Kubernetes API for a minute.
     ApiGone,
@@ -77,14 +75,11 @@ impl Drop for Undo {
     }
 }
 
-impl Cluster {
+impl Members {
     /// Does it to the primary `pod`; a fault that lasts is over when this returns.
     pub(super) fn inject(&self, fault: Fault, pod: &str) -> Result<()> {
         match fault {
-            Fault::Switchover => {
-                let unit = Self::unit(pod)?;
-                self.engine.call(&["run", &unit, "switchover"]).map(drop)
-            }
+            Fault::Switchover => self.place.switch_over(pod),
             Fault::PostmasterKilled => signal("KILL", &self.processes(pod, Process::Postmaster)?),
             Fault::AllKilled => self.kill(std::iter::once(pod.to_owned())),
             Fault::EveryoneKilled => self.kill((0..UNITS).map(Self::pod)),
@@ -101,9 +96,10 @@ impl Cluster {
                 self.await_another(pod, ABSENCE)
             }
             Fault::ApiGone => {
+                let api = self.place.api();
                 let (from, to) = (
-                    format!("ip saddr {API} meta l4proto tcp"),
-                    format!("ip daddr {API} meta l4proto tcp"),
+                    format!("ip saddr {api} meta l4proto tcp"),
+                    format!("ip daddr {api} meta l4proto tcp"),
                 );
                 let pods = (0..UNITS).map(Self::pod);
                 let _mend =
@@ -140,17 +136,15 @@ impl Cluster {
             "add table inet fault {{ chain in {{ type filter hook input priority -300; {into} \
              drop; }}; chain out {{ type filter hook output priority -300; {out} drop; }}; }}"
         );
-        let namespace = format!("tlsm-{}.{pod}", self.instance);
-        firewall(&namespace, &rules)?;
-        Ok(Undo(Box::new(move || drop(firewall(&namespace, "delete table inet fault")))))
+        let network = self.place.network(pod)?;
+        firewall(&network, &rules)?;
+        Ok(Undo(Box::new(move || drop(firewall(&network, "delete table inet fault")))))
     }
 
     /// The processes of one kind in a pod's workload container.
     fn processes(&self, pod: &str, wanted: Process) -> Result<Vec<u32>> {
         ensure!(pod.starts_with(APP), "{pod} is no pod of {APP}");
-        let path = format!("/run/talisman/{}/pods/{pod}/pod.json", self.instance);
-        let record: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-        let first = &record["containers"]["postgresql"]["pid"];
+        let first = self.place.first_process(pod)?;
         let own = Path::new("/proc").join(first.to_string()).join("ns/pid");
         let own = std::fs::read_link(own).context("the container does not run")?;
         let all = std::fs::read_dir("/proc")?.flatten().map(|entry| entry.path());
@@ -185,12 +179,6 @@ impl Process {
         };
         process.file_name()?.to_str()?.parse().ok().filter(|_| wanted)
     }
-}
-
-fn firewall(namespace: &str, rules: &str) -> Result<()> {
-    let done = Command::new("ip").args(["netns", "exec", namespace, "nft", rules]).output()?;
-    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Ok(())
 }
 
 fn signal(name: &str, processes: &[u32]) -> Result<()> {

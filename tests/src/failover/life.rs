@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{APP, Cluster, HEAL_BOUND, Outcome, UNITS};
-use crate::root;
+use super::{APP, Cluster, HEAL_BOUND, Members, Outcome, UNITS};
+use crate::{Talisman, root};
 
 /// The users whose password may be changed.
 const ROTATED: [&str; 5] = ["replication", "rewind", "monitoring", "backup", "operator"];
@@ -30,8 +30,8 @@ impl Cluster {
         Ok(first["results"]["password"].as_str().context("no password")?.to_owned())
     }
 
-    /// Changes every password under writers: nobody fails to log in, and the members can do
-    /// without the old ones.
+    /// Changes every password under writers: no login fails, and the members can do without the old
+    /// ones.
     ///
     /// # Errors
     /// When a log-in failed, a member does not restart, or a password is in a log.
@@ -43,7 +43,9 @@ impl Cluster {
             for user in ROTATED {
                 let name = format!("username={user}");
                 let mut args = vec!["run", &leader, "set-password", &name];
+                // As text: in YAML the rest would be a comment.
                 args.extend((user == "replication").then_some(ODD));
+                args.push("--string-args");
                 self.engine.call(&args)?;
             }
             self.engine.wait_active(120).map(drop)
@@ -54,9 +56,9 @@ impl Cluster {
             ensure!(new != old, "the password of {user} is the old one");
             secrets.push(new);
         }
-        // Whoever connects from now on does so with the new passwords.
+        // Logins from now on use the new passwords.
         let primary = self.primary()?;
-        for pod in (0..UNITS).map(Self::pod).filter(|pod| *pod != primary) {
+        for pod in (0..UNITS).map(Members::pod).filter(|pod| *pod != primary) {
             eventually("the standby knows the new password", || {
                 let known = self.inside(&pod, "cat /tmp/pgpass")?;
                 ensure!(known.contains(r"it's\:a\\odd #one"), "{pod} has the old one");
@@ -64,8 +66,8 @@ impl Cluster {
             })?;
         }
         self.logs_are_clean(&secrets)?;
-        for pod in (0..UNITS).map(Self::pod).filter(|pod| *pod != primary) {
-            self.engine.call(&["run", &Self::unit(&pod)?, "restart"])?;
+        for pod in (0..UNITS).map(Members::pod).filter(|pod| *pod != primary) {
+            self.engine.call(&["run", &Members::unit(&pod)?, "restart"])?;
         }
         self.await_well(HEAL_BOUND)?;
         Ok(outcome)
@@ -73,7 +75,7 @@ impl Cluster {
 
     /// Checks that the members' logs hold no refused log-in and none of these texts.
     fn logs_are_clean(&self, secrets: &[String]) -> Result<()> {
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             let logs = "PEBBLE_SOCKET=/charm/container/pebble.socket \
                         /charm/bin/pebble logs -n all postgresql";
             let text = self.inside(&pod, logs)?;
@@ -91,7 +93,7 @@ impl Cluster {
     /// Changes the number of units step by step under writers; at the end it is what it was.
     ///
     /// # Errors
-    /// When the members are not the units, a service leads elsewhere, nobody can write, or an
+    /// When the members are not the units, a service leads elsewhere, no write is possible, or an
     /// acknowledged number is lost.
     pub fn resize(&self, sizes: &[usize]) -> Result<Outcome> {
         self.watched(|_, writer| {
@@ -109,13 +111,17 @@ impl Cluster {
 
     /// Deploys the charm under a name.
     pub(super) fn deploy(&self, app: &str, units: usize) -> Result<()> {
+        Self::deploy_on(&self.engine, app, units)
+    }
+
+    pub(super) fn deploy_on(engine: &Talisman, app: &str, units: usize) -> Result<()> {
         let charm = root().join("dist/postgresql-k8s_ubuntu@22.04-amd64.charm");
         let charm = charm.display().to_string();
         let image = root().join("images/postgresql.yaml").display().to_string();
         let image = format!("postgresql-image={image}");
         let units = units.to_string();
         let args = ["deploy", &charm, app, "--trust", "--resource", &image, "-n", &units];
-        self.engine.call(&args).map(drop)
+        engine.call(&args).map(drop)
     }
 
     pub(super) fn await_units(&self, size: usize) -> Result<()> {
@@ -128,9 +134,9 @@ impl Cluster {
             return Ok(());
         }
         self.engine.wait_active(120)?;
-        let pods: BTreeSet<String> = (0..size).map(Self::pod).collect();
+        let pods: BTreeSet<String> = (0..size).map(Members::pod).collect();
         eventually("the members are the units", || {
-            let cluster = self.cluster(&Self::pod(0))?;
+            let cluster = self.cluster(&Members::pod(0))?;
             let members = cluster["members"].as_array().context("no members")?;
             let well = ["running", "streaming"];
             let names: BTreeSet<String> = members
@@ -159,7 +165,10 @@ impl Cluster {
 }
 
 /// Waits until something holds, with a bound.
-pub(super) fn eventually(what: &str, holds: impl Fn() -> Result<()>) -> Result<()> {
+///
+/// # Errors
+/// What did not hold within it, with the last reason.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<()>) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(120);
     loop {
         match holds() {

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::life::eventually;
-use super::{Cluster, UNITS, network};
+use super::{Members, UNITS, network};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -24,27 +25,21 @@ struct Member {
     timeline: u64,
     /// Who receives its commits before they are acknowledged.
     in_sync: Vec<String>,
-    /// Who may lead after it, as everybody can read.
+    /// Who may lead after it, as Patroni publishes it.
     successors: Vec<String>,
 }
 
-impl Cluster {
+impl Members {
     /// The address of a pod as it is now.
     pub(super) fn address(&self, pod: &str) -> Result<Ipv4Addr> {
-        Self::address_in(&self.instance, pod)
-    }
-
-    pub(super) fn address_in(instance: &str, pod: &str) -> Result<Ipv4Addr> {
-        let path = format!("/run/talisman/{instance}/pods/{pod}/pod.json");
-        let record: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-        Ok(record["address"].as_str().context("no address")?.parse()?)
+        self.place.address(pod)
     }
 
     /// Deletes pods, all at once, and waits until others are in their places.
     pub(super) fn replace_pods(&self, pods: &[String]) -> Result<()> {
         let old: Vec<_> = pods.iter().map(|pod| self.address(pod)).collect::<Result<_>>()?;
         for pod in pods {
-            self.engine.call(&["delete-pod", &Self::unit(pod)?])?;
+            self.place.delete(pod)?;
         }
         eventually("another pod, which has another address", || {
             for (pod, old) in pods.iter().zip(&old) {
@@ -56,8 +51,8 @@ impl Cluster {
     }
 
     /// The network of a pod that no fault concerns.
-    pub(super) fn outlook(&self) -> String {
-        format!("tlsm-{}.pgbouncer-k8s-0", self.instance)
+    pub(super) fn outlook(&self) -> PathBuf {
+        self.place.outlook()
     }
 
     /// What the members that answer say of themselves, asked at the same time.
@@ -136,7 +131,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until a member leads for whom nobody may lead instead.
+    /// Waits until a member leads that no other may replace.
     pub(super) fn await_alone(&self, pod: &str, bound: Duration) -> Result<()> {
         let end = Instant::now() + bound;
         loop {

@@ -2,25 +2,38 @@
 
 mod faults;
 mod life;
+mod long;
+mod made;
 mod members;
 mod neighbour;
 pub(crate) mod network;
 mod objects;
+mod on_node;
+mod place;
+mod planned;
 mod repairs;
 mod rest;
 mod tls;
+mod watched;
 mod witness;
 mod writer;
 
-use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::{Talisman, root};
 
 pub use faults::Fault;
-use witness::Witnesses;
+pub use life::eventually;
+pub use long::Growth;
+pub use made::Made;
+use place::OnEngine;
+pub use place::Place;
+pub use planned::Planned;
+pub use watched::Members;
 pub use writer::{Report, Writer};
 
 const APP: &str = "postgresql-k8s";
@@ -34,10 +47,15 @@ pub struct Cluster {
     /// The engine; dropping it takes everything down.
     pub engine: Talisman,
     instance: String,
-    /// A client's URL of any member, whose address stands for `HOST`.
-    login: String,
-    /// A client's URL that works on this host, through the pooler.
-    pub url: String,
+    members: Members,
+}
+
+impl Deref for Cluster {
+    type Target = Members;
+
+    fn deref(&self) -> &Members {
+        &self.members
+    }
 }
 
 /// What one fault did to the writer.
@@ -72,19 +90,11 @@ impl Cluster {
         let (user, _) = uris.split_once('@').context("no user in the uris")?;
         let url = format!("{user}@127.0.0.1:{port}/{DATABASE}");
         let login = format!("{user}@HOST:5432/{DATABASE}");
-        let cluster = Self { engine, instance: instance.to_owned(), login, url };
+        let place = Arc::new(OnEngine { instance: instance.to_owned() });
+        let members = Members::new(place, login, url);
+        let cluster = Self { engine, instance: instance.to_owned(), members };
         cluster.await_well(Duration::from_secs(30))?;
         Ok(cluster)
-    }
-
-    fn pod(number: usize) -> String {
-        format!("{APP}-{number}")
-    }
-
-    /// The unit of a pod.
-    fn unit(pod: &str) -> Result<String> {
-        let (app, number) = pod.rsplit_once('-').context("a pod without number")?;
-        Ok(format!("{app}/{number}"))
     }
 
     /// Changes settings of the pooler, in the form of its option `pgbouncer-settings`.
@@ -97,39 +107,22 @@ impl Cluster {
         self.engine.wait_active(60).map(drop)
     }
 
-    /// What a line of shell in a member's workload container prints.
-    fn inside(&self, pod: &str, line: &str) -> Result<String> {
-        self.engine.call(&["ssh", "--container", "postgresql", &Self::unit(pod)?, line])
-    }
-
-    /// What a member answers to a query, by the socket that is for the workload's own user.
-    fn query(&self, pod: &str, query: &str) -> Result<String> {
-        let psql = "runuser -u postgres -- psql -U backup -h /var/run/postgresql";
-        self.inside(pod, &format!("{psql} -d {DATABASE} -Atc '{query}'"))
-    }
-
-    /// The numbers from `first` on that one member has.
-    fn numbers(&self, pod: &str, first: u64) -> Result<HashSet<u64>> {
-        let text = self.query(pod, &writer::query(first))?;
-        text.lines().map(|line| Ok(line.trim().parse()?)).collect()
-    }
-
     /// Stops or starts Patroni, and PostgreSQL with it, as Pebble does.
     fn pebble(&self, pod: &str, verb: &str) -> Result<()> {
         let socket = "PEBBLE_SOCKET=/charm/container/pebble.socket";
         self.inside(pod, &format!("{socket} /charm/bin/pebble {verb} postgresql")).map(drop)
     }
 
-    /// Loses the primary and its data after all standbys had left: nobody may lead then.
+    /// Loses the primary and its data after all standbys had left: no member may lead then.
     ///
     /// # Errors
     /// When the units do not say what to run, or running it does not heal them.
     pub fn lose_for_good(&self) -> Result<()> {
         self.await_well(HEAL_BOUND)?;
-        // Nothing happens to the units that they would be told of.
+        // Nothing happens to the units that causes an event.
         self.engine.call(&["model-config", "update-status-hook-interval=3s"])?;
         let primary = self.primary()?;
-        let others = (0..UNITS).map(Self::pod).filter(|pod| *pod != primary);
+        let others = (0..UNITS).map(Members::pod).filter(|pod| *pod != primary);
         let others: Vec<String> = others.collect();
         for pod in &others {
             self.pebble(pod, "stop")?;
@@ -154,51 +147,6 @@ impl Cluster {
         self.engine.wait_active(60).map(drop)
     }
 
-    /// Checks that every member has every number that was acknowledged, and the same numbers.
-    ///
-    /// # Errors
-    /// When a number is lost, or the members do not converge; it says how long after `begun`
-    /// the lost ones were acknowledged.
-    fn check_history(
-        &self,
-        first: u64,
-        acknowledged: &[(u64, Instant)],
-        begun: Instant,
-    ) -> Result<()> {
-        let end = Instant::now() + Duration::from_secs(10);
-        loop {
-            let all = (0..UNITS).map(|number| self.numbers(&Self::pod(number), first));
-            let all: Vec<HashSet<u64>> = all.collect::<Result<_>>()?;
-            let is_lost = |n: &u64| all.iter().any(|has| !has.contains(n));
-            let lost = acknowledged.iter().filter(|(n, _)| is_lost(n));
-            let lost: Vec<(u64, Duration)> =
-                lost.map(|(n, at)| (*n, at.saturating_duration_since(begun))).collect();
-            if lost.is_empty() && all.iter().all(|has| *has == all[0]) {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                let sizes: Vec<usize> = all.iter().map(HashSet::len).collect();
-                bail!(
-                    "{} of {} acknowledged numbers are lost, acknowledged so long after the \
-                     fault: {:?} to {:?}; the members have {sizes:?}",
-                    lost.len(),
-                    acknowledged.len(),
-                    lost.first(),
-                    lost.last(),
-                );
-            }
-        }
-    }
-
-    /// Does one fault to the primary under writers, and waits until all is well again.
-    ///
-    /// # Errors
-    /// When an acknowledged number is lost, a second member accepted one, or the cluster does
-    /// not heal.
-    pub fn suffer(&self, fault: Fault) -> Result<Outcome> {
-        self.watched(|pod, _| self.inject(fault, pod)).with_context(|| fault.to_string())
-    }
-
     /// Sets an option under writers and waits until every member has the parameter.
     ///
     /// # Errors
@@ -209,7 +157,7 @@ impl Cluster {
             let end = Instant::now() + HEAL_BOUND;
             loop {
                 let values: Vec<String> = (0..UNITS)
-                    .map(|number| self.query(&Self::pod(number), &format!("SHOW {parameter}")))
+                    .map(|number| self.query(&Members::pod(number), &format!("SHOW {parameter}")))
                     .map(Result::unwrap_or_default)
                     .collect();
                 if values.iter().all(|found| found.trim() == value) {
@@ -219,30 +167,5 @@ impl Cluster {
                 std::thread::sleep(Duration::from_millis(200));
             }
         })
-    }
-
-    /// Does something to the cluster under writers; the primary's pod is given, and the writer
-    /// that comes through the pooler.
-    fn watched(&self, act: impl FnOnce(&str, &Writer) -> Result<()>) -> Result<Outcome> {
-        self.await_well(HEAL_BOUND)?;
-        let (before, timeline) = (self.primary()?, self.timeline()?);
-        let writer = Writer::start(&self.url)?;
-        let first = writer.first;
-        let witnesses = Witnesses::start(self, first)?;
-        writer.await_writes(20)?;
-        let begun = Instant::now();
-        act(&before, &writer)?;
-        writer.await_writes(20)?;
-        self.await_well(HEAL_BOUND)?;
-        let healed = begun.elapsed();
-        let report = writer.stop()?;
-        let witnessed = witnesses.stop()?;
-        let moved = self.primary()? != before;
-        witness::check_single(&witnessed, self.timeline()? - timeline)?;
-        let mut acknowledged = report.acknowledged.clone();
-        acknowledged.extend(witnessed.iter().map(|one| (one.number, one.at)));
-        self.check_history(first, &acknowledged, begun)?;
-        let gap = report.longest_gap();
-        Ok(Outcome { gap, failed: report.failed, acknowledged: acknowledged.len(), healed, moved })
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::life::eventually;
-use super::{APP, Cluster};
+use super::{APP, Cluster, Members};
 use crate::kubernetes::quoted;
 
 const SECOND: &str = "second";
@@ -39,8 +39,8 @@ impl Cluster {
         ensure!(system.is_string() && system != GONE, "the cluster is {system}");
         self.in_second("CREATE TABLE kept AS SELECT 41 + 1 AS n")?;
         let here = "SELECT to_regclass($$kept$$) IS NULL";
-        let members = self.cluster(&Self::pod(0))?["members"].to_string();
-        ensure!(self.query(&Self::pod(0), here)?.trim() == "t", "a table is in both clusters");
+        let members = self.cluster(&Members::pod(0))?["members"].to_string();
+        ensure!(self.query(&Members::pod(0), here)?.trim() == "t", "a table is in both clusters");
         ensure!(!members.contains(SECOND), "{members}");
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -15,14 +16,19 @@ use serde_json::Value;
 /// How long a member may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The network of a pod of an engine's instance: its file.
+pub(crate) fn of_pod(instance: &str, pod: &str) -> PathBuf {
+    format!("/run/netns/tlsm-{instance}.{pod}").into()
+}
+
 /// Runs `work` on a thread of its own in a network namespace. Sockets belong to the namespace
 /// that they are made in.
 pub(crate) fn inside<T: Send + 'static>(
-    namespace: &str,
+    namespace: &Path,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<JoinHandle<Result<T>>> {
-    let path = format!("/run/netns/{namespace}");
-    let namespace = std::fs::File::open(&path).with_context(|| format!("no network {path}"))?;
+    let failed = || format!("no network {}", namespace.display());
+    let namespace = std::fs::File::open(namespace).with_context(failed)?;
     Ok(std::thread::spawn(move || {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         work()
@@ -68,7 +74,7 @@ connection.request('GET', path)
 print(connection.getresponse().read().decode())
 ";
 
-/// What it answers with TLS, for whose certificate of this name the authority vouches.
+/// What it answers with TLS, with a certificate of this name from the CA.
 pub(super) fn ask_verified(
     address: Ipv4Addr,
     path: &str,
@@ -95,7 +101,7 @@ fn ask_with_tls(address: Ipv4Addr, path: &str, host: &str, authority: &str) -> R
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// What it answers in clear, to somebody with this login.
+/// What it answers in clear, to a request with this login.
 pub(super) fn ask_in_clear(address: Ipv4Addr, path: &str, login: &str) -> Result<Value> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address, 8008)), PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::life::eventually;
-use super::{APP, Cluster, Outcome, UNITS};
+use super::{APP, Cluster, Members, Outcome, UNITS};
 use crate::kubernetes::quoted;
 
 /// Patroni's endpoints in a cluster that commits synchronously.
@@ -73,7 +73,7 @@ impl Cluster {
         let selector = "application%3Dpatroni,cluster-name%3Dpatroni-postgresql-k8s";
         let pods = self.listed(&format!("pods?labelSelector={selector}"))?;
         let found: BTreeSet<String> = pods.iter().map(|pod| name(pod).to_owned()).collect();
-        ensure!(found == (0..UNITS).map(Self::pod).collect(), "labelled are {found:?}");
+        ensure!(found == (0..UNITS).map(Members::pod).collect(), "labelled are {found:?}");
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl Cluster {
             Ok(pods.map(str::to_owned).collect())
         };
         eventually("services that lead to the members", || {
-            let cluster = self.cluster(&Self::pod(0))?;
+            let cluster = self.cluster(&Members::pod(0))?;
             let members = cluster["members"].as_array().context("no members")?;
             let (leaders, rest): (Vec<&Value>, Vec<&Value>) =
                 members.iter().partition(|member| member["role"] == "leader");
@@ -118,7 +118,7 @@ impl Cluster {
                 let wanted: BTreeSet<String> = wanted.map(str::to_owned).collect();
                 let found = of(&service)?;
                 ensure!(found == wanted, "{service} leads to {found:?}, not to {wanted:?}");
-                self.inside(&Self::pod(0), &format!("getent hosts {service}"))?;
+                self.inside(&Members::pod(0), &format!("getent hosts {service}"))?;
                 if !wanted.is_empty() {
                     let told = self.ask_at(&service, "SELECT pg_is_in_recovery()")?;
                     ensure!(told.trim() == follows, "{service} leads to one in recovery: {told}");
@@ -131,7 +131,7 @@ impl Cluster {
     /// What a host answers to the client that comes from the first member's container.
     fn ask_at(&self, host: &str, sql: &str) -> Result<String> {
         let url = self.login.replace("HOST", host);
-        self.inside(&Self::pod(0), &format!("runuser -u postgres -- psql '{url}' -Atc '{sql}'"))
+        self.inside(&Members::pod(0), &format!("runuser -u postgres -- psql '{url}' -Atc '{sql}'"))
     }
 
     /// Deletes what Patroni keeps in Kubernetes, and the service that gives members their
@@ -140,7 +140,7 @@ impl Cluster {
     /// # Errors
     /// When something does not return, or an acknowledged number is lost.
     pub fn lose_objects(&self) -> Result<Outcome> {
-        let host = format!("{}.{APP}-endpoints", Self::pod(1));
+        let host = format!("{}.{APP}-endpoints", Members::pod(1));
         let outcome = self.watched(|_, writer| {
             for name in PATRONIS {
                 self.kubernetes("DELETE", &format!("endpoints/{name}"), "")?;
@@ -149,15 +149,15 @@ impl Cluster {
             self.has_its_objects()?;
             self.kubernetes("DELETE", &format!("services/{APP}-endpoints"), "")?;
             eventually("a member without a name", || {
-                let found = self.inside(&Self::pod(0), &format!("getent hosts {host}"));
+                let found = self.inside(&Members::pod(0), &format!("getent hosts {host}"));
                 ensure!(found.is_err(), "{host} is {found:?}");
                 Ok(())
             })?;
             writer.await_writes(20)?;
-            // Nothing happens to the units that they would be told of.
+            // Nothing happens to the units that causes an event.
             self.engine.call(&["model-config", "update-status-hook-interval=3s"])?;
             eventually("names", || {
-                self.inside(&Self::pod(0), &format!("getent hosts {host}")).map(drop)
+                self.inside(&Members::pod(0), &format!("getent hosts {host}")).map(drop)
             })?;
             self.await_adoption()
         })?;

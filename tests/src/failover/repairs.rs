@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::life::eventually;
-use super::{APP, Cluster, HEAL_BOUND, Outcome, UNITS};
+use super::{APP, Cluster, HEAL_BOUND, Members, Outcome, UNITS};
 
 /// How long another member may take to lead after a primary that went by plan.
 const HAND_OVER: Duration = Duration::from_secs(60);
@@ -43,14 +43,14 @@ impl Cluster {
     /// When they do not come back, or an acknowledged number is lost.
     pub fn replace_all_pods(&self) -> Result<Outcome> {
         self.watched(|primary, _| {
-            let mut pods = (0..UNITS).map(Self::pod);
+            let mut pods = (0..UNITS).map(Members::pod);
             let broken = pods.find(|pod| pod != primary).context("no standby")?;
             let dispatch = format!("/var/lib/juju/agents/unit-{broken}/charm/dispatch");
-            self.engine.call(&["ssh", &Self::unit(&broken)?, &format!("rm {dispatch}")])?;
-            self.replace_pods(&(0..UNITS).map(Self::pod).collect::<Vec<_>>())?;
+            self.engine.call(&["ssh", &Members::unit(&broken)?, &format!("rm {dispatch}")])?;
+            self.replace_pods(&(0..UNITS).map(Members::pod).collect::<Vec<_>>())?;
             self.await_well(HEAL_BOUND)?;
             let whole = format!("test -x {dispatch}");
-            self.engine.call(&["ssh", &Self::unit(&broken)?, &whole])?;
+            self.engine.call(&["ssh", &Members::unit(&broken)?, &whole])?;
             self.engine.wait_active(120).map(drop)
         })
     }
@@ -61,9 +61,9 @@ impl Cluster {
     /// When another one leads then.
     pub fn promote(&self) -> Result<Outcome> {
         self.watched(|primary, _| {
-            let mut pods = (0..UNITS).map(Self::pod);
+            let mut pods = (0..UNITS).map(Members::pod);
             let chosen = pods.find(|pod| pod != primary).context("no standby")?;
-            let unit = Self::unit(&chosen)?;
+            let unit = Members::unit(&chosen)?;
             self.engine.call(&["run", &unit, "promote-to-primary", "scope=unit"])?;
             eventually("the chosen member leads", || {
                 let leads = self.primary()?;
@@ -82,7 +82,7 @@ impl Cluster {
             let option = format!("synchronous_node_count={option}");
             self.engine.call(&["config", APP, &option])?;
             eventually(&option, || {
-                let cluster = self.cluster(&Self::pod(0))?;
+                let cluster = self.cluster(&Members::pod(0))?;
                 let members = cluster["members"].as_array().context("no members")?;
                 let count = |role| members.iter().filter(|one| one["role"] == role).count();
                 let found = (count("sync_standby"), count("replica"));
@@ -112,7 +112,7 @@ impl Cluster {
             let url = format!("postgresql://{role}:{role}-word@{host}:5432/{database}");
             self.inside(pod, &format!("runuser -u postgres -- psql {url} -Atc 'SELECT 1' 2>&1"))
         };
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             for (role, database) in [("plain", "theirs"), ("chief", "theirs"), ("chief", "app")] {
                 // The roles may be a moment late on a standby that only wrote them down.
                 eventually("the role enters", || enter(&pod, role, database).map(drop))?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::life::eventually;
-use super::{APP, Cluster, UNITS, network};
+use super::{APP, Cluster, Members, UNITS, network};
 use crate::root;
 
 const SCRAPER: &str = "scraper";
@@ -26,10 +26,10 @@ while True:
         print(login[1].decode(), flush=True)
 ";
 
-/// A login that is nobody's, by which it is known that logins are seen.
+/// A login of no user, which shows that logins are seen.
 const DECOY: &str = "bm9ib2R5OmRlY295";
 
-/// Somebody who listens on the pods' network.
+/// A listener on the pods' network.
 pub(super) struct Sniffer {
     python: Child,
     file: tempfile::NamedTempFile,
@@ -68,29 +68,29 @@ impl Drop for Sniffer {
 }
 
 impl Cluster {
-    /// Checks that every member's REST API speaks TLS only, that the issuer vouches for it, that
-    /// whoever measures is told so, and that no password goes there in clear while the lead is
+    /// Checks that every member's REST API speaks TLS only, with a certificate from the issuer,
+    /// that `scrape_jobs` says so, and that no password goes there in clear while the lead is
     /// handed over and members restart.
     ///
     /// # Errors
     /// When a member answers in clear, or a login is seen.
     pub(super) fn has_encrypted_api(&self) -> Result<()> {
         let sniffer = Sniffer::start(&self.instance)?;
-        let first = self.address(&Self::pod(0))?;
+        let first = self.address(&Members::pod(0))?;
         let lure = move || network::ask_in_clear(first, "/health", DECOY).map(drop);
         drop(network::joined(network::inside(&self.outlook(), lure)?));
         eventually("a login that is seen", || {
             ensure!(sniffer.logins()?.contains(&DECOY.to_owned()), "{:?}", sniffer.logins()?);
             Ok(())
         })?;
-        let authority = self.inside(&Self::pod(0), &format!("cat {CA}"))?;
-        for pod in (0..UNITS).map(Self::pod) {
+        let authority = self.inside(&Members::pod(0), &format!("cat {CA}"))?;
+        for pod in (0..UNITS).map(Members::pod) {
             self.speaks_tls(&pod, &authority)?;
         }
         self.checks_are_well()?;
         self.is_measured("https")?;
         let before = self.primary()?;
-        self.engine.call(&["run", &Self::unit(&before)?, "switchover"])?;
+        self.engine.call(&["run", &Members::unit(&before)?, "switchover"])?;
         self.await_another(&before, super::HEAL_BOUND)?;
         self.await_well(super::HEAL_BOUND)?;
         self.reconfigure("experimental_max_connections=120", "max_connections", "120")?;
@@ -99,7 +99,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Checks that a member answers nobody in clear, and shows a certificate of its name.
+    /// Checks that a member answers no request in clear, and shows a certificate of its name.
     fn speaks_tls(&self, pod: &str, authority: &str) -> Result<()> {
         let address = self.address(pod)?;
         let clear = move || network::ask_in_clear(address, "/health", DECOY);
@@ -123,7 +123,7 @@ impl Cluster {
     /// Waits until Pebble's check of every member is well, as the plan has it now.
     pub(super) fn checks_are_well(&self) -> Result<()> {
         let checks = "PEBBLE_SOCKET=/charm/container/pebble.socket /charm/bin/pebble checks";
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             eventually("a check that is well", || {
                 let shown = self.inside(&pod, checks)?;
                 let line = shown.lines().find(|line| line.starts_with("postgresql"));
@@ -135,7 +135,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until whoever measures is told of Patroni by this scheme.
+    /// Waits until `scrape_jobs` has Patroni under this scheme.
     pub(super) fn is_measured(&self, scheme: &str) -> Result<()> {
         let status = self.engine.status()?;
         if status["applications"][SCRAPER].is_null() {
@@ -163,7 +163,7 @@ impl Cluster {
 
     /// Checks that every member answers in clear again.
     pub(super) fn has_clear_api(&self) -> Result<()> {
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             let address: Ipv4Addr = self.address(&pod)?;
             eventually("an answer in clear", || {
                 let clear = move || network::ask_in_clear(address, "/health", DECOY);

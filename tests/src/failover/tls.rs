@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::life::eventually;
-use super::{APP, Cluster, Outcome, UNITS, Writer};
+use super::{APP, Cluster, Members, Outcome, UNITS, Writer};
 use crate::root;
 
 const CERTIFIER: &str = "certifier";
@@ -22,7 +22,7 @@ impl Cluster {
             self.await_tls("on", "server_tls_sslmode = verify-full")
         })?;
         ensure!(!outcome.moved, "another member leads");
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             let host = format!("{pod}.{APP}-endpoints");
             for host in [host.as_str(), "127.0.0.1", "postgresql-k8s-primary"] {
                 let plain = self.log_in(&pod, host, "sslmode=disable");
@@ -39,7 +39,7 @@ impl Cluster {
 
     /// Waits until the primary sees connections of the pooler, and none of them without TLS.
     fn await_encrypted_pooler(&self) -> Result<()> {
-        let address = Self::address_in(&self.instance, "pgbouncer-k8s-0")?;
+        let address = self.address("pgbouncer-k8s-0")?;
         let query = format!(
             "SELECT count(*) FILTER (WHERE ssl) > 0 AND bool_and(ssl) FROM pg_stat_ssl \
              JOIN pg_stat_activity USING (pid) WHERE client_addr = $${address}$$"
@@ -59,11 +59,11 @@ impl Cluster {
     /// # Errors
     /// When a member does not take it.
     pub fn change_issuer(&self) -> Result<Outcome> {
-        let before = self.inside(&Self::pod(0), &format!("cat {CA}"))?;
+        let before = self.inside(&Members::pod(0), &format!("cat {CA}"))?;
         let outcome = self.watched(|_, _| {
             self.engine.call(&["config", CERTIFIER, "authority=second"])?;
             eventually("all members have the second authority", || {
-                for pod in (0..UNITS).map(Self::pod) {
+                for pod in (0..UNITS).map(Members::pod) {
                     let after = self.inside(&pod, &format!("cat {CA}"))?;
                     ensure!(after != before, "{pod} has the first");
                 }
@@ -72,7 +72,7 @@ impl Cluster {
             self.engine.wait_active(120).map(drop)
         })?;
         let verified = format!("sslmode=verify-full&sslrootcert={CA}");
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             self.log_in(&pod, &format!("{pod}.{APP}-endpoints"), &verified)?;
         }
         Ok(outcome)
@@ -87,7 +87,7 @@ impl Cluster {
             self.engine.call(&["remove-relation", CERTIFIER, APP])?;
             self.await_tls("off", "server_tls_sslmode = prefer")
         })?;
-        for pod in (0..UNITS).map(Self::pod) {
+        for pod in (0..UNITS).map(Members::pod) {
             let left =
                 self.inside(&pod, "ls /var/lib/postgresql/data/*.pem 2>/dev/null || true")?;
             ensure!(left.trim().is_empty(), "{pod} keeps {left}");
@@ -98,10 +98,10 @@ impl Cluster {
         Ok(outcome)
     }
 
-    /// Waits until every member and the pooler are as told.
+    /// Waits until every member and the pooler are as asked for.
     fn await_tls(&self, ssl: &str, pooler: &str) -> Result<()> {
         eventually("TLS", || {
-            for pod in (0..UNITS).map(Self::pod) {
+            for pod in (0..UNITS).map(Members::pod) {
                 let found = self.query(&pod, "SHOW ssl")?;
                 ensure!(found.trim() == ssl, "{pod}: ssl is {found}");
             }

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use tokio_postgres::Client;
 
 use super::writer::{self, TABLE};
-use super::{Cluster, UNITS, network};
+use super::{Members, UNITS, network};
 
 /// How long an attempt may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,19 +35,18 @@ pub(super) struct Witnesses {
 
 impl Witnesses {
     /// Starts to write; `first` is the round's first number.
-    pub(super) fn start(cluster: &Cluster, first: u64) -> Result<Self> {
+    pub(super) fn start(members: &Members, first: u64) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let threads = (0..UNITS).map(|member| {
-            let (stop, url) = (stop.clone(), cluster.login.clone());
-            let pod = Cluster::pod(member);
-            let instance = cluster.instance.clone();
+            let (stop, url) = (stop.clone(), members.login.clone());
+            let (pod, place) = (Members::pod(member), members.place.clone());
             let write = move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 // A pod that is made anew has another address.
-                let address = || Cluster::address_in(&instance, &pod);
+                let address = || place.address(&pod);
                 Ok(runtime.block_on(write(&url, address, (member, first), &stop)))
             };
-            network::inside(&cluster.outlook(), write)
+            network::inside(&members.outlook(), write)
         });
         Ok(Self { threads: threads.collect::<Result<_>>()?, stop })
     }

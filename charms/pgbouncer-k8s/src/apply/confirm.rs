@@ -4,63 +4,58 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use charm::{Applied, Hook, HookError, Level, Status};
+use juju_charm::{Applied, Context, Error, Level, Status, error_chain};
 use pgbouncer::Settings;
 use postgres::Console;
 use tokio::time::Instant;
 
+use crate::connections::Connections;
 use crate::effect::Confirm;
-use crate::facts::Effective;
-use crate::gather::EFFECTIVE;
-use crate::gather::workload::words;
-use crate::operator::{OperatorError, PgBouncer};
-use crate::place;
+use crate::names;
+use crate::state_keys::EFFECTIVE;
+use crate::wording;
 
 /// How long a process may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
-/// How long it may take until it has read its file after it was told to.
+/// How long a process may take to read its file after a reload.
 const READ: Duration = Duration::from_secs(2);
 
-/// Remembers what is effective if every process says so. What one has not taken is owed: the next
-/// hook tells it again.
+/// Remembers what is effective if every process says so. A reload that a process has not confirmed
+/// is owed: the next hook repeats it.
 pub(super) async fn confirm(
-    charm: &PgBouncer,
-    hook: &mut Hook,
+    connections: &Connections,
+    hook: &mut Context,
     confirm: &Confirm,
-) -> Result<Applied, OperatorError> {
+) -> Result<Applied, Error> {
     for (index, settings) in &confirm.processes {
         let console = Console {
-            address: IpAddr::V4(place::console(*index)),
+            address: IpAddr::V4(names::console(*index)),
             port: confirm.port,
             user: confirm.user.clone(),
             password: confirm.password.secret(),
             certificate: confirm.certificate.clone(),
             timeout: ANSWER,
         };
-        let answer = ask(charm, &console, settings).await;
+        let answer = ask(connections, &console, settings).await;
         let Some(status) = judge(*index, settings, &answer) else { continue };
         if let Err(error) = &answer {
-            hook.log(Level::Warning, format!("{}: {}", status.message(), words(error)));
+            hook.log(Level::Warning, format!("{}: {}", status.message(), error_chain(error)));
         }
-        remember(hook, &confirm.owed)?;
+        hook.set_state(EFFECTIVE, Some(confirm.owed.to_text()))?;
         return Ok(Applied::Status(status));
     }
-    remember(hook, &confirm.effective)?;
+    hook.set_state(EFFECTIVE, Some(confirm.effective.to_text()))?;
     Ok(Applied::Done)
-}
-
-fn remember(hook: &mut Hook, effective: &Effective) -> Result<(), HookError> {
-    hook.set_state(EFFECTIVE, Some(effective.to_text())).map(drop)
 }
 
 /// What a process shows.
 type Answer = Result<BTreeMap<String, String>, postgres::Failure>;
 
 /// Asks a process until it has these settings, or for as long as it may take to read its file.
-async fn ask(charm: &PgBouncer, console: &Console, settings: &Settings) -> Answer {
+async fn ask(connections: &Connections, console: &Console, settings: &Settings) -> Answer {
     let end = Instant::now() + READ;
     loop {
-        let answer = charm.door.settings(console).await;
+        let answer = connections.ports.settings(console).await;
         let taken = matches!(&answer, Ok(shown) if settings.difference(shown).is_none());
         if taken || Instant::now() > end {
             return answer;
@@ -72,13 +67,10 @@ async fn ask(charm: &PgBouncer, console: &Console, settings: &Settings) -> Answe
 /// What there is to say of a process that was asked; nothing where it has these settings.
 fn judge(index: u32, settings: &Settings, answer: &Answer) -> Option<Status> {
     let Ok(shown) = answer else {
-        let text = format!("PgBouncer process {index} does not say what it has taken");
-        return Some(Status::waiting(text));
+        return Some(Status::waiting(wording::process_silent(index)));
     };
     let (name, asked, shown) = settings.difference(shown)?;
-    Some(Status::blocked(format!(
-        "PgBouncer process {index} has not taken {name}={asked}, it has {shown:?}"
-    )))
+    Some(Status::blocked(wording::not_taken(index, name, asked, shown)))
 }
 
 #[cfg(test)]

@@ -2,27 +2,31 @@
 
 use std::time::Duration;
 
-use charm::{Applied, Hook, Level, Status};
-use pebble::{Client, Layer, NewFile, Ownership, ServiceStatus};
+use juju_charm::{Applied, Context, Error, Level, Status, error_chain};
+use pebble_client::{Client, Layer, NewFile, Ownership, ServiceStatus};
 
-use crate::effect::{Effect, File};
-use crate::gather::workload::{pebble, words};
-use crate::layer::LABEL;
-use crate::operator::OperatorError;
-use crate::place;
+use crate::connections::{Connections, pebble};
+use crate::effect::{ContainerEffect, File};
+use crate::names;
+use crate::render::layer::LABEL;
+use crate::wording;
 
 /// How long services may take to start.
 const START: Duration = Duration::from_secs(60);
 
 /// Makes one effect true. Where Pebble is gone, the next hook goes on from here.
-pub(super) async fn effect(hook: &mut Hook, effect: Effect) -> Result<Applied, OperatorError> {
-    let pebble = pebble(hook)?;
-    let removal = matches!(effect, Effect::RemoveFile(_));
-    match change(&pebble, hook, effect).await {
+pub(super) async fn effect(
+    connections: &Connections,
+    hook: &mut Context,
+    effect: ContainerEffect,
+) -> Result<Applied, Error> {
+    let pebble = pebble(hook);
+    let removal = matches!(effect, ContainerEffect::RemoveFile(_));
+    match change(connections, &pebble, hook, effect).await {
         Ok(applied) => Ok(applied),
-        Err(OperatorError::Pebble(error)) if error.is_unreachable() => {
-            let what = if removal { "delete file from" } else { "push config to" };
-            let message = format!("Unable to {what} container - container unavailable.");
+        Err(Error::Pebble(error)) if error.is_unreachable() => {
+            let message =
+                if removal { wording::REMOVE_UNREACHABLE } else { wording::PUSH_UNREACHABLE };
             Ok(Applied::Stop(Status::waiting(message)))
         }
         Err(error) => Err(error),
@@ -30,35 +34,42 @@ pub(super) async fn effect(hook: &mut Hook, effect: Effect) -> Result<Applied, O
 }
 
 async fn change(
+    connections: &Connections,
     pebble: &Client,
-    hook: &mut Hook,
-    effect: Effect,
-) -> Result<Applied, OperatorError> {
+    hook: &mut Context,
+    effect: ContainerEffect,
+) -> Result<Applied, Error> {
     match effect {
-        Effect::MakeDirs(paths) => {
-            let owner = Ownership::make_dirs().mode(0o700).owner(place::OWNER, place::OWNER);
+        ContainerEffect::MakeDirs(paths) => {
+            let owner = Ownership::make_dirs().mode(0o700).owner(names::OWNER, names::OWNER);
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
             pebble.make_dirs(&paths, &owner).await?;
         }
-        Effect::Push(files) => {
+        ContainerEffect::PushFiles(files) => {
             let files: Vec<NewFile<'_>> = files.iter().map(new_file).collect();
             pebble.push_all(&files).await?;
         }
-        Effect::RemoveFile(path) => match pebble.remove_path(&path, false).await {
+        ContainerEffect::PushAgent(version) => {
+            let content = connections.ports.program()?;
+            let ownership = Ownership::make_dirs().mode(0o755).owner("root", "root");
+            let program = NewFile { path: names::AGENT_PROGRAM, content: &content, ownership };
+            pebble.push_all(&[program]).await?;
+            pebble.push_all(&[new_file(&version)]).await?;
+        }
+        ContainerEffect::RemoveFile(path) => match pebble.remove_path(&path, false).await {
             Err(error) if error.is_not_found() => {}
             result => result?,
         },
-        Effect::Reload(services) => {
+        ContainerEffect::Reload(services) => {
             let names: Vec<&str> = services.iter().map(String::as_str).collect();
             pebble.signal("SIGHUP", &names).await?;
         }
-        Effect::Restart(service) => {
+        ContainerEffect::Restart(service) => {
             let change = pebble.restart(&[&service]).await?;
             let ended = pebble.wait_change(&change, START).await;
             return settled(pebble, hook, ended.err()).await;
         }
-        Effect::Replan(layer) => return replan(pebble, hook, &layer).await,
-        _ => {}
+        ContainerEffect::Replan(layer) => return replan(pebble, hook, &layer).await,
     }
     Ok(Applied::Done)
 }
@@ -72,7 +83,7 @@ fn new_file(file: &File) -> NewFile<'_> {
     NewFile { path: &file.path, content: file.content.expose().as_bytes(), ownership }
 }
 
-async fn replan(pebble: &Client, hook: &mut Hook, layer: &Layer) -> Result<Applied, OperatorError> {
+async fn replan(pebble: &Client, hook: &mut Context, layer: &Layer) -> Result<Applied, Error> {
     pebble.add_layer(LABEL, layer, true).await?;
     let change = pebble.replan().await?;
     let ended = pebble.wait_change(&change, START).await;
@@ -83,11 +94,11 @@ async fn replan(pebble: &Client, hook: &mut Hook, layer: &Layer) -> Result<Appli
 /// are started again by Pebble.
 async fn settled(
     pebble: &Client,
-    hook: &mut Hook,
-    error: Option<pebble::Error>,
-) -> Result<Applied, OperatorError> {
+    hook: &mut Context,
+    error: Option<pebble_client::Error>,
+) -> Result<Applied, Error> {
     let Some(error) = error else { return Ok(Applied::Done) };
-    hook.log(Level::Warning, words(&error));
+    hook.log(Level::Warning, error_chain(&error));
     let services = pebble.services(&[]).await?;
     let down = services.iter().find(|s| s.name.starts_with("pgbouncer_") && !s.is_active());
     let Some(down) = down else { return Ok(Applied::Done) };
@@ -97,8 +108,5 @@ async fn settled(
         ServiceStatus::Backoff => "BACKOFF",
         ServiceStatus::Error => "ERROR",
     };
-    Ok(Applied::Stop(Status::blocked(format!(
-        "PgBouncer service {} not running: service status = ServiceStatus.{state}",
-        down.name
-    ))))
+    Ok(Applied::Stop(Status::blocked(wording::service_down(&down.name, state))))
 }

@@ -2,25 +2,21 @@
 
 mod confirm;
 mod container;
-mod database;
-mod service;
+mod kubernetes;
+mod sql;
 mod tls;
 
-use charm::{Applied, Hook, Level, SecretOwner};
-use interfaces::pgb_peers;
+use charm_kit::certificates;
+use juju_charm::{Applied, Context, Error, Level};
 
+use crate::connections::Connections;
 use crate::effect::Effect;
-use crate::gather::workload::VERSION;
-use crate::gather::{BARRIER, EFFECTIVE};
-use crate::operator::{OperatorError, PgBouncer};
+use crate::endpoint::Endpoint;
 
 /// A client that went while it was served misses nothing, and the others go on.
-fn unless_gone(
-    hook: &mut Hook,
-    served: Result<Applied, OperatorError>,
-) -> Result<Applied, OperatorError> {
+fn unless_gone(hook: &mut Context, served: Result<Applied, Error>) -> Result<Applied, Error> {
     match served {
-        Err(OperatorError::Hook(error)) if error.is_not_found() => {
+        Err(Error::Context(error)) if error.is_not_found() => {
             hook.log(Level::Info, error.to_string());
             Ok(Applied::Done)
         }
@@ -30,64 +26,44 @@ fn unless_gone(
 
 /// Makes one effect true.
 pub(crate) async fn effect(
-    charm: &mut PgBouncer,
-    hook: &mut Hook,
+    connections: &mut Connections,
+    hook: &mut Context,
     effect: Effect,
-) -> Result<Applied, OperatorError> {
+) -> Result<Applied, Error> {
     match effect {
-        Effect::Announce(status) => hook.set_status(&status)?,
-        Effect::Warn(text) => hook.log(Level::Warning, text),
-        Effect::Bag(id, own, changes) => drop(hook.set_bag(id, own, changes)?),
-        Effect::PeerSecret(content) => {
-            let label = pgb_peers::app_secret_label(hook.app());
-            hook.put_secret(&label, &content, SecretOwner::App)?;
+        Effect::Juju(write) => return write.apply(hook).await,
+        Effect::Confirm(confirm) => return confirm::confirm(connections, hook, &confirm).await,
+        Effect::Initialise(init) => return Ok(sql::initialise(connections, hook, &init).await),
+        Effect::InstallLookup(lookup) => {
+            return Ok(sql::install_lookup(connections, hook, &lookup).await);
         }
-        Effect::Confirm(confirm) => return confirm::confirm(charm, hook, &confirm).await,
-        Effect::Remember(effective) => {
-            hook.set_state(EFFECTIVE, Some(effective.to_text()))?;
-        }
-        Effect::RememberBarrier(digest, since) => {
-            hook.set_state(BARRIER, Some(serde_json::json!([digest, since]).to_string()))?;
-        }
-        Effect::ForgetBarrier => drop(hook.set_state(BARRIER, None)?),
-        Effect::TellVersion(version) => {
-            hook.set_workload_version(&version.to_string())?;
-            hook.set_state(VERSION, Some(version.to_string()))?;
-        }
-        Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
-        Effect::Results(results) => {
-            for (key, value) in results {
-                hook.action_result(key, value.expose());
-            }
-        }
-        Effect::FailAction(message) => hook.action_fail(&message)?,
-        Effect::Initialise(init) => return Ok(database::initialise(charm, hook, &init).await),
-        Effect::RemoveAuth(user, databases, clients) => {
-            return Ok(database::remove_auth(charm, hook, &user, &databases, &clients).await);
+        Effect::RemoveAuth { user, databases, clients } => {
+            return Ok(sql::remove_auth(connections, hook, &user, &databases, &clients).await);
         }
         Effect::Grant(grant) => {
-            let granted = database::grant(charm, hook, *grant).await;
+            let granted = sql::grant(connections, hook, *grant).await;
             return unless_gone(hook, granted);
         }
-        Effect::Uris(uris) => database::uris(hook, &uris)?,
-        Effect::LegacyGrant(grant) => {
-            let granted = database::legacy(charm, hook, *grant).await;
+        Effect::UpdateUris(uris) => sql::uris(hook, &uris)?,
+        Effect::GrantLegacy(grant) => {
+            let granted = sql::legacy(connections, hook, *grant).await;
             return unless_gone(hook, granted);
         }
-        Effect::RemoveClient(id, user, database) => {
-            let peers = hook.relations("pgb-peers")?.first().copied();
-            return database::remove_client(charm, hook, (id, peers), &user, database).await;
+        Effect::RemoveClient { relation, user, lookup } => {
+            let peers = hook.relations(Endpoint::Peers)?.first().copied();
+            return sql::remove_client(connections, hook, (relation, peers), &user, lookup).await;
         }
-        Effect::RemoveStrays(users, auth_user, kept) => {
-            return Ok(database::remove_strays(charm, hook, &users, &auth_user, &kept).await);
+        Effect::RemoveOrphanedUsers { users, auth_user, kept } => {
+            return Ok(
+                sql::remove_orphaned_users(connections, hook, &users, &auth_user, &kept).await
+            );
         }
-        Effect::ForgetClient(id) => database::forget_client(hook, id)?,
         Effect::RequestCertificate(id) => tls::request(hook, id)?,
-        Effect::KeepCertificate(content) => tls::keep(hook, &content)?,
-        Effect::ForgetCertificate => tls::forget(hook)?,
-        Effect::ShareTls { id, ca, in_secret } => tls::share(hook, id, ca.as_deref(), in_secret)?,
-        Effect::ApplyService(spec) => return Ok(service::apply(charm, hook, &spec).await),
-        container => return container::effect(hook, container).await,
+        Effect::ShareTls { id, ca, in_secret } => {
+            certificates::share(hook, id, ca.as_deref(), in_secret)?
+        }
+        Effect::ApplyService(spec) => return Ok(kubernetes::apply(connections, hook, &spec).await),
+        Effect::Container(effect) => return container::effect(connections, hook, effect).await,
     }
     Ok(Applied::Done)
 }

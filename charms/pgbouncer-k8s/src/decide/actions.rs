@@ -1,12 +1,11 @@
 //! Actions: what a person asks for by name.
 
-use charm::Decision;
-use interfaces::pgb_peers::secret_keys;
+use juju_charm::{Decision, Write};
+use juju_interfaces::pgb_peers::secret_keys;
 
 use crate::effect::Effect;
 use crate::facts::ConsoleFacts;
-use crate::password::Password;
-use crate::place;
+use crate::names;
 
 /// The action that shows who may use the admin console.
 pub(crate) const CONSOLE: &str = "get-console-credentials";
@@ -23,22 +22,21 @@ pub(crate) fn console(facts: &ConsoleFacts) -> Decision<Effect> {
     );
     let (Some(admin), Some(stats), Ok(options)) = users else {
         let message = "There are no credentials yet: relate a PostgreSQL to backend-database first";
-        return Decision::new().effect(Effect::FailAction(message.to_owned()));
+        return Decision::new().effect(Write::fail(message));
     };
-    let endpoint = place::cluster_endpoint(app, &common.model, options.listen_port);
-    let plain = |text: String| Password::from(text.as_str());
-    Decision::new().effect(Effect::Results(vec![
-        ("admin.username", plain(place::admin_user(app))),
-        ("admin.password", admin.into()),
-        ("statistics.username", plain(place::stats_user(app))),
-        ("statistics.password", stats.into()),
-        ("endpoint", plain(endpoint.to_string())),
-        ("database", plain("pgbouncer".to_owned())),
-    ]))
+    let endpoint = names::cluster_endpoint(app, &common.model, options.listen_port);
+    Decision::new().effects([
+        Write::result("admin.username", names::admin_user(app)),
+        Write::result("admin.password", admin),
+        Write::result("statistics.username", names::stats_user(app)),
+        Write::result("statistics.password", stats),
+        Write::result("endpoint", endpoint.to_string()),
+        Write::result("database", "pgbouncer"),
+    ])
 }
 
 /// Any other action.
 pub(crate) fn unknown(name: &str) -> Decision<Effect> {
     let message = format!("The action {name} is not available in this version.");
-    Decision::new().effect(Effect::FailAction(message))
+    Decision::new().effect(Write::fail(message))
 }

@@ -1,26 +1,27 @@
 //! Departed and broken: this unit leaves, PostgreSQL leaves, a flag is out of date.
 
-use charm::{Changes, Decision, Event, Own, RelationEvent, RelationKind, SecretContent};
-use interfaces::pgb_peers::departing_key;
-use postgres::RoleName;
+use juju_charm::{Changes, Decision, Event, RelationEvent, RelationKind, SecretContent, Write};
+use juju_interfaces::pgb_peers::departing_key;
 
 use crate::effect::Effect;
+use crate::endpoint::Endpoint;
 use crate::facts::{FullFacts, Peers};
-use crate::place;
 
-use super::clients::user_of;
+use super::database_map::user_of;
 use super::{backend, lookup};
 
 /// The endpoints whose relations a unit says it leaves.
-const FLAGGED: [&str; 4] = ["backend-database", "database", "db", "db-admin"];
+const FLAGGED: [Endpoint; 4] =
+    [Endpoint::Backend, Endpoint::Database, Endpoint::Db, Endpoint::DbAdmin];
 
 /// A decision for a unit that leaves; `None` where the unit stays.
 pub(crate) fn decide(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
-    // Nothing that happens to it is news of the others.
+    // Its changes say nothing about the other units.
     flag(event, facts).or_else(|| facts.leaving.then(Decision::new))
 }
 
-/// Flowchart "backend database departed", first question, for each relation that has a flag.
+/// The first question of the charts "backend departed" and "broken", "database departed" and
+/// "broken", "db departed" and "broken": does this unit leave?
 fn flag(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
     let relation = flagged(event)?;
     let itself = relation.departing_unit.as_ref() == Some(&facts.common.unit);
@@ -31,18 +32,22 @@ fn flag(event: &Event, facts: &FullFacts) -> Option<Decision<Effect>> {
     };
     let key = departing_key(relation.endpoint.as_str(), relation.id);
     match relation.kind {
-        // Tell the peers: what follows for this unit is no end of the relation.
+        // Report to the peers: what follows for this unit is no end of the relation.
         RelationKind::Departed if itself => {
             // Clients of older charms know both spellings.
             let old = relation.endpoint.as_str().starts_with("db");
             let changes = Changes::new().set(key, if old { "True" } else { "true" });
-            Some(Decision::new().effect(Effect::Bag(peers.id, Own::Unit, changes)))
+            Some(Decision::new().effect(Write::unit_bag(peers.id, changes)))
         }
         RelationKind::Broken if peers.leaves(relation.endpoint.as_str(), relation.id) => {
             let changes = Changes::new().remove(key);
-            Some(Decision::new().effect(Effect::Bag(peers.id, Own::Unit, changes)))
+            Some(Decision::new().effect(Write::unit_bag(peers.id, changes)))
         }
-        _ => None,
+        RelationKind::Created
+        | RelationKind::Joined
+        | RelationKind::Changed
+        | RelationKind::Departed
+        | RelationKind::Broken => None,
     }
 }
 
@@ -53,17 +58,17 @@ fn flagged(event: &Event) -> Option<&RelationEvent> {
 /// What the end of the backend relation leaves to do, and flags of an earlier life.
 pub(crate) fn cleanup(event: &Event, facts: &FullFacts) -> Vec<Effect> {
     let mut effects = Vec::new();
-    effects.extend(deserted(event).then(|| remove_auth(facts)).flatten());
+    effects.extend(deserted(event).then(|| backend_departed(facts)).flatten());
     if matches!(event, Event::PebbleReady { .. })
         && let Some(peers) = &facts.peers
     {
-        effects.extend(stale_flags(peers));
+        effects.extend(stale_flags(peers).map(Effect::from));
     }
     effects
 }
 
 fn deserted(event: &Event) -> bool {
-    let backend = event.relation("backend-database");
+    let backend = event.relation(Endpoint::Backend);
     backend.is_some_and(|relation| relation.kind == RelationKind::Departed)
 }
 
@@ -74,33 +79,33 @@ pub(crate) fn secret(
     facts: &FullFacts,
     secret: Option<SecretContent>,
 ) -> Option<SecretContent> {
-    let removes = deserted(event) && remove_auth(facts).is_some();
+    let removes = deserted(event) && backend_departed(facts).is_some();
     if removes { secret.as_ref().map(backend::without_list) } else { secret }
 }
 
-/// Flowchart "backend database departed", with the trigger that Juju really gives: the
-/// last unit of PostgreSQL left and this unit leads.
-fn remove_auth(facts: &FullFacts) -> Option<Effect> {
+/// The chart "backend departed", with the trigger that Juju really gives: the last
+/// unit of PostgreSQL left and this unit leads.
+fn backend_departed(facts: &FullFacts) -> Option<Effect> {
     let backend = facts.backend.as_ref()?;
     if !facts.common.leader || backend.populated || backend.server.is_none() {
         return None;
     }
-    let auth_user: RoleName = place::auth_user(&backend.login.as_ref()?.username).parse().ok()?;
-    let mapped = facts.peers.as_ref().and_then(|peers| peers.app.databases.clone());
+    let auth_user = backend.login.as_ref()?.auth_user.clone();
+    let mapped = facts.peers.as_ref().and_then(|peers| peers.databases.clone());
     let mapped = mapped.unwrap_or_default();
-    // Nobody could remove them later; a server that comes back gets them again.
+    // No later hook could remove them; a server that comes back gets them again.
     let users = mapped.relations.iter();
-    let users = users.filter_map(|(id, mapped)| user_of(facts, *id, mapped)).collect();
-    Some(Effect::RemoveAuth(auth_user, lookup::all(&mapped), users))
+    let users = users.filter_map(|(id, mapped)| user_of(facts, *id, mapped).ok()).collect();
+    Some(Effect::RemoveAuth { user: auth_user, databases: lookup::all(&mapped), clients: users })
 }
 
 /// A unit whose container starts does not leave.
-fn stale_flags(peers: &Peers) -> Option<Effect> {
+fn stale_flags(peers: &Peers) -> Option<Write> {
     let stale: Changes = peers
         .own_bag
         .keys()
         .filter(|key| key.ends_with("_departing"))
         .map(|key| (key.clone(), String::new()))
         .collect();
-    (!stale.is_empty()).then(|| Effect::Bag(peers.id, Own::Unit, stale))
+    (!stale.is_empty()).then(|| Write::unit_bag(peers.id, stale))
 }

@@ -1,22 +1,15 @@
 //! Where passwords are looked up: in one database for all, or in each where PgBouncer is old.
 
-use interfaces::pgb_peers::DatabaseMap;
-use pgbouncer::Version;
-use postgres::{DatabaseName, RoleName};
+use juju_charm::Write;
+use postgres::{DatabaseName, RoleName, sql};
 
-use crate::effect::Lookup;
-use crate::facts::{Access, FullFacts, Login};
-use crate::place;
+use crate::databases::DatabaseMap;
+use crate::effect::{Effect, Lookup};
+use crate::facts::{FullFacts, Login};
+use crate::names::{OWN_DATABASE, POSTGRES};
+use crate::validate::{GrantRequest, Validated};
 
-use super::{clients, legacy};
-
-/// The first release with `auth_dbname`, by which one lookup serves every database.
-const ONCE: Version = Version { minor: 19, patch: 0 };
-
-/// Whether one lookup serves every database.
-pub(crate) fn once(version: Version) -> bool {
-    version >= ONCE
-}
+use super::{Next, Step};
 
 /// Where the lookup goes, and where an older charm or PgBouncer may have left it.
 pub(crate) fn places(
@@ -24,75 +17,83 @@ pub(crate) fn places(
     map: &DatabaseMap,
 ) -> (Vec<DatabaseName>, Vec<DatabaseName>) {
     let all = all(map);
-    match once(facts.version()) {
-        true => all.into_iter().partition(|name| name.as_str() == place::OWN_DATABASE),
+    match facts.version().has_auth_dbname() {
+        true => all.into_iter().partition(|name| *name == OWN_DATABASE),
         false => (all, Vec::new()),
     }
 }
 
 /// Every database that may have a lookup.
 pub(crate) fn all(map: &DatabaseMap) -> Vec<DatabaseName> {
-    let own = [place::OWN_DATABASE, "postgres"].map(str::to_owned);
-    let mapped = map.relations.values().map(|mapped| mapped.name.clone());
-    let mut names: Vec<DatabaseName> =
-        own.into_iter().chain(mapped).filter_map(|name| name.parse().ok()).collect();
+    let mapped = map.relations.values().map(|mapped| mapped.name.sql().clone());
+    let mut names: Vec<DatabaseName> = [OWN_DATABASE, POSTGRES].into_iter().chain(mapped).collect();
     names.sort();
     names.dedup();
     names
 }
 
-/// The superusers whom clients have asked to be: nobody else's may log in by a lookup.
-pub(crate) fn superusers(facts: &FullFacts) -> Vec<RoleName> {
-    let asks = |client: &&crate::facts::Client| {
-        clients::check(facts, client).ok().flatten().is_some_and(|wish| wish.roles.superuser)
-    };
-    let modern = facts.clients.iter().filter(asks).map(|client| place::client_user(client.id));
-    let admin = legacy::wishes(facts).filter(|(client, _)| client.access == Access::Admin);
-    let old = admin.map(|(client, _)| {
-        let common = &facts.common;
-        let made = || place::legacy_user(common.unit.app(), client.id, &common.model);
-        legacy::credentials(facts.secret.as_ref(), client).map_or_else(made, |(user, _)| user)
-    });
-    modern.chain(old).filter_map(|name| name.parse().ok()).collect()
+/// The superusers that clients have requested: no other may log in by a lookup.
+pub(crate) fn superusers(valid: &Validated) -> Vec<RoleName> {
+    let modern = valid.requests().filter(|(_, request)| request.roles.superuser);
+    let modern = modern.map(|(_, request)| request.user.clone());
+    let admin = valid.legacy.iter().filter(|client| client.is_admin());
+    let admin = admin.filter_map(|client| Some(client.served()?.1.clone()));
+    modern.chain(admin).collect()
 }
 
 /// What a new client's arrival changes: one lookup for all knows it already, unless it is
 /// a superuser.
 pub(crate) fn for_client(
     facts: &FullFacts,
+    next: &Next,
     login: &Login,
-    database: &DatabaseName,
-    superuser: bool,
-) -> Option<Lookup> {
-    let databases = match (once(facts.version()), superuser) {
-        (false, _) => vec![database.clone()],
-        (true, true) => vec![place::OWN_DATABASE.parse().ok()?],
+    request: &GrantRequest,
+) -> Lookup {
+    let databases = match (facts.version().has_auth_dbname(), request.roles.superuser) {
+        (false, _) => vec![request.database.sql().clone()],
+        (true, true) => vec![OWN_DATABASE],
         (true, false) => Vec::new(),
     };
-    Some(Lookup {
-        auth_user: place::auth_user(&login.username).parse().ok()?,
-        databases,
-        superusers: superusers(facts),
-    })
+    let superusers = superusers(&next.valid);
+    Lookup { auth_user: login.auth_user.clone(), databases, superusers }
+}
+
+/// What makes the lookup anew where the server has another, or lost it: to a person, to a backup
+/// that was read in, with a database that was made anew.
+pub(crate) fn heal(facts: &FullFacts, next: &Next) -> Vec<Effect> {
+    let (Step::Ready(login), Some(backend)) = (&next.step, &facts.backend) else {
+        return Vec::new();
+    };
+    let superusers = superusers(&next.valid);
+    let body = sql::lookup_body(&login.auth_user, &superusers);
+    let (databases, _) = places(facts, &next.map);
+    let lookup = Lookup { auth_user: login.auth_user.clone(), databases, superusers };
+    if backend.lookup.as_ref() == Some(&body) {
+        return Vec::new();
+    }
+    let text = "PostgreSQL has lost the function that looks passwords up: it is made anew";
+    let lost = backend.lookup.is_none().then(|| Write::warning(text).into());
+    lost.into_iter().chain([Effect::InstallLookup(Box::new(lookup))]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::Workload;
-    use crate::testing;
+    use crate::fixture;
+    use pgbouncer::Version;
 
     #[track_caller]
     fn check(minor: u16, expected: (&[&str], &[&str])) {
-        let mut facts = testing::fresh();
+        let mut facts = fixture::fresh();
         let version = Some(Version { minor, patch: 0 });
         facts.workload = Some(Workload { version, ..Workload::default() });
-        let (here, leftovers) = places(&facts, &testing::map(&[(7, "waltz"), (9, "waltz")]));
+        let (here, stale_lookups) = places(&facts, &fixture::map(&[(7, "waltz"), (9, "waltz")]));
         let names = |found: Vec<DatabaseName>| -> Vec<String> {
             found.iter().map(ToString::to_string).collect()
         };
         assert_eq!(
-            (names(here), names(leftovers)),
+            (names(here), names(stale_lookups)),
             (
                 expected.0.iter().map(ToString::to_string).collect(),
                 expected.1.iter().map(ToString::to_string).collect(),

@@ -1,47 +1,36 @@
 //! Pure decisions: facts in, effects and a status out. One file per concern.
 
+mod account;
 pub(crate) mod actions;
 pub(crate) mod backend;
 mod capacity;
 mod clients;
+mod container;
+mod database_map;
 mod leaving;
 mod legacy;
-pub(crate) mod lookup;
+mod lookup;
 mod metrics;
-mod names;
 mod peers;
+mod rollout;
 mod service;
 pub(crate) mod start;
-pub(crate) mod status;
-mod tls;
+mod status;
+pub(crate) mod tls;
 mod workload;
 
 #[cfg(test)]
-mod edges;
-#[cfg(test)]
-mod edges_backend;
-#[cfg(test)]
-mod edges_client;
-#[cfg(test)]
-mod edges_legacy;
-#[cfg(test)]
-mod edges_more;
-#[cfg(test)]
-mod edges_tls;
-#[cfg(test)]
-mod edges_upgrade;
+mod tests;
 
-use certificates::Files;
-use charm::{Decision, Event, SecretContent};
-use interfaces::pgb_peers::DatabaseMap;
+use juju_charm::{Decision, Event, SecretContent, Write};
 use pgbouncer::Ini;
 
+use crate::databases::{DatabaseMap, DatabaseName};
 use crate::effect::Effect;
 use crate::facts::{Facts, FullFacts, Login};
+use crate::validate::{Validated, validate};
 
 pub(crate) use backend::Step;
-pub(crate) use clients::is_wide;
-pub(crate) use tls::steps;
 pub(crate) use workload::{running, starts};
 
 /// What to do for an event.
@@ -50,10 +39,12 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
         (_, Facts::Console(facts)) => actions::console(facts),
         (Event::Action { name, .. }, _) => actions::unknown(name),
         (Event::SecretRemove { id, label: Some(_), revision }, Facts::None) => {
-            Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
+            Decision::new().effect(Write::RemoveRevision(id.clone(), *revision))
         }
-        (_, Facts::Start(facts)) => start::decide(facts),
-        (_, Facts::Metrics(facts)) => Decision::new().effects(metrics::effects(&facts.0, &facts.1)),
+        (_, Facts::Start(facts)) => start::start(facts),
+        (_, Facts::Metrics(facts)) => {
+            Decision::new().effects(metrics::metrics_joined(&facts.0, &facts.1))
+        }
         (_, Facts::Full(facts)) => reconcile(event, facts),
         (_, Facts::None) => Decision::new(),
     }
@@ -61,6 +52,8 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
 
 /// What will be true once the effects of this hook are applied.
 pub(crate) struct Next<'a> {
+    /// What clients want, and with which certificate they are served.
+    pub(crate) valid: Validated<'a>,
     /// PgBouncer's services run, or are started now.
     pub(crate) running: bool,
     /// How far the backend is.
@@ -71,17 +64,17 @@ pub(crate) struct Next<'a> {
     pub(crate) map: DatabaseMap,
     /// The map's digest.
     pub(crate) digest: String,
-    /// Further databases that clients with wide rights may read on replicas.
-    pub(crate) readonly: Vec<String>,
-    /// What clients are served with; none without TLS.
-    pub(crate) tls: Option<Files>,
-    /// Why an issued certificate cannot be used.
-    pub(crate) certificate: Option<String>,
+    /// Further databases that privileged clients may read on replicas.
+    pub(crate) readonly: Vec<DatabaseName>,
     /// The configuration that all units share, if this unit knows it.
     pub(crate) shared: Option<Ini>,
+    /// The container as it shall be; `None` where nothing runs yet.
+    pub(crate) container: Option<container::Wanted>,
+    /// Why the configuration cannot be written. The processes go on with the one they have.
+    pub(crate) unwritable: Option<String>,
 }
 
-impl Next<'_> {
+impl<'a> Next<'a> {
     /// Passwords can be looked up on the backend.
     pub(crate) fn ready(&self) -> bool {
         self.login().is_some()
@@ -89,61 +82,89 @@ impl Next<'_> {
 
     /// Where the backend is, if it is initialised.
     pub(crate) fn login(&self) -> Option<&Login> {
-        match &self.step {
-            Step::Initialise(init) => Some(init.login),
-            Step::Ready(login) => Some(login),
-            _ => None,
-        }
+        self.step.login()
     }
 }
 
 /// One reconciliation: whatever the event was, derive what is missing and add it.
+///
+/// Each chart of `docs/reference/hooks.md` is answered here, by the parts that bear its name or
+/// stand beside it:
+///
+/// | chart | box | part |
+/// | --- | --- | --- |
+/// | start | all | [`start::start`] |
+/// | pebble-ready | are the options valid, start | [`workload::running`], [`container::effects`] |
+/// | config-changed | is it valid, is it taken | [`status::update_status`], [`container::effects`] |
+/// | config-changed | Service, port | [`service::effects`], [`clients::database_requested`] |
+/// | update-status | all | [`status::update_status`] |
+/// | leader-elected | who leads | [`peers::leader_elected`] |
+/// | secret-changed | is it the same list | [`container::effects`] |
+/// | secret-remove, stop | all | [`decide`] |
+/// | upgrade-charm | is the list an older charm's | [`backend::backend_changed`] |
+/// | peer created, peer changed, peer departed | secret | [`backend::keep`] |
+/// | peer created, peer changed, peer departed | bags, configuration | [`peers::peer_changed`], [`container::effects`] |
+/// | backend created | all | [`backend::backend_created`] |
+/// | backend changed | all | [`backend::backend_changed`] |
+/// | primary changed | all | [`workload::render`], [`container::effects`] |
+/// | backend departed, backend broken | does this unit leave | [`leaving::decide`] |
+/// | backend departed, backend broken | what goes | [`leaving::backend_departed`], [`database_map::next`] |
+/// | database requested, database changed | problem | [`validate`] |
+/// | database requested, database changed | map, all units | [`database_map::next`], [`rollout::is_done`] |
+/// | database requested, database changed | credentials | [`clients::database_requested`] |
+/// | database departed, database broken | does this unit leave | [`leaving::decide`] |
+/// | database broken, db broken | what goes | [`database_map::database_broken`] |
+/// | db joined, db changed | all | [`legacy::db_changed`] |
+/// | db departed, db broken | does this unit leave | [`leaving::decide`] |
+/// | certificates | all | [`tls::certificates`], [`tls::publish`] |
+/// | metrics joined | all | [`metrics::metrics_joined`] |
 fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     if let Some(decision) = leaving::decide(event, facts) {
         return decision;
     }
+    let valid = validate(facts);
     let running = workload::running(event, facts);
-    let step = backend::step(facts, running);
-    let (map, removals) = clients::map(facts, &step);
-    let secret = legacy::secret(facts, &map, &step, backend::secret(facts, &step));
+    let step = backend::backend_changed(facts, running);
+    let (map, removals) = database_map::next(facts, &valid, &step);
+    let secret = legacy::secret(facts, &valid, &map, &step, backend::secret(facts, &step));
     let secret = leaving::secret(event, facts, secret);
-    let readonly = workload::readonly(facts, &map);
-    let digest = map.digest();
-    let certificate = tls::steps(&facts.tls);
-    let mut next = Next {
-        running,
-        secret,
-        step,
-        map,
-        digest,
-        readonly,
-        tls: certificate.serves,
-        certificate: certificate.problem,
-        shared: None,
-    };
-    let (shared, warning) = workload::shared(facts, &next);
-    next.shared = shared;
-    let status = status::decide(event, facts, &next);
-    let clients = clients::effects(facts, &next);
-    let trust = tls::tell(facts, &next, &clients);
+    let (digest, readonly) = (map.digest(), workload::readonly(facts, &map));
+    let (shared, container, unwritable) = (None, None, None);
+    let mut next =
+        Next { valid, running, step, secret, map, digest, readonly, shared, container, unwritable };
+    workload::render(facts, &mut next);
+    let granted = clients::database_requested(facts, &next);
+    let trust = tls::publish(facts, &next, &granted);
     Decision::new()
-        .effects(warning)
-        .effects(status::warnings(facts))
-        .effects(next.certificate.clone().map(Effect::Warn))
-        .effects(peers::claim(facts))
+        .status(status::update_status(event, facts, &next))
+        // The log says first why, whatever follows.
+        .effects(status::warnings(facts, &next))
+        // Another unit that led finds this one's name, and reads anew what it remembers.
+        .effects(peers::leader_elected(facts))
+        // PostgreSQL lets a unit in only until the relation is broken.
         .effects(leaving::cleanup(event, facts))
-        .effects(certificate.effects)
+        // The unit's secret has the key before the container gets it.
+        .effects(tls::certificates(facts, &next.valid.tls))
+        // The user who looks passwords up is there before a process logs in as that user.
         .effects(backend::effects(facts, &next))
-        .effects(workload::effects(facts, &next))
-        .effects(service::effects(facts, &status))
+        // No login is possible until passwords can be looked up again.
+        .effects(lookup::heal(facts, &next))
+        // Processes serve a database before it is published to its client.
+        .effects(container::effects(facts, &next))
+        // Applying the Service gathers anew: what is published below depends on its address.
+        .effects(service::effects(facts))
+        // An entry is gone from the configuration before its user and lookup go.
         .effects(removals)
-        .effects(clients::strays(facts, &next))
-        .effects(clients::barrier(facts, &next))
-        .effects(clients)
+        .effects(database_map::orphaned_users(facts, &next))
+        .effects(rollout::barrier(facts, &next))
+        .effects(granted)
+        // The CA is written beside credentials that are there.
         .effects(trust)
-        .effects(legacy::effects(facts, &next))
+        .effects(legacy::db_changed(facts, &next))
+        // The secret says that all of this is done: where it failed the next hook tries again.
         .effects(backend::keep(facts, &next))
-        .effects(peers::effects(event, facts, &next))
-        .effects(metrics::effects(&facts.common, &facts.metrics))
-        .status(status)
+        // Peers that read the map and the configuration find the secret that goes with them.
+        .effects(peers::peer_changed(event, facts, &next))
+        // No client waits for these.
+        .effects(metrics::metrics_joined(&facts.common, &facts.metrics))
 }

@@ -1,16 +1,17 @@
-//! What this unit tells its peers.
+//! What this unit reports to its peers.
 
-use charm::{Bag, Changes, Event, Own};
-use interfaces::pgb_peers::{AppBag, DatabaseMap};
+use juju_charm::{Bag, Changes, Event, Own, Write};
+use juju_interfaces::pgb_peers::AppBag;
 
-use crate::effect::Effect;
+use crate::databases::DatabaseMap;
+use crate::endpoint::Endpoint;
 use crate::facts::{FullFacts, Peers};
-use crate::place;
+use crate::names;
 
 use super::{Next, service, tls, workload};
 
-/// Writes what differs in the unit's bag and, on the leader, in the application's.
-pub(crate) fn effects(event: &Event, facts: &FullFacts, next: &Next) -> Vec<Effect> {
+/// The charts "peer created", "peer changed" and "peer departed": writes what differs in the unit's bag and, on the leader, in the application's.
+pub(crate) fn peer_changed(event: &Event, facts: &FullFacts, next: &Next) -> Vec<Write> {
     let Some(peers) = &facts.peers else { return Vec::new() };
     let mut effects = differing(peers, Own::Unit, &peers.own_bag, unit(event, facts, next, peers));
     if facts.common.leader {
@@ -19,12 +20,12 @@ pub(crate) fn effects(event: &Event, facts: &FullFacts, next: &Next) -> Vec<Effe
     effects
 }
 
-/// Says who leads, before anything else is written: a unit that finds another's name
+/// The chart "leader-elected": reports who leads, before anything else is written: a unit that finds another's name
 /// reads the application's bags anew instead of trusting what it remembers of them.
-pub(crate) fn claim(facts: &FullFacts) -> Vec<Effect> {
+pub(crate) fn leader_elected(facts: &FullFacts) -> Vec<Write> {
     match &facts.peers {
         Some(peers) if facts.common.leader => {
-            let name = place::hostname(&facts.common.unit, &facts.common.model);
+            let name = names::hostname(&facts.common.unit, &facts.common.model);
             let wanted = Changes::new().set("leader_hostname", name);
             differing(peers, Own::App, &peers.app_bag, wanted)
         }
@@ -32,25 +33,25 @@ pub(crate) fn claim(facts: &FullFacts) -> Vec<Effect> {
     }
 }
 
-fn differing(peers: &Peers, own: Own, now: &Bag, wanted: Changes) -> Vec<Effect> {
+fn differing(peers: &Peers, own: Own, now: &Bag, wanted: Changes) -> Vec<Write> {
     let changes = wanted.against(now);
-    if changes.is_empty() { Vec::new() } else { vec![Effect::Bag(peers.id, own, changes)] }
+    if changes.is_empty() { Vec::new() } else { vec![Write::bag(peers.id, own, changes)] }
 }
 
 fn unit(event: &Event, facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
     let common = &facts.common;
     let mut changes = Changes::new();
-    // Juju writes its own value here after each config-changed; whoever reads ours comes by
-    // an event of this relation, so then it is put right.
+    // Juju writes its own value here after each config-changed; a peer reads ours on an event of
+    // this relation, and on that it is corrected.
     let known = peers.own_bag.contains_key("private-address");
-    if !known || event.relation("pgb-peers").is_some() {
-        changes = changes.set("private-address", place::hostname(&common.unit, &common.model));
+    if !known || event.relation(Endpoint::Peers).is_some() {
+        changes = changes.set("private-address", names::hostname(&common.unit, &common.model));
     }
     if !next.running {
         return changes;
     }
     // A follower answers for the map it read, which is the one its files were made of.
-    let digest = match &peers.app.databases {
+    let digest = match &peers.databases {
         Some(map) if *map == next.map => next.digest.clone(),
         _ if common.leader => next.digest.clone(),
         Some(map) => map.digest(),
@@ -76,14 +77,14 @@ fn app(facts: &FullFacts, next: &Next, peers: &Peers) -> Changes {
     if let Some(shared) = &next.shared {
         changes = changes.set("cfg_file", shared.to_string());
     }
-    if peers.app.databases.is_some() || next.map != DatabaseMap::default() {
-        changes = changes.set("pgb_dbs_config", next.map.to_string());
+    if peers.databases.is_some() || next.map != DatabaseMap::default() {
+        changes = changes.set("pgb_dbs_config", next.map.wire().to_string());
     }
     changes = match next.readonly.is_empty() {
         true => changes.remove("readonly_dbs"),
         false => {
-            let readonly =
-                AppBag { readonly_databases: next.readonly.clone(), ..AppBag::default() };
+            let readonly_databases = next.readonly.iter().map(ToString::to_string).collect();
+            let readonly = AppBag { readonly_databases, ..AppBag::default() };
             readonly.render().into_iter().fold(changes, |all, (key, value)| all.set(key, value))
         }
     };

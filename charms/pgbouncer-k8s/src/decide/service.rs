@@ -1,17 +1,14 @@
 //! The Service in front of all units.
 
-use charm::Status;
-use interfaces::Endpoints;
+use juju_interfaces::Endpoints;
 
 use crate::effect::{Effect, ServiceSpec};
 use crate::facts::{FullFacts, Service, ServiceView};
+use crate::names;
 use crate::options::{Expose, Options};
-use crate::place;
-
-use super::status;
 
 /// Applies the Service if it is missing or differs.
-pub(crate) fn effects(facts: &FullFacts, status: &Status) -> Vec<Effect> {
+pub(crate) fn effects(facts: &FullFacts) -> Vec<Effect> {
     let (true, Ok(options)) = (facts.common.leader, &facts.common.options) else {
         return Vec::new();
     };
@@ -23,31 +20,24 @@ pub(crate) fn effects(facts: &FullFacts, status: &Status) -> Vec<Effect> {
     if !applies {
         return Vec::new();
     }
-    // Whether it works is worth a look only where nothing else is missing.
-    let probe = match status {
-        Status::Active(_) => endpoints(facts)
-            .map(|endpoints| (endpoints, Status::maintenance(status::SERVICE_COMING))),
-        _ => None,
-    };
     let app = facts.common.unit.app();
     let annotations = wanted_annotations(options);
     vec![Effect::ApplyService(Box::new(ServiceSpec {
-        name: place::service_name(app),
+        name: names::service_name(app),
         app: app.clone(),
         expose: options.expose,
         port: options.listen_port,
         annotations,
-        probe,
     }))]
 }
 
-/// Where clients connect, once the Service is as wanted; `None` while nobody knows.
+/// Where clients connect, once the Service is as wanted; `None` while it is unknown.
 pub(crate) fn endpoints(facts: &FullFacts) -> Option<Endpoints> {
     let options = facts.common.options.as_ref().ok()?;
     match (&facts.service, options.expose) {
         (Service::Absent | Service::Present(_), Expose::ClusterIp) => {
             let (app, model) = (facts.common.unit.app(), &facts.common.model);
-            Some(place::cluster_endpoint(app, model, options.listen_port).into())
+            Some(names::cluster_endpoint(app, model, options.listen_port).into())
         }
         (Service::Present(view), _) if !differs(view, options) => view.endpoints.clone(),
         _ => None,

@@ -3,47 +3,52 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use charm::{Changes, Decision, Own, Status};
-use interfaces::pgb_peers::DatabaseMap;
-use pgbouncer::{Ini, Version};
+use juju_charm::{Changes, Decision, Status, Write};
+use pgbouncer::{Ini, IniError, Version};
 
+use crate::databases::DatabaseMap;
 use crate::effect::Effect;
 use crate::facts::StartFacts;
+use crate::names;
 use crate::options::Options;
-use crate::place;
-use crate::shared::{Local, Shape, instances, shared};
+use crate::render::ini::{Local, Shape, instances, shared};
+use crate::wording;
 
-use super::{status, workload};
+use super::container;
 
-/// Flowchart "start": container, then a configuration, then folders and files.
+/// The chart "start": container, then a configuration, then folders and files.
 ///
 /// Nothing is deferred: the pebble-ready hook that follows completes what is missing here.
-pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
+pub(crate) fn start(facts: &StartFacts) -> Decision<Effect> {
     let common = &facts.common;
     let mut decision = Decision::new();
     if !facts.container {
-        return decision.status(Status::waiting(status::NO_CONTAINER));
+        return decision.status(Status::waiting(wording::NO_CONTAINER));
     }
     let options = match &common.options {
         Ok(_) if let Some(error) = &common.refused => {
-            return decision.status(status::bad_option(error));
+            return decision.status(wording::bad_option(error));
         }
-        // Nobody has tried the settings yet, nor is it known what goes with them.
+        // The settings are not validated yet, nor is it known what depends on them.
         Ok(options) => &Options { settings: Vec::new(), ..options.clone() },
-        Err(error) => return decision.status(status::bad_option(error)),
+        Err(error) => return decision.status(wording::bad_option(error)),
     };
     if facts.configured {
         return decision;
     }
     let published = facts.peers.as_ref().and_then(|(_, bag)| bag.cfg_file.clone());
-    let known: Option<Ini> = published.as_ref().and_then(|text| text.parse().ok());
     // A follower without the leader's configuration starts with one without databases.
     let app = common.unit.app();
     // Which PgBouncer runs is asked before it starts; here the image's is assumed.
-    let shape = Shape { version: Version::TRIXIE, share: None, readonly: &[], timeline: None };
+    let shape = Shape { version: Version::TRIXIE, share: None, readonly: &[] };
     let empty = DatabaseMap::default();
-    let Some(ini) = known.or_else(|| shared(app, options, None, &empty, &shape).ok()) else {
-        return decision;
+    let ini = match &published {
+        Some(text) => text.parse().map_err(|error: IniError| error.to_string()),
+        None => shared(app, options, None, &empty, &shape).map_err(|error| error.to_string()),
+    };
+    let ini: Ini = match ini {
+        Ok(ini) => ini,
+        Err(error) => return unwritable(&error),
     };
     let local = Local {
         options,
@@ -56,18 +61,25 @@ pub(crate) fn decide(facts: &StartFacts) -> Decision<Effect> {
         verifies: false,
         encrypts: false,
     };
-    let inis = instances(&ini, &local).unwrap_or_default();
-    let folders = (0u32..).zip(&inis).flat_map(|(index, _)| workload::folders(index));
+    let inis = match instances(&ini, &local) {
+        Ok(inis) => inis,
+        Err(error) => return unwritable(&error.to_string()),
+    };
+    let folders = (0u32..).zip(&inis).flat_map(|(index, _)| container::folders(index));
     let files =
-        (0u32..).zip(&inis).map(|(index, ini)| workload::file(place::ini(index), ini.to_string()));
-    decision = decision.effects(workload::write(folders.collect(), files.collect()));
+        (0u32..).zip(&inis).map(|(index, ini)| container::file(names::ini(index), ini.to_string()));
+    decision = decision.effects(container::write(folders.collect(), files.collect()));
     if let (true, None, Some((id, _))) = (common.leader, published, &facts.peers) {
         let changes = Changes::new()
             .set("cfg_file", ini.to_string())
-            .set("leader_hostname", place::hostname(&common.unit, &common.model));
-        decision = decision.effect(Effect::Bag(*id, Own::App, changes));
+            .set("leader_hostname", names::hostname(&common.unit, &common.model));
+        decision = decision.effect(Write::app_bag(*id, changes));
     }
     decision
+}
+
+fn unwritable(why: &str) -> Decision<Effect> {
+    Decision::new().status(Status::blocked(wording::unwritable(why)))
 }
 
 /// Processes that a unit runs on a machine with so many processors.
@@ -79,14 +91,14 @@ pub(crate) fn processes(processors: usize) -> NonZeroU32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use charm::RelationId;
-    use interfaces::pgb_peers::AppBag;
+    use juju_charm::RelationId;
+    use juju_interfaces::pgb_peers::AppBag;
 
-    use crate::testing;
+    use crate::fixture;
 
     fn facts() -> StartFacts {
         StartFacts {
-            common: testing::common(true),
+            common: fixture::common(true),
             container: true,
             configured: false,
             peers: Some((RelationId(1), AppBag::default())),
@@ -94,54 +106,67 @@ mod tests {
     }
 
     fn files(decision: &Decision<Effect>) -> usize {
-        testing::files(decision).count()
+        fixture::files(decision).count()
     }
 
     fn bags(decision: &Decision<Effect>) -> usize {
-        decision.effects.iter().filter(|effect| matches!(effect, Effect::Bag(..))).count()
+        decision
+            .effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Juju(Write::Bag { .. })))
+            .count()
     }
 
     #[test]
     fn start_is_container_no_waits() {
-        let decision = decide(&StartFacts { container: false, ..facts() });
+        let decision = start(&StartFacts { container: false, ..facts() });
         assert!(decision.effects.is_empty());
-        assert_eq!(decision.status, Some(Status::waiting(status::NO_CONTAINER)));
+        assert_eq!(decision.status, Some(Status::waiting(wording::NO_CONTAINER)));
     }
 
     #[test]
     fn start_is_cfg_yes_needs_nothing() {
-        let decision = decide(&StartFacts { configured: true, ..facts() });
+        let decision = start(&StartFacts { configured: true, ..facts() });
         assert!(decision.effects.is_empty());
     }
 
     #[test]
     fn start_is_published_yes_renders_it() {
-        let mut common = testing::common(false);
+        let mut common = fixture::common(false);
         common.leader = false;
-        let cfg_file = Some(testing::shared_ini().to_string());
+        let cfg_file = Some(fixture::shared_ini().to_string());
         let peers = Some((RelationId(1), AppBag { cfg_file, ..AppBag::default() }));
-        let decision = decide(&StartFacts { common, peers, ..facts() });
+        let decision = start(&StartFacts { common, peers, ..facts() });
         assert_eq!((files(&decision), bags(&decision)), (2, 0));
-        let text = testing::pushed(&decision, &place::ini(0));
+        let text = fixture::pushed(&decision, &names::ini(0));
         assert!(text.contains("waltz = host="), "{text}");
     }
 
     #[test]
+    fn start_is_published_yes_names_what_it_cannot_read() {
+        let cfg_file = Some("nonsense".to_owned());
+        let peers = Some((RelationId(1), AppBag { cfg_file, ..AppBag::default() }));
+        let decision = start(&StartFacts { peers, ..facts() });
+        let status = decision.status.unwrap();
+        assert_eq!((status.word(), decision.effects.len()), ("blocked", 0), "{status:?}");
+    }
+
+    #[test]
     fn start_is_leader_yes_generates_and_publishes() {
-        let decision = decide(&facts());
+        let decision = start(&facts());
         assert_eq!((files(&decision), bags(&decision)), (2, 1));
     }
 
     #[test]
     fn start_is_leader_no_renders_without_databases() {
-        let common = testing::common(false);
-        let decision = decide(&StartFacts { common, ..facts() });
+        let common = fixture::common(false);
+        let decision = start(&StartFacts { common, ..facts() });
         assert_eq!((files(&decision), bags(&decision)), (2, 0));
     }
 
     #[test]
     fn start_without_peer_relation_renders() {
-        let decision = decide(&StartFacts { peers: None, ..facts() });
+        let decision = start(&StartFacts { peers: None, ..facts() });
         assert_eq!((files(&decision), bags(&decision)), (2, 0));
     }
 

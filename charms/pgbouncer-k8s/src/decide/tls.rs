@@ -1,103 +1,66 @@
 //! Whether and with which certificate this unit serves its clients.
 
-use certificates::{FLAG, Files, Issuer, Step, TOLD};
-use charm::{Changes, Own, databag};
+use charm_kit::certificates::{Change, FLAG, Steps, Trust};
+use juju_charm::{Changes, SecretOwner, Write};
+use juju_interfaces::pgb_peers::unit_secret_label;
 
 use crate::effect::Effect;
-use crate::facts::{Client, FullFacts};
-use crate::tls::{Tls, content};
+use crate::facts::{DatabaseRelation, FullFacts};
+use crate::tls::content;
 
 use super::Next;
 
-/// What there is to do, and what this unit serves with once it is done.
-#[derive(Default)]
-pub(crate) struct Steps {
-    pub(crate) effects: Vec<Effect>,
-    pub(crate) serves: Option<Files>,
-    /// Why the issuer's answer cannot be used.
-    pub(crate) problem: Option<String>,
-}
-
 /// The chart "certificates".
-pub(crate) fn steps(tls: &Tls) -> Steps {
-    let now = tls.files.as_ref();
-    let mut steps = Steps { serves: now.cloned(), ..Steps::default() };
-    match &tls.issuer {
-        Issuer::Unknown => {}
-        Issuer::None => {
-            steps.effects.push(Effect::ForgetCertificate);
-            steps.serves = None;
+pub(super) fn certificates(facts: &FullFacts, steps: &Steps) -> Vec<Effect> {
+    let label = || unit_secret_label(facts.common.unit.app());
+    let effect = |change: &Change| match change {
+        Change::AskAgain(id, bag) => Some(Write::unit_bag(*id, bag.clone()).into()),
+        Change::Request(id) => Some(Effect::RequestCertificate(*id)),
+        Change::Serve(files) => {
+            let request = facts.tls.request.as_ref()?;
+            let content = content(request, Some(files));
+            Some(Write::secret(label(), content, SecretOwner::Unit).into())
         }
-        Issuer::Related { id, asked, offered } => {
-            let Some(request) = &tls.request else {
-                steps.effects.push(Effect::RequestCertificate(*id));
-                return steps;
-            };
-            let unwritten = request.unwritten(asked);
-            steps.effects.extend(unwritten.map(|bag| Effect::Bag(*id, Own::Unit, bag)));
-            match request.step(offered, now, tls.aged) {
-                Ok(Step::Serve(files)) => {
-                    let content = content(request, Some(&files));
-                    steps.effects.push(Effect::KeepCertificate(content));
-                    steps.serves = Some(files);
-                }
-                Ok(Step::Ask) => steps.effects.push(Effect::RequestCertificate(*id)),
-                Ok(Step::Stay) => {}
-                Err(error) => steps.problem = Some(format!("the certificate: {error}")),
-            }
-        }
-    }
-    steps
+        Change::Forget => Some(Write::RemoveSecret(label()).into()),
+    };
+    steps.changes.iter().filter_map(effect).collect()
 }
 
 /// What the unit's bag says of it.
 pub(super) fn flag(next: &Next, changes: Changes) -> Changes {
-    if next.tls.is_some() { changes.set(FLAG.0, FLAG.1) } else { changes.remove(FLAG.0) }
-}
-
-/// Who vouches for the poolers, as clients are to know it: first when all units serve with TLS,
-/// no more when this one does not.
-fn for_clients(facts: &FullFacts, next: &Next) -> Option<String> {
-    let peers = facts.peers.as_ref()?;
-    let own = next.tls.as_ref()?.ca.clone();
-    if facts.tls.others {
-        Some(own)
+    if next.valid.tls.serves.is_some() {
+        changes.set(FLAG.0, FLAG.1)
     } else {
-        databag::text(&peers.app_bag, TOLD).map(str::to_owned)
+        changes.remove(FLAG.0)
     }
 }
 
-/// Tells clients who vouches for the poolers, where they do not know it; `granted` are those
-/// that get their credentials in this hook.
-pub(super) fn tell(facts: &FullFacts, next: &Next, granted: &[Effect]) -> Vec<Effect> {
+/// Publishes the CA of the poolers to clients that lack it; `granted` are those that get their
+/// credentials in this hook.
+pub(super) fn publish(facts: &FullFacts, next: &Next, granted: &[Effect]) -> Vec<Effect> {
     let Some(peers) = facts.peers.as_ref().filter(|_| facts.common.leader) else {
         return Vec::new();
     };
-    let wanted = for_clients(facts, next);
-    let told = databag::text(&peers.app_bag, TOLD);
-    let changed = told != wanted.as_deref();
-    let word = if wanted.is_some() { "True" } else { "False" };
-    let comes = |client: &Client| {
-        granted.iter().any(|effect| match effect {
-            Effect::Grant(grant) => grant.relation == client.id,
-            _ => false,
-        })
+    let trust = Trust::new(&facts.tls, &next.valid.tls, &peers.app_bag);
+    let comes = |client: &DatabaseRelation| {
+        let grants =
+            |effect: &Effect| matches!(effect, Effect::Grant(it) if it.relation == client.id);
+        granted.iter().any(grants)
     };
-    // Where there never was TLS nobody has to hear of it.
-    let behind = |client: &&Client| match databag::text(&client.own, "tls") {
-        Some(known) => changed || known != word,
-        None => wanted.is_some(),
+    let in_secret = |client: &DatabaseRelation| {
+        client.request.as_ref().is_ok_and(|asked| asked.wants_in_secret("tls"))
+    };
+    // Where there never was TLS there is nothing to withdraw.
+    let behind = |client: &&DatabaseRelation| {
+        trust.is_owed(&client.own, in_secret(client)).unwrap_or(trust.wanted.is_some())
     };
     let served = facts.clients.iter().filter(|client| client.granted() || comes(client));
-    let share = |client: &Client| Effect::ShareTls {
+    let share = |client: &DatabaseRelation| Effect::ShareTls {
         id: client.id,
-        ca: wanted.clone(),
-        in_secret: client.request.as_ref().is_ok_and(|request| request.wants_in_secret("tls")),
+        ca: trust.wanted.clone(),
+        in_secret: in_secret(client),
     };
     let mut effects: Vec<Effect> = served.filter(behind).map(share).collect();
-    if changed {
-        let told = Changes::new().set_or_remove(TOLD, wanted);
-        effects.push(Effect::Bag(peers.id, Own::App, told));
-    }
+    effects.extend(trust.changes().map(|bag| Write::app_bag(peers.id, bag).into()));
     effects
 }

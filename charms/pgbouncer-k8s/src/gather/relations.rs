@@ -1,26 +1,23 @@
 //! The backend and the clients, from their databags and secrets.
 
-use charm::{Bag, Event, Hook, HookError, Own, RelationId, Revision, SecretContent, SecretQuery};
-use interfaces::postgresql_client::{Credentials, Offer, Request, secret_label, seen};
+use juju_charm::{Bag, HookError, Own, Reader, RelationId, Revision, SecretContent, SecretQuery};
+use juju_interfaces::postgresql_client::{Credentials, Offer, Request, secret_label, seen};
 
-use interfaces::BagError;
+use juju_interfaces::BagError;
+use postgres::NameError;
 
-use crate::facts::{Backend, Client, Login, Peers};
+use crate::endpoint::Endpoint;
+use crate::facts::{Backend, DatabaseRelation, Login, Peers};
 
-use crate::place;
-
-use super::{live, remote_app};
+use crate::names;
+use crate::validate::client_user;
 
 /// The relation to PostgreSQL; credentials are read by the leader only.
-pub(super) fn backend(
-    hook: &mut Hook,
-    event: &Event,
-    leader: bool,
-) -> Result<Option<Backend>, HookError> {
-    let Some(id) = live(hook, event, "backend-database")?.first().copied() else {
+pub(super) fn backend(hook: &mut Reader, leader: bool) -> Result<Option<Backend>, HookError> {
+    let Some(id) = hook.live_relations(Endpoint::Backend)?.first().copied() else {
         return Ok(None);
     };
-    let app = remote_app(hook, id)?;
+    let app = hook.cached_remote_app(id)?;
     let bag = hook.bag(id, &app.into())?;
     let (offer, problem) = match Offer::parse(&bag) {
         Ok(offer) => (offer, None),
@@ -33,9 +30,7 @@ pub(super) fn backend(
     }
     let mut backend = Backend {
         id,
-        requested: offered
-            || !leader
-            || hook.remembered_bag(id, Own::App)?.contains_key("database"),
+        requested: offered || !leader || hook.cached_bag(id, Own::App)?.contains_key("database"),
         populated: true,
         problem,
         offered,
@@ -44,10 +39,10 @@ pub(super) fn backend(
         ca: None,
         login: None,
         server: None,
-        room: None,
+        connection_budget: None,
         knows_lookup: false,
-        tied: None,
-        timeline: None,
+        lookup: None,
+        owned_roles: None,
         databases: None,
     };
     if offered && let Some(ca) = ca(hook, id, &offer, &bag)? {
@@ -61,13 +56,16 @@ pub(super) fn backend(
         }
     }
     if leader && backend.offered {
-        backend.login = login(hook, id, &offer)?;
+        match login(hook, id, &offer)? {
+            Ok(login) => backend.login = login,
+            Err(error) => backend.problem = Some(BagError::new("username", error)),
+        }
     }
     Ok(Some(backend))
 }
 
 /// A subordinate PostgreSQL is ready when one of its units says so.
-fn any_unit_ready(hook: &mut Hook, id: RelationId) -> Result<bool, HookError> {
+fn any_unit_ready(hook: &mut Reader, id: RelationId) -> Result<bool, HookError> {
     for unit in hook.remote_units(id)? {
         let bag = hook.bag(id, &unit.into())?;
         if is_ready(&bag) {
@@ -82,16 +80,16 @@ pub(super) fn is_ready(bag: &Bag) -> bool {
     bag.get("state").is_some_and(|state| state == "ready")
 }
 
-/// The certificates that vouch for PostgreSQL, where it uses TLS and says so.
+/// The CA certificates of PostgreSQL, where it publishes that it uses TLS.
 fn ca(
-    hook: &mut Hook,
+    hook: &mut Reader,
     id: RelationId,
     offer: &Offer,
     bag: &Bag,
 ) -> Result<Option<String>, HookError> {
     let (tls, ca) = match &offer.secret_tls {
         Some(secret) => {
-            let label = secret_label("backend-database", id, "tls");
+            let label = secret_label(Endpoint::Backend, id, "tls");
             let query = SecretQuery::Bind { id: secret.clone(), label };
             let Some(content) = hook.secret(query, Revision::Refresh)? else { return Ok(None) };
             let text = |key: &str| content.expose(key).map(str::to_owned);
@@ -103,24 +101,33 @@ fn ca(
     Ok(ca.filter(|ca| used && !ca.is_empty()))
 }
 
-fn login(hook: &mut Hook, id: RelationId, offer: &Offer) -> Result<Option<Login>, HookError> {
+fn login(
+    hook: &mut Reader,
+    id: RelationId,
+    offer: &Offer,
+) -> Result<Result<Option<Login>, NameError>, HookError> {
     let credentials = match &offer.secret_user {
         Some(secret) => {
-            let label = secret_label("backend-database", id, "user");
+            let label = secret_label(Endpoint::Backend, id, "user");
             let query = SecretQuery::Bind { id: secret.clone(), label };
             read(hook.secret(query, Revision::Refresh)?)
         }
         None => offer.plain.clone(),
     };
     let (Some(credentials), Some(endpoints)) = (credentials, &offer.endpoints) else {
-        return Ok(None);
+        return Ok(Ok(None));
     };
     let replicas = offer.read_only_endpoints.iter().flat_map(|list| list.all().to_vec());
-    Ok(Some(Login {
-        username: credentials.username,
-        password: credentials.password.into(),
-        primary: endpoints.first().clone(),
-        replicas: replicas.collect(),
+    let auth_user = names::auth_user(&credentials.username).parse();
+    let users = credentials.username.parse().and_then(|user| Ok((user, auth_user?)));
+    Ok(users.map(|(username, auth_user)| {
+        Some(Login {
+            username,
+            auth_user,
+            password: credentials.password.into(),
+            primary: endpoints.first().clone(),
+            replicas: replicas.collect(),
+        })
     }))
 }
 
@@ -131,33 +138,32 @@ fn read(content: Option<SecretContent>) -> Option<Credentials> {
 
 /// The clients; passwords are read only where the backend may not have all of them.
 pub(super) fn clients(
-    hook: &mut Hook,
-    event: &Event,
+    hook: &mut Reader,
     backend: Option<&Backend>,
     peers: Option<&Peers>,
     renewed: bool,
-) -> Result<Vec<Client>, HookError> {
-    let owed = peers.map(Peers::owed).unwrap_or_default();
-    let lost = |id| backend.is_some_and(|backend| backend.lost(&place::client_user(id)));
+) -> Result<Vec<DatabaseRelation>, HookError> {
+    let owed = |id| peers.is_some_and(|peers| peers.owes(id));
+    let lost = |id| backend.is_some_and(|backend| backend.lost(&client_user(id)));
     let mut clients = Vec::new();
-    for id in live(hook, event, "database")? {
-        let app = remote_app(hook, id)?;
+    for id in hook.live_relations(Endpoint::Database)? {
+        let app = hook.cached_remote_app(id)?;
         let bag: Bag = hook.bag(id, &app.clone().into())?;
-        let own = hook.remembered_bag(id, Own::App)?;
-        let mut client = Client {
+        let own = hook.cached_bag(id, Own::App)?;
+        let mut client = DatabaseRelation {
             id,
             app,
             request: Request::parse(&bag),
-            seen: seen(&bag),
+            echo: seen(&bag),
             own,
             password: None,
         };
         if let Some(password) = client.own.get("password") {
             client.password = Some(password.as_str().into());
         } else if client.granted()
-            && (renewed || lost(id) || owed.contains(&id) || client.former_roles().is_some())
+            && (renewed || lost(id) || owed(id) || client.former_roles().is_some())
         {
-            let label = secret_label("database", id, "user");
+            let label = secret_label(Endpoint::Database, id, "user");
             let known = read(hook.secret(label.as_str(), Revision::Refresh)?);
             client.password = known.map(|credentials| credentials.password.into());
         }

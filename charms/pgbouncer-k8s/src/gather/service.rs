@@ -1,41 +1,33 @@
 //! The Service, on the leader.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use charm::{Event, Hook, Level};
-use interfaces::{Endpoint, Endpoints};
-use kubernetes::{Client, Error, Resource, label_selector};
+use juju_charm::{Event, Level, Reader, error_chain};
+use juju_interfaces::{Endpoint, Endpoints};
+use kubernetes_client::{Client, Error, Resource, label_selector};
 use serde_json::Value;
 
+use crate::connections::{Connections, PATIENCE};
 use crate::facts::{Common, Service, ServiceView};
-use crate::operator::PgBouncer;
+use crate::names::{self, APP_LABEL};
 use crate::options::Expose;
-use crate::place;
-
-use super::workload::words;
-
-/// How long the API and a Service may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// The label by which Juju marks an application's pods.
-pub(crate) const APP_LABEL: &str = "app.kubernetes.io/name";
 
 /// Reads the Service; whether it is connectable is looked up on update-status only.
 pub(super) async fn service(
-    charm: &mut PgBouncer,
-    hook: &mut Hook,
+    connections: &mut Connections,
+    hook: &mut Reader,
     event: &Event,
     common: &Common,
 ) -> Service {
     let (true, Ok(options)) = (common.leader, &common.options) else { return Service::Unread };
-    let client = match client(charm) {
+    let client = match client(connections) {
         Ok(client) => client,
         Err(why) => {
             hook.log(Level::Warning, why);
             return Service::Unreachable;
         }
     };
-    let name = place::service_name(common.unit.app());
+    let name = names::service_name(common.unit.app());
     let found = match client.get(Resource::Services, &name).await {
         Ok(Some(found)) => found,
         Ok(None) => return Service::Absent,
@@ -45,18 +37,17 @@ pub(super) async fn service(
     let port = port.and_then(|port| u16::try_from(port).ok()).unwrap_or_default();
     let endpoints = match options.expose {
         Expose::ClusterIp => {
-            Some(place::cluster_endpoint(common.unit.app(), &common.model, port).into())
+            Some(names::cluster_endpoint(common.unit.app(), &common.model, port).into())
         }
-        Expose::LoadBalancer => {
-            kubernetes::ingress(&found).map(|host| Endpoint { host: host.to_owned(), port }.into())
-        }
+        Expose::LoadBalancer => kubernetes_client::ingress(&found)
+            .map(|host| Endpoint { host: host.to_owned(), port }.into()),
         Expose::NodePort => match nodes(&client, common, &found, port).await {
             Ok(endpoints) => endpoints,
             Err(error) => return failed(hook, &error),
         },
     };
     let connectable = match (event, &endpoints) {
-        (Event::UpdateStatus, Some(endpoints)) => reachable(charm, endpoints).await,
+        (Event::UpdateStatus, Some(endpoints)) => connections.reach(endpoints).await,
         _ => true,
     };
     let annotations = found["metadata"]["annotations"].as_object().into_iter().flatten();
@@ -71,16 +62,16 @@ pub(super) async fn service(
     })
 }
 
-fn client(charm: &mut PgBouncer) -> Result<Client, String> {
-    if charm.kubernetes.is_none() {
-        let client = charm.door.kubernetes().map_err(words)?;
-        charm.kubernetes = Some(client.with_time(PATIENCE));
+fn client(connections: &mut Connections) -> Result<Client, String> {
+    if connections.kubernetes.is_none() {
+        let client = connections.ports.kubernetes().map_err(error_chain)?;
+        connections.kubernetes = Some(client.with_time(PATIENCE));
     }
-    charm.kubernetes.clone().ok_or_else(|| "cannot use the Kubernetes API".to_owned())
+    connections.kubernetes.clone().ok_or_else(|| "cannot use the Kubernetes API".to_owned())
 }
 
-fn failed(hook: &mut Hook, error: &Error) -> Service {
-    hook.log(Level::Warning, words(error));
+fn failed(hook: &mut Reader, error: &Error) -> Service {
+    hook.log(Level::Warning, error_chain(error));
     if error.is_forbidden() { Service::Forbidden } else { Service::Unreachable }
 }
 
@@ -91,26 +82,15 @@ async fn nodes(
     service: &Value,
     port: u16,
 ) -> Result<Option<Endpoints>, Error> {
-    let Some(port) = kubernetes::node_port(service, port) else { return Ok(None) };
+    let Some(port) = kubernetes_client::node_port(service, port) else { return Ok(None) };
     let selector = label_selector(&[(APP_LABEL, common.unit.app().as_str())]);
     let mut hosts = BTreeSet::new();
     for pod in client.list(Resource::Pods, &selector).await? {
         let Some(name) = pod["spec"]["nodeName"].as_str() else { continue };
         if let Some(node) = client.get(Resource::Nodes, name).await? {
-            hosts.extend(kubernetes::node_address(&node).map(str::to_owned));
+            hosts.extend(kubernetes_client::node_address(&node).map(str::to_owned));
         }
     }
     let all = hosts.into_iter().map(|host| Endpoint { host, port }.to_string());
     Ok(all.collect::<Vec<_>>().join(",").parse().ok())
-}
-
-/// Whether every endpoint accepts a connection in time.
-pub(crate) async fn reachable(charm: &PgBouncer, endpoints: &Endpoints) -> bool {
-    for endpoint in endpoints.all() {
-        let accepts = charm.door.accepts(&endpoint.host, endpoint.port);
-        if !matches!(tokio::time::timeout(PATIENCE, accepts).await, Ok(true)) {
-            return false;
-        }
-    }
-    true
 }

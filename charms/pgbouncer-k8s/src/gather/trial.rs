@@ -1,15 +1,13 @@
 //! Whether the option `pgbouncer-settings` goes with the rest, and PgBouncer's program takes it.
 
-use charm::{Event, Hook, Level};
-use pebble::ExecOptions;
+use juju_charm::{Error, Event, Hidden, Level, Reader, error_chain};
+use pebble_client::ExecOptions;
 
-use super::workload::{pebble, words};
-use crate::decide::{running, steps};
+use crate::connections::pebble;
+use crate::decide::running;
 use crate::facts::FullFacts;
-use crate::operator::OperatorError;
+use crate::names;
 use crate::options::{Options, OptionsError};
-use crate::password::Password;
-use crate::place;
 use crate::settings;
 
 /// Has the program read each of its arguments as a configuration. One that it takes to the end has
@@ -20,10 +18,10 @@ const SCRIPT: &str = "file=$(mktemp) || exit; trap 'rm -f \"$file\"' EXIT; for t
 /// Puts what was in force before in place of settings with which a process could not go on, or
 /// turns the options into what is wrong with them where nothing else is known to be good.
 pub(super) async fn check(
-    hook: &mut Hook,
+    hook: &mut Reader,
     event: &Event,
     facts: &mut FullFacts,
-) -> Result<(), OperatorError> {
+) -> Result<(), Error> {
     let Ok(options) = &facts.common.options else { return Ok(()) };
     let problem = match &facts.common.refused {
         Some(error) => Err(error.clone()),
@@ -56,38 +54,40 @@ pub(super) async fn check(
 
 /// Whether settings go with what is known of certificates.
 fn goes(facts: &FullFacts, settings: &[(String, String)]) -> Result<(), OptionsError> {
-    let encrypts = steps(&facts.tls).serves.is_some();
+    let encrypts = facts.tls.steps().serves.is_some();
     let offered = facts.backend.as_ref().filter(|backend| backend.offered);
     settings::check_tls(settings, encrypts, offered.map(|backend| backend.ca.is_some()))
 }
 
-/// Whether PgBouncer could start with the settings. The first line of a configuration tells with
-/// which its program was tried before.
+/// Whether PgBouncer could start with the settings. The first line of a configuration names the
+/// version that it was checked with.
 async fn judge(
-    hook: &mut Hook,
+    hook: &mut Reader,
     event: &Event,
     facts: &FullFacts,
     options: &Options,
-) -> Result<Result<(), OptionsError>, pebble::Error> {
+) -> Result<Result<(), OptionsError>, pebble_client::Error> {
     if let Err(error) = goes(facts, &options.settings) {
         return Ok(Err(error));
     }
     let Some(workload) = facts.workload.as_ref().filter(|_| running(event, facts)) else {
         return Ok(Ok(()));
     };
-    let ini = workload.files.get(&place::ini(0)).map(Password::expose).unwrap_or_default();
+    let ini = workload.files.get(&names::ini(0)).map(Hidden::expose).unwrap_or_default();
     if ini.starts_with(&settings::tried(&options.settings, facts.version())) {
         return Ok(Ok(()));
     }
     let trials = settings::trials(&options.settings);
     let command = ["sh", "-c", SCRIPT, "sh"].into_iter();
     let command: Vec<&str> = command.chain(trials.iter().map(String::as_str)).collect();
-    let Ok(pebble) = pebble(hook) else { return Ok(Ok(())) };
-    match pebble.exec(&command, &ExecOptions::default().owner(place::OWNER, place::OWNER)).await {
+    match pebble(hook)
+        .exec(&command, &ExecOptions::default().owner(names::OWNER, names::OWNER))
+        .await
+    {
         Ok(output) => Ok(settings::judge(&output.stdout, trials.len())),
         // An image without a shell: asking again would not help.
-        Err(error @ pebble::Error::Refused { status: 400..500, .. }) => {
-            hook.log(Level::Warning, words(&error));
+        Err(error @ pebble_client::Error::Refused { status: 400..500, .. }) => {
+            hook.log(Level::Warning, error_chain(&error));
             Ok(Ok(()))
         }
         Err(error) => Err(error),

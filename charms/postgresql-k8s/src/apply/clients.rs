@@ -2,48 +2,45 @@
 
 use std::collections::BTreeSet;
 
-use charm::ExposeSecret as _;
-use charm::{
-    Applied, Changes, Hook, Level, Own, RelationId, SecretContent, SecretOwner, SecretString,
-    Status, databag,
+use charm_kit::certificates;
+use http1_client::encode;
+use juju_charm::{
+    Applied, Changes, Context, Error, ExposeSecret as _, Level, Own, RelationId, Revision,
+    SecretContent, SecretOwner, SecretString, Status, databag, error_chain,
 };
-use interfaces::Endpoint;
-use interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
-use postgres::{Client, DatabaseName, RoleName, ServerVersion, User};
+use juju_interfaces::Endpoint;
+use juju_interfaces::postgresql_client::{Credentials, Offer, SEEN, secret_label};
+use postgres::{Client, DatabaseName, Holder, RoleName, ServerVersion, User};
 
-use super::cluster::{SqlError, operator, words};
-use crate::Error;
-use crate::decide::{BAD_ROLES, CLIENTS, FAILED, REASON_MAX};
-use crate::door::Door;
-use crate::effect::{Operator, ServeClient};
+use super::cluster::{SqlError, log_in_at_primary};
+use crate::decide::CLIENTS;
+use crate::effect::{OPERATOR, ServeClient, SuperuserLogin};
+use crate::endpoint::Endpoint::Database;
 use crate::gather::topology;
-use crate::topology::{POSTGRESQL_PORT, Topology};
-
-pub(super) const ENDPOINT: &str = "database";
-/// In upstream's words.
-const NOT_DELETED: &str = "Failed to delete user during database relation broken event";
+use crate::ports::Ports;
+use crate::topology::POSTGRESQL_PORT;
+use crate::wording::{BAD_ROLES, FAILED, NOT_DELETED, NOT_GUARDED, TRIED_AGAIN, because};
 
 pub(super) async fn serve(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     client: ServeClient,
 ) -> Result<Applied, Error> {
-    let topology = topology(hook);
-    let server = match enter(door, &topology, &client.operator).await {
+    let server = match enter(ports, hook, &client.login).await {
         Ok(server) => server,
         Err(error) => return Ok(away(hook, &error)),
     };
     match create(&server, &client).await {
-        Ok(version) => match share(hook, &topology, &client, &version) {
-            // It went while it was served: nobody misses anything.
-            Err(Error::Hook(error)) if error.is_not_found() => {
+        Ok(version) => match share(hook, &client, &version) {
+            // It went while it was served: nothing is left to write.
+            Err(Error::Context(error)) if error.is_not_found() => {
                 hook.log(Level::Info, error.to_string());
                 Ok(Applied::Done)
             }
             shared => shared.map(|()| Applied::Done),
         },
         Err(error) => {
-            let reason = words(&error);
+            let reason = error_chain(&error);
             hook.log(Level::Error, format!("{}: {reason}", client.who));
             Ok(after_failure(&client.who, &error, &reason))
         }
@@ -51,41 +48,32 @@ pub(super) async fn serve(
 }
 
 async fn enter(
-    door: &dyn Door,
-    topology: &Topology,
-    way_in: &Operator,
+    ports: &dyn Ports,
+    hook: &mut Context,
+    login: &SuperuserLogin,
 ) -> Result<Client, SqlError> {
-    Ok(door.postgres(&operator(topology, way_in)?).await?)
+    Ok(ports.postgres(&log_in_at_primary(ports, hook, login).await?).await?)
 }
 
-/// Without the server nobody can be served.
-pub(super) fn away(hook: &mut Hook, error: &SqlError) -> Applied {
-    hook.log(Level::Error, words(error));
-    let transient = matches!(error, SqlError::Server(error) if error.is_transient());
-    let status = (!transient).then(|| Status::blocked(short(FAILED, &words(error))));
+/// Without the server no client can be served.
+pub(super) fn away(hook: &mut Context, error: &SqlError) -> Applied {
+    hook.log(Level::Error, error_chain(error));
+    let blocked = || Status::blocked(because(FAILED, &error_chain(error)));
+    let status = (!error.is_transient()).then(blocked);
     Applied::Defer { reason: AWAY.to_owned(), status }
 }
 
 const AWAY: &str = "the primary does not take SQL";
 
-/// The words of a status and the reason, which may say what a client has made up.
-fn short(text: &str, reason: &str) -> String {
-    format!("{text}: {}", reason.chars().take(REASON_MAX).collect::<String>())
-}
-
 /// What follows from a failure about one client: the others go on.
 fn after_failure(who: &str, error: &SqlError, reason: &str) -> Applied {
-    let said = |text: &str| short(text, &format!("{who}: {reason}"));
-    match error {
-        SqlError::Server(error) if error.refused_roles().is_some() => {
-            Applied::Status(Status::blocked(said(BAD_ROLES)))
-        }
-        SqlError::Server(error) if error.is_transient() => {
-            let status = Status::waiting(said("waiting to try again"));
-            Applied::Later { reason: format!("{who} is not served"), status }
-        }
-        _ => Applied::Status(Status::blocked(said(FAILED))),
+    let said = |text: &str| because(text, &format!("{who}: {reason}"));
+    if error.is_transient() {
+        let status = Status::waiting(said(TRIED_AGAIN));
+        return Applied::Later { reason: format!("{who} is not served"), status };
     }
+    let bad_roles = matches!(error, SqlError::Server(it) if it.refused_roles().is_some());
+    Applied::Status(Status::blocked(said(if bad_roles { BAD_ROLES } else { FAILED })))
 }
 
 async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, SqlError> {
@@ -98,7 +86,9 @@ async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, 
         password: client.password.clone(),
         salt: client.salt,
         roles: client.roles.clone(),
-        tied_to: None,
+        // So a pooler of another model, which chooses the same names, knows it for no user of its.
+        tied_to: Some(OPERATOR),
+        takes_over: true,
         former: client.former.clone(),
     };
     server.ensure_user(&user).await?;
@@ -109,20 +99,11 @@ async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, 
     Ok(server.server_version().await?)
 }
 
-/// Tells the client, credentials first: whoever sees the database sees a way in.
-fn share(
-    hook: &mut Hook,
-    topology: &Topology,
-    client: &ServeClient,
-    version: &ServerVersion,
-) -> Result<(), Error> {
-    let uri = |host: &str| {
-        let (user, password) = (&client.user, client.password.expose_secret());
-        let database = percent_encoded(client.database.as_str());
-        let uri = format!("postgresql://{user}:{password}@{host}:{POSTGRESQL_PORT}/{database}");
-        SecretString::from(uri)
-    };
-    let primary = topology.primary_host();
+/// Writes to the client, credentials first: once it sees the database it can log in.
+fn share(hook: &mut Context, client: &ServeClient, version: &ServerVersion) -> Result<(), Error> {
+    let (user, database) = (client.user.as_str(), client.database.as_str());
+    let uri = |host: &str| uri(user, &client.password, host, database);
+    let primary = topology(hook).primary_host();
     let credentials = Credentials {
         username: client.user.to_string(),
         password: client.password.clone(),
@@ -139,7 +120,7 @@ fn share(
         ..Offer::default()
     };
     if client.in_secret {
-        let label = secret_label(ENDPOINT, client.id, "user");
+        let label = secret_label(Database, client.id, "user");
         let content: SecretContent = credentials.fields().into_iter().collect();
         let id = hook.put_secret(&label, &content, SecretOwner::App)?;
         hook.grant_secret(&id, client.id)?;
@@ -154,42 +135,51 @@ fn share(
     Ok(())
 }
 
-/// A path segment of a connection string.
-fn percent_encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    name.bytes()
-        .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect()
+fn uri(user: &str, password: &SecretString, host: &str, database: &str) -> SecretString {
+    let (password, database) = (password.expose_secret(), encode(database));
+    format!("postgresql://{user}:{password}@{host}:{POSTGRESQL_PORT}/{database}").into()
+}
+
+/// Writes where a client reads into its secret, if it has it there.
+pub(super) fn move_readers(hook: &mut Context, id: RelationId, host: &str) -> Result<(), Error> {
+    let label = secret_label(Database, id, "user");
+    let bag = hook.own_bag(id, Own::App)?;
+    let Some(old) = hook.secret(label.as_str(), Revision::Refresh)? else { return Ok(()) };
+    let known = Credentials::read(|key| old.get(key).cloned());
+    let known = known.filter(|known| known.read_only_uris.is_some());
+    let (Some(known), Some(database)) = (known, bag.get("database")) else { return Ok(()) };
+    let uri = uri(&known.username, &known.password, host, database);
+    hook.put_secret(&label, &old.with("read-only-uris", uri), SecretOwner::App)?;
+    Ok(())
 }
 
 /// Removes a client's secrets and its user. Whatever stands in the way, the relation stays among
 /// those of which there are users, so that the next hook tries again and says so.
 pub(super) async fn remove(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     (peer, id): (RelationId, RelationId),
     user: &RoleName,
-    way_in: &Operator,
+    login: &SuperuserLogin,
 ) -> Result<Applied, Error> {
     for group in ["user", "tls"] {
-        if let Some(secret) = hook.secret_info(&secret_label(ENDPOINT, id, group))? {
+        if let Some(secret) = hook.secret_info(&secret_label(Database, id, group))? {
             hook.remove_secret(&secret.id, None)?;
         }
     }
-    let topology = topology(hook);
-    let server = match enter(door, &topology, way_in).await {
+    let server = match enter(ports, hook, login).await {
         Ok(server) => server,
         Err(error) => return Ok(away(hook, &error)),
     };
-    if let Err(error) = server.delete_user(user).await {
+    if let Err(error) = delete(&server, hook, user).await {
         let transient = error.is_transient();
-        let reason = words(&SqlError::Server(error));
+        let reason = error_chain(SqlError::Server(error));
         hook.log(Level::Error, reason.clone());
         return Ok(if transient {
-            let status = Status::waiting(short("waiting to try again", &reason));
+            let status = Status::waiting(because(TRIED_AGAIN, &reason));
             Applied::Later { reason: format!("the user {user} is there"), status }
         } else {
-            Applied::Status(Status::blocked(short(NOT_DELETED, &reason)))
+            Applied::Status(Status::blocked(because(NOT_DELETED, &reason)))
         });
     }
     let known: Option<BTreeSet<u32>> =
@@ -203,39 +193,56 @@ pub(super) async fn remove(
     Ok(Applied::Done)
 }
 
+/// Deletes a client's user, but for one of its name that a pooler's charm made.
+async fn delete(
+    server: &Client,
+    hook: &mut Context,
+    user: &RoleName,
+) -> Result<(), postgres::Error> {
+    match server.holder(user).await? {
+        Some(Holder::Role(holder)) if holder != OPERATOR => {
+            hook.log(Level::Info, format!("the user {user} goes with {holder}: it stays"));
+            Ok(())
+        }
+        _ => server.delete_user(user).await,
+    }
+}
+
 async fn guard_extensions(server: &Client, database: &DatabaseName) -> Result<(), postgres::Error> {
     server.in_database(database).await?.guard_extensions().await
 }
 
-/// Closes what is no client's, and takes from clients what makes them somebody else.
-pub(super) async fn guard(door: &dyn Door, hook: &mut Hook, way_in: &Operator) -> Applied {
-    let topology = topology(hook);
+/// Closes what is no client's, and revokes clients' memberships in other users.
+pub(super) async fn guard(
+    ports: &dyn Ports,
+    hook: &mut Context,
+    login: &SuperuserLogin,
+) -> Applied {
     let guarded = async {
-        let server = enter(door, &topology, way_in).await?;
+        let server = enter(ports, hook, login).await?;
         server.close_shared_databases().await?;
         server.part_users().await?;
-        // Before a pooler comes it may be anybody's.
-        let poolers: DatabaseName = postgres::sql::POOLERS.parse()?;
-        match server.holds_lookup(&poolers).await {
+        // Before a pooler comes any client may own it.
+        match server.holds_lookup(&DatabaseName::constant(postgres::sql::POOLERS)).await {
             Ok(true) => server.hold_poolers_database().await?,
             Ok(false) => {}
-            Err(error) => hook.log(Level::Warning, words(&SqlError::Server(error))),
+            Err(error) => hook.log(Level::Warning, error_chain(SqlError::Server(error))),
         }
         for database in &server.all_databases().await? {
             // A database that cannot be entered keeps no other from being guarded.
             if let Err(error) = guard_extensions(&server, database).await {
-                hook.log(Level::Warning, words(&SqlError::Server(error)));
+                hook.log(Level::Warning, error_chain(SqlError::Server(error)));
             }
         }
         Ok::<(), SqlError>(())
     };
     let Err(error) = guarded.await else { return Applied::Done };
-    let reason = words(&error);
+    let reason = error_chain(&error);
     hook.log(Level::Warning, reason.clone());
     match error {
         // The next update-status looks again.
-        SqlError::Server(error) if error.is_transient() => Applied::Done,
-        _ => Applied::Status(Status::blocked(short("the server is not guarded", &reason))),
+        error if error.is_transient() => Applied::Done,
+        _ => Applied::Status(Status::blocked(because(NOT_GUARDED, &reason))),
     }
 }
 
@@ -245,7 +252,7 @@ mod tests {
 
     #[test]
     fn names_in_connection_strings_are_encoded() {
-        assert_eq!(percent_encoded("shop-1_a.b~"), "shop-1_a.b~");
-        assert_eq!(percent_encoded("a/b c?"), "a%2Fb%20c%3F");
+        assert_eq!(encode("shop-1_a.b~"), "shop-1_a.b~");
+        assert_eq!(encode("a/b c?"), "a%2Fb%20c%3F");
     }
 }

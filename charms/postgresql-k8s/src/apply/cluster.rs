@@ -2,33 +2,32 @@
 
 use std::time::Duration;
 
-use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
+use juju_charm::{
+    Applied, Changes, Context, Error, Level, Own, RelationId, SecretString, Status, error_chain,
+};
 use patroni::{Health, Member, NotInSync, Rest, Role, State};
 use postgres::{ConnectOptions, DatabaseName, ExtraRoles, RoleName, Salt, User};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::members::{at, own, two_looks};
+use super::members::{at, own, primary, two_looks};
 use super::workload::away;
-use crate::Error;
-use crate::decide::{member_waits, primary_waits};
-use crate::door::Door;
-use crate::effect::Operator;
-use crate::gather::topology;
+use crate::effect::{BACKUP, Order, Ordered, SuperuserLogin};
+use crate::endpoint::Endpoint;
 use crate::passwords::Passwords;
-use crate::topology::{POSTGRESQL_PORT, Topology};
+use crate::ports::Ports;
+use crate::wording::primary_waits;
 
 const POLL: Duration = Duration::from_millis(250);
-const MEMBER_BOUND: Duration = Duration::from_secs(15);
+/// How long a hook waits for its member, however often it has to.
+pub(crate) const MEMBER_BOUND: Duration = Duration::from_secs(15);
 const STREAM_BOUND: Duration = Duration::from_secs(10);
-const PRIMARY_BOUND: Duration = Duration::from_secs(10);
 const HAND_OVER_BOUND: Duration = Duration::from_secs(60);
 const SYNC_BOUND: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks a member for its health until it has started, within `bound`.
+/// Asks a member for its health until it has started, within `bound`, but once in any case.
 async fn await_start(rest: &Rest, bound: Duration) -> Option<Health> {
-    let end = Instant::now() + bound;
+    let end = Instant::now() + bound.max(POLL);
     loop {
         let health = tokio::time::timeout_at(end, rest.health()).await;
         if let Ok(Ok(health)) = health
@@ -44,50 +43,52 @@ async fn await_start(rest: &Rest, bound: Duration) -> Option<Health> {
 }
 
 /// What follows from whether the member started.
-pub(crate) fn after_member(health: Option<&Health>) -> Applied {
+pub(crate) fn after_member(health: Option<&Health>, otherwise: &Status) -> Applied {
     match health {
         Some(_) => Applied::Done,
         None => Applied::Defer {
             reason: "PostgreSQL has not started yet".to_owned(),
-            status: Some(member_waits()),
+            status: Some(otherwise.clone()),
         },
     }
 }
 
-/// What follows from whether the service leads to the primary.
-pub(crate) fn after_primary(health: Option<&Health>) -> Applied {
-    match health {
-        Some(_) => Applied::Done,
-        None => Applied::Defer {
-            reason: "the service in front of the primary leads nowhere yet".to_owned(),
-            status: Some(primary_waits()),
-        },
-    }
-}
-
-pub(super) async fn await_member(door: &dyn Door, hook: &Hook) -> Applied {
-    let rest = own(door, hook).await;
-    let health = await_start(&rest, MEMBER_BOUND).await;
+/// Waits for this member. What is left of `patience` is what later effects of the hook may wait:
+/// whatever comes next, `start` among it, waits for the end of this one.
+pub(crate) async fn await_member(
+    ports: &dyn Ports,
+    hook: &Context,
+    otherwise: &Status,
+    patience: &mut Duration,
+) -> Applied {
+    let rest = own(ports, hook).await;
+    let begun = Instant::now();
+    let health = await_start(&rest, *patience).await;
+    *patience = patience.saturating_sub(begun.elapsed());
     if health.as_ref().is_some_and(|health| health.role != Some(Role::Leader)) {
         await_stream(&rest, &hook.unit().pod()).await;
     }
-    after_member(health.as_ref())
+    after_member(health.as_ref(), otherwise)
 }
 
-pub(super) async fn tell_timeline(
-    door: &dyn Door,
-    hook: &mut Hook,
+pub(super) async fn report_timeline(
+    ports: &dyn Ports,
+    hook: &mut Context,
     id: RelationId,
 ) -> Result<(), Error> {
-    let seen = await_stream(&own(door, hook).await, &hook.unit().pod()).await;
+    let rest = own(ports, hook).await;
+    let seen = await_stream(&rest, &hook.unit().pod()).await;
     if let Some(timeline) = seen.and_then(|member| member.timeline) {
-        hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
+        // The others look after each start, though the timeline is the one that they know.
+        let since = rest.health().await.ok().and_then(|health| health.postmaster_start_time);
+        let words = [("timeline", timeline.to_string()), ("since", since.unwrap_or_default())];
+        hook.set_bag(id, Own::Unit, Changes::from(words))?;
     }
     Ok(())
 }
 
-/// Waits, within a bound, until the other members see this one lead or stream: what they
-/// are told next, they act upon by what they see.
+/// Waits, within a bound, until the other members see this one lead or stream: on their next event
+/// they act by what they see.
 async fn await_stream(rest: &Rest, pod: &str) -> Option<Member> {
     let end = Instant::now() + STREAM_BOUND + two_looks(rest).await;
     while Instant::now() < end {
@@ -102,91 +103,86 @@ async fn await_stream(rest: &Rest, pod: &str) -> Option<Member> {
     None
 }
 
-pub(super) async fn await_primary(door: &dyn Door, hook: &Hook) -> Result<Applied, Error> {
-    let rest = match at(door, hook, &topology(hook).primary_host()).await {
-        Ok(rest) => rest,
-        Err(error) => return away(error),
-    };
-    Ok(after_primary(await_start(&rest, PRIMARY_BOUND).await.as_ref()))
-}
-
-/// Where the charm itself connects, as the superuser.
-pub(super) fn operator(
-    topology: &Topology,
-    operator: &Operator,
-) -> Result<ConnectOptions, postgres::NameError> {
-    Ok(ConnectOptions {
-        host: topology.primary_host(),
-        port: POSTGRESQL_PORT,
-        user: "operator".parse()?,
-        password: operator.password.clone(),
-        database: "postgres".parse()?,
-        timeout: CONNECT_TIMEOUT,
-        ca: operator.ca.clone(),
-    })
+/// Where the charm itself connects, as the superuser: to the primary, wherever that is.
+pub(super) async fn log_in_at_primary(
+    ports: &dyn Ports,
+    hook: &mut Context,
+    superuser: &SuperuserLogin,
+) -> Result<ConnectOptions, SqlError> {
+    Ok(superuser.at(primary(ports, hook).await?.ok_or(SqlError::NoPrimary)?))
 }
 
 /// Why SQL did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SqlError {
-    /// A name of ours is none, which cannot be.
-    #[error(transparent)]
-    Name(#[from] postgres::NameError),
     /// The server refused or is away.
     #[error(transparent)]
     Server(#[from] postgres::Error),
+    /// No member says who leads.
+    #[error("cannot find the primary: no member says who leads, so it is tried again")]
+    NoPrimary,
+    /// The peers' databags cannot be read.
+    #[error(transparent)]
+    Context(#[from] juju_charm::HookError),
     /// A client asked for a database that is a pooler's.
     #[error("cannot give a client the database {0}: it holds a pooler's lookup, choose another")]
     Lookup(DatabaseName),
 }
 
-/// The error and what the server said.
-pub(super) fn words(error: &SqlError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-pub(super) async fn set_up(
-    door: &dyn Door,
-    hook: &mut Hook,
-    passwords: &Passwords,
-    salts: [Salt; 2],
-    ca: Option<String>,
-) -> Applied {
-    match try_set_up(door, &topology(hook), passwords, salts, ca).await {
-        Ok(()) => Applied::Done,
-        Err(error) => {
-            hook.log(Level::Warning, words(&error));
-            Applied::Defer {
-                reason: "the primary does not take SQL yet".to_owned(),
-                status: Some(primary_waits()),
-            }
+impl SqlError {
+    /// Whether it may go by itself.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Server(error) => error.is_transient(),
+            Self::NoPrimary => true,
+            Self::Context(_) | Self::Lookup(_) => false,
         }
     }
 }
 
+pub(super) async fn set_up(
+    ports: &dyn Ports,
+    hook: &mut Context,
+    passwords: &Passwords,
+    salts: [Salt; 2],
+    ca: Option<String>,
+) -> Applied {
+    let made = try_set_up(ports, hook, passwords, salts, ca).await;
+    if let Err(error) = &made {
+        hook.log(Level::Warning, error_chain(error));
+    }
+    after_set_up(made.is_ok())
+}
+
+/// What follows from whether the primary took what the cluster begins with.
+pub(crate) fn after_set_up(made: bool) -> Applied {
+    if made {
+        return Applied::Done;
+    }
+    let reason = "the primary does not take SQL yet".to_owned();
+    Applied::Defer { reason, status: Some(primary_waits()) }
+}
+
 async fn try_set_up(
-    door: &dyn Door,
-    topology: &Topology,
+    ports: &dyn Ports,
+    hook: &mut Context,
     passwords: &Passwords,
     [backup, monitoring]: [Salt; 2],
     ca: Option<String>,
 ) -> Result<(), SqlError> {
-    let way_in = Operator { password: passwords.operator.clone(), ca };
-    let client = door.postgres(&operator(topology, &way_in)?).await?;
+    let login = SuperuserLogin { password: passwords.operator.clone(), ca };
+    let client = ports.postgres(&log_in_at_primary(ports, hook, &login).await?).await?;
+    let superuser = ExtraRoles { superuser: true, ..ExtraRoles::default() };
+    let member_of = vec![RoleName::constant("pg_monitor")];
+    let monitor = ExtraRoles { member_of, ..ExtraRoles::default() };
     let system = [
-        ("backup", &passwords.backup, backup, "superuser"),
-        ("monitoring", &passwords.monitoring, monitoring, "pg_monitor"),
+        (BACKUP, &passwords.backup, backup, superuser),
+        (RoleName::constant("monitoring"), &passwords.monitoring, monitoring, monitor),
     ];
     for (name, password, salt, roles) in system {
-        let roles = ExtraRoles::parse(roles).unwrap_or_default();
-        let (name, password) = (name.parse()?, password.clone());
-        let user = User { name, password, salt, roles, tied_to: None, former: Vec::new() };
+        let password = password.clone();
+        let (tied_to, takes_over) = (None, true);
+        let user = User { name, password, salt, roles, tied_to, takes_over, former: Vec::new() };
         client.ensure_user(&user).await?;
     }
     client.ensure_access_groups().await?;
@@ -197,14 +193,17 @@ async fn try_set_up(
 
 /// Any member takes it, and to the own one the password need not cross the network.
 pub(super) async fn patch_dynamic(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     patch: &Value,
     password: SecretString,
 ) -> Result<Applied, Error> {
-    let mut rest = own(door, hook).await;
+    let mut rest = own(ports, hook).await;
     if rest.health().await.is_err() {
-        rest = match at(door, hook, &topology(hook).primary_host()).await {
+        let Some(host) = primary(ports, hook).await? else {
+            return Ok(Applied::defer("no member takes its configuration yet"));
+        };
+        rest = match at(ports, hook, &host).await {
             Ok(rest) => rest,
             Err(error) => return away(error),
         };
@@ -224,23 +223,22 @@ pub(super) async fn patch_dynamic(
 }
 
 pub(super) async fn set_password(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     user: &RoleName,
     password: &SecretString,
     salt: &Salt,
-    way_in: &Operator,
+    login: &SuperuserLogin,
 ) -> Result<Applied, Error> {
-    let topology = topology(hook);
     let change = async {
-        let client = door.postgres(&operator(&topology, way_in)?).await?;
+        let client = ports.postgres(&log_in_at_primary(ports, hook, login).await?).await?;
         client.set_password(user, password, salt).await?;
         Ok::<(), SqlError>(())
     };
     match change.await {
         Ok(()) => Ok(Applied::Done),
         Err(error) => {
-            hook.log(Level::Error, words(&error));
+            hook.log(Level::Error, error_chain(error));
             hook.action_fail("Failed changing the password.")?;
             // Nothing else of the action may happen, and nothing is tried again.
             Ok(Applied::defer("the password was not changed"))
@@ -248,59 +246,59 @@ pub(super) async fn set_password(
     }
 }
 
-pub(super) async fn switchover(
-    door: &dyn Door,
-    hook: &mut Hook,
+/// Asks the own member for what an action is about; what it refuses, the action says.
+pub(super) async fn obey(ports: &dyn Ports, hook: &mut Context, order: Order) -> Result<(), Error> {
+    let rest = own(ports, hook).await.with_login("patroni", order.password);
+    let (obeyed, failure) = match order.what {
+        Ordered::Switchover { leader, candidate } => {
+            (switch_over(&rest, &leader, candidate.as_deref()).await, SWITCHOVER_FAILED)
+        }
+        Ordered::FailOver => (rest.fail_over(&hook.unit().pod()).await, FAILOVER_FAILED),
+        Ordered::Restart => (rest.restart().await, "failed to restart PostgreSQL"),
+        Ordered::Reinitialise => (rest.reinitialize().await, "failed to copy the primary anew"),
+    };
+    let Err(error) = obeyed else { return Ok(()) };
+    hook.log(Level::Error, error.to_string());
+    let not_in_sync = error.not_in_sync() == Some(NotInSync::Candidate);
+    hook.action_fail(if not_in_sync { "Unit is not sync standby" } else { failure })?;
+    Ok(())
+}
+
+/// In upstream's words.
+const SWITCHOVER_FAILED: &str = "Switchover failed or timed out, check the logs for details";
+const FAILOVER_FAILED: &str = "Failover failed or timed out, check the logs for details";
+
+/// A standby that has just joined is in sync before Patroni lets it lead.
+async fn switch_over(
+    rest: &Rest,
     leader: &str,
     candidate: Option<&str>,
-    password: SecretString,
-) -> Result<Applied, Error> {
-    let rest = own(door, hook).await.with_login("patroni", password);
-    // A standby that has just joined is in sync before Patroni lets it lead.
+) -> Result<(), patroni::Error> {
     let end = Instant::now() + SYNC_BOUND;
-    let result = loop {
+    loop {
         match rest.switchover(leader, candidate).await {
             Err(error) if error.not_in_sync().is_some() && Instant::now() < end => {
                 sleep(POLL).await;
             }
-            result => break result,
+            result => return result,
         }
-    };
-    if let Err(error) = result {
-        hook.log(Level::Error, error.to_string());
-        hook.action_fail(switchover_failure(&error))?;
     }
-    Ok(Applied::Done)
 }
 
 /// Has Patroni copy the primary anew.
-pub(super) async fn copy_anew(door: &dyn Door, hook: &mut Hook, password: SecretString) {
-    let rest = own(door, hook).await.with_login("patroni", password);
+pub(super) async fn copy_anew(ports: &dyn Ports, hook: &mut Context, password: SecretString) {
+    let rest = own(ports, hook).await.with_login("patroni", password);
     if let Err(error) = rest.reinitialize().await {
         hook.log(Level::Warning, error.to_string());
     }
 }
 
-/// Lets this member lead whatever it lacks.
-pub(super) async fn fail_over(
-    door: &dyn Door,
-    hook: &mut Hook,
-    password: SecretString,
-) -> Result<Applied, Error> {
-    let rest = own(door, hook).await.with_login("patroni", password);
-    if let Err(error) = rest.fail_over(&hook.unit().pod()).await {
-        hook.log(Level::Error, error.to_string());
-        hook.action_fail("Failover failed or timed out, check the logs for details")?;
-    }
-    Ok(Applied::Done)
-}
-
 /// Writes the timeline to the clients' relations: a new one makes their charms look, which a
 /// connection that leads to a silent server does not.
-pub(super) async fn tell_clients(door: &dyn Door, hook: &mut Hook) -> Result<(), Error> {
-    let health = own(door, hook).await.health().await.ok();
+pub(super) async fn report_to_clients(ports: &dyn Ports, hook: &mut Context) -> Result<(), Error> {
+    let health = own(ports, hook).await.health().await.ok();
     let Some(timeline) = health.and_then(|health| health.timeline) else { return Ok(()) };
-    for id in hook.relations("database")? {
+    for id in hook.relations(Endpoint::Database)? {
         hook.set_bag(id, Own::Unit, Changes::from([("timeline", timeline.to_string())]))?;
     }
     Ok(())
@@ -308,8 +306,8 @@ pub(super) async fn tell_clients(door: &dyn Door, hook: &mut Hook) -> Result<(),
 
 /// Waits for a standby that has every commit, and lets it lead. A primary that went without
 /// one would leave members none of which may lead.
-pub(super) async fn hand_over(door: &dyn Door, hook: &mut Hook, password: SecretString) {
-    let rest = own(door, hook).await.with_login("patroni", password);
+pub(super) async fn hand_over(ports: &dyn Ports, hook: &mut Context, password: SecretString) {
+    let rest = own(ports, hook).await.with_login("patroni", password);
     let pod = hook.unit().pod();
     let end = Instant::now() + HAND_OVER_BOUND;
     while Instant::now() < end {
@@ -321,29 +319,9 @@ pub(super) async fn hand_over(door: &dyn Door, hook: &mut Hook, password: Secret
                 }
             }
             Ok(cluster) if cluster.members.len() < 2 => return,
-            _ => {}
+            Ok(_) | Err(_) => {}
         }
         sleep(POLL).await;
     }
     hook.log(Level::Error, format!("no other member could take the lead from {pod}"));
-}
-
-pub(super) async fn restart(
-    door: &dyn Door,
-    hook: &mut Hook,
-    password: SecretString,
-) -> Result<Applied, Error> {
-    let rest = own(door, hook).await.with_login("patroni", password);
-    if let Err(error) = rest.restart().await {
-        hook.log(Level::Error, error.to_string());
-        hook.action_fail("failed to restart PostgreSQL")?;
-    }
-    Ok(Applied::Done)
-}
-
-fn switchover_failure(error: &patroni::Error) -> &'static str {
-    match error.not_in_sync() {
-        Some(NotInSync::Candidate) => "Unit is not sync standby",
-        _ => "Switchover failed or timed out, check the logs for details",
-    }
 }

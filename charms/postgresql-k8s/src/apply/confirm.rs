@@ -1,26 +1,23 @@
 //! The passwords of the charm's own users: what the server has must be what is kept.
 
-use charm::{Applied, Hook, Level, SecretString};
+use juju_charm::{Applied, Context, Error, Level, error_chain};
 use postgres::ConnectOptions;
 
-use super::cluster::{SqlError, operator, words};
-use crate::Error;
-use crate::door::Door;
-use crate::effect::{Confirmation, Operator};
-use crate::gather::topology;
-use crate::topology::Topology;
+use super::cluster::{SqlError, log_in_at_primary};
+use crate::effect::{BACKUP, Confirmation, SuperuserLogin};
+use crate::ports::Ports;
 
 /// Gives every user of the charm's own the password that is kept.
 pub(super) async fn passwords(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     kept: Confirmation,
 ) -> Result<Applied, Error> {
     let of_action = kept.of_action;
-    let Err(error) = confirm(door, &topology(hook), kept).await else {
+    let Err(error) = confirm(ports, hook, kept).await else {
         return Ok(Applied::Done);
     };
-    hook.log(Level::Error, words(&error));
+    hook.log(Level::Error, error_chain(error));
     if of_action {
         hook.action_fail("Failed changing the password.")?;
     }
@@ -28,29 +25,22 @@ pub(super) async fn passwords(
 }
 
 async fn confirm(
-    door: &dyn Door,
-    topology: &Topology,
+    ports: &dyn Ports,
+    hook: &mut Context,
     Confirmation { passwords, salts, ca, .. }: Confirmation,
 ) -> Result<(), SqlError> {
-    let users: [(&str, &SecretString); 5] = [
-        ("operator", &passwords.operator),
-        ("replication", &passwords.replication),
-        ("rewind", &passwords.rewind),
-        ("monitoring", &passwords.monitoring),
-        ("backup", &passwords.backup),
-    ];
-    let way_in = operator(topology, &Operator { password: passwords.operator.clone(), ca })?;
-    let client = match door.postgres(&way_in).await {
+    let login = SuperuserLogin { password: passwords.operator.clone(), ca };
+    let login = log_in_at_primary(ports, hook, &login).await?;
+    let client = match ports.postgres(&login).await {
         // The other superuser can still mend the first; one change at a time is confirmed.
         Err(error) if error.is_wrong_password() => {
             let password = passwords.backup.clone();
-            let user = "backup".parse()?;
-            door.postgres(&ConnectOptions { user, password, ..way_in }).await?
+            ports.postgres(&ConnectOptions { user: BACKUP, password, ..login }).await?
         }
         connected => connected?,
     };
-    for ((user, password), salt) in users.into_iter().zip(&salts) {
-        client.set_password(&user.parse()?, password, salt).await?;
+    for ((user, password), salt) in passwords.users().into_iter().zip(&salts) {
+        client.set_password(&user, password, salt).await?;
     }
     Ok(())
 }

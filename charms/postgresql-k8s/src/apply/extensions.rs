@@ -1,40 +1,37 @@
 //! Extensions in every database, and in the one that new databases are copied from.
 
-use charm::{Applied, Changes, Hook, Level, Own, Status};
+use juju_charm::{Applied, Changes, Context, Error, Level, Own, Status, error_chain};
 use postgres::{Client, DatabaseName};
 
-use super::cluster::{SqlError, operator, words};
-use crate::Error;
+use super::cluster::{SqlError, log_in_at_primary};
 use crate::decide::PLUGINS;
-use crate::door::Door;
 use crate::effect::SwitchExtensions;
-use crate::gather::topology;
+use crate::ports::Ports;
+use crate::wording::{PLUGINS_IN_USE, no_plugins};
 
-/// In upstream's words.
-const IN_USE: &str = "Cannot disable plugins: Existing objects depend on it. See logs";
 /// PostgreSQL's code for an object on which others depend.
 const DEPENDED_ON: &str = "2BP01";
 /// PostgreSQL's code for a database that is not there.
 const GONE: &str = "3D000";
 
 pub(super) async fn switch(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     change: &SwitchExtensions,
 ) -> Result<Applied, Error> {
-    match try_switch(door, hook, change).await {
+    match try_switch(ports, hook, change).await {
         Ok(None) => {
             let done = Changes::from([(PLUGINS, change.plugins.clone())]);
             hook.set_bag(change.peer, Own::App, done)?;
             Ok(Applied::Done)
         }
         Ok(Some(message)) => Ok(Applied::Status(Status::blocked(message))),
-        Err(SqlError::Server(error)) if error.is_transient() => {
-            hook.log(Level::Warning, error.to_string());
+        Err(error) if error.is_transient() => {
+            hook.log(Level::Warning, error_chain(error));
             Ok(Applied::defer("the primary does not take SQL"))
         }
         Err(error) => {
-            hook.log(Level::Error, words(&error));
+            hook.log(Level::Error, error_chain(&error));
             Ok(Applied::Status(Status::blocked(error.to_string())))
         }
     }
@@ -42,39 +39,34 @@ pub(super) async fn switch(
 
 /// Does what can be done; the answer is what a person has to see to.
 async fn try_switch(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     change: &SwitchExtensions,
 ) -> Result<Option<String>, SqlError> {
-    let server = door.postgres(&operator(&topology(hook), &change.operator)?).await?;
+    let server = ports.postgres(&log_in_at_primary(ports, hook, &change.login).await?).await?;
     let available = server.available_extensions().await?;
     let (on, missing): (Vec<&str>, Vec<&str>) =
         change.on.iter().partition(|name| available.iter().any(|known| known == **name));
-    let mut message = (!missing.is_empty()).then(|| {
-        format!(
-            "the image has no {}: refresh the resource postgresql-image, or set the option of \
-             the plugin to false",
-            missing.join(", ")
-        )
-    });
+    let mut message = (!missing.is_empty()).then(|| no_plugins(&missing));
     // What a client has made in its database keeps no other database from its extensions.
     let mut failed = Vec::new();
     for database in &server.all_databases().await? {
         match switch_in(&server, database, change, &on).await {
             Ok(()) => {}
             Err(error) if error.code() == Some(DEPENDED_ON) => {
-                hook.log(Level::Error, format!("{database}: {}", words(&error.into())));
-                message = Some(IN_USE.to_owned());
+                hook.log(
+                    Level::Error,
+                    format!("{database}: {}", error_chain(SqlError::from(error))),
+                );
+                message = Some(PLUGINS_IN_USE.to_owned());
             }
             Err(error) if error.code() == Some(GONE) => {}
-            Err(error @ postgres::Error::Timeout { .. }) => Err(error)?,
+            Err(error) if server.is_lost(&error).await => Err(error)?,
             Err(error) => failed.push(error),
         }
     }
-    if let Some(at) = failed.iter().position(postgres::Error::is_away) {
-        Err(failed.swap_remove(at))?;
-    }
-    let failed: Vec<String> = failed.into_iter().map(|error| words(&error.into())).collect();
+    let failed: Vec<String> =
+        failed.into_iter().map(|error| error_chain(SqlError::from(error))).collect();
     for reason in &failed {
         hook.log(Level::Error, reason.clone());
     }

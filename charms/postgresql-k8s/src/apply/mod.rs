@@ -10,108 +10,101 @@ mod restarts;
 mod tls;
 mod workload;
 
+pub(crate) use cluster::MEMBER_BOUND;
 #[cfg(test)]
-pub(crate) use cluster::{after_member, after_primary};
+pub(crate) use cluster::{after_member, after_set_up};
 #[cfg(test)]
 pub(crate) use objects::refused;
 #[cfg(test)]
 pub(crate) use workload::after_push;
 
-use charm::{Applied, ExposeSecret as _, Hook, Level, Port, SecretContent, SecretOwner};
+use std::time::Duration;
 
-use crate::Error;
-use crate::door::Door;
-use crate::effect::{Effect, started_status};
-use crate::gather::topology;
+use charm_kit::certificates;
+use juju_charm::{Applied, Context, Error, Level, Port, Status};
+
+use crate::effect::Effect;
+use crate::ports::Ports;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT};
 
 /// How one effect went.
 type Outcome = Result<Applied, Error>;
 
-/// Makes one effect true.
-pub(crate) async fn apply(door: &dyn Door, hook: &mut Hook, effect: Effect) -> Outcome {
+/// Makes one effect true; what waits for the own member waits for as long as `patience` lasts.
+pub(crate) async fn apply(
+    ports: &dyn Ports,
+    hook: &mut Context,
+    effect: Effect,
+    patience: &mut Duration,
+) -> Outcome {
     match effect {
-        Effect::Log(level, line) => hook.log(level, line),
-        Effect::Refuse { line, status } => {
-            hook.log(Level::Error, line);
-            return Ok(Applied::Status(status));
+        Effect::Juju(write) => return write.apply(hook).await,
+        Effect::Refuse { line, status } => return Ok(refuse(hook, line, status)),
+        Effect::ApplyServices => return Ok(objects::apply_services(ports, hook).await),
+        Effect::LabelPods(pods) => return Ok(objects::label_pods(ports, hook, &pods).await),
+        Effect::RemoveOrphanedObjects => {
+            return Ok(objects::remove_orphaned_objects(ports, hook).await);
         }
-        Effect::SetBag(id, own, changes) => drop(hook.set_bag(id, own, changes)?),
-        Effect::PutPasswords(content) => put_passwords(hook, &content)?,
-        Effect::RemoveRevision(id, revision) => hook.remove_secret(&id, Some(revision))?,
-        Effect::ApplyServices => return Ok(objects::apply_services(door, hook).await),
-        Effect::LabelPods(pods) => return Ok(objects::label_pods(door, hook, &pods).await),
-        Effect::RemoveLeftovers => return Ok(objects::remove_leftovers(door, hook).await),
         Effect::PrepareStorage => return workload::prepare_storage(hook).await,
         Effect::RequestCertificate(id) => return tls::request(hook, id).await,
         Effect::PushTls(files) => return tls::push(hook, &files).await,
         Effect::RemoveTls => return tls::remove(hook).await,
-        Effect::ShareTls { id, ca, in_secret } => tls::share(hook, id, ca, in_secret)?,
+        Effect::ShareTls { id, ca, in_secret } => {
+            certificates::share(hook, id, ca.as_deref(), in_secret)?
+        }
+        Effect::PushBeforeStop(it) => return workload::push_before_stop(ports, hook, &it).await,
         Effect::PushConfig(text) => return workload::push_config(hook, &text).await,
         Effect::Reload => return workload::reload(hook).await,
-        Effect::RefreshPassfile(password) => {
-            return workload::refresh_passfile(hook, &password).await;
-        }
+        Effect::RefreshPassfile(word) => return workload::refresh_passfile(hook, &word).await,
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
-        Effect::CopyAnew { password } => cluster::copy_anew(door, hook, password).await,
-        Effect::AwaitMember => return Ok(cluster::await_member(door, hook).await),
-        Effect::AwaitPrimary => return cluster::await_primary(door, hook).await,
+        Effect::CopyAnew { password } => cluster::copy_anew(ports, hook, password).await,
+        Effect::AwaitMember(otherwise) => {
+            return Ok(cluster::await_member(ports, hook, &otherwise, patience).await);
+        }
         Effect::SetUpCluster { passwords, salts, ca } => {
-            return Ok(cluster::set_up(door, hook, &passwords, salts, ca).await);
+            return Ok(cluster::set_up(ports, hook, &passwords, salts, ca).await);
         }
         Effect::PatchDynamic { patch, password } => {
-            return cluster::patch_dynamic(door, hook, &patch, password).await;
+            return cluster::patch_dynamic(ports, hook, &patch, password).await;
         }
-        Effect::SwitchExtensions(change) => return extensions::switch(door, hook, &change).await,
-        Effect::ServeClient(client) => return clients::serve(door, hook, *client).await,
-        Effect::RemoveClient { peer, id, user, operator } => {
-            return clients::remove(door, hook, (peer, id), &user, &operator).await;
+        Effect::SwitchExtensions(change) => return extensions::switch(ports, hook, &change).await,
+        Effect::MoveReaders { id, host } => clients::move_readers(hook, id, &host)?,
+        Effect::ServeClient(client) => return clients::serve(ports, hook, *client).await,
+        Effect::RemoveClient { peer, id, user, login } => {
+            return clients::remove(ports, hook, (peer, id), &user, &login).await;
         }
-        Effect::GuardServer { operator } => {
-            return Ok(clients::guard(door, hook, &operator).await);
+        Effect::GuardServer { login } => return Ok(clients::guard(ports, hook, &login).await),
+        Effect::SetPassword { user, password, salt, login } => {
+            return cluster::set_password(ports, hook, &user, &password, &salt, &login).await;
         }
-        Effect::SetPassword { user, password, salt, operator } => {
-            return cluster::set_password(door, hook, &user, &password, &salt, &operator).await;
-        }
-        Effect::ConfirmPasswords(kept) => return confirm::passwords(door, hook, *kept).await,
-        Effect::Switchover { leader, candidate, password } => {
-            return cluster::switchover(door, hook, &leader, candidate.as_deref(), password).await;
-        }
-        Effect::FailOver { password } => return cluster::fail_over(door, hook, password).await,
-        Effect::HandOver { password } => cluster::hand_over(door, hook, password).await,
-        Effect::TellTimeline(id) => cluster::tell_timeline(door, hook, id).await?,
-        Effect::TellClients => cluster::tell_clients(door, hook).await?,
+        Effect::ConfirmPasswords(kept) => return confirm::passwords(ports, hook, *kept).await,
+        Effect::HandOver { password } => cluster::hand_over(ports, hook, password).await,
+        Effect::ReportTimeline(id) => cluster::report_timeline(ports, hook, id).await?,
+        Effect::ReportToClients => cluster::report_to_clients(ports, hook).await?,
         Effect::RestartMembers { password } => {
-            return restarts::restart_members(door, hook, password).await;
+            return restarts::restart_members(ports, hook, password).await;
         }
-        Effect::TellPendingRestart { id, alone } => {
-            return restarts::tell_pending(door, hook, id, alone).await;
+        Effect::ReportPendingRestart { id, alone } => {
+            return restarts::report_pending(ports, hook, id, alone).await;
         }
-        Effect::AdoptObjects => objects::adopt(door, hook).await,
-        Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(door, hook).await),
-        Effect::Restart { password } => return cluster::restart(door, hook, password).await,
-        Effect::ActionResult(key, value) => hook.action_result(key, value),
-        Effect::ActionSecret(key, value) => hook.action_result(key, value.expose_secret()),
-        Effect::ActionFail(message) => hook.action_fail(&message)?,
-        Effect::Announce => return announce(hook).await,
-        Effect::ShowStatus { planned } => return Ok(show_status(door, hook, planned).await),
+        Effect::AdoptObjects => objects::adopt(ports, hook).await,
+        Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(ports, hook).await),
+        Effect::ReportVersionAndPorts => return report_version_and_ports(hook).await,
+        Effect::ShowStatus(expected) => {
+            return Ok(Applied::Status(members::status(ports, hook, expected).await));
+        }
+        Effect::Order(order) => cluster::obey(ports, hook, order).await?,
     }
     Ok(Applied::Done)
 }
 
-fn put_passwords(hook: &mut Hook, content: &SecretContent) -> Result<(), Error> {
-    let label = topology(hook).passwords_label();
-    hook.put_secret(&label, content, SecretOwner::App)?;
-    Ok(())
-}
-
-async fn show_status(door: &dyn Door, hook: &Hook, planned: u32) -> Applied {
-    let cluster = members::own(door, hook).await.cluster().await.ok();
-    Applied::Status(started_status(&hook.unit().pod(), cluster.as_ref(), planned))
+fn refuse(hook: &mut Context, line: String, status: Status) -> Applied {
+    hook.log(Level::Error, line);
+    Applied::Status(status)
 }
 
 /// Ports and version are for people: a Juju that knows them not stops nothing.
-async fn announce(hook: &mut Hook) -> Result<Applied, Error> {
+async fn report_version_and_ports(hook: &mut Context) -> Result<Applied, Error> {
     for port in [POSTGRESQL_PORT, PATRONI_PORT] {
         if let Err(error) = hook.open_port(&Port::tcp(port)) {
             hook.log(Level::Info, error.to_string());

@@ -1,18 +1,18 @@
 //! Effects on Kubernetes' objects.
 
-use charm::{Applied, Hook, Level, Status};
-use kubernetes::{Error, Resource, Service};
+use juju_charm::{Applied, Context, Level, Status};
+use kubernetes_client::{Error, Resource, Service};
 use serde_json::{Value, json};
 
-use crate::door::Door;
-use crate::effect::untrusted;
 use crate::gather::objects::{LOCK, patronis, unadopted};
 use crate::gather::topology;
+use crate::ports::Ports;
 use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
+use crate::wording::{self, untrusted};
 
 /// Where requests to the API go; the status when there is no API.
-fn client(door: &dyn Door, hook: &mut Hook) -> Result<kubernetes::Client, Applied> {
-    door.kubernetes().map_err(|error| {
+fn client(ports: &dyn Ports, hook: &mut Context) -> Result<kubernetes_client::Client, Applied> {
+    ports.kubernetes().map_err(|error| {
         hook.log(Level::Error, error.to_string());
         Applied::Stop(untrusted(&topology(hook)))
     })
@@ -24,25 +24,25 @@ pub(crate) fn refused(forbidden: bool, topology: &Topology, message: impl Into<S
     Applied::Stop(status)
 }
 
-fn stop(hook: &mut Hook, error: &Error, message: &str) -> Applied {
+fn stop(hook: &mut Context, error: &Error, message: &str) -> Applied {
     hook.log(Level::Error, error.to_string());
     refused(error.is_forbidden(), &topology(hook), message)
 }
 
-pub(super) async fn apply_services(door: &dyn Door, hook: &mut Hook) -> Applied {
-    let client = match client(door, hook) {
+pub(super) async fn apply_services(ports: &dyn Ports, hook: &mut Context) -> Applied {
+    let client = match client(ports, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
     let topology = topology(hook);
     match try_apply_services(&client, &topology, &hook.unit().pod()).await {
         Ok(()) => Applied::Done,
-        Err(error) => stop(hook, &error, "failed to create k8s services"),
+        Err(error) => stop(hook, &error, wording::NO_SERVICES),
     }
 }
 
 async fn try_apply_services(
-    client: &kubernetes::Client,
+    client: &kubernetes_client::Client,
     topology: &Topology,
     pod: &str,
 ) -> Result<(), Error> {
@@ -77,8 +77,8 @@ async fn try_apply_services(
     Ok(())
 }
 
-pub(super) async fn label_pods(door: &dyn Door, hook: &mut Hook, pods: &[String]) -> Applied {
-    let client = match client(door, hook) {
+pub(super) async fn label_pods(ports: &dyn Ports, hook: &mut Context, pods: &[String]) -> Applied {
+    let client = match client(ports, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
@@ -91,8 +91,7 @@ pub(super) async fn label_pods(door: &dyn Door, hook: &mut Hook, pods: &[String]
             // The pod comes back without labels and its own hook labels it then.
             Err(error) if error.is_not_found() => hook.log(Level::Info, error.to_string()),
             Err(error) => {
-                let message = format!("failed to patch pod with error {error}");
-                return stop(hook, &error, &message);
+                return stop(hook, &error, &wording::not_labelled(&error));
             }
         }
     }
@@ -101,8 +100,8 @@ pub(super) async fn label_pods(door: &dyn Door, hook: &mut Hook, pods: &[String]
 
 /// Takes the primary's label from every pod but the own. Patroni gives it back to its pod
 /// should that lead again.
-pub(super) async fn take_primary_label(door: &dyn Door, hook: &mut Hook) -> Applied {
-    let client = match client(door, hook) {
+pub(super) async fn take_primary_label(ports: &dyn Ports, hook: &mut Context) -> Applied {
+    let client = match client(ports, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
@@ -112,7 +111,7 @@ pub(super) async fn take_primary_label(door: &dyn Door, hook: &mut Hook) -> Appl
     let own = hook.unit().pod();
     let none = json!({"metadata": {"labels": {"role": null}}});
     let take = async {
-        let selector = kubernetes::label_selector(&labels);
+        let selector = kubernetes_client::label_selector(&labels);
         for pod in client.list(Resource::Pods, &selector).await? {
             if let Some(name) = pod["metadata"]["name"].as_str().filter(|name| *name != own) {
                 client.patch_merge(Resource::Pods, name, &none).await?;
@@ -126,11 +125,11 @@ pub(super) async fn take_primary_label(door: &dyn Door, hook: &mut Hook) -> Appl
     Applied::Done
 }
 
-/// Gives Patroni's objects to the owner of the own pod, the application's stateful set: nobody
-/// else would remove them with the application. Marks the endpoints as locks, which they are.
-pub(super) async fn adopt(door: &dyn Door, hook: &mut Hook) {
+/// Gives Patroni's objects to the owner of the own pod, the application's stateful set: otherwise
+/// they would outlive the application. Marks the endpoints as locks, which they are.
+pub(super) async fn adopt(ports: &dyn Ports, hook: &mut Context) {
     let adoption = async {
-        let Ok(client) = door.kubernetes() else { return Ok(()) };
+        let Ok(client) = ports.kubernetes() else { return Ok(()) };
         let pod = client.get(Resource::Pods, &hook.unit().pod()).await?;
         let Some(owners) = pod.map(|pod| pod["metadata"]["ownerReferences"].clone()) else {
             return Ok(());
@@ -155,25 +154,25 @@ pub(super) async fn adopt(door: &dyn Door, hook: &mut Hook) {
 
 /// Removes what an earlier deployment of the same name left: its leader would be waited
 /// for and its system identifier would be believed.
-pub(super) async fn remove_leftovers(door: &dyn Door, hook: &mut Hook) -> Applied {
-    let client = match client(door, hook) {
+pub(super) async fn remove_orphaned_objects(ports: &dyn Ports, hook: &mut Context) -> Applied {
+    let client = match client(ports, hook) {
         Ok(client) => client,
         Err(applied) => return applied,
     };
     let own = hook.unit().pod();
-    match try_remove_leftovers(&client, &topology(hook).scope(), &own).await {
+    match try_remove_orphaned_objects(&client, &topology(hook).scope(), &own).await {
         Ok(()) => Applied::Done,
-        Err(error) => stop(hook, &error, "failed to remove leftovers of an earlier deployment"),
+        Err(error) => stop(hook, &error, wording::NOT_REMOVED),
     }
 }
 
-async fn try_remove_leftovers(
-    client: &kubernetes::Client,
+async fn try_remove_orphaned_objects(
+    client: &kubernetes_client::Client,
     scope: &str,
     own: &str,
 ) -> Result<(), Error> {
     let labels = [("application", "patroni"), ("cluster-name", scope)];
-    let selector = kubernetes::label_selector(&labels);
+    let selector = kubernetes_client::label_selector(&labels);
     // Where Patroni runs in another pod of this deployment, the objects are not of an earlier
     // one: a leader that lost the lead before it could say so has begun the cluster.
     let is_other = |pod: &Value| {
@@ -186,8 +185,8 @@ async fn try_remove_leftovers(
         return Ok(());
     }
     let objects = client.list(Resource::Endpoints, &selector).await?;
-    // Nor are they where they belong to the application as it is now: whoever began the cluster
-    // has its data and comes back.
+    // Nor are they where they belong to the application as it is now: the unit that began the
+    // cluster has its data and comes back.
     let pod = client.get(Resource::Pods, own).await?.unwrap_or_default();
     let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
     let is_ours = |object: &Value| {

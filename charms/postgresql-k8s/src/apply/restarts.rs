@@ -1,39 +1,39 @@
-//! Restarts that parameters wait for: one member after another, the primary last.
+//! Restarts that parameters wait for: one member after another, each once, the primary last or, for
+//! what becomes smaller, first.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use charm::{Applied, Changes, Hook, Level, Own, RelationId, SecretString};
+use juju_charm::{Applied, Changes, Context, Error, Level, Own, RelationId, SecretString};
 use patroni::{Cluster, Member, Rest};
 use tokio::time::{Instant, sleep};
 
 use super::members::{at, authority, own, two_looks};
 use super::workload::away;
-use crate::Error;
 use crate::decide::PENDING;
-use crate::door::Door;
 use crate::gather::topology;
-use crate::topology::unit_of;
+use crate::ports::Ports;
 
 const POLL: Duration = Duration::from_millis(250);
-/// How long all members may take to serve again after one restarted.
-const MEMBER_BOUND: Duration = Duration::from_secs(60);
+/// How long a hook waits in all until all members serve, besides two of Patroni's looks: where they
+/// need longer, a later hook goes on, and `start` does not wait for it.
+const WAIT_BOUND: Duration = Duration::from_secs(10);
 
-/// Tells the leader, in this unit's databag, whether a restart is due here. A leader that is
+/// Reports to the leader, in this unit's databag, whether a restart is due here. A leader that is
 /// alone gets no event of that, so it decides again.
-pub(super) async fn tell_pending(
-    door: &dyn Door,
-    hook: &mut Hook,
+pub(super) async fn report_pending(
+    ports: &dyn Ports,
+    hook: &mut Context,
     id: RelationId,
     alone: bool,
 ) -> Result<Applied, Error> {
-    let rest = own(door, hook).await;
+    let rest = own(ports, hook).await;
     let end = Instant::now() + two_looks(&rest).await;
     let mut pending = false;
     while !pending && Instant::now() < end {
         sleep(POLL).await;
         pending = if alone {
-            // What decides on restarts is what the member has told the cluster.
+            // What decides on restarts is what the member has published in the cluster.
             let shown = |cluster: Cluster| cluster.members.iter().any(|m| m.pending_restart);
             rest.cluster().await.is_ok_and(shown)
         } else {
@@ -42,7 +42,7 @@ pub(super) async fn tell_pending(
     }
     let value = if pending { "True" } else { "" };
     hook.set_bag(id, Own::Unit, Changes::from([(PENDING, value)]))?;
-    Ok(if pending && alone { Applied::Again } else { Applied::Done })
+    Ok(if pending && alone { Applied::Rerun } else { Applied::Done })
 }
 
 /// What to do next about restarts that are due.
@@ -54,12 +54,14 @@ enum Step<'a> {
     HandOver(&'a str, &'a str),
 }
 
-/// The next step; `done` are those that restarted already. A value that became smaller takes
-/// effect on the primary first, so a replica may wait on after its restart and gets a second.
+/// The next step; `done` are those that restarted already.
 fn next<'a>(cluster: &'a Cluster, done: &BTreeSet<String>) -> Option<Step<'a>> {
     let leader = cluster.leader()?;
     let due = |member: &&Member| member.pending_restart && !done.contains(&member.name);
     let replicas = || cluster.members.iter().filter(|member| member.name != leader.name);
+    if due(&leader) && leader.restarts_before_standbys() {
+        return Some(Step::Restart(&leader.name));
+    }
     if let Some(replica) = replicas().find(due) {
         return Some(Step::Restart(&replica.name));
     }
@@ -74,22 +76,19 @@ fn next<'a>(cluster: &'a Cluster, done: &BTreeSet<String>) -> Option<Step<'a>> {
 }
 
 pub(super) async fn restart_members(
-    door: &dyn Door,
-    hook: &mut Hook,
+    ports: &dyn Ports,
+    hook: &mut Context,
     password: SecretString,
 ) -> Result<Applied, Error> {
     let mut done = BTreeSet::new();
     let mut last = None;
+    let end = Instant::now() + WAIT_BOUND + two_looks(&own(ports, hook).await).await;
     loop {
-        let ready = match await_ready(door, hook, last.as_deref()).await {
-            Ok(ready) => ready,
-            Err(error) => return away(error),
-        };
-        let Some(cluster) = ready else {
+        let Some(cluster) = await_ready(ports, hook, last.as_deref(), end).await else {
             return Ok(Applied::defer("not all members serve, so none is restarted"));
         };
         let Some(step) = next(&cluster, &done) else { return Ok(Applied::Done) };
-        let rest = match to(door, hook, &cluster, &step).await {
+        let rest = match to(ports, hook, &cluster, &step).await {
             Ok(Some(rest)) => rest.with_login("patroni", password.clone()),
             Ok(None) => {
                 return Ok(Applied::defer("a member waits for its certificate, or this one does"));
@@ -118,21 +117,22 @@ pub(super) async fn restart_members(
 /// restart is its own. Between members that speak as this one it goes as it always did, but
 /// never in clear from or to one that has a certificate.
 async fn to(
-    door: &dyn Door,
-    hook: &Hook,
+    ports: &dyn Ports,
+    hook: &Context,
     cluster: &Cluster,
     step: &Step<'_>,
-) -> Result<Option<Rest>, pebble::Error> {
+) -> Result<Option<Rest>, pebble_client::Error> {
     let pod = match step {
         Step::Restart(pod) if *pod != hook.unit().pod() => *pod,
-        _ => return Ok(Some(own(door, hook).await)),
+        Step::Restart(_) | Step::HandOver(..) => return Ok(Some(own(ports, hook).await)),
     };
     if !speak_alike(authority(hook).await?.is_some(), cluster.member(pod)) {
         return Ok(None);
     }
-    let topology = topology(hook);
-    let host = unit_of(pod).map(|unit| topology.qualified(&topology.member(&unit)));
-    at(door, hook, &host.unwrap_or_default()).await.map(Some)
+    match topology(hook).host_of_pod(pod) {
+        Some(host) => at(ports, hook, &host).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Whether a unit with a certificate, or one without, speaks as a member does.
@@ -140,13 +140,17 @@ fn speak_alike(encrypted: bool, member: Option<&Member>) -> bool {
     member.is_some_and(|member| member.speaks_tls() == encrypted)
 }
 
-/// Waits, within a bound, until all members serve and commits may wait for one again.
+/// Waits, until `end` at the latest, until all members serve and commits may wait for one again.
+///
+/// The own member is asked, whose Patroni answers while its PostgreSQL restarts: a service may
+/// lead nowhere until this hook has ended.
 async fn await_ready(
-    door: &dyn Door,
-    hook: &Hook,
+    ports: &dyn Ports,
+    hook: &Context,
     restarted: Option<&str>,
-) -> Result<Option<Cluster>, pebble::Error> {
-    let rest = at(door, hook, &topology(hook).primary_host()).await?;
+    end: Instant,
+) -> Option<Cluster> {
+    let rest = own(ports, hook).await;
     let notice = two_looks(&rest).await;
     let begun = Instant::now();
     // What the members show of each other is as old as their last loop.
@@ -154,24 +158,24 @@ async fn await_ready(
         let member = restarted.and_then(|pod| cluster.member(pod));
         !member.is_some_and(|member| member.pending_restart) || begun.elapsed() > notice
     };
-    while begun.elapsed() < MEMBER_BOUND {
+    while Instant::now() < end {
         sleep(2 * POLL).await;
         if let Ok(cluster) = rest.cluster().await
-            && cluster.is_ready()
+            && cluster.all_follow()
             && fresh(&cluster)
             && (cluster.members.len() < 2 || cluster.has_standby_in_sync())
         {
-            return Ok(Some(cluster));
+            return Some(cluster);
         }
     }
-    Ok(None)
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::fixture::member;
-    use patroni::{Role, State};
+    use patroni::{PendingChange, Role, State};
 
     fn cluster(pending: &[&str]) -> Cluster {
         let mut members = vec![
@@ -210,14 +214,24 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_became_smaller_reaches_the_primary_in_its_place() {
-        let all = ["pg-0", "pg-1", "pg-2"];
-        check(&all, &["pg-1", "pg-2"], Some(Step::Restart("pg-0")));
-        check(&["pg-1", "pg-2"], &["pg-0"], Some(Step::Restart("pg-1")));
+    fn a_value_that_becomes_smaller_restarts_each_member_once_the_primary_first() {
+        let smaller = |pending: &[&str], done: &[&str], expected: Option<Step<'_>>| {
+            let mut cluster = cluster(pending);
+            let change = PendingChange { old_value: "100".to_owned(), new_value: "50".to_owned() };
+            let change = ("max_connections".to_owned(), change);
+            let due = cluster.members.iter_mut().filter(|member| member.pending_restart);
+            due.for_each(|member| member.pending_restart_reason = [change.clone()].into());
+            let done = done.iter().map(|&pod| pod.to_owned()).collect();
+            assert_eq!(next(&cluster, &done), expected);
+        };
+        smaller(&["pg-0", "pg-1", "pg-2"], &[], Some(Step::Restart("pg-0")));
+        smaller(&["pg-1", "pg-2"], &["pg-0"], Some(Step::Restart("pg-1")));
+        smaller(&["pg-2"], &["pg-0", "pg-1"], Some(Step::Restart("pg-2")));
+        smaller(&[], &["pg-0", "pg-1", "pg-2"], None);
     }
 
     #[test]
-    fn nobody_restarts_without_a_leader() {
+    fn no_member_restarts_without_a_leader() {
         let mut cluster = cluster(&["pg-1"]);
         cluster.members.remove(0);
         assert_eq!(next(&cluster, &BTreeSet::new()), None);

@@ -1,30 +1,24 @@
 //! Effects on this unit's certificate and on what clients know of it.
 
-use charm::{Applied, Changes, ExposeSecret as _, Hook, Level, Own, RelationId, UnitName};
-use interfaces::tls_certificates;
+use charm_kit::certificates::{Files, make_request};
+use juju_charm::{Applied, Changes, Context, Error, ExposeSecret as _, Own, RelationId, UnitName};
+use juju_interfaces::tls_certificates;
 
 use super::workload::{after_push, owned};
-use crate::Error;
 use crate::gather::{topology, workload};
-use crate::tls::{self, Files, Request};
+use crate::tls;
 use crate::topology::Topology;
 
 /// Makes a key, keeps it beside its request and asks for the certificate.
-pub(super) async fn request(hook: &mut Hook, id: RelationId) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
-    let unit = hook.unit().clone();
-    // A common name has room for 64 characters, which the names may not fit.
-    let request = match Request::make(&unit.pod(), names(&topology(hook), &unit)) {
-        Ok(request) => request,
-        Err(error) => {
-            hook.log(Level::Error, format!("cannot make a request for a certificate: {error}"));
-            return Ok(Applied::Done);
-        }
-    };
+pub(super) async fn request(hook: &mut Context, id: RelationId) -> Result<Applied, Error> {
+    let pebble = workload(hook);
+    let names = names(&topology(hook), hook.unit());
+    let Some(request) = make_request(hook, names) else { return Ok(Applied::Done) };
     let text = request.text();
-    match after_push(pebble.push(tls::REQUEST, text.expose_secret(), &owned(0o600)).await)? {
-        Applied::Done => {}
-        away => return Ok(away),
+    let pushed = pebble.push(tls::REQUEST, text.expose_secret(), &owned(0o600)).await;
+    let applied = after_push(pushed)?;
+    if applied != Applied::Done {
+        return Ok(applied);
     }
     hook.set_bag(id, Own::Unit, Changes::from(tls_certificates::asked(&request.csr)))?;
     Ok(Applied::Done)
@@ -46,8 +40,8 @@ fn names(topology: &Topology, unit: &UnitName) -> Vec<String> {
 }
 
 /// Writes the key last: until then the server goes on with what it has read.
-pub(super) async fn push(hook: &Hook, files: &Files) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+pub(super) async fn push(hook: &Context, files: &Files) -> Result<Applied, Error> {
+    let pebble = workload(hook);
     let write = async {
         pebble.push(tls::CA, &files.ca, &owned(0o600)).await?;
         pebble.push(tls::CERTIFICATE, &files.certificate, &owned(0o600)).await?;
@@ -56,31 +50,17 @@ pub(super) async fn push(hook: &Hook, files: &Files) -> Result<Applied, Error> {
     after_push(write.await)
 }
 
-/// Removes the request last: it tells that the files are the charm's.
-pub(super) async fn remove(hook: &Hook) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+/// Removes the request last: it shows that the files are the charm's.
+pub(super) async fn remove(hook: &Context) -> Result<Applied, Error> {
+    let pebble = workload(hook);
     let removal = async {
         for path in [tls::KEY, tls::CERTIFICATE, tls::CA, tls::REQUEST] {
-            match pebble.remove_path(path, false).await {
-                Err(error) if !error.is_not_found() => return Err(error),
-                _ => {}
-            }
+            let removed = pebble.remove_path(path, false).await;
+            removed.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) })?;
         }
         Ok(())
     };
     after_push(removal.await)
-}
-
-/// Tells a client that was served before.
-pub(super) fn share(
-    hook: &mut Hook,
-    id: RelationId,
-    ca: Option<String>,
-    in_secret: bool,
-) -> Result<(), Error> {
-    let bag = certificates::shared(hook, id, ca.as_deref(), in_secret)?;
-    hook.set_bag(id, Own::App, Changes::from(bag))?;
-    Ok(())
 }
 
 #[cfg(test)]

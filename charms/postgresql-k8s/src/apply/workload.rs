@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use charm::{Applied, ExposeSecret, Hook, Level, SecretString};
-use pebble::{ExecOptions, Layer, Ownership};
+use juju_charm::{Applied, Context, Error, ExposeSecret, Level, SecretString, Status};
+use pebble_client::{ExecOptions, Layer, NewFile, Ownership};
 
-use crate::Error;
 use crate::gather::workload;
-use crate::layer;
-use crate::patroni_yml::{PATH, PGDATA, PGPASS, STORAGE, with_password};
+use crate::layer::{self, BEFORE_STOP, BEFORE_STOP_VERSION, USER};
+use crate::patroni_yml::{PATH, PGDATA, PGPASS, SOCKETS, STORAGE, with_password};
+use crate::ports::Ports;
+use crate::wording;
 
 /// How long Pebble may take to start the service: it waits one second by itself.
 const START_BOUND: Duration = Duration::from_secs(20);
 
 /// What to do when Pebble is away: the container restarts, pebble-ready will come.
-pub(super) fn away(error: pebble::Error) -> Result<Applied, Error> {
+pub(super) fn away(error: pebble_client::Error) -> Result<Applied, Error> {
     if error.is_unreachable() {
         return Ok(Applied::defer("the container does not answer"));
     }
@@ -22,40 +23,75 @@ pub(super) fn away(error: pebble::Error) -> Result<Applied, Error> {
 }
 
 /// What follows from an attempt to change the container.
-pub(crate) fn after_push(outcome: Result<(), pebble::Error>) -> Result<Applied, Error> {
+pub(crate) fn after_push(outcome: Result<(), pebble_client::Error>) -> Result<Applied, Error> {
     outcome.map_or_else(away, |()| Ok(Applied::Done))
 }
 
 pub(super) fn owned(mode: u32) -> Ownership {
-    Ownership::make_dirs().mode(mode).owner("postgres", "postgres")
+    Ownership::make_dirs().mode(mode).owner(USER, USER)
 }
 
-pub(super) async fn prepare_storage(hook: &mut Hook) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+pub(super) async fn prepare_storage(hook: &mut Context) -> Result<Applied, Error> {
+    let pebble = workload(hook);
     let prepare = async {
         pebble.make_dir(PGDATA, &owned(0o750)).await?;
         // The socket's folder lies on a file system that starts empty in some images.
-        pebble.make_dir("/var/run/postgresql", &owned(0o2775)).await?;
-        let owner = ["chown", "postgres:postgres", STORAGE];
-        pebble.exec(&owner, &ExecOptions::default()).await
+        pebble.make_dir(SOCKETS, &owned(0o2775)).await?;
+        for command in OWN {
+            let output = pebble.exec(command, &ExecOptions::default()).await?;
+            if !output.success() {
+                return Ok(Some(output.stderr.trim().to_owned()));
+            }
+        }
+        Ok(None)
     };
-    match prepare.await {
-        Ok(output) if output.success() => Ok(Applied::Done),
-        Ok(output) => {
-            hook.log(Level::Error, format!("cannot own {STORAGE}: {}", output.stderr.trim()));
-            Ok(Applied::defer("the volume cannot be prepared"))
+    let refused: Result<Option<String>, pebble_client::Error> = prepare.await;
+    match refused {
+        Ok(None) => Ok(Applied::Done),
+        Ok(Some(why)) => {
+            let line = wording::not_owned(&why);
+            hook.log(Level::Error, &line);
+            Ok(Applied::Defer {
+                reason: "the volume cannot be prepared".to_owned(),
+                status: Some(Status::blocked(line)),
+            })
         }
         Err(error) => away(error),
     }
 }
 
-pub(super) async fn push_config(hook: &Hook, text: &SecretString) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+/// What makes the volume PostgreSQL's: it may be root's, or its files may belong to the user that
+/// restored them. Symbolic links are not followed.
+const OWN: [&[&str]; 3] = [
+    &["chown", "-h", "postgres:postgres", STORAGE, SOCKETS],
+    &["chmod", "u+rwx", STORAGE, PGDATA, SOCKETS],
+    &["find", PGDATA, "!", "-user", USER, "-exec", "chown", "-h", "postgres:postgres", "{}", "+"],
+];
+
+pub(super) async fn push_config(hook: &Context, text: &SecretString) -> Result<Applied, Error> {
+    let pebble = workload(hook);
     after_push(pebble.push(PATH, text.expose_secret(), &owned(0o600)).await)
 }
 
-pub(super) async fn reload(hook: &Hook) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+/// Writes the program, then which one it is: a hook that dies in between leaves it to the next.
+pub(super) async fn push_before_stop(
+    ports: &dyn Ports,
+    hook: &Context,
+    version: &str,
+) -> Result<Applied, Error> {
+    let pebble = workload(hook);
+    let program = ports.program()?;
+    let root = |mode| Ownership::make_dirs().mode(mode).owner("root", "root");
+    let file = NewFile { path: BEFORE_STOP, content: &program, ownership: root(0o755) };
+    let write = async {
+        pebble.push_all(&[file]).await?;
+        pebble.push(BEFORE_STOP_VERSION, version, &root(0o644)).await
+    };
+    after_push(write.await)
+}
+
+pub(super) async fn reload(hook: &Context) -> Result<Applied, Error> {
+    let pebble = workload(hook);
     after_push(pebble.signal("SIGHUP", &[layer::NAME]).await)
 }
 
@@ -64,10 +100,10 @@ pub(super) async fn reload(hook: &Hook) -> Result<Applied, Error> {
 /// Patroni leaves that file alone while the standby streams, and writes the password that it
 /// knew then at every reload; the standby would be refused as it comes back.
 pub(super) async fn refresh_passfile(
-    hook: &Hook,
+    hook: &Context,
     password: &SecretString,
 ) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+    let pebble = workload(hook);
     let write = async {
         let Some(text) = pebble.pull_text(PGPASS).await? else { return Ok(()) };
         let wanted = with_password(&text, password);
@@ -79,8 +115,8 @@ pub(super) async fn refresh_passfile(
     after_push(write.await)
 }
 
-pub(super) async fn start(hook: &mut Hook, layer: &Layer) -> Result<Applied, Error> {
-    let Some(pebble) = workload(hook) else { return Ok(Applied::Done) };
+pub(super) async fn start(hook: &mut Context, layer: &Layer) -> Result<Applied, Error> {
+    let pebble = workload(hook);
     let outcome = async {
         pebble.add_layer(layer::NAME, layer, true).await?;
         let change = pebble.replan().await?;
@@ -89,7 +125,7 @@ pub(super) async fn start(hook: &mut Hook, layer: &Layer) -> Result<Applied, Err
     match outcome.await {
         Ok(_) => Ok(Applied::Done),
         Err(error) if error.is_unreachable() => away(error),
-        // Pebble tries again by itself; the member's health tells how it went.
+        // Pebble tries again by itself; the member's health shows how it went.
         Err(error) => {
             hook.log(Level::Warning, error.to_string());
             Ok(Applied::Done)
@@ -98,8 +134,7 @@ pub(super) async fn start(hook: &mut Hook, layer: &Layer) -> Result<Applied, Err
 }
 
 /// The version of PostgreSQL in the image.
-pub(super) async fn version(hook: &Hook) -> Option<String> {
-    let pebble = workload(hook)?;
-    let text = pebble.pull_text(&format!("{PGDATA}/PG_VERSION")).await.ok()??;
+pub(super) async fn version(hook: &Context) -> Option<String> {
+    let text = workload(hook).pull_text(&format!("{PGDATA}/PG_VERSION")).await.ok()??;
     Some(text.trim().to_owned())
 }

@@ -1,19 +1,17 @@
 //! The actions.
 
-use charm::{Decision, ExposeSecret as _, Level, SecretString, UnitName};
+use juju_charm::{Decision, ExposeSecret as _, SecretString, UnitName, Write};
 
 use super::workload;
-use crate::effect::Effect;
-use crate::facts::Facts;
+use crate::effect::{Effect, Order, Ordered};
 use crate::passwords::{self, CHANGEABLE, SHOWN};
 use crate::patroni_yml;
+use crate::status::Parted;
 use crate::topology::unit_of;
-
-/// The streams of random values of a new password and its salt.
-const NEW_PASSWORD: u64 = 2;
+use crate::validate::Validated;
 
 /// Runs an action.
-pub(super) fn run(name: &str, facts: &Facts) -> Decision<Effect> {
+pub(super) fn run(name: &str, facts: &Validated<'_>) -> Decision<Effect> {
     let outcome = match name {
         "get-primary" => get_primary(facts),
         "get-password" => get_password(facts),
@@ -21,28 +19,34 @@ pub(super) fn run(name: &str, facts: &Facts) -> Decision<Effect> {
         "promote-to-primary" => promote(facts),
         "switchover" => switchover(facts),
         "restart" => restart(facts),
+        "reinitialise" => reinitialise(facts),
         _ => Err(format!("There is no action {name}.")),
     };
-    let effects = outcome.unwrap_or_else(|message| vec![Effect::ActionFail(message)]);
+    let effects = outcome.unwrap_or_else(|message| vec![Write::fail(message).into()]);
     Decision::new().effects(effects)
 }
 
 /// What fits into one line of libpq's password file, and into Juju's secrets with the others.
 const LONGEST: usize = 1024;
 
-fn parameter<'a>(facts: &'a Facts, name: &str) -> Option<&'a str> {
+fn parameter<'a>(facts: &'a Validated<'_>, name: &str) -> Option<&'a str> {
     facts.parameters.get(name)?.as_str()
 }
 
-fn get_primary(facts: &Facts) -> Result<Vec<Effect>, String> {
+/// The password of Patroni's REST API.
+fn patroni(facts: &Validated<'_>) -> Option<SecretString> {
+    facts.passwords.as_ref().map(|passwords| passwords.patroni.clone())
+}
+
+fn get_primary(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     let cluster = facts.cluster.as_ref().ok_or("No member of the cluster answers.")?;
     let leader = cluster.leader().ok_or("The cluster has no primary.")?;
     let unit = unit_of(&leader.name).ok_or("The primary is no unit.")?;
-    Ok(vec![Effect::ActionResult("primary", unit.to_string())])
+    Ok(vec![Write::result("primary", unit.to_string()).into()])
 }
 
 /// The user that an action is about.
-fn user<'a>(facts: &'a Facts, allowed: &[&str], more: &str) -> Result<&'a str, String> {
+fn user<'a>(facts: &'a Validated<'_>, allowed: &[&str], more: &str) -> Result<&'a str, String> {
     let user = parameter(facts, "username").unwrap_or("operator");
     if allowed.contains(&user) {
         return Ok(user);
@@ -51,23 +55,21 @@ fn user<'a>(facts: &'a Facts, allowed: &[&str], more: &str) -> Result<&'a str, S
     Err(format!("The action can be run only for system users{more}: {list} not {user}"))
 }
 
-fn get_password(facts: &Facts) -> Result<Vec<Effect>, String> {
+fn get_password(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     let user = user(facts, &SHOWN, " or Patroni")?;
-    let password = passwords::get(&facts.passwords, user);
+    let password = passwords::get(&facts.secret, user);
     let password = password.ok_or(format!("There is no password of {user} yet."))?;
-    Ok(vec![Effect::ActionSecret("password", password.clone())])
+    Ok(vec![Write::result("password", password.clone()).into()])
 }
 
-fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
+fn set_password(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     if !facts.leader {
         return Err("The action can be run only on leader unit".to_owned());
     }
     let user = user(facts, &CHANGEABLE, "")?;
-    let mut source = facts.seed.source(NEW_PASSWORD);
-    let fresh = source.password();
     let password = parameter(facts, "password")
         .filter(|given| !given.is_empty())
-        .map_or(fresh, |given| SecretString::from(given.to_owned()));
+        .map_or_else(|| facts.seed.password(user), |given| given.to_owned().into());
     let length = password.expose_secret().len();
     if length > LONGEST || password.expose_secret().contains(char::is_control) {
         let most = format!("it may have at most {LONGEST} bytes and no control characters.");
@@ -75,50 +77,50 @@ fn set_password(facts: &Facts) -> Result<Vec<Effect>, String> {
     }
     let unwell = "Failed changing the password: Not all members healthy or finished initial sync.";
     let runs = facts.container.as_ref().is_some_and(|container| container.running);
-    let ready = facts.cluster.as_ref().is_some_and(patroni::Cluster::is_ready);
+    let ready = facts.cluster.as_ref().is_some_and(patroni::Cluster::all_follow);
     if !facts.initialised() || !runs || !ready {
         return Err(unwell.to_owned());
     }
     let failed = || "Failed changing the password.".to_owned();
-    let now = facts.passwords().ok_or_else(failed)?;
-    let old = passwords::get(&facts.passwords, user);
+    let now = facts.passwords.as_ref().ok_or_else(failed)?;
+    let old = passwords::get(&facts.secret, user);
     if old.is_some_and(|old| old.expose_secret() == password.expose_secret()) {
         let line = "The old and new passwords are equal.".to_owned();
-        let result = Effect::ActionSecret("password", password);
-        return Ok(vec![Effect::Log(Level::Warning, line), result]);
+        let result = Write::result("password", password);
+        return Ok(vec![Write::warning(line).into(), result.into()]);
     }
-    let content = facts.passwords.clone().with(passwords::key(user), password.clone());
+    let content = facts.secret.clone().with(passwords::key(user), password.clone());
     let new = passwords::Passwords::read(&content).ok_or_else(failed)?;
-    let settings = facts.usable().ok_or_else(failed)?;
+    let settings = facts.settings.ok_or_else(failed)?;
     let encrypted = facts.tls.files.is_some();
     let text = patroni_yml::render(&facts.topology, &facts.unit, settings, &new, encrypted)
         .map_err(|_| failed())?;
-    // A hook that dies in between leaves what tells the next one to look.
-    let mut effects: Vec<Effect> = workload::confirm(facts, &now, true).into_iter().collect();
+    // A hook that dies in between leaves a mark for the next one to check.
+    let mut effects: Vec<Effect> = workload::confirm(facts, now, true).into_iter().collect();
     let text = patroni_yml::unconfirmed(&text);
     effects.push(Effect::PushConfig(patroni_yml::unread(&text)));
     effects.extend([
         Effect::SetPassword {
             user: user.parse().map_err(|_| failed())?,
             password: password.clone(),
-            salt: source.salt(),
-            operator: super::operator(facts, now.operator.clone()),
+            salt: facts.seed.salt(user),
+            login: facts.superuser().ok_or_else(failed)?,
         },
-        Effect::PutPasswords(content),
+        passwords::write(&facts.topology, content).into(),
         Effect::Reload,
         Effect::PushConfig(text),
     ]);
-    // Nobody tells the leader of a secret that it changed itself.
+    // The leader gets no event for a secret that it changed itself.
     let passfile = workload::passfile(facts, &new, true);
-    let settled = facts.peer.as_ref().map(workload::tell_pending);
+    let settled = facts.peer.as_ref().map(workload::report_pending);
     if let (Some(passfile), Some(settled)) = (passfile, settled) {
         effects.extend([settled, passfile]);
     }
-    effects.push(Effect::ActionSecret("password", password));
+    effects.push(Write::result("password", password).into());
     Ok(effects)
 }
 
-fn promote(facts: &Facts) -> Result<Vec<Effect>, String> {
+fn promote(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     if parameter(facts, "scope") != Some("unit") {
         return Err("Scope should be either cluster or unit".to_owned());
     }
@@ -130,7 +132,7 @@ fn promote(facts: &Facts) -> Result<Vec<Effect>, String> {
 
 /// Lets this unit lead without what only the lost primary had. With a leader there is nothing
 /// to force, in upstream's words.
-fn force(facts: &Facts) -> Result<Vec<Effect>, String> {
+fn force(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     let cluster = facts.cluster.as_ref().ok_or("No member of the cluster answers.")?;
     if cluster.leader().is_some() {
         return Err("Suprerfluous force flag with unit scope".to_owned());
@@ -139,12 +141,12 @@ fn force(facts: &Facts) -> Result<Vec<Effect>, String> {
     if !own.is_some_and(|own| own.state.is_ready()) {
         return Err("PostgreSQL does not serve on this unit".to_owned());
     }
-    let password = facts.passwords().ok_or("There is no password of patroni yet.")?.patroni;
-    Ok(vec![Effect::FailOver { password }])
+    let password = patroni(facts).ok_or("There is no password of patroni yet.")?;
+    Ok(vec![Effect::Order(Order { what: Ordered::FailOver, password })])
 }
 
 /// A planned change of the primary, to a named unit or to the one that Patroni finds best.
-fn switchover(facts: &Facts) -> Result<Vec<Effect>, String> {
+fn switchover(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     let Some(name) = parameter(facts, "candidate").filter(|name| !name.is_empty()) else {
         return hand_over(facts, None);
     };
@@ -154,21 +156,54 @@ fn switchover(facts: &Facts) -> Result<Vec<Effect>, String> {
     if known { hand_over(facts, Some(pod)) } else { Err(format!("{name} is not a member")) }
 }
 
-fn hand_over(facts: &Facts, candidate: Option<String>) -> Result<Vec<Effect>, String> {
+fn hand_over(facts: &Validated<'_>, candidate: Option<String>) -> Result<Vec<Effect>, String> {
     let failed = "Switchover failed or timed out, check the logs for details";
     let leader = facts.cluster.as_ref().and_then(|cluster| cluster.leader()).ok_or(failed)?;
     if candidate.as_ref() == Some(&leader.name) {
         return Ok(Vec::new());
     }
-    let password = facts.passwords().ok_or(failed)?.patroni;
+    let password = patroni(facts).ok_or(failed)?;
     let leader = leader.name.clone();
-    Ok(vec![Effect::Switchover { leader, candidate, password }])
+    let what = Ordered::Switchover { leader, candidate };
+    Ok(vec![Effect::Order(Order { what, password })])
 }
 
-fn restart(facts: &Facts) -> Result<Vec<Effect>, String> {
+fn restart(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     if !facts.container.as_ref().is_some_and(|container| container.running) {
         return Err("PostgreSQL does not run on this unit".to_owned());
     }
-    let password = facts.passwords().ok_or("failed to restart PostgreSQL")?.patroni;
-    Ok(vec![Effect::Restart { password }])
+    let password = patroni(facts).ok_or("failed to restart PostgreSQL")?;
+    Ok(vec![Effect::Order(Order { what: Ordered::Restart, password })])
+}
+
+/// Gives up this member's data on a person's word, and says before what would be lost with them.
+fn reinitialise(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
+    let cluster = facts.cluster.as_ref().ok_or("No member of the cluster answers.")?;
+    let leader = cluster.leader().ok_or("The cluster has no primary that could be copied.")?;
+    if leader.name == facts.unit.pod() {
+        return Err(format!("{} is the primary, which the others copy", facts.unit));
+    }
+    let lost = match facts.parted {
+        Some(Parted::Diverged { timeline, bytes }) => format!(
+            "{bytes} bytes of WAL of timeline {timeline} that the primary {} never had",
+            leader.name
+        ),
+        Some(Parted::LacksWal) => "nothing: the primary has all that it has".to_owned(),
+        Some(Parted::Unknown) | None if follows(facts) => "nothing: it follows".to_owned(),
+        Some(Parted::Unknown) | None => {
+            "it does not follow, and it is unknown what it has that the primary lacks".to_owned()
+        }
+    };
+    if facts.parameters.get("force") != Some(&true.into()) {
+        return Err(format!("Nothing is done without force=true. What would be lost: {lost}"));
+    }
+    let password = patroni(facts).ok_or("There is no password of patroni yet.")?;
+    let order = Order { what: Ordered::Reinitialise, password };
+    Ok(vec![Write::result("lost", lost).into(), Effect::Order(order)])
+}
+
+/// Whether this member streams.
+fn follows(facts: &Validated<'_>) -> bool {
+    let health = facts.container.as_ref().and_then(|container| container.health.as_ref());
+    health.is_some_and(patroni::Health::streams)
 }

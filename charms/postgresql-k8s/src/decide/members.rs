@@ -1,20 +1,19 @@
 //! Who may be a member of the cluster: the leader's part.
 
-use charm::{Changes, Decision, Own, RelationEvent, UnitName};
+use juju_charm::{Decision, RelationEvent, UnitName, Write};
 use patroni::{Cluster, State};
 
+use super::{refusals, refuse_options};
 use crate::effect::Effect;
-use crate::facts::{Container, Facts, Peer};
+use crate::facts::{Container, Peer};
 use crate::options::Settings;
 use crate::passwords;
 use crate::patroni_yml;
 use crate::sync::{Members, Sync};
-
-/// The stream of random values that new passwords come from.
-const PASSWORDS: u64 = 0;
+use crate::validate::Validated;
 
 /// The chart "Leader Elected Hook".
-pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
+pub(super) fn leader_elected(facts: &Validated<'_>) -> Decision<Effect> {
     // One that was deferred may find that another unit leads by now.
     if !facts.leader {
         return Decision::new();
@@ -23,11 +22,15 @@ pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
         return Decision::new().defer("the peer relation does not exist yet");
     }
     let mut led = lead(facts);
-    // Few events tell that a service is gone: update-status looks, and so does this one.
-    let at = led.effects.iter().take_while(|e| matches!(e, Effect::PutPasswords(_))).count();
+    // Few events report that a service is gone: update-status looks, and so does this one.
+    let first = |effect: &&Effect| {
+        matches!(effect, Effect::Refuse { .. } | Effect::Juju(Write::Secret { .. }))
+    };
+    let at = led.effects.iter().take_while(first).count();
     if facts.initialised() {
         led.effects.insert(at, Effect::ApplyServices);
-        return led.effects(super::clients::forget(facts, None));
+        // A client that came or went before this unit led has no other event.
+        return led.effects(super::clients::serve(facts, None));
     }
     led
 }
@@ -35,12 +38,12 @@ pub(super) fn leader_elected(facts: &Facts) -> Decision<Effect> {
 /// Passwords, services, the list of members and how many of them commits wait for.
 ///
 /// Deferred when units wait to become members and the others are not all well.
-pub(super) fn lead(facts: &Facts) -> Decision<Effect> {
+pub(super) fn lead(facts: &Validated<'_>) -> Decision<Effect> {
     let Some(peer) = &facts.peer else { return Decision::new() };
-    let mut decision = Decision::new();
-    let completed = passwords::completed(&facts.passwords, &mut facts.seed.source(PASSWORDS));
-    if completed != facts.passwords {
-        decision = decision.effect(Effect::PutPasswords(completed));
+    let mut decision = Decision::new().effects(refusals(facts));
+    let completed = passwords::completed(&facts.secret, &facts.seed);
+    if completed != facts.secret {
+        decision = decision.effect(passwords::write(&facts.topology, completed));
     }
     if !peer.initialised() || facts.objects.is_some_and(|objects| !objects.services) {
         decision = decision.effect(Effect::ApplyServices);
@@ -64,40 +67,45 @@ pub(super) fn lead(facts: &Facts) -> Decision<Effect> {
     }
     if members != peer.endpoints() {
         let text = serde_json::json!(members).to_string();
-        let changes = Changes::from([("endpoints", text)]);
-        decision = decision.effect(Effect::SetBag(peer.id, Own::App, changes));
+        decision = decision.effect(Write::app_bag(peer.id, [("endpoints", text)]));
     }
     if !new.is_empty() {
         let pods = new.iter().map(UnitName::pod).collect();
         decision = decision.effect(Effect::LabelPods(pods));
     }
-    decision.effects(commits(facts, &members))
+    decision.effects(dynamic(facts, &members))
 }
 
 /// The present members without those whose unit is gone.
-fn remaining(facts: &Facts, peer: &Peer) -> Vec<String> {
+fn remaining(facts: &Validated<'_>, peer: &Peer) -> Vec<String> {
     let hosts: Vec<String> = peer.units.iter().map(|unit| facts.topology.member(unit)).collect();
     peer.endpoints().into_iter().filter(|host| hosts.contains(host)).collect()
 }
 
 /// The units that are no members yet.
-fn missing(facts: &Facts, peer: &Peer, members: &[String]) -> Vec<UnitName> {
+fn missing(facts: &Validated<'_>, peer: &Peer, members: &[String]) -> Vec<UnitName> {
     let is_missing = |unit: &&UnitName| !members.contains(&facts.topology.member(unit));
     peer.units.iter().filter(is_missing).cloned().collect()
 }
 
-/// How many standbys commits wait for, if that has to change.
-fn commits(facts: &Facts, members: &[String]) -> Option<Effect> {
-    let (Some(current), Some(settings)) = (&facts.dynamic, facts.usable()) else { return None };
+/// What Patroni's dynamic configuration lacks, how many standbys commits wait for included.
+fn dynamic(facts: &Validated<'_>, members: &[String]) -> Option<Effect> {
+    let (Some(current), Some(settings)) = (&facts.dynamic, facts.settings) else { return None };
     if !facts.initialised() {
         return None;
     }
     let sync = wanted_sync(facts, settings, members);
-    let patch = patroni_yml::dynamic_patch(current, settings, sync)?;
-    Some(Effect::PatchDynamic { patch, password: facts.passwords()?.patroni })
+    match patroni_yml::dynamic_patch(current, settings, sync) {
+        Ok(None) => None,
+        Ok(Some(patch)) => {
+            let password = facts.passwords.as_ref()?.patroni.clone();
+            Some(Effect::PatchDynamic { patch, password })
+        }
+        Err(error) => refuse_options(&[error.to_string()]).pop(),
+    }
 }
 
-fn wanted_sync(facts: &Facts, settings: &Settings, members: &[String]) -> Sync {
+fn wanted_sync(facts: &Validated<'_>, settings: &Settings, members: &[String]) -> Sync {
     let streaming = |cluster: &Cluster| {
         cluster.members.iter().filter(|member| member.state == State::Streaming).count()
     };
@@ -114,8 +122,8 @@ fn wanted_sync(facts: &Facts, settings: &Settings, members: &[String]) -> Sync {
     Sync::wanted(settings.standbys, settings.strict, members)
 }
 
-/// A unit left: the leader strikes it off the list.
-pub(super) fn departed(relation: &RelationEvent, facts: &Facts) -> Decision<Effect> {
+/// The chart "peer-departed": the leader strikes the unit off the list.
+pub(super) fn peer_departed(relation: &RelationEvent, facts: &Validated<'_>) -> Decision<Effect> {
     if !facts.leader || relation.departing_unit.as_ref() == Some(&facts.unit) {
         return Decision::new();
     }
@@ -124,57 +132,60 @@ pub(super) fn departed(relation: &RelationEvent, facts: &Facts) -> Decision<Effe
     led.effects(offers)
 }
 
-/// This unit's volume goes: another member shall lead before that.
-pub(super) fn hand_over(facts: &Facts) -> Decision<Effect> {
-    let (Some(cluster), Some(passwords)) = (&facts.cluster, facts.passwords()) else {
-        return Decision::new();
-    };
-    if !leads(facts) || cluster.members.len() < 2 {
-        return Decision::new();
-    }
-    Decision::new().effect(Effect::HandOver { password: passwords.patroni })
+/// The chart "storage-detaching": another member shall lead before the volume goes, and the others
+/// are notified.
+pub(super) fn storage_detaching(facts: &Validated<'_>) -> Decision<Effect> {
+    let others = facts.cluster.as_ref().is_some_and(|cluster| cluster.members.len() > 1);
+    let passwords = facts.passwords.as_ref().filter(|_| others && leads(facts));
+    let hand_over = passwords.map(|all| Effect::HandOver { password: all.patroni.clone() });
+    Decision::new().effects(hand_over).effects(facts.peer.as_ref().map(report_departure))
 }
 
-/// This member started or its role changed.
+/// Reports to the others that this unit goes: Juju 4.0 forgets to, and then commits would wait for
+/// it.
+pub(super) fn report_departure(peer: &Peer) -> Write {
+    Write::unit_bag(peer.id, [("departing", "True")])
+}
+
+/// The chart "role-changed": this member started, or its role changed.
 ///
-/// One that leads takes the primary's label from the others: a pod that is frozen or cut off
-/// cannot do so itself, and clients would be sent to it. It tells the others, which may have
-/// waited for a primary, and any other one tells the rest once it follows: statuses are right
-/// again then.
-pub(super) fn role_changed(facts: &Facts) -> Vec<Effect> {
+/// One that leads takes the primary's label from the others: a pod that is frozen or cut off cannot
+/// do so itself, and clients would be sent to it. It notifies the others, which may have waited for
+/// a primary, and any other one notifies the rest once it follows: statuses are right again then.
+pub(super) fn role_changed(facts: &Validated<'_>) -> Vec<Effect> {
     match facts.peer.as_ref().filter(|peer| peer.initialised()) {
         None => Vec::new(),
         Some(peer) if leads(facts) => {
-            let others = (peer.units.len() > 1).then_some(Effect::TellTimeline(peer.id));
-            let own = [Effect::TakePrimaryLabel, Effect::TellClients, Effect::AdoptObjects];
+            let others = (peer.units.len() > 1).then_some(Effect::ReportTimeline(peer.id));
+            let own = [Effect::TakePrimaryLabel, Effect::ReportToClients, Effect::AdoptObjects];
             own.into_iter().chain(others).collect()
         }
-        Some(peer) => vec![Effect::TellTimeline(peer.id)],
+        Some(peer) => vec![Effect::ReportTimeline(peer.id)],
     }
 }
 
 /// What a change of parameters leaves to do: members restart when all are well, so that
 /// never two of them are away.
-pub(super) fn restarts(facts: &Facts) -> Option<Effect> {
-    let cluster = facts.cluster.as_ref().filter(|cluster| cluster.is_ready())?;
+pub(super) fn restarts(facts: &Validated<'_>) -> Option<Effect> {
+    let cluster = facts.cluster.as_ref().filter(|cluster| cluster.all_follow())?;
     let due = cluster.members.iter().any(|member| member.pending_restart);
     let all = cluster.members.len() >= facts.peer.as_ref().map_or(0, |peer| peer.units.len());
     (facts.leader && facts.initialised() && due && all)
-        .then(|| facts.passwords())
+        .then_some(facts.passwords.as_ref())
         .flatten()
-        .map(|passwords| Effect::RestartMembers { password: passwords.patroni })
+        .map(|passwords| Effect::RestartMembers { password: passwords.patroni.clone() })
 }
 
-pub(super) fn leads(facts: &Facts) -> bool {
+pub(super) fn leads(facts: &Validated<'_>) -> bool {
     let leader = facts.cluster.as_ref().and_then(Cluster::leader);
     leader.is_some_and(|leader| leader.name == facts.unit.pod())
 }
 
 /// Whether this unit may run as a member.
-pub(super) fn may_run(facts: &Facts, container: &Container) -> bool {
+pub(super) fn may_run(facts: &Validated<'_>, container: &Container) -> bool {
     let host = facts.host();
     let listed = facts.peer.as_ref().is_some_and(|peer| peer.endpoints().contains(&host));
-    // The leader puts itself on the list in the same hook. A unit whose volume comes back
-    // was a member before, perhaps the last primary, without which nobody may lead.
+    // The leader puts itself on the list in the same hook. A unit whose volume comes back was a
+    // member before, perhaps the last primary, without which no member may lead.
     listed || facts.leader || container.config.is_some()
 }

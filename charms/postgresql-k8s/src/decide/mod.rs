@@ -11,22 +11,19 @@ mod workload;
 #[cfg(test)]
 mod tests;
 
-use charm::{Changes, Decision, Event, Own, RelationKind, SecretString, Status};
+use juju_charm::{Decision, EndpointSet as _, Event, RelationEvent, RelationKind, Status, Write};
 
-pub(crate) use clients::{BAD_ROLES, CLIENTS, FAILED, REASON_MAX};
+pub(crate) use clients::CLIENTS;
 pub(crate) use plugins::KEY as PLUGINS;
-pub(crate) use tls::is_news;
-pub(crate) use workload::{PENDING, member_waits, primary_waits};
+pub(crate) use workload::PENDING;
 
-use crate::effect::{Effect, Operator, started_status};
+use crate::effect::Effect;
+use crate::endpoint::Endpoint::{self, Certificates, Database, Metrics, Peers, Upgrade};
 use crate::facts::Facts;
 use crate::layer;
-
-/// Options that cannot be used, in upstream's words; the first of them follows.
-const BAD_CONFIGURATION: &str = "Configuration Error. Please check the logs";
-
-/// A volume on which PostgreSQL will stop, in upstream's words.
-const NO_SPACE: &str = "<10% free space on pgdata volume.";
+use crate::status::{self, Expected, Seen};
+use crate::validate::Validated;
+use crate::wording;
 
 /// Whether an event needs facts at all.
 pub(crate) fn needs_facts(event: &Event) -> bool {
@@ -41,63 +38,96 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
         Event::PebbleReady { container } | Event::PebbleCustomNotice { container, .. } => {
             container.as_str() == layer::NAME
         }
-        Event::Relation(relation) => {
-            ["database-peers", "database", "certificates"].contains(&relation.endpoint.as_str())
+        Event::PebbleCheckFailed { check, .. } | Event::PebbleCheckRecovered { check, .. } => {
+            [layer::FOLLOWS, layer::FEEDS].contains(&check.as_str())
         }
-        _ => false,
+        Event::Relation(relation) => {
+            matches!(endpoint(relation), Some(Peers | Database | Certificates))
+        }
+        Event::Install
+        | Event::Start
+        | Event::Stop
+        | Event::Remove
+        | Event::SecretRemove { .. }
+        | Event::SecretRotate { .. }
+        | Event::SecretExpired { .. }
+        | Event::StorageAttached { .. }
+        | Event::Custom(_) => false,
     }
 }
 
 /// What to do about an event.
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
-    of_event(event, facts).effects(metrics::effects(facts))
+    let facts = &Validated::new(facts);
+    of_event(event, facts).effects(metrics::metrics_joined(facts))
 }
 
-fn of_event(event: &Event, facts: &Facts) -> Decision<Effect> {
+fn of_event(event: &Event, facts: &Validated<'_>) -> Decision<Effect> {
     match event {
         Event::LeaderElected => members::leader_elected(facts),
-        Event::PebbleReady { container } if container.as_str() == layer::NAME => {
-            workload::pebble_ready(facts)
-        }
-        // No event tells that somebody has opened what is closed.
+        Event::PebbleReady { container } => match container.as_str() {
+            layer::NAME => workload::pebble_ready(facts),
+            _ => Decision::new(),
+        },
+        // No event reports that the operator has opened what is closed.
         Event::UpdateStatus | Event::UpgradeCharm => converge(facts).effects(clients::guard(facts)),
         Event::ConfigChanged | Event::SecretChanged { .. } => converge(facts),
-        Event::PebbleCustomNotice { key, .. } if key == layer::ROLE_CHANGED => {
-            converge(facts).effects(members::role_changed(facts))
+        Event::PebbleCheckFailed { check, .. } | Event::PebbleCheckRecovered { check, .. } => {
+            match check.as_str() {
+                layer::FOLLOWS | layer::FEEDS => converge(facts),
+                _ => Decision::new(),
+            }
         }
-        Event::StorageDetaching { .. } => members::hand_over(facts),
+        Event::PebbleCustomNotice { key, .. } => match key.as_str() {
+            layer::ROLE_CHANGED => converge(facts).effects(members::role_changed(facts)),
+            _ => Decision::new(),
+        },
+        Event::StorageDetaching { .. } => members::storage_detaching(facts),
         // A forced removal runs no such hook: the objects are the owner's long before.
         Event::Stop => Decision::new().effect(Effect::AdoptObjects),
         Event::SecretRemove { id, revision, .. } => {
-            Decision::new().effect(Effect::RemoveRevision(id.clone(), *revision))
+            Decision::new().effect(Write::RemoveRevision(id.clone(), *revision))
         }
-        Event::Relation(relation) => match (relation.endpoint.as_str(), relation.kind) {
-            ("upgrade", RelationKind::Created) => {
-                let idle = Changes::from([("state", "idle")]);
-                Decision::new().effect(Effect::SetBag(relation.id, Own::Unit, idle))
-            }
-            ("database-peers", RelationKind::Departed) => members::departed(relation, facts),
-            ("database-peers", RelationKind::Broken) => Decision::new(),
-            ("database-peers", _) => converge(facts),
-            ("database", RelationKind::Departed) => clients::departed(relation, facts),
-            ("database", RelationKind::Broken) => clients::broken(relation, facts),
-            ("database", _) => clients::requested(facts),
-            ("certificates", _) => certificates(facts),
-            _ => Decision::new(),
-        },
+        Event::Relation(relation) => of_relation(relation, facts),
         Event::Action { name, .. } => actions::run(name, facts),
-        _ => Decision::new(),
+        Event::Install
+        | Event::Start
+        | Event::Remove
+        | Event::SecretRotate { .. }
+        | Event::SecretExpired { .. }
+        | Event::StorageAttached { .. }
+        | Event::Custom(_) => Decision::new(),
     }
 }
 
-/// Makes everything as it should be, from whatever state and whichever events were lost.
-fn converge(facts: &Facts) -> Decision<Effect> {
-    let mut decision = Decision::new();
-    if facts.leader && facts.peer.is_some() {
-        decision = decision.effects(members::lead(facts).effects);
+fn endpoint(relation: &RelationEvent) -> Option<Endpoint> {
+    Endpoint::from_name(relation.endpoint.as_str())
+}
+
+fn of_relation(relation: &RelationEvent, facts: &Validated<'_>) -> Decision<Effect> {
+    use RelationKind::{Broken, Changed, Created, Departed, Joined};
+    let Some(endpoint) = endpoint(relation) else { return Decision::new() };
+    match (endpoint, relation.kind) {
+        (Upgrade, Created) => {
+            Decision::new().effect(Write::unit_bag(relation.id, [("state", "idle")]))
+        }
+        (Peers, Created | Joined | Changed) => converge(facts),
+        (Peers, Departed) => members::peer_departed(relation, facts),
+        (Database, Created | Joined | Changed) => clients::database_changed(facts),
+        (Database, Departed) => clients::database_departed(relation, facts),
+        (Database, Broken) => clients::database_broken(relation, facts),
+        (Certificates, Created | Joined | Changed | Departed | Broken) => certificates(facts),
+        (Upgrade | Peers | Metrics, Created | Joined | Changed | Departed | Broken) => {
+            Decision::new()
+        }
     }
-    let runs = facts.leader || facts.initialised() || workload::has_begun(facts);
-    if facts.container.is_none() || !runs {
+}
+
+/// The chart "converge": makes everything as it should be, from whatever state and whichever events
+/// were lost.
+fn converge(facts: &Validated<'_>) -> Decision<Effect> {
+    let decision = Decision::new().effects(opening(facts));
+    if facts.container.is_none() || !workload::may_start(facts) {
         return decision;
     }
     let start = workload::start(facts);
@@ -105,8 +135,17 @@ fn converge(facts: &Facts) -> Decision<Effect> {
     Decision { status, ..decision.effects(start.effects).effects(members::restarts(facts)) }
 }
 
+/// What comes first in every hook that brings a member up: of two statuses that are true, the same
+/// one stays then, whichever hook ran last.
+fn opening(facts: &Validated<'_>) -> Vec<Effect> {
+    match facts.leader && facts.peer.is_some() {
+        true => members::lead(facts).effects,
+        false => refusals(facts),
+    }
+}
+
 /// The chart "certificates": the files are the container's.
-fn certificates(facts: &Facts) -> Decision<Effect> {
+fn certificates(facts: &Validated<'_>) -> Decision<Effect> {
     let decision = converge(facts);
     if facts.container.is_none() {
         return decision.defer("the container does not answer yet");
@@ -114,31 +153,47 @@ fn certificates(facts: &Facts) -> Decision<Effect> {
     decision
 }
 
-/// How the charm logs in once this hook's effects on the own certificate are true.
-fn operator(facts: &Facts, password: SecretString) -> Operator {
-    Operator { password, ca: tls::steps(facts).ca }
+/// The unit's status when its member has started and nothing is left to be done.
+fn steady_status(facts: &Validated<'_>) -> Option<Status> {
+    let started = facts.container.as_ref().is_some_and(crate::facts::Container::started);
+    let container = facts.container.as_ref();
+    let seen = Seen {
+        pod: &facts.unit.pod(),
+        cluster: facts.cluster.as_ref(),
+        health: container.and_then(|container| container.health.as_ref()),
+        strict: facts.dynamic.as_ref().is_some_and(|it| it["synchronous_mode_strict"] == true),
+    };
+    let status = || status::status(seen, expected(facts));
+    let steady = (started && facts.initialised()).then(status)?;
+    if let Err(problems) = &facts.facts().settings {
+        return Some(wording::bad_configuration(problems));
+    }
+    let active = matches!(steady, Status::Active(_));
+    Some(no_space(facts).filter(|_| active).unwrap_or(steady))
 }
 
-/// The unit's status when its member has started and nothing is left to be done.
-fn steady_status(facts: &Facts) -> Option<Status> {
-    let started = facts.container.as_ref().is_some_and(crate::facts::Container::started);
-    let status = || started_status(&facts.unit.pod(), facts.cluster.as_ref(), facts.planned);
-    let steady = (started && facts.initialised()).then(status)?;
-    if let Err(problems) = &facts.settings {
-        return Some(bad_configuration(problems));
-    }
-    let full = facts.nearly_full && matches!(steady, Status::Active(_));
-    Some(if full { Status::blocked(NO_SPACE) } else { steady })
+/// What the status of this unit rests on besides its cluster.
+fn expected(facts: &Validated<'_>) -> Expected {
+    let (planned, parted) = (facts.planned.max(facts.units), facts.parted);
+    Expected { planned, certificate_waits: facts.certificate.waits, parted }
+}
+
+/// What a unit says whose volume is nearly full.
+fn no_space(facts: &Validated<'_>) -> Option<Status> {
+    facts.nearly_full.map(|nearly_full| wording::no_space(nearly_full.volume, nearly_full.wal))
+}
+
+/// What is said of the options, if they cannot be used, before Kubernetes or a client refuses
+/// something.
+fn refusals(facts: &Validated<'_>) -> Vec<Effect> {
+    let starts = facts.container.is_some() && workload::may_start(facts);
+    let problems = facts.facts().settings.as_ref().err().filter(|_| starts);
+    problems.map_or_else(Vec::new, |problems| refuse_options(problems))
 }
 
 /// What is said of options that cannot be used, whatever else the hook does.
 fn refuse_options(problems: &[String]) -> Vec<Effect> {
-    let status = bad_configuration(problems);
+    let status = wording::bad_configuration(problems);
     let say = |line: &String| Effect::Refuse { line: line.clone(), status: status.clone() };
     problems.iter().map(say).collect()
-}
-
-fn bad_configuration(problems: &[String]) -> Status {
-    let first = problems.first().map(String::as_str).unwrap_or_default();
-    Status::blocked(format!("{BAD_CONFIGURATION}: {first}"))
 }

@@ -1,157 +1,266 @@
 //! Patroni and PostgreSQL on this unit.
 
-use charm::{Changes, Decision, ExposeSecret, Own, Status, UnitName, databag};
+use charm_kit::certificates::FLAG;
+use juju_charm::{Changes, Decision, ExposeSecret, SecretString, Status, Write, databag};
+use patroni::State;
 
 use super::{clients, members, plugins, refuse_options, tls};
 use crate::effect::{Confirmation, Effect};
-use crate::facts::{Container, Facts, Peer};
-use crate::gather::tls::FLAG;
+use crate::facts::{Container, Peer};
 use crate::layer;
-use crate::options::Settings;
 use crate::passwords::Passwords;
-use crate::patroni_yml::{self, PGDATA};
+use crate::patroni_yml;
+use crate::status::Parted;
+use crate::validate::Validated;
+use crate::wording;
 
-/// The key of the unit's databag that tells the leader that a restart is due.
+/// The key of the unit's databag that reports to the leader that a restart is due.
 pub(crate) const PENDING: &str = "pending-restart";
 
-/// The stream of random values that the system users' salts come from.
-const SALTS: u64 = 1;
-
-/// The stream of random values that salts of confirmed passwords come from.
-const CONFIRMED: u64 = 3;
-
 /// The chart "PostgreSQL Pebble Ready Hook".
-pub(super) fn pebble_ready(facts: &Facts) -> Decision<Effect> {
+pub(super) fn pebble_ready(facts: &Validated<'_>) -> Decision<Effect> {
     let Some(container) = &facts.container else {
         return Decision::new().defer("the container does not answer yet");
     };
-    if !facts.leader && !facts.initialised() && !has_begun(facts) {
+    if !may_start(facts) {
         let decision = Decision::new().effects(storage(container));
         return decision.defer("the leader has not set up the cluster yet");
     }
-    start(facts)
+    let start = start(facts);
+    let effects = super::opening(facts).into_iter().chain(start.effects).collect();
+    Decision { effects, ..start }
 }
 
-/// The box "Create data directory".
+/// Whether this unit's member is to run: the leader's sets the cluster up, the others wait for it.
+pub(super) fn may_start(facts: &Validated<'_>) -> bool {
+    facts.leader || facts.initialised() || has_begun(facts)
+}
+
+/// The box "Create data directory"; a volume may also be from another deployment.
 fn storage(container: &Container) -> Option<Effect> {
-    (!container.pgdata).then_some(Effect::PrepareStorage)
+    (!container.prepared).then_some(Effect::PrepareStorage)
 }
 
 /// Brings this member up and, on the leader, sets up the cluster. Safe in every state.
 ///
 /// Options that cannot be used are said, and leave what was in force: a pod that is new runs a
 /// member all the same, and certificates, passwords and clients are followed meanwhile.
-pub(super) fn start(facts: &Facts) -> Decision<Effect> {
+pub(super) fn start(facts: &Validated<'_>) -> Decision<Effect> {
     let (Some(container), Some(peer)) = (&facts.container, &facts.peer) else {
         return Decision::new().defer("the peer relation does not exist yet");
     };
-    let Some(passwords) = facts.passwords() else {
+    let Some(passwords) = &facts.passwords else {
         return Decision::new().defer("the leader has not made the passwords yet");
     };
-    let problems = facts.settings.as_ref().err();
-    let decision =
-        Decision::new().effects(problems.into_iter().flat_map(|all| refuse_options(all)));
-    let Some(settings) = facts.usable() else { return decision };
+    let decision = Decision::new();
+    let Some(settings) = facts.settings else { return decision };
     if let Some(refusal) = tls::refusal(facts) {
         return decision.effect(refusal);
     }
-    if let Some(system) = foreign(facts, container, &passwords) {
-        return decision.status(set_aside(&facts.unit, system));
+    if let Some(system) = foreign(facts, container, passwords) {
+        return decision.status(wording::foreign_data(&facts.unit, system));
     }
     // Other hooks than pebble-ready may find the container first.
-    let mut decision = decision.effects(storage(container));
+    let decision = decision.effects(storage(container));
     if !members::may_run(facts, container) {
-        return decision.defer("the leader has not let this unit join yet").status(joins());
+        return decision
+            .defer("the leader has not let this unit join yet")
+            .status(wording::joins());
     }
-    // Without an answer of the API a member that runs is left alone.
-    if !facts.labelled.unwrap_or_else(|| container.started()) {
-        decision = decision.effect(Effect::LabelPods(vec![facts.unit.pod()]));
-    }
-    let begins = container.system.is_none() && !container.running;
-    if facts.leader && !facts.initialised() && begins {
-        decision = decision.effect(Effect::RemoveLeftovers);
-    }
-    match update_service(facts, container, settings, &passwords) {
-        Ok(update) => bring_up(decision, facts, (container, peer), (settings, &passwords), update),
-        Err(error) => Decision::new().effects(refuse_options(&[error.to_string()])),
+    let encrypted = facts.is_encrypted();
+    match patroni_yml::render(&facts.topology, &facts.unit, settings, passwords, encrypted) {
+        Ok(config) => {
+            let member = Member { facts, container, peer, passwords, config };
+            member.bring_up(decision)
+        }
+        Err(error) => decision.effects(refuse_options(&[error.to_string()])),
     }
 }
 
-/// What is done besides the effects that make the member as it should be.
-fn bring_up(
-    mut decision: Decision<Effect>,
-    facts: &Facts,
-    (container, peer): (&Container, &Peer),
-    (settings, passwords): (&Settings, &Passwords),
-    update: Vec<Effect>,
-) -> Decision<Effect> {
-    let moves = |e: &Effect| matches!(e, Effect::PushConfig(_) | Effect::StartWorkload(_));
-    let changed = update.iter().any(moves);
-    let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
-    decision = decision.effects(update);
-    let waits = changed || !container.started();
-    decision = decision.effects(copied_anew(facts, container, passwords));
-    if waits {
-        decision = decision.effect(Effect::AwaitMember);
-    }
-    // Before anything else is written: where it is the replication's password that standbys do not
-    // have, no statement comes to its end.
-    decision = decision.effects(confirmation(facts, settings, passwords));
-    let sets_up = facts.leader && !facts.initialised();
-    if sets_up {
-        decision = decision.effects(set_up(facts, passwords));
-    }
-    // Their parameters are in force with the other options.
-    let plugins = facts.settings.is_ok().then(|| plugins::switch(facts, sets_up));
-    decision = decision.effects(plugins.flatten());
-    let pending = container.health.as_ref().is_some_and(|health| health.pending_restart);
-    if reloaded || pending != databag::text(&peer.own, PENDING).is_some() {
-        decision = decision.effect(tell_pending(peer));
-    }
-    // By then Patroni has read what changed.
-    decision = decision.effects(passfile(facts, passwords, reloaded));
-    // It makes the leader look, which one that is the leader needs not.
-    let started = (!sets_up).then_some(("member", "started"));
-    let changes: Changes = started.into_iter().chain(tls_flag(facts, peer)).collect();
-    if !changes.is_empty() {
-        decision = decision.effect(Effect::SetBag(peer.id, Own::Unit, changes));
-    }
-    // After all that is this unit's own: clients wait for a server that is away.
-    if facts.leader && !sets_up {
-        decision = decision.effects(clients::serve(facts, None));
-    }
-    if waits || sets_up {
-        decision =
-            decision.effect(Effect::Announce).effect(Effect::ShowStatus { planned: facts.planned });
-    }
-    decision
+/// A member that may run, and the `patroni.yml` that it shall have.
+struct Member<'a> {
+    facts: &'a Validated<'a>,
+    container: &'a Container,
+    peer: &'a Peer,
+    passwords: &'a Passwords,
+    config: SecretString,
 }
 
-/// What a copy needs that was broken off, for instance with its pod: Patroni leaves what is there
-/// and waits for somebody to ask.
-fn copied_anew(facts: &Facts, container: &Container, passwords: &Passwords) -> Option<Effect> {
-    let leader = facts.cluster.as_ref().and_then(patroni::Cluster::leader)?;
-    let broken = container.unfinished && leader.name != facts.unit.pod();
-    broken.then(|| Effect::CopyAnew { password: passwords.patroni.clone() })
-}
+impl Member<'_> {
+    /// The effects in the order in which each finds what it needs.
+    fn bring_up(&self, decision: Decision<Effect>) -> Decision<Effect> {
+        let facts = self.facts;
+        let update = self.update_service();
+        let moves = |e: &Effect| matches!(e, Effect::PushConfig(_) | Effect::StartWorkload(_));
+        let parted = matches!(facts.parted, Some(Parted::Unknown | Parted::Diverged { .. }));
+        let waits = update.iter().any(moves) || !self.container.started() || parted;
+        let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
+        let sets_up = facts.leader && !facts.initialised();
+        decision
+            // Patroni looks for its own pod by the labels as it starts.
+            .effects(self.label())
+            // It would believe the objects of an earlier deployment.
+            .effects(self.remove_orphaned_objects(sets_up))
+            // The files come before the process that reads them.
+            .effects(update)
+            // Patroni has to run before it is asked to copy.
+            .effects(self.copied_anew())
+            // All that follows asks the member, or needs its SQL.
+            .effects(waits.then(|| Effect::AwaitMember(self.otherwise())))
+            // Before anything else is written: where it is the replication's password that standbys
+            // do not have, no statement comes to its end.
+            .effects(self.confirmation())
+            // Clients' users rest on what the cluster begins with.
+            .effects(sets_up.then(|| self.set_up()).into_iter().flatten())
+            // The parameters of plugins are in force with the other options.
+            .effects(
+                facts.facts().settings.is_ok().then(|| plugins::switch(facts, sets_up)).flatten(),
+            )
+            // Patroni has read by now what changed.
+            .effects(self.report_pending(reloaded))
+            // It writes the file anew when it reloads, so this comes after.
+            .effects(passfile(facts, self.passwords, reloaded))
+            // It makes the leader look: by now there is something to see.
+            .effects(self.report_to_leader(sets_up))
+            // After all that is this unit's own: clients wait for a server that is away.
+            .effects(
+                (facts.leader && !sets_up)
+                    .then(|| clients::serve(facts, None))
+                    .into_iter()
+                    .flatten(),
+            )
+            // The status is that of what the other effects came to.
+            .effects((waits || sets_up).then(|| self.report()).into_iter().flatten())
+    }
 
-/// What follows a change of passwords of which nobody knows whether it is kept.
-fn confirmation(facts: &Facts, settings: &Settings, passwords: &Passwords) -> Vec<Effect> {
-    let Some(confirm) = confirm(facts, passwords, false) else { return Vec::new() };
-    let encrypted = tls::steps(facts).ca.is_some();
-    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords, encrypted);
-    text.map_or_else(|_| Vec::new(), |text| vec![confirm, Effect::PushConfig(text)])
+    /// Without an answer of the API a member that runs is left alone.
+    fn label(&self) -> Option<Effect> {
+        let labelled = self.facts.labelled.unwrap_or_else(|| self.container.started());
+        (!labelled).then(|| Effect::LabelPods(vec![self.facts.unit.pod()]))
+    }
+
+    fn remove_orphaned_objects(&self, sets_up: bool) -> Option<Effect> {
+        let begins = self.container.system.is_none() && !self.container.running;
+        (sets_up && begins).then_some(Effect::RemoveOrphanedObjects)
+    }
+
+    /// What a copy needs that was broken off, for instance with its pod, or that was away for
+    /// longer than WAL was kept for it: Patroni leaves what is there and waits to be asked.
+    fn copied_anew(&self) -> Option<Effect> {
+        let leader = self.facts.cluster.as_ref().and_then(patroni::Cluster::leader)?;
+        let broken = self.container.unfinished || self.facts.parted == Some(Parted::LacksWal);
+        (broken && leader.name != self.facts.unit.pod())
+            .then(|| Effect::CopyAnew { password: self.passwords.patroni.clone() })
+    }
+
+    /// What follows a change of passwords that may not have been stored.
+    fn confirmation(&self) -> Vec<Effect> {
+        let confirm = confirm(self.facts, self.passwords, false);
+        let known = || Effect::PushConfig(self.config.clone());
+        confirm.map_or_else(Vec::new, |confirm| vec![confirm, known()])
+    }
+
+    /// The leader's way from a running member to an initialised cluster.
+    fn set_up(&self) -> Vec<Effect> {
+        assert!(self.facts.leader, "only the leader sets the cluster up");
+        vec![
+            Effect::SetUpCluster {
+                passwords: self.passwords.clone(),
+                salts: ["backup", "monitoring"].map(|user| self.facts.seed.salt(user)),
+                ca: self.facts.ca(),
+            },
+            Effect::AdoptObjects,
+            // The other units start by this mark, so it is the last.
+            Write::app_bag(self.peer.id, [("cluster_initialised", "True")]).into(),
+        ]
+    }
+
+    fn report_pending(&self, reloaded: bool) -> Option<Effect> {
+        let health = self.container.health.as_ref();
+        let pending = health.is_some_and(|health| health.pending_restart);
+        let reported = databag::text(&self.peer.own, PENDING).is_some();
+        (reloaded || pending != reported).then(|| report_pending(self.peer))
+    }
+
+    /// That this member has started, which the leader's own need not report, and that it speaks
+    /// TLS, which the leader has to know before it publishes that to clients.
+    fn report_to_leader(&self, sets_up: bool) -> Option<Write> {
+        let (flag, enabled) = FLAG;
+        let word = if self.facts.is_encrypted() { enabled } else { "" };
+        let reported = databag::text(&self.peer.own, flag).unwrap_or_default();
+        let started = (!sets_up).then_some(("member", "started"));
+        let flag = (reported != word).then_some((flag, word));
+        let changes: Changes = started.into_iter().chain(flag).collect();
+        (!changes.is_empty()).then(|| Write::unit_bag(self.peer.id, changes))
+    }
+
+    fn report(&self) -> [Effect; 2] {
+        [Effect::ReportVersionAndPorts, Effect::ShowStatus(super::expected(self.facts))]
+    }
+
+    /// The status of a member that does not come up.
+    fn otherwise(&self) -> Status {
+        let state = self.container.health.as_ref().map(|health| &health.state);
+        let failed = matches!(state, Some(State::Other(state)) if state == "start failed");
+        let failed = failed.then(|| wording::start_failed(&self.facts.unit));
+        super::no_space(self.facts).or(failed).unwrap_or_else(wording::member_waits)
+    }
+
+    /// The box "Have pebble services changed?" and what follows from it.
+    fn update_service(&self) -> Vec<Effect> {
+        let (container, certificate) = (self.container, &self.facts.certificate);
+        let encrypted = self.facts.is_encrypted();
+        let current = container.config.as_ref().map(ExposeSecret::expose_secret);
+        let stale = current != Some(self.config.expose_secret());
+        let layer = layer::layer(&self.facts.topology, &self.facts.unit, encrypted);
+        let starts = !container.running || layer.restarts(&container.plan);
+        let laid = layer.differs_from(&container.plan);
+        let reloads = !starts && (stale || certificate.replaces() || container.marks.unread);
+        // Patroni looks for another certificate of the same name only where nothing else of its
+        // file changed, so it reloads once more.
+        let was_encrypted = current.is_some_and(patroni_yml::is_encrypted);
+        let twice = encrypted && stale && certificate.replaces() && was_encrypted;
+        let kept = match container.marks.unconfirmed {
+            true => patroni_yml::unconfirmed(&self.config),
+            false => self.config.clone(),
+        };
+        // It says so until Patroni has reloaded, in whichever hook.
+        let unread = || Effect::PushConfig(patroni_yml::unread(&kept));
+        let program = &self.facts.program;
+        let pushed = container.before_stop.as_ref() == Some(program);
+        // Patroni finds the program by the time that it reads its name.
+        let mut effects: Vec<Effect> =
+            (!pushed).then(|| Effect::PushBeforeStop(program.clone())).into_iter().collect();
+        effects.extend((reloads && !stale).then(unread));
+        let (before, after) = tls::effects(self.facts);
+        effects.extend(before);
+        if stale {
+            effects.push(if reloads { unread() } else { Effect::PushConfig(kept.clone()) });
+        }
+        effects.extend(after);
+        if reloads {
+            effects.push(Effect::Reload);
+            effects.extend((!twice).then(|| Effect::PushConfig(kept)));
+        }
+        if starts || laid {
+            effects.push(Effect::StartWorkload(Box::new(layer)));
+        }
+        effects
+    }
 }
 
 /// The comparison of the server's passwords with those that are kept, where it is due.
-pub(super) fn confirm(facts: &Facts, passwords: &Passwords, of_action: bool) -> Option<Effect> {
+pub(super) fn confirm(
+    facts: &Validated<'_>,
+    passwords: &Passwords,
+    of_action: bool,
+) -> Option<Effect> {
     let due = facts.container.as_ref().is_some_and(|container| container.marks.unconfirmed);
-    let mut source = facts.seed.source(CONFIRMED);
     (due && facts.initialised()).then(|| {
         Effect::ConfirmPasswords(Box::new(Confirmation {
             passwords: passwords.clone(),
-            salts: std::array::from_fn(|_| source.salt()),
-            ca: tls::steps(facts).ca,
+            salts: passwords.users().map(|(user, _)| facts.seed.salt(user.as_str())),
+            ca: facts.ca(),
             of_action,
         }))
     })
@@ -160,7 +269,7 @@ pub(super) fn confirm(facts: &Facts, passwords: &Passwords, of_action: bool) -> 
 /// The identifier of the data on the volume, if they are another cluster's. A volume that an
 /// earlier application had, or that a person copied something to, is one that PostgreSQL would
 /// not start on, or that would bring users with other passwords.
-fn foreign(facts: &Facts, container: &Container, passwords: &Passwords) -> Option<u64> {
+fn foreign(facts: &Validated<'_>, container: &Container, passwords: &Passwords) -> Option<u64> {
     let own = container.system?;
     let is_foreign = if facts.initialised() {
         facts.system.is_some_and(|system| system != own)
@@ -175,110 +284,27 @@ fn foreign(facts: &Facts, container: &Container, passwords: &Passwords) -> Optio
 
 /// Whether this unit has the data that this deployment's cluster began with: its leader lost
 /// the lead before it could say so, and the next one waits for it.
-pub(super) fn has_begun(facts: &Facts) -> bool {
+fn has_begun(facts: &Validated<'_>) -> bool {
     let data = facts.container.as_ref().filter(|container| container.system.is_some());
-    data.zip(facts.passwords())
-        .is_some_and(|(container, passwords)| foreign(facts, container, &passwords).is_none())
-}
-
-/// Blocked until somebody decides about data that are not this cluster's.
-fn set_aside(unit: &UnitName, system: u64) -> Status {
-    Status::blocked(format!(
-        "the volume has the data of another cluster. To set them aside: \
-         `juju ssh --container {} {unit} mv {PGDATA} {PGDATA}-{system}`",
-        layer::NAME
-    ))
+    data.zip(facts.passwords.as_ref())
+        .is_some_and(|(container, passwords)| foreign(facts, container, passwords).is_none())
 }
 
 /// Lets the leader know of a restart that is due here.
-pub(super) fn tell_pending(peer: &Peer) -> Effect {
-    Effect::TellPendingRestart { id: peer.id, alone: peer.units.len() == 1 }
+pub(super) fn report_pending(peer: &Peer) -> Effect {
+    Effect::ReportPendingRestart { id: peer.id, alone: peer.units.len() == 1 }
 }
 
 /// What a standby needs whose password file is not as it should be. A primary has none to read.
-pub(super) fn passfile(facts: &Facts, passwords: &Passwords, reloaded: bool) -> Option<Effect> {
+pub(super) fn passfile(
+    facts: &Validated<'_>,
+    passwords: &Passwords,
+    reloaded: bool,
+) -> Option<Effect> {
     let container = facts.container.as_ref().filter(|container| container.started())?;
     let known = container.passfile.as_ref()?.expose_secret();
     let wanted = patroni_yml::with_password(known, &passwords.replication);
     let stale = reloaded || wanted.expose_secret() != known;
     (stale && !members::leads(facts))
         .then(|| Effect::RefreshPassfile(passwords.replication.clone()))
-}
-
-/// What the leader has to know before it tells clients of TLS, where that changed.
-fn tls_flag(facts: &Facts, peer: &Peer) -> Option<(&'static str, &'static str)> {
-    let (flag, enabled) = FLAG;
-    let word = if tls::steps(facts).ca.is_some() { enabled } else { "" };
-    let told = databag::text(&peer.own, flag).unwrap_or_default();
-    (told != word).then_some((flag, word))
-}
-
-/// The box "Have pebble services changed?" and what follows from it.
-fn update_service(
-    facts: &Facts,
-    container: &Container,
-    settings: &Settings,
-    passwords: &Passwords,
-) -> Result<Vec<Effect>, patroni::config::RenderError> {
-    let tls = tls::steps(facts);
-    let encrypted = tls.ca.is_some();
-    let text = patroni_yml::render(&facts.topology, &facts.unit, settings, passwords, encrypted)?;
-    let current = container.config.as_ref().map(ExposeSecret::expose_secret);
-    let stale = current != Some(text.expose_secret());
-    let layer = layer::layer(&facts.topology, &facts.unit, encrypted);
-    let starts = !container.running || layer.restarts(&container.plan);
-    let laid = layer.differs_from(&container.plan);
-    let reloads = !starts && (stale || tls.changed || container.marks.unread);
-    // Patroni looks for another certificate of the same name only where nothing else of its
-    // file changed, so it is told once more.
-    let twice = encrypted && stale && tls.changed && current.is_some_and(patroni_yml::is_encrypted);
-    let kept = if container.marks.unconfirmed { patroni_yml::unconfirmed(&text) } else { text };
-    // It says so until Patroni has been told, in whichever hook.
-    let unread = || Effect::PushConfig(patroni_yml::unread(&kept));
-    let mut effects: Vec<Effect> = (reloads && !stale).then(unread).into_iter().collect();
-    effects.extend(tls.before);
-    if stale {
-        effects.push(if reloads { unread() } else { Effect::PushConfig(kept.clone()) });
-    }
-    effects.extend(tls.after);
-    if reloads {
-        effects.push(Effect::Reload);
-        effects.extend((!twice).then(|| Effect::PushConfig(kept)));
-    }
-    if starts || laid {
-        effects.push(Effect::StartWorkload(Box::new(layer)));
-    }
-    Ok(effects)
-}
-
-/// The leader's way from a running member to an initialised cluster.
-fn set_up(facts: &Facts, passwords: &Passwords) -> Vec<Effect> {
-    let mut source = facts.seed.source(SALTS);
-    let mark = Changes::from([("cluster_initialised", "True")]);
-    let mut effects = vec![
-        Effect::AwaitPrimary,
-        Effect::SetUpCluster {
-            passwords: passwords.clone(),
-            salts: [source.salt(), source.salt()],
-            ca: tls::steps(facts).ca,
-        },
-    ];
-    effects.push(Effect::AdoptObjects);
-    effects.extend(facts.peer.as_ref().map(|peer| Effect::SetBag(peer.id, Own::App, mark)));
-    effects
-}
-
-/// The status of a member that did not come up within the bound.
-pub(crate) fn member_waits() -> Status {
-    Status::waiting("awaiting for cluster to start")
-}
-
-/// The status of a unit that is no member yet.
-fn joins() -> Status {
-    Status::waiting("awaiting for member to start")
-}
-
-/// The status while the service in front of the primary leads nowhere.
-pub(crate) fn primary_waits() -> Status {
-    Status::waiting("awaiting for primary endpoint to be ready")
 }

@@ -1,15 +1,18 @@
 //! Facts for tests, from a first unit before its start to a running cluster.
 
-use charm::{Bag, Config, ExposeSecret as _, SecretContent, SecretString};
-use interfaces::postgresql_client::Request;
-use patroni::{Cluster, Health, Member, Role, State};
-use pebble::Plan;
+use std::collections::BTreeMap;
+
+use charm_kit::credentials::Seed;
+use juju_charm::{Bag, Config, ExposeSecret as _, SecretContent, SecretString};
+use juju_interfaces::postgresql_client::Request;
+use patroni::{Cluster, Health, Member, Role, Standby, State};
+use pebble_client::Plan;
 use serde_json::json;
 
-use super::{Client, Container, Facts, Peer};
+use super::{Container, DatabaseRelation, Facts, Peer};
 use crate::layer;
 use crate::options::Settings;
-use crate::passwords::{self, Passwords, Seed};
+use crate::passwords::{self, Passwords};
 use crate::patroni_yml;
 use crate::resources::Resources;
 use crate::topology::Topology;
@@ -39,10 +42,11 @@ fn settings() -> Settings {
 /// A container whose Pebble answers and in which nothing was done yet.
 pub(crate) fn empty_container() -> Container {
     Container {
-        pgdata: false,
+        prepared: false,
         system: None,
         unfinished: false,
         audit: false,
+        before_stop: None,
         marks: patroni_yml::Marks::default(),
         config: None,
         passfile: None,
@@ -60,23 +64,51 @@ pub(crate) fn new_leader() -> Facts {
     Facts {
         leader: true,
         planned: 1,
-        seed: Seed([7; 32]),
+        units: 1,
+        seed: Seed::new([7; 32], passwords::LENGTH),
         settings: Ok(settings()),
         peer: Some(Peer {
             id: "1".parse().unwrap(),
             app: Bag::from([("endpoints".to_owned(), endpoints)]),
             own: Bag::new(),
             units: vec!["pg/0".parse().unwrap()],
+            leaving: false,
         }),
-        passwords: secret(),
+        secret: secret(),
         container: Some(empty_container()),
         labelled: Some(false),
         ..Facts::bare(topology, "pg/0".parse().unwrap())
     }
 }
 
-fn health(state: State) -> Option<Health> {
-    Some(Health { state, role: None, pending_restart: false, timeline: None })
+/// The health of a member whose PostgreSQL runs.
+pub(crate) fn running_health() -> Health {
+    Health {
+        state: State::Running,
+        role: None,
+        pending_restart: false,
+        timeline: None,
+        xlog: None,
+        postmaster_start_time: None,
+        replication_state: None,
+        replication: Vec::new(),
+    }
+}
+
+/// The same seen from a standby that streams.
+pub(crate) fn follow(facts: Facts, unit: &str) -> Facts {
+    let mut facts = Facts { unit: unit.parse().unwrap(), leader: false, ..facts };
+    let health = facts.container.as_mut().unwrap().health.as_mut().unwrap();
+    health.replication_state = Some("streaming".to_owned());
+    facts
+}
+
+/// The same while a standby streams from this unit.
+pub(crate) fn feed(mut facts: Facts, pod: &str) -> Facts {
+    let health = facts.container.as_mut().unwrap().health.as_mut().unwrap();
+    let (application_name, state) = (pod.to_owned(), "streaming".to_owned());
+    health.replication.push(Standby { application_name, state });
+    facts
 }
 
 /// The running container of a unit whose configuration is up to date.
@@ -92,17 +124,18 @@ fn running(facts: &Facts) -> Container {
     )
     .unwrap();
     Container {
-        pgdata: true,
+        prepared: true,
         system: None,
         unfinished: false,
         audit: false,
+        before_stop: Some(facts.program.clone()),
         marks: patroni_yml::Marks::default(),
         config: Some(config),
         passfile: None,
         ca: facts.tls.files.as_ref().map(|files| files.ca.clone()),
         plan: layer::layer(&facts.topology, &facts.unit, facts.tls.files.is_some()),
         running: true,
-        health: health(State::Running),
+        health: Some(running_health()),
     }
 }
 
@@ -115,6 +148,7 @@ pub(crate) fn member(name: &str, role: Role, state: State) -> Member {
         timeline: Some(1),
         lag: None,
         pending_restart: false,
+        pending_restart_reason: BTreeMap::new(),
         api_url: format!("http://{name}:8008/patroni"),
     }
 }
@@ -128,15 +162,13 @@ pub(crate) fn steady() -> Facts {
     facts.container = Some(running(&facts));
     facts.labelled = Some(true);
     facts.cluster = Some(Cluster { members: vec![member("pg-0", Role::Leader, State::Running)] });
-    let shared = facts.settings.clone().unwrap().shared;
-    facts.dynamic = Some(json!({
-        "synchronous_node_count": 0, "synchronous_mode_strict": false,
-        "ttl": 20, "loop_wait": 1, "retry_timeout": 5,
-        "maximum_lag_on_failover": 1_048_576, "postgresql": {"parameters": shared}}));
+    let settings = facts.settings.clone().unwrap();
+    let dynamic = patroni_yml::dynamic(&settings, patroni_yml::ALONE);
+    facts.dynamic = Some(serde_json::to_value(dynamic).unwrap());
     facts
 }
 
-/// The same while an option cannot be used, with what its file tells in force.
+/// The same while an option cannot be used, with the settings of its file in force.
 pub(crate) fn refused(facts: Facts) -> Facts {
     let options = json!({"synchronous_mode_strict": true}).as_object().unwrap().clone();
     let config = facts.container.as_ref().and_then(|container| container.config.as_ref());
@@ -173,8 +205,8 @@ pub(crate) fn joined() -> Facts {
 }
 
 /// A client that asked for a database and got nothing yet.
-pub(crate) fn client(id: u32, database: &str, roles: &[&str]) -> Client {
-    Client {
+pub(crate) fn client(id: u32, database: &str, roles: &[&str]) -> DatabaseRelation {
+    DatabaseRelation {
         id: id.to_string().parse().unwrap(),
         app: Some("shop-app".parse().unwrap()),
         former: None,

@@ -1,14 +1,14 @@
 //! What Kubernetes' objects around the pods say.
 
-use kubernetes::{Resource, label_selector};
+use kubernetes_client::{Resource, label_selector};
 use serde_json::Value;
 
-use crate::door::Door;
 use crate::facts::Objects;
+use crate::ports::Ports;
 use crate::topology::Topology;
 
-/// Endpoints with this annotation are somebody's lock: a controller manager that starts leaves
-/// them alone, while it deletes others to which there is no service.
+/// Endpoints with this annotation are a lock: a controller manager that starts leaves them alone,
+/// while it deletes others to which there is no service.
 pub(crate) const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
 
 /// The labels of Patroni's objects.
@@ -31,8 +31,8 @@ pub(crate) fn unadopted<'a>(
 }
 
 /// Looks at the objects; none when the API does not answer.
-pub(crate) async fn objects(door: &dyn Door, topology: &Topology) -> Option<Objects> {
-    let client = door.kubernetes().ok()?;
+pub(crate) async fn objects(ports: &dyn Ports, topology: &Topology) -> Option<Objects> {
+    let client = ports.kubernetes().ok()?;
     let services = client.list(Resource::Services, "").await.ok()?;
     let endpoints = client.list(Resource::Endpoints, &patronis(topology)).await.ok()?;
     let is_there = |name: &String| services.iter().any(|one| one["metadata"]["name"] == **name);
@@ -45,8 +45,8 @@ pub(crate) async fn objects(door: &dyn Door, topology: &Topology) -> Option<Obje
 }
 
 /// The identifier of the cluster's data, as Patroni keeps it for all members.
-pub(crate) async fn system(door: &dyn Door, topology: &Topology) -> Option<u64> {
-    let client = door.kubernetes().ok()?;
+pub(crate) async fn system(ports: &dyn Ports, topology: &Topology) -> Option<u64> {
+    let client = ports.kubernetes().ok()?;
     let name = format!("{}-config", topology.scope());
     let object = client.get(Resource::Endpoints, &name).await.ok()??;
     object["metadata"]["annotations"]["initialize"].as_str()?.parse().ok()

@@ -1,20 +1,18 @@
 //! Asks PostgreSQL's program about parameters that only it can check.
 
-use charm::{ExposeSecret as _, Hook};
-use pebble::ExecOptions;
-use serde_json::Value;
+use juju_charm::{Error, ExposeSecret as _, Reader};
+use pebble_client::ExecOptions;
 
 use super::workload;
-use crate::Error;
 use crate::facts::Facts;
 use crate::options::{Settings, option_of};
 use crate::patroni_yml;
 
 /// Turns the settings into what is wrong with them, where the server would refuse them.
 ///
-/// The file that Patroni reads tells which parameters were checked before, so that a hook asks
-/// only when they change.
-pub(super) async fn check(hook: &Hook, facts: &mut Facts) -> Result<(), Error> {
+/// The file that Patroni reads shows which parameters were checked before, so that a hook asks only
+/// when they change.
+pub(super) async fn check(hook: &Reader, facts: &mut Facts) -> Result<(), Error> {
     let (Ok(settings), Some(container)) = (&facts.settings, &facts.container) else {
         return Ok(());
     };
@@ -22,7 +20,7 @@ pub(super) async fn check(hook: &Hook, facts: &mut Facts) -> Result<(), Error> {
     if config.is_some_and(|text| patroni_yml::is_checked(text, settings)) {
         return Ok(());
     }
-    let Some(pebble) = workload(hook) else { return Ok(()) };
+    let pebble = workload(hook);
     let command = command(settings);
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     match pebble.exec(&words, &ExecOptions::default().owner("postgres", "postgres")).await {
@@ -41,9 +39,9 @@ fn command(settings: &Settings) -> Vec<String> {
     words.extend(["-C", "port"].map(str::to_owned));
     let nothing = ["config_file=/dev/null", "data_directory=/", "hba_file=/dev/null"];
     let nothing = nothing.into_iter().chain(["ident_file=/dev/null"]).map(str::to_owned);
-    let asked = settings.free.iter().map(|(name, value)| match value {
-        Value::String(text) => format!("{name}={text}"),
-        other => format!("{name}={other}"),
+    let asked = settings.free.iter().map(|(name, value)| match value.as_str() {
+        Some(text) => format!("{name}={text}"),
+        None => format!("{name}={value}"),
     });
     words.extend(nothing.chain(asked).flat_map(|pair| ["-c".to_owned(), pair]));
     words

@@ -6,8 +6,9 @@ mod settings;
 mod slots;
 mod table;
 mod timing;
+mod wal;
 
-use charm::Config;
+use juju_charm::Config;
 use patroni::config::Parameters;
 use serde_json::Value;
 
@@ -46,10 +47,13 @@ pub(crate) const SHARED: [&str; 9] = [
 ];
 
 /// Parameters that no option changes. The log goes to stderr, where Pebble collects it.
-const FIXED: [(&str, &str); 20] = [
+const FIXED: [(&str, &str); 21] = [
     ("archive_command", "/bin/true"),
     ("archive_mode", "on"),
     ("autovacuum", "on"),
+    // A pod has 64 MiB in /dev/shm, too little for the hash tables of two parallel queries; this
+    // one is bounded by the pod's memory alone, and as quick.
+    ("dynamic_shared_memory_type", "sysv"),
     ("lc_messages", "C.UTF-8"),
     ("log_autovacuum_min_duration", "60000"),
     ("log_checkpoints", "on"),

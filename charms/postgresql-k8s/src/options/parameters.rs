@@ -1,4 +1,7 @@
-//! What the option `postgresql-settings` does with each parameter of PostgreSQL 14 to 17.
+//! What the option `postgresql-settings` does with each parameter of PostgreSQL.
+
+/// The versions of which every parameter stands here.
+pub(super) const VERSIONS: &str = "14 to 17";
 
 const DEVELOPERS: &str = "it is for developers of PostgreSQL";
 const LOSS: &str = "acknowledged commits or rows could be lost or wrong";
@@ -11,6 +14,7 @@ const STANDBYS: &str = "commits wait for standbys, so a silent one must be notic
 const LOG: &str = "the log goes to Pebble, and the charm reads it";
 const SECURITY: &str = "the charm owns who may do what, and how they prove it";
 const MEMORY: &str = "the server might not start with it again";
+const SHARED_MEMORY: &str = "a pod's /dev/shm is too small for parallel queries";
 const PLUGINS: &str = "it follows from the options of plugins";
 const ENDS: &str =
     "it would end sessions of Patroni and the charm: set it for a role or a database";
@@ -50,7 +54,7 @@ pub(super) const REFUSED: [(&str, &str); 183] = [
     ("debug_write_read_parse_plan_trees", DEVELOPERS),
     ("default_tablespace", FILES),
     ("dynamic_library_path", LIBRARIES),
-    ("dynamic_shared_memory_type", MEMORY),
+    ("dynamic_shared_memory_type", SHARED_MEMORY),
     ("event_source", LOG),
     ("event_triggers", SECURITY),
     ("extension_control_path", LIBRARIES),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use charm::Config;
+use juju_charm::Config;
 use patroni::config::Parameters;
 
 /// Every plugin that has an option, sorted.

@@ -1,14 +1,14 @@
 //! The option `postgresql-settings`: parameters of PostgreSQL that have no option of their own.
 
-use charm::Config;
+use juju_charm::Config;
 
-use super::parameters::{BOUNDS, REFUSED, TAKEN};
+use super::parameters::{BOUNDS, REFUSED, TAKEN, VERSIONS};
 use super::table::TABLE;
 
 /// The option's name.
 pub(super) const OPTION: &str = "postgresql-settings";
 
-/// Parameters that follow from options whose names do not tell.
+/// Parameters that follow from options of other names.
 const DERIVED: [(&str, &str); 8] = [
     ("max_connections", "experimental_max_connections"),
     ("max_logical_replication_workers", "cpu_max_logical_replication_workers"),
@@ -23,8 +23,8 @@ const DERIVED: [(&str, &str); 8] = [
 /// Patroni takes its own default for a smaller number of connections.
 const LEAST_CONNECTIONS: u64 = 25;
 
-/// Names and values, or what the option takes instead. Whether PostgreSQL knows a name and
-/// takes its value, only PostgreSQL can tell.
+/// Names and values, or what the option takes instead. Whether PostgreSQL knows a name and takes
+/// its value, only PostgreSQL knows.
 pub(super) fn read(config: &Config) -> Result<Vec<(String, String)>, String> {
     let mut found: Vec<(String, String)> = Vec::new();
     for (name, value) in config.pairs(OPTION).map_err(|error| error.to_string())? {
@@ -57,7 +57,7 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.contains('.') || TAKEN.iter().copied().any(is) {
         return Ok(());
     }
-    Err(format!("parameters of PostgreSQL 14 to 17, which {name} is not"))
+    Err(format!("parameters of PostgreSQL {VERSIONS}, which {name} is not"))
 }
 
 /// Whether the option takes a parameter of this name, or refuses it and says why: a new release
@@ -94,7 +94,7 @@ fn check_value(name: &str, value: &str) -> Result<(), String> {
     })
 }
 
-/// The server starts only where some connections are left for everybody.
+/// The server starts only where some connections are left for ordinary users.
 pub(super) fn check_reserved(pairs: &[(String, String)], connections: u64) -> Result<(), String> {
     let given = |name: &str, default: u64| {
         let found = pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -116,7 +116,7 @@ fn unquoted(value: &str) -> String {
 }
 
 /// A whole number, times the unit that it names or else this one.
-fn quantity(text: &str, unit: u64) -> Option<u64> {
+pub(super) fn quantity(text: &str, unit: u64) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at(digits);
     let unit = match suffix.trim() {
@@ -236,8 +236,8 @@ mod tests {
         }
     }
 
-    /// What the charm sets beside the options is taken or refused like the rest, so nothing that
-    /// somebody asks for is overridden without a word.
+    /// What the charm sets beside the options is taken or refused like the rest, so no requested
+    /// parameter is overridden without a message.
     #[test]
     fn nothing_is_overridden_in_silence() {
         let audit = super::super::Plugins::default().parameters(true);

@@ -1,7 +1,6 @@
 //! What a server keeps for sessions that may come: it starts only where there is room for it.
 
 use patroni::config::Parameters;
-use serde_json::Value;
 
 use super::{MEGABYTE, Reader};
 use crate::resources::Resources;
@@ -21,9 +20,9 @@ const OWN: u64 = 10;
 
 /// What a parameter is, whichever option gave it.
 fn number(all: &Parameters, name: &str, default: u64) -> u64 {
-    let found = all.get(name).and_then(|value| match value {
-        Value::String(text) => text.trim().parse().ok(),
-        value => value.as_u64(),
+    let found = all.get(name).and_then(|value| match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => value.as_u64(),
     });
     found.unwrap_or(default)
 }
@@ -47,7 +46,7 @@ fn bytes(all: &Parameters) -> u64 {
 }
 
 impl Reader<'_> {
-    /// A server that finds no room for them is told so by the kernel as it starts, or ended by it.
+    /// A server that finds no room for them fails as it starts, or is ended by the kernel.
     pub(super) fn slots(&mut self, resources: Resources, all: &Parameters) {
         let (needed, most) = (bytes(all), resources.memory / 4);
         if needed > most {
@@ -111,7 +110,7 @@ mod tests {
     #[test]
     fn a_small_machine_takes_the_defaults() {
         let machine = super::Resources { cores: 1, memory: 128 << 20 };
-        let defaults = charm::Config::new(super::super::tests::defaults());
+        let defaults = juju_charm::Config::new(super::super::tests::defaults());
         assert!(super::super::Settings::parse(&defaults, machine).is_ok());
     }
 }

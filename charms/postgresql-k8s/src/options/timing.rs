@@ -4,9 +4,9 @@ use super::Reader;
 
 /// The options `ttl`, `loop_wait` and `retry_timeout`, in seconds, as Patroni has them.
 ///
-/// A leader that cannot renew its lock looks, tries twice and has stopped before anybody else
-/// may take it: Patroni makes `loop_wait + 2 * retry_timeout` fit into `ttl`, and changes what
-/// does not fit without a word to whoever set it. Here such options are refused.
+/// A leader that cannot renew its lock looks, tries twice and has stopped before another member may
+/// take it: Patroni makes `loop_wait + 2 * retry_timeout` fit into `ttl`, and changes what does not
+/// fit with no more than a line in its log. Here such options are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// Until a silent leader loses its lock.

@@ -1,7 +1,7 @@
 //! Settings, restarts, and the file of one member.
 
 use patroni::Cluster;
-use pebble::Ownership;
+use pebble_client::Ownership;
 use serde_json::{Value, json};
 
 use tokio::time::{Instant, sleep};

@@ -11,7 +11,7 @@ mod switchovers;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kubernetes::Resource;
+use kubernetes_client::Resource;
 use patroni::{Cluster, Error, Rest, Role, State};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -32,18 +32,18 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) trait Members: Send + Sync {
     /// The REST API of a pod's Patroni, without a login.
     fn rest(&self, pod: &str) -> Rest;
-    /// The same with TLS, vouched for by this authority.
+    /// The same with TLS, verified with this CA.
     fn trusting(&self, pod: &str, authority: &str) -> Rest;
-    /// A new certificate for a pod, which vouches for itself, and its key.
+    /// A new self-signed certificate for a pod, and its key.
     fn certificate(&self, pod: &str) -> Result<(String, String), Failure>;
     /// A pod's Pebble, whose service `postgresql` is Patroni.
-    fn pebble(&self, pod: &str) -> pebble::Client;
+    fn pebble(&self, pod: &str) -> pebble_client::Client;
 }
 
 /// A cluster that is well.
 pub(crate) struct Far<'a> {
     pub(crate) members: &'a dyn Members,
-    pub(crate) kubernetes: kubernetes::Client,
+    pub(crate) kubernetes: kubernetes_client::Client,
     /// The application, whose pods are numbered from 0.
     pub(crate) app: String,
     /// The password of the API's user, `patroni`.
@@ -67,7 +67,7 @@ impl Far<'_> {
         self.members.rest(pod).with_login("patroni", self.password.clone().into())
     }
 
-    /// What somebody who answers says of the cluster.
+    /// The cluster as a member that answers reports it.
     async fn cluster(&self) -> Option<Cluster> {
         patroni::any_cluster(self.pods().iter().map(|pod| self.members.rest(pod))).await
     }

@@ -1,7 +1,7 @@
 //! The REST API with TLS.
 
 use patroni::Rest;
-use pebble::Ownership;
+use pebble_client::Ownership;
 use tokio::time::{Instant, sleep};
 
 use super::{BOUND, Failure, Far, PAUSE, SERVICE, is_well};
@@ -23,8 +23,8 @@ async fn await_answer(what: &str, rest: &Rest) -> Result<(), Failure> {
 }
 
 /// A member whose file names a certificate speaks TLS once it has read it, and nothing else; it
-/// takes another certificate of the same name when it is told to read, and speaks in clear again
-/// without one. It shows how it is spoken to, and its PostgreSQL goes on.
+/// takes another certificate of the same name on a reload, and speaks in clear again without one.
+/// It shows how it is spoken to, and its PostgreSQL goes on.
 pub(crate) async fn the_api_speaks_tls_by_its_file(far: &Far<'_>) -> Result<(), Failure> {
     let (leader, _) = far.await_well().await?;
     let timeline = far.members.rest(&leader).health().await?.timeline;

@@ -1,6 +1,6 @@
 //! What members show of themselves and of each other.
 
-use kubernetes::Resource;
+use kubernetes_client::Resource;
 use patroni::{Error, Role, State};
 use serde_json::Value;
 

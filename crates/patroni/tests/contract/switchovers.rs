@@ -25,7 +25,7 @@ pub(crate) async fn the_lead_is_handed_over(far: &Far<'_>) -> Result<(), Failure
     Ok(())
 }
 
-/// An order that nobody can follow changes nothing and says why.
+/// An order that no member can follow changes nothing and says why.
 pub(crate) async fn impossible_orders_are_refused(far: &Far<'_>) -> Result<(), Failure> {
     let (leader, others) = far.await_well().await?;
     let rest = far.rest(&leader);

@@ -1,6 +1,6 @@
 //! With which files PgBouncer starts.
 
-use pebble::Ownership;
+use pebble_client::Ownership;
 
 use super::{FOLDER, Failure, Far, LIST, LOGS, OWNER, PORT, ini, list, settings};
 
@@ -77,8 +77,8 @@ async fn files(far: &Far<'_>) -> Result<(), Failure> {
     check("without a folder for its socket", &ini(), false).await
 }
 
-/// Clients are served with TLS only with a key, a certificate and whoever issued it, all there
-/// and readable; a server that has no TLS is no use to who insists on it.
+/// Clients are served with TLS only with a key, a certificate and its CA, all there and readable; a
+/// server without TLS is refused where TLS is required.
 pub(crate) async fn tls_needs_its_files(far: &Far<'_>) -> Result<(), Failure> {
     far.populate("suite_shop", &["suite_app"]).await?;
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;

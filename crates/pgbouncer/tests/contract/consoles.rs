@@ -76,7 +76,7 @@ pub(crate) async fn a_refused_reload_takes_a_part(far: &Far<'_>) -> Result<(), F
         assert!(!far.starts(&service, &ini()).await?, "it starts with {bad}");
         far.stop(&service).await?;
     }
-    // Nobody knows the mode of TLS from the console alone.
+    // The console alone does not show the mode of TLS.
     far.begin(&shop, "").await?;
     far.reload(&shop, "client_tls_sslmode = require\n").await?;
     await_shown(far, &[("client_tls_sslmode", "require")]).await?;

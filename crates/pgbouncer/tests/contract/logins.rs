@@ -4,7 +4,7 @@ use postgres::sql;
 
 use super::{Failure, Far, LOOKUP, PORT, list};
 
-/// Names in the user list and those that the server knows; nobody gets in by another's password.
+/// Names in the user list and those that the server knows; no user logs in with another's password.
 pub(crate) async fn clients_prove_who_they_are(far: &Far<'_>) -> Result<(), Failure> {
     let odd = "o'\"r; --";
     far.populate("suite_shop", &["suite_app", odd]).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn clients_prove_who_they_are(far: &Far<'_>) -> Result<(), Fail
         ],
     )
     .await?;
-    // Somebody listed with a verifier proves who it is, but opens no server with another one.
+    // A user listed with a verifier can log in, but opens no server with another verifier.
     let made = |salt| postgres::scram::verifier("suite_app", &[salt; 16], 4096);
     let listed = format!("{}\n\"suite_app\" \"{}\"", list(), made(7).expose());
     far.write(&format!("{databases}{}", super::settings(PORT)), &listed).await?;
@@ -102,7 +102,7 @@ pub(crate) async fn a_wildcard_leads_to_every_database(far: &Far<'_>) -> Result<
     far.stop("suite").await
 }
 
-/// The console opens to those whom the settings name, with the password that is listed.
+/// The console opens to the users that the settings name, with the password that is listed.
 pub(crate) async fn the_console_has_its_own_users(far: &Far<'_>) -> Result<(), Failure> {
     far.populate("suite_shop", &["suite_app"]).await?;
     far.begin(&format!("{}{}", far.entries(&["suite_shop"]), far.entry("*", "")), "").await?;
@@ -150,7 +150,7 @@ pub(crate) async fn what_the_server_refuses_is_refused(far: &Far<'_>) -> Result<
         ],
     )
     .await?;
-    // Without its lookup nobody is found, whoever was in before.
+    // Without its lookup no user is found, also one that was logged in before.
     let lookup = LOOKUP.parse()?;
     far.operator.uninstall_auth_function(&"suite_shop".parse()?, &lookup).await?;
     assert_eq!(sql::LOOKUP_FUNCTION, "get_auth");

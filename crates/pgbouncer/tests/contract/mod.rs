@@ -11,7 +11,7 @@ mod reloads;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pebble::{Layer, Ownership, Service};
+use pebble_client::{Layer, Ownership, Service};
 use postgres::{Boxed, ExtraRoles, User};
 use tokio::time::{Instant, sleep};
 
@@ -30,7 +30,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where clients knock.
 pub(crate) trait Pooler: Send + Sync {
-    /// Whether somebody gets an answer in a database.
+    /// Whether a login gets an answer in a database.
     fn enters<'a>(
         &'a self,
         port: u16,
@@ -45,7 +45,7 @@ pub(crate) trait Pooler: Send + Sync {
 
 /// A container in which PgBouncer can run, and a server.
 pub(crate) struct Far<'a> {
-    pub(crate) pebble: pebble::Client,
+    pub(crate) pebble: pebble_client::Client,
     pub(crate) pooler: &'a dyn Pooler,
     /// The server's superuser.
     pub(crate) operator: postgres::Client,
@@ -68,7 +68,7 @@ const BOUND: Duration = Duration::from_secs(60);
 /// Who looks passwords up, and its password; the schema has its name.
 const LOOKUP: &str = "suite_lookup";
 
-/// Somebody who knocks: user, password, database, and whether it gets in.
+/// A login: user, password, database, and whether it is accepted.
 type Knock<'a> = (&'a str, &'a str, &'a str, bool);
 
 fn ini() -> String {
@@ -179,6 +179,7 @@ impl Far<'_> {
                 salt: [5; 16],
                 roles: ExtraRoles::default(),
                 tied_to: None,
+                takes_over: false,
                 former: Vec::new(),
             };
             self.operator.ensure_user(&user).await?;

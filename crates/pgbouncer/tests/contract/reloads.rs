@@ -49,7 +49,7 @@ pub(crate) async fn restarts_take_the_rest(far: &Far<'_>) -> Result<(), Failure>
         settings(OTHER).replace(&format!("unix_socket_dir = {FOLDER}"), "unix_socket_dir = /tmp");
     far.push(&ini(), &format!("{}{text}", far.entries(&["suite_shop"]))).await?;
     far.pebble.signal("SIGHUP", &["suite"]).await?;
-    // The database tells that the file was read.
+    // A login to the database shows that the file was read.
     far.await_knocks(
         PORT,
         &[

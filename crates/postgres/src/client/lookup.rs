@@ -1,21 +1,13 @@
 //! Operations on a pooler's lookup function.
 
 use super::{Client, Error};
-use crate::sql;
+use crate::sql::{self, Query};
 use crate::{DatabaseName, RoleName};
-
-/// The schemas of lookups: one reads what only superusers may, so a client's own function, or one
-/// in a schema of its owner's name, is none.
-const LOOKUPS: &str = "\
-SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_proc p
-JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
-WHERE p.proname = $1 AND p.prosecdef AND o.rolsuper AND o.rolname <> n.nspname ORDER BY 1";
 
 impl Client {
     /// The schemas of lookups in the connected database.
     pub(super) async fn lookups(&self, what: &str) -> Result<Vec<String>, Error> {
-        self.texts(what, LOOKUPS, &[sql::LOOKUP_FUNCTION]).await
+        self.texts(what, Query::Lookups).await
     }
 
     /// Whether a database has the lookup of some pooler; one that does not exist has none.
@@ -73,13 +65,8 @@ impl Client {
         database: &DatabaseName,
         auth_user: &RoleName,
     ) -> Result<bool, Error> {
-        let query = "SELECT p.proname::pg_catalog.text FROM pg_catalog.pg_proc p \
-                     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-                     WHERE n.nspname = $1 AND p.proname = $2";
         let inside = self.in_database(database).await?;
-        let found = inside
-            .texts("look for a lookup", query, &[auth_user.as_str(), sql::LOOKUP_FUNCTION])
-            .await?;
+        let found = inside.texts("look for a lookup", Query::Lookup(auth_user.as_str())).await?;
         Ok(!found.is_empty())
     }
 }

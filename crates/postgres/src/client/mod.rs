@@ -1,8 +1,12 @@
 //! A connection to a server and the operations on it.
 
 mod databases;
+mod extensions;
 mod lookup;
+mod ties;
 mod users;
+
+pub use ties::Holder;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,13 +15,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::port::{Failure, Network, Row, SESSION_OPTIONS, Server, Session};
+use crate::sql::{self, Query, Statement};
 use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
 
 /// How long a statement may take. The server ends one that runs for longer than 30 s, but not
 /// a commit that waits for a standby, which may never come.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Where and as whom to connect.
+/// Where and as which user to connect.
 #[derive(Clone)]
 pub struct ConnectOptions {
     /// Host name or address.
@@ -32,8 +37,8 @@ pub struct ConnectOptions {
     pub database: DatabaseName,
     /// The longest time the connection may take to be ready.
     pub timeout: Duration,
-    /// The certificates, in PEM, of whoever vouches for the server. With them the connection
-    /// is encrypted and the server's certificate and name are checked.
+    /// The CA certificates, in PEM, that the server is verified with. With them the connection is
+    /// encrypted and the server's certificate and name are checked.
     pub ca: Option<String>,
 }
 
@@ -47,7 +52,7 @@ const READ_ONLY: &str = "25006";
 /// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answered in time.
+    /// No answer came in time.
     #[error("cannot connect to PostgreSQL at {host}:{port}: no answer in time")]
     Timeout {
         /// Host name or address.
@@ -71,16 +76,27 @@ pub enum Error {
     /// A client asked for roles that do not exist.
     #[error("cannot grant roles that do not exist: {0}; ask for existing roles")]
     NoSuchRole(String),
-    /// A client asked for a role by which it would be somebody else.
+    /// A client asked for a role with which it could become another user.
     #[error(
         "cannot grant {role}: with it comes {reached}, which can log in or is a superuser; ask for \
          roles that cannot log in"
     )]
-    SomebodyElse {
+    ReachesUser {
         /// The role that was asked for.
         role: String,
         /// The role itself, or one that it is a member of.
         reached: String,
+    },
+    /// A role of this name exists and belongs to another charm.
+    #[error(
+        "cannot use the role {role}: it is there and goes with {holder}; remove the relation and \
+         make it anew, which gives it another name"
+    )]
+    Taken {
+        /// The role.
+        role: RoleName,
+        /// The role that it is removed with.
+        holder: String,
     },
     /// An extension's script could run what a client made.
     #[error(
@@ -113,7 +129,7 @@ impl Error {
         matches!(self, Self::Connect { source, .. } if source.code() == Some("28P01"))
     }
 
-    /// Whether a later try may succeed without anybody's help.
+    /// Whether a later try may succeed without the operator.
     ///
     /// True when the server is away, starting, shutting down or follows another now; false when
     /// it refused.
@@ -126,7 +142,8 @@ impl Error {
                 })
             }
             Self::NoSuchRole(_)
-            | Self::SomebodyElse { .. }
+            | Self::ReachesUser { .. }
+            | Self::Taken { .. }
             | Self::Trapped { .. }
             | Self::Version(_) => false,
         }
@@ -137,7 +154,7 @@ impl Error {
     /// The roles that a client may not have, if that is why.
     pub fn refused_roles(&self) -> Option<&str> {
         match self {
-            Self::NoSuchRole(roles) | Self::SomebodyElse { role: roles, .. } => Some(roles),
+            Self::NoSuchRole(roles) | Self::ReachesUser { role: roles, .. } => Some(roles),
             _ => None,
         }
     }
@@ -159,7 +176,8 @@ impl Error {
             Self::Connect { source, .. } | Self::Statement { source, .. } => source.code(),
             Self::Timeout { .. }
             | Self::NoSuchRole(_)
-            | Self::SomebodyElse { .. }
+            | Self::ReachesUser { .. }
+            | Self::Taken { .. }
             | Self::Trapped { .. }
             | Self::Version(_) => None,
         }
@@ -184,29 +202,26 @@ pub struct ServerFacts {
     pub max_connections: u32,
     /// Those of them that ordinary roles may use.
     pub for_clients: u32,
-    /// Whether the role that was asked for exists.
+    /// Whether the role that was asked for exists and may log in.
     pub knows_role: bool,
+    /// The text of the role's lookup in the connected database, if all about it but the text is as
+    /// [`crate::sql::install_lookup`] makes it; see [`crate::sql::lookup_body`].
+    pub lookup: Option<String>,
     /// Its timeline: another one with each primary. None where it is no primary.
     pub timeline: Option<u32>,
     /// The roles that are tied to the one that asks; see [`crate::User::tied_to`].
     pub tied: Vec<String>,
 }
 
-/// All facts in one round trip. PostgreSQL before 16 knows no `reserved_connections`.
-const SERVER_FACTS: &str = "\
-SELECT pg_catalog.current_setting('server_version'),
-  pg_catalog.current_setting('max_connections'),
-  (pg_catalog.current_setting('max_connections')::pg_catalog.int4
-    - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
-    - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int4
-  )::pg_catalog.text,
-  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)::pg_catalog.text,
-  CASE WHEN NOT pg_catalog.pg_is_in_recovery()
-    THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
-  pg_catalog.array_to_json(ARRAY(SELECT r.rolname FROM pg_catalog.pg_roles r
-    JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
-      AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
-    WHERE d.description = $2 ORDER BY 1))::pg_catalog.text";
+/// The bytes of one segment, of which no cluster of the charms has others.
+pub const SEGMENT: u64 = 16 << 20;
+
+/// Where a segment begins, by the sixteen digits behind its timeline.
+fn segment_start(digits: &str) -> Option<u64> {
+    let number = |digits: Option<&str>| u64::from_str_radix(digits?, 16).ok();
+    let (high, low) = (number(digits.get(..8))?, number(digits.get(8..16))?);
+    Some((high << 32) | low.checked_mul(SEGMENT).filter(|offset| *offset < 1 << 32)?)
+}
 
 /// A connection; dropping it closes it.
 pub struct Client {
@@ -254,8 +269,17 @@ impl Client {
     /// # Errors
     /// When the server does not answer or its version is not understood.
     pub async fn server_version(&self) -> Result<ServerVersion, Error> {
-        let rows = self.texts("read the server version", "SHOW server_version", &[]).await?;
+        let rows = self.texts("read the server version", Query::Setting("server_version")).await?;
         Ok(rows.first().map(String::as_str).unwrap_or_default().parse()?)
+    }
+
+    /// Whether the databases cannot be had any more after an error that was met in one of them. A
+    /// single database may refuse sessions for a while, because a client can have it copied.
+    pub async fn is_lost(&self, error: &Error) -> bool {
+        match error {
+            Error::Timeout { .. } => self.server_version().await.is_err(),
+            error => error.is_away(),
+        }
     }
 
     /// The server's version, its connections, whether `role` exists, and who is tied to this user.
@@ -263,8 +287,9 @@ impl Client {
     /// # Errors
     /// When the server does not answer or its version is not understood.
     pub async fn facts(&self, role: &RoleName) -> Result<ServerFacts, Error> {
-        let parameters = [role.as_str(), &crate::sql::tied_to(&self.options.user)];
-        let rows = self.rows("read the server's facts", SERVER_FACTS, &parameters).await?;
+        let tied = sql::tied_to(&self.options.user);
+        let query = Query::Facts { role: role.as_str(), tied: &tied };
+        let rows = self.rows("read the server's facts", query).await?;
         let row = rows.into_iter().next().unwrap_or_default();
         let text = |column: usize| row.get(column).and_then(Option::as_deref).unwrap_or_default();
         let number = |column: usize| text(column).parse().unwrap_or(0);
@@ -276,38 +301,44 @@ impl Client {
             // The name of a segment begins with the timeline.
             timeline: text(4).get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()),
             tied: serde_json::from_str(text(5)).unwrap_or_default(),
+            lookup: row.get(6).cloned().flatten(),
         })
     }
 
+    /// Where the write-ahead log begins that the server still has, in bytes; none while it has no
+    /// segment.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn oldest_log(&self) -> Result<Option<u64>, Error> {
+        let names = self.texts("read the oldest log", Query::OldestSegment).await?;
+        Ok(names.first().and_then(|name| segment_start(name)))
+    }
+
     /// The rows of a query.
-    async fn rows(&self, what: &str, query: &str, parameters: &[&str]) -> Result<Vec<Row>, Error> {
-        in_time(what, self.session.query(query, parameters)).await
+    async fn rows(&self, what: &str, query: Query<'_>) -> Result<Vec<Row>, Error> {
+        in_time(what, self.session.query(query)).await
     }
 
     /// The first column of all rows; NULLs are left out.
-    async fn texts(
-        &self,
-        what: &str,
-        query: &str,
-        parameters: &[&str],
-    ) -> Result<Vec<String>, Error> {
-        let rows = self.rows(what, query, parameters).await?;
+    async fn texts(&self, what: &str, query: Query<'_>) -> Result<Vec<String>, Error> {
+        let rows = self.rows(what, query).await?;
         Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
     }
 
-    /// Runs all statements in one transaction.
-    async fn run(&self, what: &str, statements: &[String]) -> Result<(), Error> {
-        if statements.is_empty() {
-            return Ok(());
-        }
-        self.run_text(what, &statements.join(";\n")).await
+    /// The statements that are the rows of a query.
+    async fn found(&self, what: &str, query: Query<'_>) -> Result<Vec<Statement>, Error> {
+        Ok(self.texts(what, query).await?.into_iter().map(Statement::Found).collect())
     }
 
     /// Runs one statement outside a transaction, or several inside one.
-    async fn run_text(&self, what: &str, text: &str) -> Result<(), Error> {
+    async fn run(&self, what: &str, statements: &[Statement]) -> Result<(), Error> {
+        if statements.is_empty() {
+            return Ok(());
+        }
         let mut tries = 1;
         loop {
-            match in_time(what, self.session.execute(text)).await {
+            match in_time(what, self.session.execute(statements)).await {
                 Err(Error::Statement { source, .. })
                     if source.is_collision() && tries < COLLISIONS_MAX =>
                 {

@@ -1,32 +1,37 @@
 //! How a client deals with a server that does not answer.
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::Boxed;
 
-/// A server that lets everybody in and answers nothing, as one whose commits wait for a standby.
-struct Silent;
+/// A server that accepts every login and answers no query. A statement meets another's change of the
+/// same object so many times; without a number it waits without end, as a commit does for a standby.
+#[derive(Clone)]
+struct Stub(Option<Arc<Mutex<u32>>>);
 
-impl Server for Silent {
+impl Server for Stub {
     fn connect<'a>(
         &'a self,
         _options: &'a ConnectOptions,
         _settings: &'a str,
     ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
-        Box::pin(async { Ok(Box::new(Silent) as Box<dyn Session>) })
+        Box::pin(async { Ok(Box::new(self.clone()) as Box<dyn Session>) })
     }
 }
 
-impl Session for Silent {
-    fn query<'a>(
-        &'a self,
-        _text: &'a str,
-        _parameters: &'a [&'a str],
-    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
+impl Session for Stub {
+    fn query<'a>(&'a self, _query: Query<'a>) -> Boxed<'a, Result<Vec<Row>, Failure>> {
         Box::pin(std::future::pending())
     }
 
-    fn execute<'a>(&'a self, _text: &'a str) -> Boxed<'a, Result<(), Failure>> {
-        Box::pin(std::future::pending())
+    fn execute<'a>(&'a self, _statements: &'a [Statement]) -> Boxed<'a, Result<(), Failure>> {
+        let Some(left) = &self.0 else { return Box::pin(std::future::pending()) };
+        let mut left = left.lock().unwrap();
+        let met = *left > 0;
+        *left = left.saturating_sub(1);
+        let collision = || Failure::new(Some("XX000"), "ERROR: tuple concurrently updated");
+        Box::pin(async move { if met { Err(collision()) } else { Ok(()) } })
     }
 }
 
@@ -42,13 +47,17 @@ fn options() -> ConnectOptions {
     }
 }
 
+fn some() -> [Statement; 1] {
+    [Statement::CreateGroup("a".parse().unwrap())]
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_waits_for_a_standby_does_not_hold_the_hook() {
     let options = options();
-    let client = Client::over(Arc::new(Silent), &options).await.unwrap();
+    let client = Client::over(Arc::new(Stub(None)), &options).await.unwrap();
     let read = client.server_version().await.unwrap_err();
     assert!(read.is_transient(), "{read}");
-    let written = client.run_text("create the user a", "CREATE ROLE a").await.unwrap_err();
+    let written = client.run("create the user a", &some()).await.unwrap_err();
     assert!(written.is_transient(), "{written}");
 }
 
@@ -71,35 +80,25 @@ fn what_a_database_lacks_is_not_taken_for_a_server_that_is_away() {
     check(Some("42501"), false, false);
 }
 
-/// A session that meets another's change of the same object so many times.
-struct Busy(std::sync::Mutex<u32>);
-
-impl Session for Busy {
-    fn query<'a>(
-        &'a self,
-        _text: &'a str,
-        _parameters: &'a [&'a str],
-    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn execute<'a>(&'a self, _text: &'a str) -> Boxed<'a, Result<(), Failure>> {
-        let mut left = self.0.lock().unwrap();
-        let met = *left > 0;
-        *left = left.saturating_sub(1);
-        let collision = || Failure::new(Some("XX000"), "ERROR: tuple concurrently updated");
-        Box::pin(async move { if met { Err(collision()) } else { Ok(()) } })
-    }
-}
-
 #[tokio::test]
 async fn a_statement_that_meets_anothers_change_is_sent_again() {
     for (met, done) in [(0, true), (9, true), (10, false)] {
-        let session: Box<dyn Session> = Box::new(Busy(met.into()));
-        let client =
-            Client { session, ..Client::over(Arc::new(Silent), &options()).await.unwrap() };
-        assert_eq!(client.run_text("grant", "GRANT a TO b").await.is_ok(), done, "{met}");
+        let busy = Stub(Some(Arc::new(met.into())));
+        let client = Client::over(Arc::new(busy), &options()).await.unwrap();
+        assert_eq!(client.run("grant", &some()).await.is_ok(), done, "{met}");
     }
     let other = Failure::new(Some("XX000"), "ERROR: cache lookup failed");
     assert!(!other.is_collision());
+}
+
+#[test]
+fn a_segments_name_tells_where_it_begins() {
+    let check = |digits: &str, expected| assert_eq!(segment_start(digits), expected, "{digits}");
+    check("0000000000000001", Some(SEGMENT));
+    check("00000000000000FF", Some(255 * SEGMENT));
+    check("0000000200000003", Some((2 << 32) + 3 * SEGMENT));
+    // No segment of 16 MiB has such a name.
+    check("0000000000000100", None);
+    check("000000", None);
+    check("backup_label.old", None);
 }

@@ -1,58 +1,13 @@
 //! Operations on roles.
 
+use std::collections::BTreeSet;
+
 use secrecy::ExposeSecret;
 
 use super::{Client, Error};
 use crate::scram;
-use crate::sql::{self, RoleState, SYSTEM_USERS};
+use crate::sql::{self, Query, RoleState, SYSTEM_USERS, Statement};
 use crate::{DatabaseName, RoleName, User};
-
-const ROLE_STATE: &str = "\
-SELECT (a.rolcanlogin
-    AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()))::pg_catalog.text,
-  a.rolsuper::pg_catalog.text, a.rolcreatedb::pg_catalog.text,
-  a.rolcreaterole::pg_catalog.text, a.rolpassword,
-  pg_catalog.shobj_description(a.oid, 'pg_authid')
-FROM pg_catalog.pg_authid a WHERE a.rolname = $1";
-
-const GROUPS: &str = "\
-SELECT g.rolname::pg_catalog.text FROM pg_catalog.pg_auth_members m
-JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
-JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
-
-/// The roles that a member of role `$1` is by it, if any of them logs in or is a superuser: the
-/// member could become it with `SET ROLE`, and has its rights without.
-const SOMEBODY: &str = "\
-WITH RECURSIVE reached (oid) AS (
-  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1
-  UNION
-  SELECT m.roleid FROM reached JOIN pg_catalog.pg_auth_members m ON m.member = reached.oid)
-SELECT r.rolname::pg_catalog.text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
-WHERE r.rolcanlogin OR r.rolsuper ORDER BY 1";
-
-const TIED: &str = "\
-SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r
-JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
-  AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
-WHERE d.description = $1 AND r.rolname <> current_user ORDER BY 1";
-
-/// The databases in which a role has subscriptions: they are the whole server's, and can be changed
-/// in theirs only.
-const SUBSCRIBED: &str = "\
-SELECT DISTINCT d.datname::pg_catalog.text FROM pg_catalog.pg_subscription s
-JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
-WHERE pg_catalog.pg_get_userbyid(s.subowner) = $1 ORDER BY 1";
-
-/// Transactions that a role has prepared in the connected database: their locks outlive it.
-const PREPARED: &str = "\
-SELECT gid FROM pg_catalog.pg_prepared_xacts
-WHERE owner = $1 AND database = pg_catalog.current_database() ORDER BY 1";
-
-/// Keeps verifiers out of the server's log for the rest of a session.
-const QUIET: &str = "SET log_statement = 'none'; SET log_min_duration_statement = -1; \
-SET log_min_error_statement = 'panic'";
-const LOUD: &str = "RESET log_statement; RESET log_min_duration_statement; \
-RESET log_min_error_statement";
 
 impl Client {
     /// Makes a login role as `user` says; writes nothing when it is so already.
@@ -60,8 +15,9 @@ impl Client {
     /// The group `relation_access` is joined when it exists, but not by a charm's own users. Needs a superuser's connection.
     ///
     /// # Errors
-    /// [`Error::NoSuchRole`] when a role to join does not exist, [`Error::SomebodyElse`] when one
-    /// can log in, or a failed statement.
+    /// [`Error::NoSuchRole`] when a role to join does not exist, [`Error::ReachesUser`] when one
+    /// can log in, [`Error::Taken`] when a role of this name belongs to another charm, or a failed
+    /// statement.
     pub async fn ensure_user(&self, user: &User) -> Result<(), Error> {
         let mut wanted = user.roles.clone();
         self.check_groups(&wanted.member_of).await?;
@@ -73,12 +29,16 @@ impl Client {
         }
         let password = user.password.expose_secret();
         let (current, stored) = self.role_state(&user.name).await?.unzip();
+        if let Some(current) = &current {
+            let stored = stored.as_ref().and_then(Option::as_deref);
+            self.check_holder(user, current, stored).await?;
+        }
         let fits = stored.flatten().is_some_and(|stored| scram::matches(&stored, password));
         let verifier =
             (!fits).then(|| scram::verifier(password, &user.salt, self.server.iterations()));
-        // Nobody is to be it already when it becomes more than it was.
+        // No role may be a member of it when it gets more rights.
         let members = match &current {
-            Some(_) => self.texts("look at members", sql::MEMBERS, &[user.name.as_str()]).await?,
+            Some(_) => self.found("look at members", Query::Members(user.name.as_str())).await?,
             None => Vec::new(),
         };
         let mut changes = members;
@@ -86,19 +46,21 @@ impl Client {
         if let Some(current) = &current {
             changes.extend(sql::left(&user.name, current, &wanted, &user.former));
         }
-        // In the same transaction: no role is left behind that nobody knows to be tied.
+        // In the same transaction: no role is left behind without its tie.
         let existed = current.is_some();
         let known = current.and_then(|state| state.comment);
         let owner = user.tied_to.as_ref();
         let owner = owner.filter(|owner| known.as_ref() != Some(&sql::tied_to(owner)));
-        changes.extend(owner.map(|owner| sql::tie(&user.name, owner)));
+        changes.extend(
+            owner.map(|owner| Statement::Tie { name: user.name.clone(), owner: owner.clone() }),
+        );
         let what = format!("create the user {}", user.name);
         self.run_quietly(&what, &changes).await?;
         if !existed || changes.is_empty() {
             return Ok(());
         }
-        // Whoever became a member meanwhile could do so for the last time.
-        let members = self.texts(&what, sql::MEMBERS, &[user.name.as_str()]).await?;
+        // A role that became a member meanwhile was the last that could.
+        let members = self.found(&what, Query::Members(user.name.as_str())).await?;
         self.run(&what, &members).await
     }
 
@@ -118,8 +80,7 @@ impl Client {
             return Ok(());
         }
         let verifier = scram::verifier(password, salt, self.server.iterations());
-        let text = crate::quote_literal(verifier.expose());
-        let change = vec![format!("ALTER ROLE {} PASSWORD {text}", name.quoted())];
+        let change = [Statement::SetPassword { name: name.clone(), verifier }];
         self.run_quietly(&format!("change the password of {name}"), &change).await
     }
 
@@ -135,27 +96,33 @@ impl Client {
             return Ok(());
         }
         let what = format!("remove the user {name}");
-        // Whoever could tie more roles to it is shut out before they are listed.
+        // Sessions that could tie more roles to it are ended before those are listed.
         self.shut_out(&what, name).await?;
-        let tied = self.texts(&what, TIED, &[&sql::tied_to(name)]).await?;
+        let tied = self.texts(&what, Query::TiedRoles(&sql::tied_to(name))).await?;
         let tied: Vec<RoleName> = tied.into_iter().filter_map(|n| n.try_into().ok()).collect();
         for role in &tied {
             self.shut_out(&what, role).await?;
         }
         let roles = || tied.iter().chain([name]);
         for role in roles() {
-            for name in self.texts(&what, SUBSCRIBED, &[role.as_str()]).await? {
+            for name in self.texts(&what, Query::Subscribed(role.as_str())).await? {
                 let Ok(database) = name.try_into() else { continue };
                 let inside = self.in_database(&database).await?;
-                inside.run_text(&what, &sql::rest_subscriptions(role)).await?;
+                inside.run(&what, &[Statement::RestSubscriptions(role.clone())]).await?;
             }
+        }
+        // Rights on databases and the like are the whole server's, and go in any of them.
+        let mut databases = BTreeSet::from([self.options.database.clone()]);
+        for role in roles() {
+            let stands = self.texts(&what, Query::Stands(role.as_str())).await?;
+            databases.extend(stands.into_iter().filter_map(|name| name.try_into().ok()));
         }
         // One database where that fails keeps no other from being left.
         let mut failed = None;
-        for database in self.all_databases().await? {
+        for database in databases {
             let gone = self.leave(name, &database, &tied).await;
             match gone {
-                Err(error @ Error::Timeout { .. }) => return Err(error),
+                Err(error) if self.is_lost(&error).await => return Err(error),
                 Err(error) if failed.is_none() => failed = Some(error),
                 _ => {}
             }
@@ -165,7 +132,7 @@ impl Client {
         }
         // The one that the others are tied to is the last: a retry finds them by it.
         for role in roles() {
-            self.run_text(&what, &sql::drop_user(role)).await?;
+            self.run(&what, &[Statement::DropRole(role.clone())]).await?;
         }
         Ok(())
     }
@@ -185,17 +152,22 @@ impl Client {
         };
         client.drop_lookups(&what, database, tied).await?;
         for role in tied.iter().chain([name]) {
-            for transaction in client.texts(&what, PREPARED, &[role.as_str()]).await? {
-                client.run_text(&what, &sql::roll_back_prepared(&transaction)).await?;
+            for transaction in client.texts(&what, Query::Prepared(role.as_str())).await? {
+                client.run(&what, &[Statement::RollBackPrepared(transaction)]).await?;
             }
+            client.run(&what, &[Statement::DropEventTriggers(role.clone())]).await?;
+            client.run_found(&what, Query::HandOver(role.as_str())).await?;
             client.run(&what, &sql::drop_owned(role)).await?;
         }
         Ok(())
     }
 
     async fn shut_out(&self, what: &str, name: &RoleName) -> Result<(), Error> {
-        self.run(what, &sql::forbid_login(name)).await?;
-        self.run_text(what, &sql::end_sessions(name)).await
+        // Whatever one of its databases waits for.
+        let [login, databases] = sql::forbid_login(name);
+        self.run(what, &[login]).await?;
+        self.run(what, &[Statement::EndSessions(name.clone())]).await?;
+        self.run(what, &[databases]).await
     }
 
     /// Takes the lookups of these users out of the connected database.
@@ -237,20 +209,7 @@ impl Client {
     /// # Errors
     /// When the query fails.
     pub async fn roles(&self) -> Result<Vec<String>, Error> {
-        let query = "SELECT rolname::pg_catalog.text FROM pg_catalog.pg_roles ORDER BY 1";
-        self.texts("list the roles", query, &[]).await
-    }
-
-    /// Has an existing role go with the connected user, whoever removes that one.
-    ///
-    /// # Errors
-    /// When a statement fails.
-    pub async fn tie(&self, name: &RoleName) -> Result<(), Error> {
-        if !self.role_exists(name).await? {
-            return Ok(());
-        }
-        let tie = sql::tie(name, &self.options.user);
-        self.run_text(&format!("keep account of the user {name}"), &tie).await
+        self.texts("list the roles", Query::Roles).await
     }
 
     /// Takes from clients' users the memberships in a charm's own users, in each other and in what
@@ -262,22 +221,22 @@ impl Client {
     pub async fn part_users(&self) -> Result<(), Error> {
         let what = "part the users of clients";
         let mut failed = None;
-        for statement in self.texts(what, sql::PARTING, &[]).await? {
-            failed = failed.or(self.run_text(what, &statement).await.err());
+        for statement in self.found(what, Query::Parting).await? {
+            failed = failed.or(self.run(what, &[statement]).await.err());
         }
         failed.map_or(Ok(()), Err)
     }
 
-    /// Whether these roles are there, and none of them is somebody.
+    /// Whether these roles are there, and none of them can log in.
     async fn check_groups(&self, groups: &[RoleName]) -> Result<(), Error> {
         let missing = self.missing_roles(groups).await?;
         if !missing.is_empty() {
             return Err(Error::NoSuchRole(missing.join(", ")));
         }
         for group in groups {
-            let found = self.texts("look at a role", SOMEBODY, &[group.as_str()]).await?;
+            let found = self.texts("look at a role", Query::ReachedUsers(group.as_str())).await?;
             if let Some(reached) = found.into_iter().next() {
-                return Err(Error::SomebodyElse { role: group.to_string(), reached });
+                return Err(Error::ReachesUser { role: group.to_string(), reached });
             }
         }
         Ok(())
@@ -296,16 +255,16 @@ impl Client {
     }
 
     /// What the server says about a role, and its stored password.
-    async fn role_state(
+    pub(super) async fn role_state(
         &self,
         name: &RoleName,
     ) -> Result<Option<(RoleState, Option<String>)>, Error> {
         let what = format!("read the role {name}");
-        let rows = self.rows(&what, ROLE_STATE, &[name.as_str()]).await?;
+        let rows = self.rows(&what, Query::RoleState(name.as_str())).await?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
         let text = |column: usize| row.get(column).cloned().flatten();
         let is = |column: usize| text(column).as_deref() == Some("true");
-        let groups = self.texts(&what, GROUPS, &[name.as_str()]).await?;
+        let groups = self.texts(&what, Query::Groups(name.as_str())).await?;
         let state = RoleState {
             login: is(0),
             superuser: is(1),
@@ -317,14 +276,14 @@ impl Client {
         Ok(Some((state, text(4))))
     }
 
-    async fn run_quietly(&self, what: &str, statements: &[String]) -> Result<(), Error> {
+    async fn run_quietly(&self, what: &str, statements: &[Statement]) -> Result<(), Error> {
         if statements.is_empty() {
             return Ok(());
         }
         // The server decides about logging before it runs a message, so this is its own.
-        self.run_text(what, QUIET).await?;
+        self.run(what, &[Statement::QuietLog]).await?;
         let done = self.run(what, statements).await;
-        self.run_text(what, LOUD).await?;
+        self.run(what, &[Statement::RestoreLog]).await?;
         done
     }
 }

@@ -1,48 +1,120 @@
-//! The function that tells a pooler the verifier of a role.
+//! The function that returns a role's verifier to a pooler.
 
+use super::Statement;
 use crate::{DatabaseName, RoleName, quote_literal};
 
 /// The function's name; its schema is named after the user who calls it.
 pub const LOOKUP_FUNCTION: &str = "get_auth";
 
+/// The schemas of lookups: one reads what only superusers may, so a client's own function, or one
+/// in a schema of its owner's name, is none.
+pub(super) const LOOKUPS: &str = "\
+SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+WHERE p.proname = $1 AND p.prosecdef AND o.rolsuper AND o.rolname <> n.nspname ORDER BY 1";
+
+/// The function `$2` in the schema `$1`.
+pub(super) const LOOKUP: &str = "\
+SELECT p.proname::pg_catalog.text FROM pg_catalog.pg_proc p
+JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = $1 AND p.proname = $2";
+
+/// What is done to the lookup of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnLookup {
+    /// Makes its schema, where it is not there.
+    CreateSchema,
+    /// Makes the schema the connected user's.
+    OwnSchema,
+    /// Revokes the schema from PUBLIC.
+    CloseSchema,
+    /// Lets the user into the schema.
+    GrantSchema,
+    /// Drops the function.
+    Drop,
+    /// Creates the function, which shows these superusers and no other.
+    Create(Vec<RoleName>),
+    /// Revokes the function from PUBLIC.
+    Close,
+    /// Lets the user call the function.
+    Grant,
+    /// Drops the schema with the function in it.
+    DropSchema,
+}
+
+impl OnLookup {
+    pub(super) fn sql(&self, auth_user: &RoleName) -> String {
+        let user = auth_user.quoted();
+        let function = format!("{user}.{LOOKUP_FUNCTION}");
+        match self {
+            Self::CreateSchema => format!("CREATE SCHEMA IF NOT EXISTS {user}"),
+            Self::OwnSchema => format!("ALTER SCHEMA {user} OWNER TO CURRENT_USER"),
+            Self::CloseSchema => format!("REVOKE ALL ON SCHEMA {user} FROM PUBLIC, {user}"),
+            Self::GrantSchema => format!("GRANT USAGE ON SCHEMA {user} TO {user}"),
+            Self::Drop => format!("DROP ROUTINE IF EXISTS {function}(pg_catalog.text) CASCADE"),
+            Self::Create(superusers) => format!(
+                "CREATE FUNCTION {function}(wanted pg_catalog.text) \
+                 RETURNS TABLE (username pg_catalog.text, password pg_catalog.text) \
+                 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {}",
+                quote_literal(&lookup_body(auth_user, superusers))
+            ),
+            Self::Close => {
+                format!("REVOKE ALL ON FUNCTION {function}(pg_catalog.text) FROM PUBLIC, {user}")
+            }
+            Self::Grant => {
+                format!("GRANT EXECUTE ON FUNCTION {function}(pg_catalog.text) TO {user}")
+            }
+            Self::DropSchema => format!("DROP SCHEMA IF EXISTS {user} CASCADE"),
+        }
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::CreateSchema => "CREATE SCHEMA",
+            Self::OwnSchema => "ALTER SCHEMA",
+            Self::CloseSchema => "REVOKE ALL ON SCHEMA",
+            Self::GrantSchema => "GRANT USAGE ON SCHEMA",
+            Self::Drop => "DROP ROUTINE",
+            Self::Create(_) => "CREATE FUNCTION",
+            Self::Close => "REVOKE ALL ON FUNCTION",
+            Self::Grant => "GRANT EXECUTE ON FUNCTION",
+            Self::DropSchema => "DROP SCHEMA",
+        }
+    }
+}
+
 /// Installs the lookup for `auth_user` in the connected database, named `database`.
 ///
-/// The function runs with its owner's rights, so its search path is pinned, every name is
-/// qualified and only `auth_user` may call it. Its schema is taken from whoever made one of
-/// that name before: its owner could put another function in place; what stands there in the
-/// function's place goes, with whatever depends on it. `auth_user` asks in sessions of a pooler's,
-/// which has no other means to pin what it looks into: the role's own setting comes before that
-/// of the database, which may be a client's. It does not tell about
-/// roles that may not log in, replicate or have expired, nor about `auth_user` itself, nor
-/// about superusers but the `superusers` that clients have asked to be.
+/// The function runs with its owner's rights, so its search path is pinned, every name is qualified
+/// and only `auth_user` may call it. Its schema is taken from its owner before: its owner could put
+/// another function in place; what stands there in the function's place goes, with whatever depends
+/// on it. `auth_user` asks in sessions of a pooler's, which has no other means to pin what it looks
+/// into: the role's own setting comes before that of the database, which may be a client's. It
+/// returns nothing for roles that may not log in, replicate or have expired, nor about `auth_user`
+/// itself, nor about superusers but the `superusers` that clients have asked to be.
 pub fn install_lookup(
     database: &DatabaseName,
     auth_user: &RoleName,
     superusers: &[RoleName],
-) -> Vec<String> {
-    let user = auth_user.quoted();
-    let function = format!("{user}.{LOOKUP_FUNCTION}");
-    let body = lookup_body(auth_user, superusers);
+) -> Vec<Statement> {
+    let on = |does| Statement::Lookup { user: auth_user.clone(), does };
     vec![
-        format!("GRANT CONNECT ON DATABASE {} TO {user}", database.quoted()),
-        format!("CREATE SCHEMA IF NOT EXISTS {user}"),
-        format!("ALTER SCHEMA {user} OWNER TO CURRENT_USER"),
-        format!("REVOKE ALL ON SCHEMA {user} FROM PUBLIC, {user}"),
-        format!("GRANT USAGE ON SCHEMA {user} TO {user}"),
-        format!("ALTER ROLE {user} SET search_path = pg_catalog, pg_temp"),
-        format!("DROP ROUTINE IF EXISTS {function}(pg_catalog.text) CASCADE"),
-        format!(
-            "CREATE FUNCTION {function}(wanted pg_catalog.text) \
-             RETURNS TABLE (username pg_catalog.text, password pg_catalog.text) \
-             LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS {}",
-            quote_literal(&body)
-        ),
-        format!("REVOKE ALL ON FUNCTION {function}(pg_catalog.text) FROM PUBLIC, {user}"),
-        format!("GRANT EXECUTE ON FUNCTION {function}(pg_catalog.text) TO {user}"),
+        Statement::GrantConnect { database: database.clone(), to: auth_user.clone() },
+        on(OnLookup::CreateSchema),
+        on(OnLookup::OwnSchema),
+        on(OnLookup::CloseSchema),
+        on(OnLookup::GrantSchema),
+        Statement::PinSearchPath(auth_user.clone()),
+        on(OnLookup::Drop),
+        on(OnLookup::Create(superusers.to_vec())),
+        on(OnLookup::Close),
+        on(OnLookup::Grant),
     ]
 }
 
-fn lookup_body(auth_user: &RoleName, superusers: &[RoleName]) -> String {
+/// The text of that function.
+pub fn lookup_body(auth_user: &RoleName, superusers: &[RoleName]) -> String {
     let shown: Vec<String> = superusers.iter().map(|role| quote_literal(role.as_str())).collect();
     let hidden = match shown.is_empty() {
         true => " AND NOT a.rolsuper".to_owned(),
@@ -59,22 +131,22 @@ fn lookup_body(auth_user: &RoleName, superusers: &[RoleName]) -> String {
 
 /// Takes the lookup for an existing `auth_user` out of the connected database, named
 /// `database`, and leaves it in others.
-pub fn uninstall_lookup(database: &DatabaseName, auth_user: &RoleName) -> Vec<String> {
-    let user = auth_user.quoted();
+pub fn uninstall_lookup(database: &DatabaseName, auth_user: &RoleName) -> Vec<Statement> {
     vec![
-        format!("DROP SCHEMA IF EXISTS {user} CASCADE"),
-        format!("REVOKE CONNECT ON DATABASE {} FROM {user}", database.quoted()),
+        Statement::Lookup { user: auth_user.clone(), does: OnLookup::DropSchema },
+        Statement::RevokeConnect { database: database.clone(), from: auth_user.clone() },
     ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::text;
 
     #[test]
     fn the_lookup_as_installed() {
         let statements = install_lookup(&"shop".parse().unwrap(), &"it's".parse().unwrap(), &[]);
-        insta::assert_snapshot!(statements.join("\n"), @r#"
+        insta::assert_snapshot!(text(&statements).replace(";\n", "\n"), @r#"
         GRANT CONNECT ON DATABASE "shop" TO "it's"
         CREATE SCHEMA IF NOT EXISTS "it's"
         ALTER SCHEMA "it's" OWNER TO CURRENT_USER

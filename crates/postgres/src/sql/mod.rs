@@ -1,17 +1,24 @@
-//! SQL text as pure functions: names are quoted here and nowhere else.
+//! Statements and queries as values, and their texts: names are quoted here and nowhere else.
 
 mod databases;
+mod extensions;
 mod lookup;
+mod query;
+mod server;
+mod statement;
 mod users;
 
-pub use databases::{
-    EXTENSION, GRANT_ON_OBJECTS, HELD_ON_EXTENSIONS, LET_IN, MADE_BY_CLIENTS, OWNED, POOLERS,
-    Place, TAKE_OWNERSHIP, TEMPLATE_SESSIONS, close_database, create_database, create_extension,
-    drop_extension, grant_database, set_up_postgres_database,
-};
-pub use lookup::{LOOKUP_FUNCTION, install_lookup, uninstall_lookup};
+pub use databases::{POOLERS, grant_database, set_up_postgres_database};
+pub use extensions::{OnExtension, Place, create_extension, exposed};
+pub use lookup::{LOOKUP_FUNCTION, OnLookup, install_lookup, lookup_body, uninstall_lookup};
+pub use query::Query;
+pub use statement::{Attributes, Statement};
 pub use users::{
-    MEMBERS, PARTING, RoleState, SYSTEM_USERS, alter_user, create_access_groups, create_admin_role,
-    create_user, drop_owned, drop_user, end_sessions, forbid_login, left, rest_subscriptions,
-    roll_back_prepared, tie, tied_to, user_changes,
+    RoleState, SYSTEM_USERS, create_access_groups, create_admin_role, drop_owned, forbid_login,
+    left, owner_in, tied_to, user_changes,
 };
+
+/// The statements as one text, a line each.
+pub fn text(statements: &[Statement]) -> String {
+    statements.iter().map(Statement::sql).collect::<Vec<_>>().join(";\n")
+}

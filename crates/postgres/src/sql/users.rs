@@ -1,7 +1,8 @@
 //! Statements on roles.
 
+use super::{Attributes, Statement};
 use crate::roles::ACCESS_GROUPS;
-use crate::{ExtraRoles, RoleName, Verifier, quote_ident, quote_literal};
+use crate::{DatabaseName, ExtraRoles, RoleName, Verifier, quote_literal};
 
 /// The charm's own users, in the order upstream lists them.
 pub const SYSTEM_USERS: [&str; 5] = ["backup", "replication", "rewind", "operator", "monitoring"];
@@ -23,10 +24,10 @@ pub struct RoleState {
     pub member_of: Vec<RoleName>,
 }
 
-/// A query whose rows are the statements that end the memberships in role `$1`, but of superusers:
-/// whoever may make roles makes another's before it comes, and is a member of it then. Who granted
-/// is named, where it is known: servers from 16 on end nothing else.
-pub const MEMBERS: &str = "\
+/// A query whose rows are the statements that end the memberships in role `$1`, except superusers':
+/// a role with CREATEROLE could make another client's role first, and be a member of it. Who
+/// granted is named, where it is known: servers from 16 on end nothing else.
+pub(super) const MEMBERS: &str = "\
 SELECT pg_catalog.format('REVOKE %I FROM %I%s CASCADE', g.rolname, u.rolname,
   CASE WHEN b.oid IS NULL THEN '' ELSE pg_catalog.format(' GRANTED BY %I', b.rolname) END)
 FROM pg_catalog.pg_auth_members m
@@ -37,7 +38,7 @@ LEFT JOIN pg_catalog.pg_roles b ON b.oid = m.grantor ORDER BY 1";
 /// A query whose rows are the statements that take from clients' users, who are in
 /// `relation_access`, what makes them a charm's own user or another client's, at whichever remove,
 /// and what makes them as good as superusers.
-pub const PARTING: &str = "\
+pub(super) const PARTING: &str = "\
 WITH RECURSIVE clients AS (
   SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolcanlogin AND EXISTS (
     SELECT FROM pg_catalog.pg_auth_members c
@@ -61,26 +62,67 @@ WHERE (g.rolcanlogin AND EXISTS (SELECT FROM pg_catalog.pg_auth_members c
       ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
     AND EXISTS (SELECT FROM clients c WHERE c.oid = u.oid)) ORDER BY 1";
 
-/// Creates a login role.
-pub fn create_user(name: &RoleName, roles: &ExtraRoles, verifier: &Verifier) -> String {
-    let password = quote_literal(verifier.expose());
-    format!("CREATE ROLE {} LOGIN{} PASSWORD {password}", name.quoted(), attributes(roles))
-}
+pub(super) const ROLE_STATE: &str = "\
+SELECT (a.rolcanlogin
+    AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil > pg_catalog.now()))::pg_catalog.text,
+  a.rolsuper::pg_catalog.text, a.rolcreatedb::pg_catalog.text,
+  a.rolcreaterole::pg_catalog.text, a.rolpassword,
+  pg_catalog.shobj_description(a.oid, 'pg_authid')
+FROM pg_catalog.pg_authid a WHERE a.rolname = $1";
 
-/// Gives an existing role its attributes, and a new password when `verifier` is given.
-pub fn alter_user(name: &RoleName, roles: &ExtraRoles, verifier: Option<&Verifier>) -> String {
-    let password = verifier
-        .map(|verifier| format!(" PASSWORD {}", quote_literal(verifier.expose())))
-        .unwrap_or_default();
-    format!("ALTER ROLE {} LOGIN{}{password}", name.quoted(), attributes(roles))
-}
+pub(super) const GROUPS: &str = "\
+SELECT g.rolname::pg_catalog.text FROM pg_catalog.pg_auth_members m
+JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+JOIN pg_catalog.pg_roles r ON r.oid = m.member WHERE r.rolname = $1 ORDER BY 1";
 
-fn attributes(roles: &ExtraRoles) -> String {
-    let word = |on: bool, word: &str| format!(" {}{word}", if on { "" } else { "NO" });
-    word(roles.superuser, "SUPERUSER")
-        + &word(roles.create_db, "CREATEDB")
-        + &word(roles.create_role, "CREATEROLE")
-}
+/// The roles that a member of role `$1` is by it, if any of them logs in or is a superuser: the
+/// member could become it with `SET ROLE`, and has its rights without.
+pub(super) const REACHED_USERS: &str = "\
+WITH RECURSIVE reached (oid) AS (
+  SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = $1
+  UNION
+  SELECT m.roleid FROM reached JOIN pg_catalog.pg_auth_members m ON m.member = reached.oid)
+SELECT r.rolname::pg_catalog.text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
+WHERE r.rolcanlogin OR r.rolsuper ORDER BY 1";
+
+pub(super) const TIED_ROLES: &str = "\
+SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r
+JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
+  AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
+WHERE d.description = $1 AND r.rolname <> current_user ORDER BY 1";
+
+/// The databases in which a role has subscriptions: they are the whole server's, and can be changed
+/// in theirs only.
+pub(super) const SUBSCRIBED: &str = "\
+SELECT DISTINCT d.datname::pg_catalog.text FROM pg_catalog.pg_subscription s
+JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+WHERE pg_catalog.pg_get_userbyid(s.subowner) = $1 ORDER BY 1";
+
+/// The databases that can be entered in which a role has anything: rights, objects, transactions
+/// that it has prepared.
+pub(super) const STANDS: &str = "\
+SELECT d.datname::pg_catalog.text FROM pg_catalog.pg_database d
+WHERE d.datallowconn AND d.datconnlimit <> -2 AND (
+  EXISTS (SELECT FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
+    WHERE s.dbid = d.oid AND r.rolname = $1
+      AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid)
+  OR EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts x
+    WHERE x.database = d.datname AND x.owner = $1)) ORDER BY 1";
+
+/// Transactions that a role has prepared in the connected database: their locks outlive it.
+pub(super) const PREPARED: &str = "\
+SELECT gid FROM pg_catalog.pg_prepared_xacts
+WHERE owner = $1 AND database = pg_catalog.current_database() ORDER BY 1";
+
+/// Keeps verifiers out of the server's log for the rest of a session.
+pub(super) const QUIET: &str = "SET log_statement = 'none'; SET log_min_duration_statement = -1; \
+SET log_min_error_statement = 'panic'";
+pub(super) const LOUD: &str = "RESET log_statement; RESET log_min_duration_statement; \
+RESET log_min_error_statement";
+
+/// The names of all roles.
+pub(super) const ROLES: &str =
+    "SELECT rolname::pg_catalog.text FROM pg_catalog.pg_roles ORDER BY 1";
 
 /// The statements that lead from `current` to `wanted`; empty when nothing differs.
 ///
@@ -90,22 +132,25 @@ pub fn user_changes(
     current: Option<&RoleState>,
     wanted: &ExtraRoles,
     verifier: Option<&Verifier>,
-) -> Vec<String> {
+) -> Vec<Statement> {
     let mut statements = Vec::new();
-    match (current, verifier) {
-        (None, Some(verifier)) => statements.push(create_user(name, wanted, verifier)),
+    let (name, new) = (|| name.clone(), Attributes::from(wanted));
+    match (current, verifier.cloned()) {
+        (None, Some(verifier)) => {
+            statements.push(Statement::CreateUser { name: name(), attributes: new, verifier });
+        }
         (None, None) => {}
         (Some(state), verifier) => {
             let attributes = (state.login, state.superuser, state.create_db, state.create_role);
             let expected = (true, wanted.superuser, wanted.create_db, wanted.create_role);
             if verifier.is_some() || attributes != expected {
-                statements.push(alter_user(name, wanted, verifier));
+                statements.push(Statement::AlterUser { name: name(), attributes: new, verifier });
             }
         }
     }
     let has = |role: &RoleName| current.is_some_and(|state| state.member_of.contains(role));
     for role in wanted.member_of.iter().filter(|role| !has(role)) {
-        statements.push(format!("GRANT {} TO {}", role.quoted(), name.quoted()));
+        statements.push(Statement::GrantRole { role: role.clone(), to: name() });
     }
     statements
 }
@@ -116,45 +161,39 @@ pub fn left(
     current: &RoleState,
     wanted: &ExtraRoles,
     former: &[RoleName],
-) -> Vec<String> {
+) -> Vec<Statement> {
     let ends =
         |role: &&RoleName| current.member_of.contains(role) && !wanted.member_of.contains(role);
-    let revoke = |role: &RoleName| format!("REVOKE {} FROM {}", role.quoted(), name.quoted());
+    let revoke = |role: &RoleName| Statement::RevokeRole { role: role.clone(), from: name.clone() };
     former.iter().filter(ends).map(revoke).collect()
 }
 
-/// Rolls back a transaction of this identifier that somebody has prepared in the connected
-/// database.
-pub fn roll_back_prepared(transaction: &str) -> String {
-    format!("ROLLBACK PREPARED {}", quote_literal(transaction))
-}
-
-/// Says of a role that it goes when `owner` goes.
-pub fn tie(name: &RoleName, owner: &RoleName) -> String {
-    format!("COMMENT ON ROLE {} IS {}", name.quoted(), quote_literal(&tied_to(owner)))
-}
+/// What a comment begins with that names the role with which another goes.
+const TIED: &str = "goes with the role ";
 
 /// What the comment on a role says that goes with `owner`.
 pub fn tied_to(owner: &RoleName) -> String {
-    format!("goes with the role {owner}")
+    format!("{TIED}{owner}")
 }
 
-/// Lets a role in no more; its databases go to the connected user.
-pub fn forbid_login(name: &RoleName) -> Vec<String> {
-    let databases = format!(
+/// The role that such a comment names.
+pub fn owner_in(comment: &str) -> Option<RoleName> {
+    comment.strip_prefix(TIED)?.parse().ok()
+}
+
+/// Hands a role's databases to the connected user.
+pub(super) fn hand_databases(name: &RoleName) -> String {
+    let all = format!(
         "DECLARE d pg_catalog.name; BEGIN FOR d IN SELECT datname FROM pg_catalog.pg_database \
          WHERE pg_catalog.pg_get_userbyid(datdba) = {} LOOP EXECUTE pg_catalog.format(\
          'ALTER DATABASE %I OWNER TO CURRENT_USER', d); END LOOP; END",
         quote_literal(name.as_str())
     );
-    vec![
-        format!("DO {}", quote_literal(&databases)),
-        format!("ALTER ROLE {} NOLOGIN", name.quoted()),
-    ]
+    format!("DO {}", quote_literal(&all))
 }
 
-/// Ends a role's sessions and waits for their end, so that nothing of it changes any more.
-pub fn end_sessions(name: &RoleName) -> String {
+/// Ends a role's sessions.
+pub(super) fn end_sessions(name: &RoleName) -> String {
     format!(
         "SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity \
          WHERE usename = {}",
@@ -162,9 +201,8 @@ pub fn end_sessions(name: &RoleName) -> String {
     )
 }
 
-/// Hands a role's subscriptions in the connected database, which only a superuser can own, to the
-/// connected user, at rest: what they apply would run with its rights.
-pub fn rest_subscriptions(name: &RoleName) -> String {
+/// Hands a role's subscriptions in the connected database to the connected user, at rest.
+pub(super) fn rest_subscriptions(name: &RoleName) -> String {
     let all = format!(
         "DECLARE n pg_catalog.name; BEGIN FOR n IN SELECT s.subname \
          FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
@@ -178,62 +216,87 @@ pub fn rest_subscriptions(name: &RoleName) -> String {
     format!("DO {}", quote_literal(&all))
 }
 
-/// Hands what a role owns in the connected database to a role that may do nothing else.
-///
-/// Views and functions run with their owner's rights: a superuser must not inherit those that
-/// a client has made. What only a superuser can own a superuser client has made: its event
-/// triggers go, because they would run what is nobody's now; its wrappers of foreign data go to
-/// the connected user.
-pub fn drop_owned(name: &RoleName) -> Vec<String> {
-    let of_superusers = format!(
+/// A query whose rows are the statements that hand the tables and their like that role `$1` owns
+/// in the connected database to a role that may do nothing else: each is locked until its
+/// transaction ends, and the server has room for so many locks.
+pub(super) const HAND_OVER: &str = "\
+SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO pg_database_owner', n.nspname, c.relname)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+WHERE r.rolname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  AND c.relpersistence <> 't'
+  AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+      AND d.objid = c.oid AND d.deptype IN ('a', 'i')))
+ORDER BY c.oid";
+
+/// Drops a role's event triggers in the connected database.
+pub(super) fn drop_event_triggers(name: &RoleName) -> String {
+    let all = format!(
         "DECLARE n pg_catalog.name; BEGIN \
          FOR n IN SELECT evtname FROM pg_catalog.pg_event_trigger \
-         WHERE pg_catalog.pg_get_userbyid(evtowner) = {owner} LOOP \
-         EXECUTE pg_catalog.format('DROP EVENT TRIGGER %I', n); END LOOP; \
+         WHERE pg_catalog.pg_get_userbyid(evtowner) = {} LOOP \
+         EXECUTE pg_catalog.format('DROP EVENT TRIGGER %I', n); END LOOP; END",
+        quote_literal(name.as_str())
+    );
+    format!("DO {}", quote_literal(&all))
+}
+
+/// Hands a role's wrappers of foreign data to the connected user.
+pub(super) fn hand_wrappers(name: &RoleName) -> String {
+    let all = format!(
+        "DECLARE n pg_catalog.name; BEGIN \
          FOR n IN SELECT fdwname FROM pg_catalog.pg_foreign_data_wrapper \
          WHERE pg_catalog.pg_get_userbyid(fdwowner) = {owner} LOOP EXECUTE pg_catalog.format(\
          'ALTER FOREIGN DATA WRAPPER %I OWNER TO CURRENT_USER', n); END LOOP; END",
         owner = quote_literal(name.as_str())
     );
-    vec![
-        format!("DO {}", quote_literal(&of_superusers)),
-        format!("REASSIGN OWNED BY {} TO pg_database_owner", name.quoted()),
-        format!("DROP OWNED BY {}", name.quoted()),
-    ]
+    format!("DO {}", quote_literal(&all))
 }
 
-/// Removes a role that owns nothing any more.
-pub fn drop_user(name: &RoleName) -> String {
-    format!("DROP ROLE IF EXISTS {}", name.quoted())
+/// Lets a role in no more, then hands its databases to the connected user.
+pub fn forbid_login(name: &RoleName) -> [Statement; 2] {
+    [Statement::ForbidLogin(name.clone()), Statement::HandDatabases(name.clone())]
+}
+
+/// Hands what else a role owns in the connected database to a role that may do nothing else.
+///
+/// Views and functions run with their owner's rights: a superuser must not inherit those that
+/// a client has made. What only a superuser can own a superuser client has made: its wrappers of
+/// foreign data go to the connected user.
+pub fn drop_owned(name: &RoleName) -> [Statement; 3] {
+    [
+        Statement::HandWrappers(name.clone()),
+        Statement::ReassignOwned(name.clone()),
+        Statement::DropOwned(name.clone()),
+    ]
 }
 
 /// The missing groups among [`ACCESS_GROUPS`] and the memberships of the system users.
 ///
 /// `present` are the names of all roles.
-pub fn create_access_groups(present: &[String]) -> Vec<String> {
-    let has = |name: &str| present.iter().any(|role| role == name);
-    let mut statements: Vec<String> = ACCESS_GROUPS
-        .iter()
-        .filter(|group| !has(group))
-        .map(|group| format!("CREATE ROLE {} NOLOGIN", quote_ident(group)))
-        .collect();
+pub fn create_access_groups(present: &[String]) -> Vec<Statement> {
+    let has = |name: &&str| present.iter().any(|role| role == name);
+    let missing = ACCESS_GROUPS.into_iter().filter(|group| !has(group));
+    let mut statements: Vec<Statement> =
+        missing.map(|group| Statement::CreateGroup(RoleName::constant(group))).collect();
     if !statements.is_empty() {
-        statements.extend(
-            SYSTEM_USERS
-                .iter()
-                .filter(|user| has(user))
-                .map(|user| format!("GRANT \"internal_access\" TO {}", quote_ident(user))),
-        );
+        let join = |user| Statement::GrantRole {
+            role: RoleName::constant("internal_access"),
+            to: RoleName::constant(user),
+        };
+        statements.extend(SYSTEM_USERS.into_iter().filter(has).map(join));
     }
     statements
 }
 
 /// The role `admin`: reads and writes everything, logs in never.
-pub fn create_admin_role() -> Vec<String> {
-    vec![
-        "CREATE ROLE \"admin\" NOLOGIN".to_owned(),
-        "GRANT pg_read_all_data, pg_write_all_data TO \"admin\"".to_owned(),
-        "GRANT CONNECT ON DATABASE \"postgres\" TO \"admin\"".to_owned(),
+pub fn create_admin_role() -> [Statement; 3] {
+    let admin = || RoleName::constant("admin");
+    [
+        Statement::CreateGroup(admin()),
+        Statement::GrantAllData(admin()),
+        Statement::GrantConnect { database: DatabaseName::constant("postgres"), to: admin() },
     ]
 }
 
@@ -241,6 +304,7 @@ pub fn create_admin_role() -> Vec<String> {
 mod tests {
     use super::*;
     use crate::scram::verifier;
+    use crate::sql::text;
     use proptest::prelude::*;
 
     fn name(text: &str) -> RoleName {
@@ -252,7 +316,7 @@ mod tests {
         let wanted = ExtraRoles::parse("superuser,admin").unwrap();
         let made = verifier("p", &[0; 16], 1);
         let changes = user_changes(&name("relation_id_4"), None, &wanted, Some(&made));
-        insta::assert_snapshot!(changes.join("\n"), @r#"
+        insta::assert_snapshot!(text(&changes).replace(";\n", "\n"), @r#"
         CREATE ROLE "relation_id_4" LOGIN SUPERUSER CREATEDB NOCREATEROLE PASSWORD 'SCRAM-SHA-256$1:AAAAAAAAAAAAAAAAAAAAAA==$05CNKQsNFf+Va88Umu7sdwPc0+l5o2sJP2aVUq+FQrY=:XbzHQmsySdAqmPIwzTup2LtGI8aLeAOT6RPzCsinh5g='
         GRANT "admin" TO "relation_id_4"
         "#);
@@ -269,7 +333,7 @@ mod tests {
     fn a_user_that_was_shut_out_is_let_in_again() {
         let changes =
             user_changes(&name("u"), Some(&RoleState::default()), &ExtraRoles::default(), None);
-        assert_eq!(changes, ["ALTER ROLE \"u\" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE"]);
+        assert_eq!(text(&changes), "ALTER ROLE \"u\" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE");
     }
 
     #[test]
@@ -277,13 +341,14 @@ mod tests {
         let roles = |list: &str| ExtraRoles::parse(list).unwrap().member_of;
         let state = RoleState { member_of: roles("a,b,c"), ..RoleState::default() };
         let wanted = ExtraRoles::parse("b").unwrap();
-        assert_eq!(left(&name("u"), &state, &wanted, &roles("a,b,d")), ["REVOKE \"a\" FROM \"u\""]);
+        let left = left(&name("u"), &state, &wanted, &roles("a,b,d"));
+        assert_eq!(text(&left), "REVOKE \"a\" FROM \"u\"");
     }
 
     #[test]
     fn access_groups_are_made_once() {
         let present: Vec<String> = ["operator", "replication"].map(str::to_owned).to_vec();
-        insta::assert_snapshot!(create_access_groups(&present).join("\n"), @r#"
+        insta::assert_snapshot!(text(&create_access_groups(&present)).replace(";\n", "\n"), @r#"
         CREATE ROLE "identity_access" NOLOGIN
         CREATE ROLE "internal_access" NOLOGIN
         CREATE ROLE "relation_access" NOLOGIN
@@ -298,7 +363,9 @@ mod tests {
         #[test]
         fn a_hostile_name_stays_inside_its_quotes(text in "[a\";' $-]{1,20}") {
             let name = name(&text);
-            for statement in drop_owned(&name).into_iter().skip(1).chain([drop_user(&name)]) {
+            let all = drop_owned(&name).into_iter().skip(1);
+            for statement in all.chain([Statement::DropRole(name.clone())]) {
+                let statement = statement.sql();
                 prop_assert!(statement.contains(&name.quoted()));
                 let outside = statement.replacen(&name.quoted(), "", 1);
                 prop_assert!(!outside.contains('"'));

@@ -1,6 +1,7 @@
 //! Databases, what is in them, and what the server says of itself.
 
-use postgres::{Error, Owner, sql};
+use postgres::sql::{Query, Statement};
+use postgres::{Error, Owner};
 
 use super::{FORBIDDEN, Far, code, database, role, user};
 
@@ -34,7 +35,7 @@ pub(crate) async fn databases_are_closed_to_others(far: &Far) -> Result<(), Erro
     assert_eq!(operator.databases().await?, all);
     all.push(database("template1"));
     assert_eq!(operator.all_databases().await?, all);
-    let again = far.runs("postgres", &[sql::create_database(&shop)]).await;
+    let again = far.runs("postgres", &[Statement::CreateDatabase(shop.clone())]).await;
     assert_eq!(again, Err("42P04".to_owned()));
     let nobody = operator.ensure_database(&shop, &role("nobody"), Owner::Sole).await;
     assert_eq!(code(nobody), super::NO_ROLE);
@@ -82,7 +83,7 @@ pub(crate) async fn extensions_come_and_go(far: &Far) -> Result<(), Error> {
     Ok(())
 }
 
-/// A primary tells its version, its connections, its timeline and whether it knows a role.
+/// A primary reports its version, its connections, its timeline and whether it knows a role.
 pub(crate) async fn the_server_tells_its_facts(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
     let facts = operator.facts(&role("app")).await?;
@@ -107,7 +108,7 @@ pub(crate) async fn sessions_are_pinned(far: &Far) -> Result<(), Error> {
             ("row_security", "off"),
             ("local_preload_libraries", ""),
         ] {
-            let shown = session.query(&format!("SHOW {setting}"), &[]).await.unwrap();
+            let shown = session.query(Query::Setting(setting)).await.unwrap();
             assert_eq!(shown, [[Some(value.to_owned())]], "{setting}");
         }
     }

@@ -1,6 +1,7 @@
-//! The function that tells a pooler how a client proves who it is.
+//! The function with which a pooler authenticates a client.
 
-use postgres::{DatabaseName, Error, Owner, quote_ident, scram};
+use postgres::sql::{self, OnLookup, Query, Statement};
+use postgres::{DatabaseName, Error, Owner, scram};
 
 use super::{FORBIDDEN, Far, NO_ROLE, code, database, role, user};
 
@@ -15,8 +16,8 @@ async fn finds(
     let refused =
         |failure: postgres::Failure| failure.code().map_or(failure.to_string(), str::to_owned);
     let session = session.map_err(refused)?;
-    let query = format!("SELECT username, password FROM {}.get_auth($1)", quote_ident(owner));
-    let rows = session.query(&query, &[wanted]).await.map_err(refused)?;
+    let query = Query::LookUp { schema: owner, wanted };
+    let rows = session.query(query).await.map_err(refused)?;
     assert!(rows.iter().all(|row| row[0].as_deref() == Some(wanted)));
     Ok(rows.into_iter().filter_map(|mut row| row.remove(1)).collect())
 }
@@ -51,7 +52,38 @@ pub(crate) async fn a_lookup_shows_ordinary_roles(far: &Far) -> Result<(), Error
     Ok(())
 }
 
-/// Nobody else may look up, not even who owns the database.
+/// What a person takes from a lookup is seen, and made again.
+pub(crate) async fn a_lookup_that_lacks_something_is_seen(far: &Far) -> Result<(), Error> {
+    let operator = far.operator().await?;
+    let (shop, pooler) = (database("shop"), role("pooler"));
+    for name in ["app", "pooler", "boss"] {
+        operator.ensure_user(&user(name, "")).await?;
+    }
+    operator.ensure_database(&shop, &role("app"), Owner::Sole).await?;
+    let inside = operator.in_database(&shop).await?;
+    let seen = async || Ok::<_, Error>(inside.facts(&pooler).await?.lookup);
+    assert_eq!(seen().await?, None);
+    let shown = [role("boss")];
+    let body = sql::lookup_body(&pooler, &shown);
+    assert_ne!(body, sql::lookup_body(&pooler, &[]));
+    let on = |does| Statement::Lookup { user: pooler.clone(), does };
+    for damage in [
+        on(OnLookup::DropSchema),
+        on(OnLookup::Drop),
+        on(OnLookup::CloseSchema),
+        on(OnLookup::Close),
+        Statement::RevokeConnect { database: shop.clone(), from: pooler.clone() },
+    ] {
+        operator.install_auth_function(&shop, &pooler, &shown).await?;
+        assert_eq!(seen().await?.as_ref(), Some(&body), "before {}", damage.sql());
+        let what = damage.sql();
+        assert_eq!(far.runs("shop", &[damage]).await, Ok(()), "{what}");
+        assert_eq!(seen().await?, None, "{what}");
+    }
+    Ok(())
+}
+
+/// No other role may look up, not even the database's owner.
 pub(crate) async fn a_lookup_is_for_its_user_alone(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
     let shop = database("shop");

@@ -8,11 +8,13 @@ mod guards;
 mod lookups;
 mod removal;
 mod standby;
+mod ties;
 mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use postgres::sql::{Query, Statement};
 use postgres::{
     Client, ConnectOptions, DatabaseName, Error, ExtraRoles, Failure, RoleName, SESSION_OPTIONS,
     Server, Session, User,
@@ -23,15 +25,17 @@ pub(crate) use databases::{
     extensions_come_and_go, sessions_are_pinned, the_server_tells_its_facts,
 };
 pub(crate) use guards::{
-    memberships_go_with_the_wish, roles_make_nobody_somebody_else, the_template_holds_nobody_up,
-    users_are_parted,
+    clients_have_nothing_on_extensions, memberships_go_with_the_wish, nobody_is_a_member_of_a_user,
+    roles_make_nobody_somebody_else, the_template_holds_nobody_up, users_are_parted,
+    users_are_parted_at_any_remove,
 };
 pub(crate) use lookups::{
     a_lookup_goes_with_its_database_only, a_lookup_is_for_its_user_alone,
-    a_lookup_shows_ordinary_roles,
+    a_lookup_shows_ordinary_roles, a_lookup_that_lacks_something_is_seen,
 };
 pub(crate) use removal::{a_role_goes_when_nothing_depends_on_it, tied_roles_go_too, users_go};
 pub(crate) use standby::a_standby_takes_no_writes;
+pub(crate) use ties::users_of_two_models_stay_apart;
 pub(crate) use users::{
     logins_are_refused, ordinary_users_read_and_change_nothing, passwords_change,
     users_are_as_wanted,
@@ -89,10 +93,17 @@ impl Far {
         Ok(client)
     }
 
+    /// The roles of which another is a direct member.
+    async fn groups(&self, name: &str) -> Vec<String> {
+        let session = self.session("operator", &self.password, "postgres").await.unwrap();
+        let rows = session.query(Query::Groups(name)).await.unwrap();
+        rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+    }
+
     /// Runs statements as the operator; the code with which they are refused.
-    async fn runs(&self, database: &str, statements: &[String]) -> Result<(), String> {
+    async fn runs(&self, database: &str, statements: &[Statement]) -> Result<(), String> {
         let session = self.session("operator", &self.password, database).await.unwrap();
-        let ran = session.execute(&statements.join(";\n")).await;
+        let ran = session.execute(statements).await;
         ran.map_err(|failure| failure.code().map_or(failure.to_string(), str::to_owned))
     }
 }
@@ -113,6 +124,7 @@ fn user(name: &str, roles: &str) -> User {
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
         tied_to: None,
+        takes_over: false,
         former: Vec::new(),
     }
 }
@@ -127,7 +139,7 @@ fn code<T>(answer: Result<T, Error>) -> String {
 
 /// What a role is not allowed to do.
 const FORBIDDEN: &str = "42501";
-/// A password that is wrong, or nobody's.
+/// A password that is wrong, or no user's.
 const WRONG_PASSWORD: &str = "28P01";
 /// A role that may not log in.
 const NO_LOGIN: &str = "28000";

@@ -1,6 +1,7 @@
 //! Roles that go, and what stands in their way.
 
-use postgres::{Error, Owner, User, sql};
+use postgres::sql::{self, Statement};
+use postgres::{Error, Owner, User};
 
 use super::{DEPENDED_ON, FORBIDDEN, Far, WRONG_PASSWORD, database, role, user};
 
@@ -8,7 +9,7 @@ use super::{DEPENDED_ON, FORBIDDEN, Far, WRONG_PASSWORD, database, role, user};
 /// shared, what is owned is of one database.
 pub(crate) async fn a_role_goes_when_nothing_depends_on_it(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
-    let drop_role = |name: &str| [sql::drop_user(&role(name))];
+    let drop_role = |name: &str| [Statement::DropRole(role(name))];
     let depended = || Err(DEPENDED_ON.to_owned());
     for name in ["app", "guest", "pooler"] {
         operator.ensure_user(&user(name, "")).await?;

@@ -1,19 +1,21 @@
 //! A server that follows a primary.
 
-use postgres::{Error, Owner};
+use postgres::{Error, Owner, SEGMENT};
 
 use super::{Far, WRONG_PASSWORD, code, database, role, user};
 
 /// What may not be written where only a primary writes.
 const READ_ONLY: &str = "25006";
 
-/// A standby lets in whom the primary lets in, answers, and takes no writes; waiting helps, for
-/// it may lead soon, or the service lead to another.
+/// A standby accepts the logins that the primary accepts, answers, and takes no writes; waiting
+/// helps, for it may lead soon, or the service lead to another.
 pub(crate) async fn a_standby_takes_no_writes(far: &Far) -> Result<(), Error> {
     assert_eq!(far.knocks("operator", "wrong", "postgres").await, WRONG_PASSWORD);
     let operator = far.login("operator", &far.password, "postgres").await?;
     let facts = operator.facts(&role("nobody")).await?;
     assert_eq!((facts.knows_role, facts.timeline), (false, None));
+    let oldest = operator.oldest_log().await?;
+    assert!(oldest.is_some_and(|at| at > 0 && at % SEGMENT == 0), "{oldest:?}");
     let roles = operator.roles().await?;
     assert!(roles.iter().any(|name| name == "operator"));
     let made = operator.ensure_user(&user("app", "")).await;

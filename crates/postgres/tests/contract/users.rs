@@ -1,6 +1,7 @@
 //! Who gets in, and what roles may do.
 
-use postgres::{Error, User, sql};
+use postgres::sql::{self, Attributes, Statement};
+use postgres::{Error, User};
 
 use super::{FORBIDDEN, Far, NO_DATABASE, NO_LOGIN, NO_ROLE, WRONG_PASSWORD, code, role, user};
 
@@ -75,11 +76,9 @@ pub(crate) async fn users_are_as_wanted(far: &Far) -> Result<(), Error> {
     operator.ensure_user(&user("app", "")).await?;
     assert_eq!(far.knocks("app", "app", "postgres").await, FORBIDDEN);
     assert_eq!(code(app.ensure_user(&user("more", "")).await), FORBIDDEN);
-    let again = [sql::create_user(
-        &role("app"),
-        &user("app", "").roles,
-        &postgres::scram::verifier("app", &[1; 16], 1),
-    )];
+    let attributes = Attributes::from(&user("app", "").roles);
+    let verifier = postgres::scram::verifier("app", &[1; 16], 1);
+    let again = [Statement::CreateUser { name: role("app"), attributes, verifier }];
     assert_eq!(far.runs("postgres", &again).await, Err("42710".to_owned()));
     Ok(())
 }
@@ -97,7 +96,7 @@ pub(crate) async fn ordinary_users_read_and_change_nothing(far: &Far) -> Result<
     assert_eq!(code(app.ensure_user(&user("other", "superuser")).await), FORBIDDEN);
     assert_eq!(code(app.delete_user(&role("other")).await), FORBIDDEN);
     let session = far.session("app", "app", "template1").await;
-    let made = sql::create_database(&super::database("mine"));
+    let made = [Statement::CreateDatabase(super::database("mine"))];
     let refused = session.unwrap().execute(&made).await.err();
     assert_eq!(
         refused.and_then(|failure| failure.code().map(str::to_owned)).as_deref(),

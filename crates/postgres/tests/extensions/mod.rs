@@ -1,4 +1,4 @@
-//! What extensions keep from everybody, clients have as little of.
+//! What extensions revoke from PUBLIC, clients do not have either.
 
 use postgres::Owner;
 
@@ -41,7 +41,7 @@ const REFUSED: [&str; 4] = [
     "SELECT nextval('utl_file.counter')",
 ];
 
-/// Each client of a database has no more of an extension than everybody has, whether the extension
+/// Each client of a database has no more of an extension than PUBLIC has, whether the extension
 /// comes before it or after it.
 #[tokio::test]
 async fn clients_have_of_extensions_what_everybody_has() {
@@ -74,7 +74,8 @@ async fn clients_have_of_extensions_what_everybody_has() {
     }
     let own = "INSERT INTO t DEFAULT VALUES; SELECT f(); CREATE TABLE more ()";
     server.sql("b", "two", "shop", own).await.unwrap();
-    // Whoever writes all data writes where the extension looks, so nobody may have it look.
+    // Members of `pg_write_all_data` write where the extension reads, so no client may have it
+    // read.
     let opened = "SELECT utl_file.fopen('/')";
     let refused = server.sql("head", "head", "shop", opened).await.unwrap_err();
     assert_eq!(refused, "permission denied for function fopen");

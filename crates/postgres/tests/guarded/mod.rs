@@ -48,7 +48,7 @@ async fn a_new_database_is_a_copy_of_the_template() {
     assert!(inside.extensions().await.unwrap().contains(&"hstore".to_owned()));
 }
 
-/// What only superusers own, and transactions that nobody ended, keep no role alive.
+/// What only superusers own, and prepared transactions, keep no role alive.
 #[tokio::test]
 async fn what_a_superuser_client_leaves_keeps_its_role_from_nothing() {
     let server = Server::start().await;
@@ -94,7 +94,7 @@ async fn a_database_that_nobody_can_enter_keeps_others_from_nothing() {
     assert!(!client.role_exists(&role("a")).await.unwrap());
 }
 
-/// A database whose `DROP DATABASE` was interrupted keeps nobody: nobody gets into it.
+/// A database whose `DROP DATABASE` was interrupted keeps no role alive: it refuses connections.
 #[tokio::test]
 async fn a_database_that_is_half_dropped_is_left_alone() {
     let server = Server::start().await;
@@ -115,7 +115,7 @@ async fn a_database_that_is_half_dropped_is_left_alone() {
     assert!(!client.role_exists(&role("a")).await.unwrap());
 }
 
-/// Whoever made the poolers' database before a pooler came has nothing of it after.
+/// A client that made the poolers' database before a pooler came has no rights in it afterwards.
 #[tokio::test]
 async fn the_poolers_database_is_nobodys_else() {
     let server = Server::start().await;
@@ -154,7 +154,7 @@ async fn the_poolers_database_is_nobodys_else() {
     assert_eq!(operator(&server, "postgres", set).await, ["0"]);
 }
 
-/// A client is made a member of groups only, and of none by which it would be somebody else.
+/// A client is made a member of groups only, and of none with which it could become another user.
 #[tokio::test]
 async fn nobody_becomes_somebody_else_by_a_role() {
     let server = Server::start().await;
@@ -166,7 +166,7 @@ async fn nobody_becomes_somebody_else_by_a_role() {
     operator(&server, "postgres", groups).await;
     for (name, reached) in [("alice", "alice"), ("root", "root"), ("team", "alice")] {
         let refused = client.ensure_user(&user("b", "two", name)).await.unwrap_err();
-        let Error::SomebodyElse { role, reached: found } = refused else { panic!("{refused:?}") };
+        let Error::ReachesUser { role, reached: found } = refused else { panic!("{refused:?}") };
         assert_eq!((role.as_str(), found.as_str()), (name, reached));
         assert!(!client.role_exists(&postgres_role("b")).await.unwrap(), "nothing is made");
     }
@@ -180,7 +180,7 @@ fn postgres_role(name: &str) -> postgres::RoleName {
     name.parse().unwrap()
 }
 
-/// What was granted and is no longer asked for goes; what somebody else has granted stays.
+/// What was granted and is no longer asked for goes; what the operator has granted stays.
 #[tokio::test]
 async fn memberships_go_when_the_list_shrinks() {
     let server = Server::start().await;
@@ -219,7 +219,7 @@ async fn users_that_are_members_of_each_other_are_parted() {
     assert_eq!(found, ["relation_access", "team"]);
 }
 
-/// Whoever may make roles makes the next client's, or one between, and is no superuser by it; what
+/// A role with CREATEROLE makes the next client's, or one between, and is no superuser by it; what
 /// an older charm granted of the server's own rights goes.
 #[tokio::test]
 async fn nobody_is_the_next_client_before_it_comes() {
@@ -271,4 +271,76 @@ async fn a_lookup_is_known_and_a_clients_own_function_is_none() {
     assert!(client.holds_lookup(&shop).await.unwrap());
     assert!(!client.holds_lookup(&farm).await.unwrap());
     assert!(!client.holds_lookup(&database("nowhere")).await.unwrap());
+}
+
+/// A password that an old server keeps in the old way speaks for a role too.
+#[tokio::test]
+async fn a_role_that_an_older_charm_made_is_known_by_its_password() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let made = "SET password_encryption = 'md5'; CREATE ROLE older LOGIN PASSWORD 'one'";
+    operator(&server, "postgres", made).await;
+    assert!(!client.claim(&role("older"), Some(&"two".to_owned().into())).await.unwrap());
+    assert!(client.claim(&role("older"), Some(&"one".to_owned().into())).await.unwrap());
+}
+
+/// A database that refuses sessions for a while delays the clients that own something in it, and
+/// nothing else of theirs.
+#[tokio::test]
+async fn a_database_that_is_busy_holds_its_own_clients_up() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    for name in ["a", "b"] {
+        client.ensure_user(&user(name, "one", "")).await.unwrap();
+        client.ensure_database(&database(name), &role(name), Owner::Sole).await.unwrap();
+    }
+    operator(&server, "postgres", "CREATE DATABASE \"0\"").await;
+    operator(&server, "0", "CREATE TABLE t (); ALTER TABLE t OWNER TO a").await;
+    // A copy of a database by files holds it so too, for a time that grows with its size.
+    let busy = "BEGIN; ALTER DATABASE \"0\" RENAME TO other; SELECT pg_sleep(60)";
+    let busy = server.sql("operator", OPERATOR_PASSWORD, "postgres", busy);
+    let look = async {
+        while client.in_database(&database("0")).await.is_ok() {}
+        client.delete_user(&role("b")).await.unwrap();
+        let refused = client.delete_user(&role("a")).await.unwrap_err();
+        assert!(matches!(refused, Error::Timeout { .. }), "{refused:?}");
+        assert!(!client.is_lost(&refused).await);
+        assert!(server.sql("a", "one", "a", "SELECT 1").await.is_err(), "it is shut out");
+        let left = "SELECT datname FROM pg_shdepend s JOIN pg_database d ON d.oid = s.dbid \
+            WHERE refobjid = 'a'::regrole";
+        assert_eq!(operator(&server, "postgres", left).await, ["0"]);
+    };
+    tokio::select! {
+        ended = busy => panic!("{ended:?}"),
+        () = look => {}
+    }
+    drop(server);
+    let away = client.in_database(&database("a")).await.map(drop).unwrap_err();
+    assert!(client.is_lost(&away).await, "{away}");
+}
+
+/// What a person's event trigger calls stays a superuser's, and those of clients are at rest.
+#[tokio::test]
+async fn no_client_has_what_an_event_trigger_calls() {
+    let server = Server::start().await;
+    let client = set_up(&server).await;
+    let shop = database("shop");
+    client.ensure_user(&user("a", "one", "superuser")).await.unwrap();
+    client.ensure_database(&shop, &role("a"), Owner::Sole).await.unwrap();
+    let made = |name: &str| {
+        format!(
+            "CREATE FUNCTION {name}() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; \
+             CREATE EVENT TRIGGER {name} ON ddl_command_end EXECUTE FUNCTION {name}()"
+        )
+    };
+    server.sql("a", "one", "shop", &made("clients")).await.unwrap();
+    operator(&server, "shop", &made("persons")).await;
+    client.ensure_user(&user("a", "one", "")).await.unwrap();
+    for _ in 0..2 {
+        client.ensure_database(&shop, &role("a"), Owner::Sole).await.unwrap();
+        let shown = "SELECT evtname || evtenabled::text || proowner::regrole FROM pg_event_trigger \
+            JOIN pg_proc ON pg_proc.oid = evtfoid ORDER BY 1";
+        let found = operator(&server, "shop", shown).await;
+        assert_eq!(found, ["clientsDa", "personsOoperator"]);
+    }
 }

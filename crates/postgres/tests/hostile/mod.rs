@@ -111,6 +111,7 @@ fn user(name: &str, password: &str, group: Option<&str>, owner: Option<&str>) ->
         password: password.to_owned().into(),
         salt: [7; 16],
         tied_to: owner.map(|name| name.parse().unwrap()),
+        takes_over: false,
         roles: ExtraRoles { member_of, ..ExtraRoles::default() },
         former: Vec::new(),
     }

@@ -51,12 +51,17 @@ fn is_root() -> bool {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::start_with(None, false).await
+        Self::start_with(None, false, &[]).await
+    }
+
+    /// A server with these settings.
+    pub(crate) async fn start_set(settings: &[&str]) -> Self {
+        Self::start_with(None, false, settings).await
     }
 
     /// A server that waits for a primary to follow.
     pub(crate) async fn start_standby() -> Self {
-        Self::start_with(None, true).await
+        Self::start_with(None, true, &[]).await
     }
 
     /// A server whose certificate is for `localhost`, and that certificate.
@@ -64,10 +69,10 @@ impl Server {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let certificate = made.cert.pem();
         let pair = (certificate.clone(), made.signing_key.serialize_pem());
-        (Self::start_with(Some(pair), false).await, certificate)
+        (Self::start_with(Some(pair), false, &[]).await, certificate)
     }
 
-    async fn start_with(tls: Option<(String, String)>, standby: bool) -> Self {
+    async fn start_with(tls: Option<(String, String)>, standby: bool, settings: &[&str]) -> Self {
         let programs = programs();
         let folder = tempfile::Builder::new().prefix("talisman-pg").tempdir().unwrap();
         if is_root() {
@@ -115,6 +120,7 @@ impl Server {
                 ssl,
             ])
             .args(["-c", &format!("port={port}"), "-c", "unix_socket_directories="])
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .arg("-D")
             .arg(&data)
             .current_dir(folder.path())
@@ -187,7 +193,7 @@ impl Server {
             .collect())
     }
 
-    /// Asks as somebody who is pinned to nothing, as a pooler does: the first column.
+    /// Queries without the pinned session options, as a pooler does: the first column.
     pub(crate) async fn ask(
         &self,
         (user, password): (&str, &str),

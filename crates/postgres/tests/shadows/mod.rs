@@ -1,7 +1,7 @@
-//! Whoever has more rights than a client runs nothing that a client made.
+//! A session with more rights than a client runs nothing that a client made.
 //!
-//! A client lays traps of every name and type that our statements use, then both charms do all
-//! they can do around it. The traps tell the server's log who stepped into them.
+//! A client lays traps of every name and type that our statements use, then both charms do all they
+//! can do around it. The traps log the role that ran them.
 
 mod settings;
 mod traps;
@@ -9,65 +9,47 @@ mod words;
 
 use std::sync::{Arc, Mutex};
 
-use postgres::{Boxed, Client, ConnectOptions, Failure, Network, Owner, Row, Session, User};
+use postgres::{Client, Error, Holder, Owner, SESSION_OPTIONS, Server as _, User, sql};
+
+use postgres::sql::{Query, Statement};
 
 use crate::server::{OPERATOR_PASSWORD, Server};
+use crate::tapped::{Tap, Tapped};
 use crate::{database, role, user};
 use words::Named;
 
 /// The names to which our sessions are held.
 const PIN: &str = "-c search_path=pg_catalog,pg_temp";
 
-/// The way to a server, which listens, and may leave the pin away.
-struct Way {
-    network: Network,
+/// Listens, and may leave the pin away.
+struct Listener {
     pinned: bool,
-    heard: Arc<Mutex<Named>>,
+    heard: Mutex<Named>,
 }
 
-struct Heard {
-    session: Box<dyn Session>,
-    heard: Arc<Mutex<Named>>,
+type Way = Tapped<Listener>;
+
+fn way(pinned: bool) -> Arc<Way> {
+    Tapped::new(Listener { pinned, heard: Mutex::default() })
 }
 
-impl Way {
-    fn new(pinned: bool) -> Arc<Self> {
-        Arc::new(Self { network: Network::default(), pinned, heard: Arc::default() })
+impl Tap for Listener {
+    fn settings(&self, settings: &str) -> String {
+        assert!(settings.contains(PIN), "{settings}");
+        if self.pinned { settings.to_owned() } else { settings.replace(PIN, "") }
+    }
+
+    fn query(&self, query: &Query) {
+        self.heard.lock().unwrap().read(&query.sql());
+    }
+
+    fn statements(&self, statements: &[Statement]) -> Vec<Statement> {
+        self.heard.lock().unwrap().read(&sql::text(statements));
+        statements.to_vec()
     }
 }
 
-impl postgres::Server for Way {
-    fn connect<'a>(
-        &'a self,
-        options: &'a ConnectOptions,
-        settings: &'a str,
-    ) -> Boxed<'a, Result<Box<dyn Session>, Failure>> {
-        Box::pin(async move {
-            assert!(settings.contains(PIN), "{settings}");
-            let settings = if self.pinned { settings } else { &settings.replace(PIN, "") };
-            let session = self.network.connect(options, settings).await?;
-            Ok(Box::new(Heard { session, heard: self.heard.clone() }) as Box<dyn Session>)
-        })
-    }
-}
-
-impl Session for Heard {
-    fn query<'a>(
-        &'a self,
-        text: &'a str,
-        parameters: &'a [&'a str],
-    ) -> Boxed<'a, Result<Vec<Row>, Failure>> {
-        self.heard.lock().unwrap().read(text);
-        self.session.query(text, parameters)
-    }
-
-    fn execute<'a>(&'a self, text: &'a str) -> Boxed<'a, Result<(), Failure>> {
-        self.heard.lock().unwrap().read(text);
-        self.session.execute(text)
-    }
-}
-
-/// What a trap does here: it tells the server's log.
+/// What a trap does here: it writes to the server's log.
 const LOG: &str = "RAISE LOG 'caught in %', :what || ' by ' || current_user";
 
 /// Where the client lays its traps: its own database, and the one in which a pooler's charm is
@@ -99,6 +81,8 @@ impl Life<'_> {
         operator.ensure_access_groups().await.unwrap();
         operator.set_up_postgres_database().await.unwrap();
         operator.close_shared_databases().await.unwrap();
+        self.set_passwords(operator).await;
+        operator.ensure_user(&user("root", "root", "superuser")).await.unwrap();
         operator.ensure_user(&user("app", "one", "createdb")).await.unwrap();
         let home = database("home");
         operator.ensure_database(&home, &role("app"), Owner::Sole).await.unwrap();
@@ -107,11 +91,28 @@ impl Life<'_> {
             let owner = Owner::Sole;
             operator.ensure_database(&database(base), &role("app"), owner).await.unwrap();
             self.as_client(base, &traps::bait(LOG)).await;
+            // The client was a superuser once.
+            operator.ensure_user(&user("app", "one", "createdb,superuser")).await.unwrap();
+            self.as_client(base, &traps::events(LOG)).await;
+            operator.ensure_user(&user("app", "one", "createdb")).await.unwrap();
+            let probe = "CREATE TABLE probe (); DROP TABLE probe";
+            self.server.sql("root", "root", base, probe).await.unwrap();
             let Some(named) = self.shadowed else { continue };
             self.as_client(base, &traps::shadows(named, "public", LOG)).await;
-            if self.way.pinned {
+            if self.way.tap.pinned {
                 self.as_client(base, &format!("ALTER DATABASE {base} {HIJACK}")).await;
             }
+        }
+    }
+
+    /// What the charm does for its own users, as it sets a cluster up and in its actions.
+    async fn set_passwords(&self, operator: &Client) {
+        for (name, roles) in [("backup", "superuser"), ("monitoring", "pg_monitor")] {
+            operator.ensure_user(&user(name, "one", roles)).await.unwrap();
+        }
+        for name in ["backup", "monitoring", "operator"] {
+            let next = OPERATOR_PASSWORD.to_owned().into();
+            operator.set_password(&role(name), &next, &[5; 16]).await.unwrap();
         }
     }
 
@@ -127,6 +128,7 @@ impl Life<'_> {
         let boss = self.login("boss", "boss", "pgbouncer").await;
         boss.facts(&pooler).await.unwrap();
         boss.server_version().await.unwrap();
+        boss.oldest_log().await.unwrap();
         assert!(boss.databases().await.unwrap().contains(&shop));
         let tied = |name: &str| User { tied_to: Some(role("boss")), ..user(name, "one", "") };
         for _ in 0..2 {
@@ -139,7 +141,9 @@ impl Life<'_> {
                 assert!(boss.has_auth_function(&base, &pooler).await.unwrap());
             }
         }
-        boss.tie(&role("pooled")).await.unwrap();
+        operator.ensure_user(&user("older", "one", "")).await.unwrap();
+        assert_eq!(boss.holder(&role("older")).await.unwrap(), Some(Holder::Unknown));
+        assert!(boss.claim(&role("older"), Some(&"one".to_owned().into())).await.unwrap());
         operator.part_users().await.unwrap();
         for base in BASES {
             assert!(operator.holds_lookup(&database(base)).await.unwrap(), "{base}");
@@ -148,8 +152,11 @@ impl Life<'_> {
             assert_eq!(found, ["app"], "{base}");
         }
         self.extensions(operator).await;
+        self.set_passwords(operator).await;
         let next = "three".to_owned().into();
         operator.set_password(&role("guest"), &next, &[4; 16]).await.unwrap();
+        let timeout = Error::Timeout { host: String::new(), port: 0 };
+        assert!(!operator.is_lost(&timeout).await);
         assert!(operator.role_exists(&role("guest")).await.unwrap());
         boss.uninstall_auth_function(&shop, &pooler).await.unwrap();
         boss.delete_user(&role("pooled")).await.unwrap();
@@ -173,10 +180,23 @@ impl Life<'_> {
             let told = "its script could run ";
             assert_eq!(trapped, made.as_ref().is_err_and(|text| text.contains(told)), "{made:?}");
             assert_eq!(trapped, made.is_err());
+            if trapped {
+                self.looks_again(base.as_str()).await;
+            }
             for name in some.iter().rev().chain(&["xml2"]) {
                 inside.drop_extension(name).await.unwrap();
             }
         }
+    }
+
+    /// The look at what a client made that leaves no gap.
+    async fn looks_again(&self, base: &str) {
+        let options = self.server.options("operator", OPERATOR_PASSWORD, base);
+        let session = self.way.connect(&options, SESSION_OPTIONS).await.unwrap();
+        let public = ["public".to_owned()];
+        let script = sql::create_extension("xml2", &sql::Place::Public, &public);
+        let refused = session.execute(&script).await.unwrap_err();
+        assert!(refused.to_string().contains("which a client has just made"), "{refused}");
     }
 
     /// The first client goes, another takes over, and all go.
@@ -187,7 +207,7 @@ impl Life<'_> {
         for _ in 0..2 {
             operator.ensure_database(&shop, &next, Owner::Sole).await.unwrap();
         }
-        for name in ["guest", "boss", "next"] {
+        for name in ["guest", "boss", "next", "root"] {
             operator.delete_user(&role(name)).await.unwrap();
         }
         let left = operator.roles().await.unwrap();
@@ -208,13 +228,13 @@ impl Life<'_> {
 /// servers do not have.
 const EXTENSIONS: [&str; 5] = ["cube", "earthdistance", "hstore", "uuid-ossp", "adminpack"];
 
-/// What all our statements name, from a life without traps: what passes the port, and what the
-/// server heard besides.
+/// What all our statements name, from a life without traps: what passes the port, and what else the
+/// server received.
 async fn named() -> Named {
     let server = Server::start().await;
-    let way = Way::new(true);
+    let way = way(true);
     Life { server: &server, way: way.clone(), shadowed: None }.live().await;
-    let mut named = std::mem::take(&mut *way.heard.lock().unwrap());
+    let mut named = std::mem::take(&mut *way.tap.heard.lock().unwrap());
     named.read(&server.log());
     named
 }
@@ -230,10 +250,13 @@ fn told(log: &str) -> Vec<(String, String)> {
 async fn caught(pinned: bool) -> Vec<(String, String)> {
     let named = named().await;
     let server = Server::start().await;
-    Life { server: &server, way: Way::new(pinned), shadowed: Some(&named) }.live().await;
+    Life { server: &server, way: way(pinned), shadowed: Some(&named) }.live().await;
     let mut caught = told(&server.log());
     assert!(caught.iter().any(|(who, _)| who == "app"), "no trap tells the log");
-    caught.retain(|(who, _)| who != "app");
+    let event = |(who, trap): &(String, String)| who == "root" && trap.starts_with("event trigger");
+    assert!(caught.iter().any(event), "no event trigger does");
+    // A superuser whose session pins nothing.
+    caught.retain(|(who, _)| !["app", "root"].contains(&who.as_str()));
     caught.sort();
     caught.dedup();
     caught

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postgres::sql::Query;
 use postgres::{Client, Network, Owner, SESSION_OPTIONS, Server as _};
 
 use crate::server::{OPERATOR_PASSWORD, Server};
@@ -38,11 +39,7 @@ async fn settings(server: &Server, base: &str) -> BTreeMap<String, [String; 2]> 
     let options = server.options("operator", OPERATOR_PASSWORD, base);
     let network = Network::default();
     let session = network.connect(&options, SESSION_OPTIONS).await.unwrap();
-    let query = "SELECT name, setting, COALESCE(boot_val, '') FROM pg_settings \
-        WHERE context IN ('user', 'superuser') \
-        UNION ALL SELECT 'role', current_user::text, '' \
-        UNION ALL SELECT 'session_authorization', session_user::text, ''";
-    let rows = session.query(query, &[]).await.unwrap();
+    let rows = session.query(Query::Settings).await.unwrap();
     let text = |row: &[Option<String>], column: usize| row[column].clone().unwrap_or_default();
     rows.iter().map(|row| (text(row, 0), [text(row, 1), text(row, 2)])).collect()
 }

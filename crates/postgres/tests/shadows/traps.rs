@@ -1,4 +1,4 @@
-//! What a client lays out for whoever comes with more rights: each trap tells who stepped into it.
+//! What a client leaves for sessions with more rights: each trap reports the role that ran it.
 
 use super::words::Named;
 use postgres::quote_literal;
@@ -115,8 +115,8 @@ BEGIN
   END LOOP;
 END";
 
-/// Whatever runs by itself when somebody touches what a client has: in the first schema of the
-/// search path.
+/// Whatever runs by itself when a client's objects are touched: in the first schema of the search
+/// path.
 pub(crate) fn bait(tell: &str) -> String {
     let told = |what: &str| tell.replace(":what", what);
     BAIT.replace(":argument", &told("what")).replace(":name", &told("'trigger'"))
@@ -160,3 +160,26 @@ INSERT INTO parts VALUES (1);
 CREATE FUNCTION \"f\"\"; --\"(bait) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE PROCEDURE done() LANGUAGE sql AS '';
 SELECT lo_create(4711)";
+
+/// Event triggers, which only a superuser makes, and what they call, which is a client's.
+///
+/// Those of logins report roles with more rights only: a pooler's lookup has none.
+pub(crate) fn events(tell: &str) -> String {
+    EVENTS.replace(":event", &tell.replace(":what", "'event trigger ' || tg_event"))
+}
+
+const EVENTS: &str = "\
+CREATE FUNCTION snare_event() RETURNS event_trigger LANGUAGE plpgsql AS $$
+  BEGIN IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+    THEN :event; END IF; END $$;
+CREATE EVENT TRIGGER starts ON ddl_command_start EXECUTE FUNCTION snare_event();
+CREATE EVENT TRIGGER ends ON ddl_command_end EXECUTE FUNCTION snare_event();
+CREATE EVENT TRIGGER drops ON sql_drop EXECUTE FUNCTION snare_event();
+CREATE EVENT TRIGGER rewrites ON table_rewrite EXECUTE FUNCTION snare_event();
+ALTER EVENT TRIGGER ends ENABLE ALWAYS;
+DO $$ BEGIN
+  IF current_setting('server_version_num')::int >= 170000 THEN
+    CREATE EVENT TRIGGER logins ON login EXECUTE FUNCTION snare_event();
+    ALTER EVENT TRIGGER logins ENABLE ALWAYS;
+  END IF;
+END $$";

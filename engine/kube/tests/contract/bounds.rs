@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
-use http1::Request;
+use http1_client::Request;
 use hyper::body::Bytes;
 use kube_api::{Kind, Limits};
 use serde_json::json;
@@ -95,7 +95,7 @@ async fn a_body_that_does_not_come_times_out() {
 
 #[tokio::test]
 async fn a_stranger_is_refused_before_its_body_is_read() {
-    // Whoever waited for the body would wait for an hour.
+    // A server that waits for the body would wait for an hour.
     let limits = Limits { body: Duration::from_secs(3600), ..short() };
     let mut cluster = Cluster::bounded("stranger", limits).await;
     let path = cluster.path("endpoints");
@@ -164,6 +164,32 @@ async fn watches_of_an_address_are_counted() {
         tokio::time::timeout(PATIENCE, again).await.is_ok(),
         "a watch was never possible again"
     );
+}
+
+#[tokio::test]
+async fn lists_that_are_not_read_are_counted() {
+    let limits = Limits { lists_each: 1, ..Limits::default() };
+    let cluster = Cluster::bounded("unread-lists", limits).await;
+    let path = cluster.path("endpoints");
+    // More than the buffers of a connection hold.
+    for number in 0..28 {
+        let mut body = cluster.body(&format!("unread-{number}"), json!({}));
+        body["metadata"]["annotations"] = padding();
+        cluster.api().put(Kind::Endpoints, "lab", &body).unwrap();
+    }
+    let mut unread = cluster.connect().await;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer trusted\r\n\r\n");
+    unread.write_all(head.as_bytes()).await.unwrap();
+    unread.read_u8().await.unwrap();
+    let (code, status) = cluster.get(&path).await;
+    assert_eq!((code, &status["reason"]), (429, &json!("TooManyRequests")));
+    drop(unread);
+    let again = async {
+        while cluster.get(&path).await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, again).await.is_ok(), "no list was ever taken again");
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use http1::{Body, Method, Request};
+use http1_client::{Body, Method, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use kube_api::{
     Api, ApiOptions, Authority, Authorize, Identity, Keeper, Limits, ServerTls, StoreOptions, serve,
 };
-use kubernetes::{Client, ClusterConfig};
+use kubernetes_client::{Client, ClusterConfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use secrecy::SecretString;
@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub(crate) const MERGE: &str = "application/merge-patch+json";
+pub(crate) const JSON: &str = "application/json-patch+json";
 pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
 pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 
@@ -37,7 +38,8 @@ impl Authorize for Tokens {
             "untrusted" => false,
             _ => return None,
         };
-        Some(Identity { namespace: "lab".to_owned(), app: "pg".to_owned(), trusted })
+        let (namespace, app) = ("lab".to_owned(), token.to_owned());
+        Some(Identity { namespace, app, trusted, labels: Default::default() })
     }
 }
 
@@ -91,7 +93,7 @@ impl Cluster {
         Cluster::kept(rule, history_max, None).await
     }
 
-    /// A cluster of our own whose changes somebody keeps.
+    /// A cluster of our own whose changes are persisted.
     pub(crate) async fn kept(
         rule: &'static str,
         history_max: usize,
@@ -115,6 +117,9 @@ impl Cluster {
         options.keeper = keeper;
         options.store = StoreOptions { history_max, ..options.store };
         let api = Api::new(options);
+        // Only the test of full disks depends on what is persisted before it begins.
+        let lab = json!({ "metadata": { "name": "lab" } });
+        api.put(kube_api::Kind::Namespace, "", &lab).unwrap();
         let authority = Authority::generate().unwrap();
         let certificate = authority.issue(&[IpAddr::from([127, 0, 0, 1])]).unwrap();
         let tls = ServerTls::new(&certificate).unwrap();
@@ -206,6 +211,42 @@ impl Cluster {
         self.send("DELETE", path, "", None).await
     }
 
+    /// The same cluster, to an application that is not trusted.
+    pub(crate) fn distrust(&mut self) {
+        let token = match self.server {
+            Some(_) => "untrusted".to_owned(),
+            None => std::env::var("KUBE_CONTRACT_UNTRUSTED").unwrap(),
+        };
+        self.token = token;
+    }
+
+    /// Waits until an object is as wanted; controllers of a real cluster take their time.
+    #[track_caller]
+    pub(crate) fn until(
+        &self,
+        path: String,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> impl Future<Output = Value> {
+        let place = std::panic::Location::caller();
+        async move {
+            let end = tokio::time::Instant::now() + 3 * PATIENCE;
+            loop {
+                let (_, found) = self.get(&path).await;
+                if wanted(&found) {
+                    return found;
+                }
+                assert!(tokio::time::Instant::now() < end, "{found}, at {place}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// Waits until an object is gone.
+    #[track_caller]
+    pub(crate) fn gone(&self, path: &str) -> impl Future<Output = Value> {
+        self.until(path.to_owned(), |found| found["code"] == 404)
+    }
+
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -214,7 +255,7 @@ impl Cluster {
         body: Option<String>,
     ) -> (u16, Value) {
         let request = self.request(method, path, content_type, body.unwrap_or_default());
-        let answer = http1::send(self.connect().await, request);
+        let answer = http1_client::send(self.connect().await, request);
         let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap();
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         (answer.status.as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text)))
@@ -240,7 +281,7 @@ impl Cluster {
         let request = self.request("GET", path, "", String::new());
         let response = sender.send_request(request).await.unwrap();
         let headers = response.headers();
-        assert_eq!(headers[http1::header::TRANSFER_ENCODING], "chunked");
+        assert_eq!(headers[http1_client::header::TRANSFER_ENCODING], "chunked");
         Watch { incoming: response.into_body(), text: String::new(), connection, _sender: sender }
     }
 

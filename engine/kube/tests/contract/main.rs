@@ -6,8 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod access;
+mod applies;
 mod bounds;
 mod cluster;
+mod deletion;
+mod endpoints;
+mod kinds;
 mod kube_rs;
 mod objects;
 mod patches;

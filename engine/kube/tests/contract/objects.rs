@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube_api::{Keeper, Kind, Selector};
-use kubernetes::{Resource, label_selector};
+use kubernetes_client::{Resource, label_selector};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, MERGE};
@@ -88,6 +88,42 @@ async fn lists_select_by_labels() {
 }
 
 #[tokio::test]
+async fn lists_select_by_fields() {
+    let cluster = Cluster::new("by-field").await;
+    let path = cluster.path("pods");
+    for name in ["by-field-a", "by-field-b"] {
+        cluster.post(&path, &cluster.pod(name, json!({}))).await;
+    }
+    let listed = async |selector: &str| {
+        let ours = "labelSelector=contract%3Dby-field&fieldSelector=";
+        let (code, list) = cluster.get(&format!("{path}?{ours}{selector}")).await;
+        (code, list["items"].as_array().map(Vec::len))
+    };
+    assert_eq!(listed("metadata.name%3Dby-field-a").await, (200, Some(1)));
+    assert_eq!(listed("metadata.name!%3Dby-field-a").await, (200, Some(1)));
+    assert_eq!(listed("status.phase%3DPending,spec.nodeName%3D").await, (200, Some(2)));
+    assert_eq!(listed("spec.hostname%3Da").await.0, 400);
+    // The list says what its items are.
+    let (_, list) = cluster.get(&format!("{path}?labelSelector=contract%3Dby-field")).await;
+    assert_eq!((&list["kind"], &list["items"][0]["kind"]), (&json!("PodList"), &Value::Null));
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_made_by_replacing_where_kubernetes_does() {
+    let cluster = Cluster::new("made").await;
+    let path = cluster.path("endpoints");
+    let mut body = cluster.body("made", json!({}));
+    // What says nothing is an empty text.
+    body["metadata"]["annotations"] = json!({ "a": null });
+    let (code, made) =
+        cluster.send("PUT", &format!("{path}/made"), "", Some(body.to_string())).await;
+    assert_eq!((code, &made["metadata"]["annotations"]), (201, &json!({ "a": "" })), "{made}");
+    let pod = cluster.pod("made", json!({}));
+    let path = format!("{}/made", cluster.path("pods"));
+    assert_eq!(cluster.send("PUT", &path, "", Some(pod.to_string())).await.0, 404);
+}
+
+#[tokio::test]
 async fn a_replacement_must_know_the_version() {
     let cluster = Cluster::new("replace").await;
     let path = cluster.path("endpoints");
@@ -162,7 +198,7 @@ async fn what_an_owner_alone_owned_goes_with_it() {
 /// A disk that is full while the flag is set.
 fn disk(full: &Arc<AtomicBool>) -> Keeper {
     let full = full.clone();
-    Arc::new(move |_: &Value| match full.load(Ordering::Relaxed) {
+    Arc::new(move |_: &kube_api::Store| match full.load(Ordering::Relaxed) {
         true => Err("no space left on device".into()),
         false => Ok(()),
     })

@@ -10,10 +10,12 @@ fn labels() -> Value {
     json!({ "application": "patroni", "cluster-name": "lab" })
 }
 
-/// Metadata as Patroni sends it, nulls included.
+/// Metadata as Patroni sends it, nulls included, and the label by which the next run finds it.
 fn metadata(cluster: &Cluster, name: &str, annotations: Value) -> Value {
+    let mut labels = labels();
+    labels["contract"] = json!(cluster.rule);
     json!({
-        "namespace": cluster.namespace, "name": name, "labels": labels(),
+        "namespace": cluster.namespace, "name": name, "labels": labels,
         "annotations": annotations,
     })
 }

@@ -1,4 +1,4 @@
-//! Addresses, node ports and the endpoints controller.
+//! Addresses, node ports and routes.
 
 use std::net::Ipv4Addr;
 
@@ -25,6 +25,9 @@ async fn a_service_has_an_address_unless_it_is_headless() {
     assert_ne!(address(&one), address(&two));
     assert_eq!(one["spec"]["ports"][0]["protocol"], "TCP");
     assert_eq!(one["spec"]["ports"][0]["targetPort"], 80);
+    assert_eq!(one["spec"]["internalTrafficPolicy"], "Cluster");
+    assert_eq!(one["spec"]["ipFamilies"], json!(["IPv4"]));
+    assert_eq!(one["spec"]["externalTrafficPolicy"], Value::Null);
     // As Patroni makes it: no selector, no ports.
     let headless = service(&cluster, "address-none", json!({ "clusterIP": "None" }));
     let (code, none) = cluster.post(&path, &headless).await;
@@ -33,40 +36,6 @@ async fn a_service_has_an_address_unless_it_is_headless() {
         json!({ "spec": { "clusterIP": "10.152.183.99", "clusterIPs": ["10.152.183.99"] } });
     let (code, _) = cluster.patch(&format!("{path}/address-one"), MERGE, &moved).await;
     assert_eq!(code, 422);
-}
-
-#[tokio::test]
-async fn node_ports_are_given_once_and_kept() {
-    let cluster = Cluster::new("node-port").await;
-    let path = cluster.path("services");
-    let spec = json!({ "type": "NodePort", "ports": [{ "name": "p", "port": 6432 }] });
-    let (_, made) = cluster.post(&path, &service(&cluster, "node-port", spec.clone())).await;
-    let port = made["spec"]["ports"][0]["nodePort"].as_u64().unwrap();
-    assert!((30000..=32767).contains(&port));
-    let mut taken = spec.clone();
-    taken["ports"][0]["nodePort"] = json!(port);
-    assert_eq!(cluster.post(&path, &service(&cluster, "node-port-2", taken)).await.0, 422);
-
-    let one = format!("{path}/node-port");
-    let balanced = json!({ "spec": { "type": "LoadBalancer", "ports": spec["ports"] } });
-    let (_, balanced) = cluster.patch(&one, STRATEGIC, &balanced).await;
-    assert_eq!(balanced["spec"]["ports"][0]["nodePort"], port);
-    let inside = json!({ "spec": { "type": "ClusterIP", "ports": spec["ports"] } });
-    let (_, inside) = cluster.patch(&one, MERGE, &inside).await;
-    assert!(inside["spec"]["ports"][0]["nodePort"].is_null());
-}
-
-/// A pod with an address, ready or not.
-fn put_pod(api: &Api, name: &str, address: &str, role: &str, ready: bool) {
-    let pod = json!({
-        "metadata": { "name": name, "labels": { "app": "pg", "role": role } },
-        "spec": { "hostname": name, "subdomain": "pg-endpoints", "nodeName": "host" },
-        "status": {
-            "podIP": address,
-            "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
-        },
-    });
-    api.put(Kind::Pod, "lab", &pod).unwrap();
 }
 
 fn addresses(api: &Api, name: &str) -> (Vec<String>, Vec<String>) {
@@ -85,63 +54,103 @@ fn check(api: &Api, name: &str, ready: &[&str], not_ready: &[&str]) {
 }
 
 #[tokio::test]
-async fn endpoints_follow_labels_and_readiness() {
-    let cluster = Cluster::own("endpoints", 1000).await;
-    let api = cluster.api();
-    let ports = json!([{ "name": "database", "port": 5432 }]);
-    let primary = json!({ "selector": { "app": "pg", "role": "primary" }, "ports": ports });
-    cluster.post(&cluster.path("services"), &service(&cluster, "pg-primary", primary)).await;
-    let all = json!({
-        "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "pg" },
+async fn node_ports_are_given_once_and_kept() {
+    let cluster = Cluster::new("node-port").await;
+    let path = cluster.path("services");
+    let spec = json!({ "type": "NodePort", "ports": [{ "name": "p", "port": 6432 }] });
+    let (_, made) = cluster.post(&path, &service(&cluster, "node-port", spec.clone())).await;
+    let port = made["spec"]["ports"][0]["nodePort"].as_u64().unwrap();
+    assert!((30000..=32767).contains(&port));
+    assert_eq!(made["spec"]["externalTrafficPolicy"], "Cluster");
+    let mut taken = spec.clone();
+    taken["ports"][0]["nodePort"] = json!(port);
+    assert_eq!(cluster.post(&path, &service(&cluster, "node-port-2", taken)).await.0, 422);
+
+    let one = format!("{path}/node-port");
+    let balanced = json!({ "spec": { "type": "LoadBalancer", "ports": spec["ports"] } });
+    let (_, balanced) = cluster.patch(&one, STRATEGIC, &balanced).await;
+    assert_eq!(balanced["spec"]["ports"][0]["nodePort"], port);
+    let inside = json!({ "spec": { "type": "ClusterIP", "ports": spec["ports"] } });
+    let (_, inside) = cluster.patch(&one, MERGE, &inside).await;
+    assert!(inside["spec"]["ports"][0]["nodePort"].is_null());
+    assert_eq!(inside["spec"]["externalTrafficPolicy"], Value::Null);
+}
+
+/// A pod with an address, ready or not.
+fn put_pod(api: &Api, name: &str, address: &str, role: &str, ready: bool) {
+    let pod = json!({
+        "metadata": { "name": name, "labels": { "app": "pg", "role": role } },
+        "spec": { "hostname": name, "subdomain": "pg-endpoints", "nodeName": "host" },
+        "status": {
+            "podIP": address,
+            "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
+        },
     });
-    cluster.post(&cluster.path("services"), &service(&cluster, "pg-endpoints", all)).await;
-    check(api, "pg-primary", &[], &[]);
-    put_pod(api, "pg-1", "10.1.0.10", "replica", true);
-    put_pod(api, "pg-0", "10.1.0.9", "primary", false);
-    check(api, "pg-primary", &[], &["10.1.0.9"]);
-    check(api, "pg-endpoints", &["10.1.0.9", "10.1.0.10"], &[]);
-
-    let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-    api.patch(Kind::Pod, "lab", "pg-0", &ready).unwrap();
-    check(api, "pg-primary", &["10.1.0.9"], &[]);
-    let endpoints = api.get(Kind::Endpoints, "lab", "pg-primary").unwrap();
-    assert_eq!(endpoints["subsets"][0]["ports"][0]["name"], "database");
-    assert_eq!(endpoints["metadata"]["labels"]["contract"], "endpoints");
-    assert_eq!(endpoints["subsets"][0]["addresses"][0]["targetRef"]["name"], "pg-0");
-
-    // A failover, as Patroni labels it.
-    for (pod, role) in [("pg-0", Value::Null), ("pg-1", json!("primary"))] {
-        let path = format!("{}/{pod}", cluster.path("pods"));
-        cluster
-            .patch(&path, STRATEGIC, &json!({ "metadata": { "labels": { "role": role } } }))
-            .await;
-    }
-    check(api, "pg-primary", &["10.1.0.10"], &[]);
-    assert!(api.delete(Kind::Pod, "lab", "pg-1").unwrap());
-    check(api, "pg-primary", &[], &[]);
-    check(api, "pg-endpoints", &["10.1.0.9"], &[]);
+    api.put(Kind::Pod, "lab", &pod).unwrap();
 }
 
 #[tokio::test]
-async fn endpoints_without_a_selecting_service_are_left_alone() {
-    let cluster = Cluster::own("alone", 1000).await;
+async fn node_ports_are_those_of_names() {
+    let cluster = Cluster::new("names").await;
+    let path = cluster.path("services");
+    let spec = json!({ "type": "NodePort", "ports": [
+        { "name": "a", "port": 53, "protocol": "TCP", "nodePort": 31053 },
+        { "name": "b", "port": 53, "protocol": "UDP", "nodePort": 31053 },
+        { "name": "c", "port": 80 },
+    ]});
+    let (code, made) = cluster.post(&path, &service(&cluster, "names", spec)).await;
+    assert_eq!(code, 201, "{made}");
+    let port = &made["spec"]["ports"][2]["nodePort"];
+    let moved = json!({ "spec": { "ports": [{ "name": "c", "port": 81 }] } });
+    let (_, moved) = cluster.patch(&format!("{path}/names"), MERGE, &moved).await;
+    assert_eq!(&moved["spec"]["ports"][0]["nodePort"], port, "{moved}");
+}
+
+#[tokio::test]
+async fn what_is_written_into_endpoints_stays_until_something_changes() {
+    let cluster = Cluster::own("by-whom", 1000).await;
     let api = cluster.api();
-    let mut lock = cluster.body("patroni-pg-config", json!({}));
-    lock["metadata"]["annotations"] = json!({ "initialize": "7" });
-    let (_, lock) = cluster.post(&cluster.path("endpoints"), &lock).await;
-    let config = service(&cluster, "patroni-pg-config", json!({ "clusterIP": "None" }));
-    cluster.post(&cluster.path("services"), &config).await;
+    let spec = json!({ "selector": { "app": "pg" }, "ports": [{ "port": 5432 }] });
+    cluster.post(&cluster.path("services"), &service(&cluster, "by-whom", spec)).await;
     put_pod(api, "pg-0", "10.1.0.9", "primary", true);
-    cluster.delete(&format!("{}/patroni-pg-config", cluster.path("services"))).await;
-    let stored = api.get(Kind::Endpoints, "lab", "patroni-pg-config");
-    assert_eq!(stored, Some(lock));
-    let record = json!({ "control-plane.alpha.kubernetes.io/leader": "{}" });
-    let mut marked = cluster.body("patroni-pg", json!({}));
-    marked["metadata"]["annotations"] = record;
-    cluster.post(&cluster.path("endpoints"), &marked).await;
-    assert_eq!(api.delete_orphan_endpoints("lab").unwrap(), 1);
-    assert_eq!(api.get(Kind::Endpoints, "lab", "patroni-pg-config"), None);
-    assert!(api.get(Kind::Endpoints, "lab", "patroni-pg").is_some(), "a lock was deleted");
+    let ends = json!([{ "addresses": [{ "ip": "10.1.0.77" }], "ports": [{ "port": 1 }] }]);
+    let path = format!("{}/by-whom", cluster.path("endpoints"));
+    cluster.patch(&path, MERGE, &json!({ "subsets": ends })).await;
+    check(api, "by-whom", &["10.1.0.77"], &[]);
+    put_pod(api, "pg-1", "10.1.0.10", "replica", true);
+    check(api, "by-whom", &["10.1.0.10", "10.1.0.9"], &[]);
+}
+
+#[tokio::test]
+async fn a_port_that_is_named_is_where_the_route_leads() {
+    let cluster = Cluster::own("named", 1000).await;
+    let api = cluster.api();
+    let ports = json!([{ "name": "database", "port": 80, "targetPort": "db" }]);
+    let spec = json!({ "selector": { "app": "pg" }, "ports": ports });
+    cluster.post(&cluster.path("services"), &service(&cluster, "named", spec)).await;
+    let port = json!({ "name": "db", "containerPort": 5432 });
+    let pod = json!({
+        "metadata": { "name": "pg-0", "labels": { "app": "pg" } },
+        "spec": { "containers": [{ "name": "c", "image": "i", "ports": [port] }] },
+        "status": {
+            "podIP": "10.1.0.9", "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    });
+    api.put(Kind::Pod, "lab", &pod).unwrap();
+    assert_eq!(api.service_routes()[0].ports[0].target_port, Some(5432));
+}
+
+#[tokio::test]
+async fn a_service_without_selector_leads_where_its_endpoints_say() {
+    let cluster = Cluster::own("by-hand", 1000).await;
+    let spec = json!({ "ports": [{ "port": 80 }] });
+    cluster.post(&cluster.path("services"), &service(&cluster, "by-hand", spec)).await;
+    let target = || cluster.api().service_routes()[0].ports[0].target_port;
+    assert_eq!(target(), None);
+    let mut ends = cluster.body("by-hand", json!({}));
+    ends["subsets"] = json!([{ "addresses": [{ "ip": "10.1.0.9" }], "ports": [{ "port": 5432 }] }]);
+    cluster.post(&cluster.path("endpoints"), &ends).await;
+    assert_eq!(target(), Some(5432));
 }
 
 #[tokio::test]
@@ -164,7 +173,7 @@ async fn routes_tell_the_node_all_it_needs() {
     assert_eq!(route.cluster_ip, Some(Ipv4Addr::new(10, 152, 183, 2)));
     let port = RoutePort {
         port: 5432,
-        target_port: 6432,
+        target_port: Some(6432),
         node_port: Some(31000),
         protocol: Protocol::Tcp,
     };
@@ -179,5 +188,5 @@ async fn routes_tell_the_node_all_it_needs() {
     assert_eq!(brief, [("pg-0", 9, true), ("pg-1", 10, false)]);
     api.set_ingress("lab", "pg", Ipv4Addr::new(192, 0, 2, 1)).unwrap();
     let stored = api.get(Kind::Service, "lab", "pg").unwrap();
-    assert_eq!(kubernetes::ingress(&stored), Some("192.0.2.1"));
+    assert_eq!(kubernetes_client::ingress(&stored), Some("192.0.2.1"));
 }

@@ -24,7 +24,7 @@ use crate::container::Runtime;
 use crate::exec::HookCommand;
 use crate::process::Process;
 
-/// How long a container may take to let somebody in, and its agent to take a request.
+/// How long a container may take to start an agent, and its agent to take a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The agents of containers that were asked for something, by the runtime's name.
@@ -35,7 +35,7 @@ pub(crate) struct Agents(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Age
 struct Agent {
     /// First process of the container that it is in.
     container: Process,
-    /// What it hears requests through; it ends when this is closed.
+    /// The socket of its requests; the agent ends when this is closed.
     control: OwnedFd,
     /// Whether it has let go of a program that had not ended.
     gone: Arc<AtomicBool>,
@@ -111,7 +111,7 @@ impl Agents {
             return Ok(agent.gone.clone());
         }
         *slot = None;
-        // Whoever is in the container may stop the runtime there, and others wait for the slot.
+        // A process in the container may stop the runtime there, and others wait for the slot.
         let entered = timeout(PATIENCE, enter(runtime, id)).await;
         let control =
             entered.map_err(|_| late("the runtime does not get into the container"))??;
@@ -128,7 +128,7 @@ impl Program {
         let mut status = [0; 4];
         let read = self.stream.read_exact(&mut status).await;
         // A process that is killed closes one stream after the other, so the next request must not
-        // go by what it still seems to hear.
+        // take an open stream for a live agent.
         read.inspect_err(|_| self.agent_gone.store(true, Ordering::Release))?;
         Ok(ExitStatus::from_raw(i32::from_be_bytes(status)))
     }
@@ -165,7 +165,7 @@ fn late(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, words)
 }
 
-/// Has the runtime start an agent in the container, and returns what it hears through.
+/// Has the runtime start an agent in the container, and returns the socket of its requests.
 async fn enter(runtime: &Runtime, id: &str) -> io::Result<OwnedFd> {
     let (own, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -174,7 +174,7 @@ async fn enter(runtime: &Runtime, id: &str) -> io::Result<OwnedFd> {
     command.args(["exec", "--detach", id, AGENT]);
     command.stdin(theirs).stdout(Stdio::null()).stderr(err).kill_on_drop(true);
     let status = command.status().await?;
-    // The agent has the other ends now, so nobody here may wait for more.
+    // The agent has the other ends now, so this side must not keep them open.
     drop(command);
     if status.success() {
         return Ok(own);

@@ -1,9 +1,9 @@
 //! How programs are started in a running container: by a small program that the OCI runtime put
 //! there once, with all the bounds of the container, and that this process then asks.
 //!
-//! No process with this machine's rights enters a container, and starting a hook does not wait
-//! for the runtime. The charm may do to the program what it likes, for it is root in its
-//! container: all that this machine hears of it is four bytes.
+//! No process with this machine's rights enters a container, and starting a hook does not wait for
+//! the runtime. The charm may do to the program what it likes, for it is root in its container:
+//! this machine reads no more than four bytes from it.
 
 pub(crate) mod ask;
 pub(crate) mod serve;

@@ -19,8 +19,8 @@ use crate::exec::HookCommand;
 const NOT_FOUND: i32 = 127;
 const NOT_STARTED: i32 = 126;
 
-/// Starts the programs that are asked for through `control`, until whoever asks is gone; then
-/// ends those that still run.
+/// Starts the programs that are asked for through `control`, until the requester is gone; then ends
+/// those that still run.
 ///
 /// # Errors
 /// When `control` is not what requests come through.
@@ -33,7 +33,7 @@ pub fn serve(control: &OwnedFd) -> io::Result<()> {
     })
 }
 
-/// The streams of the next request; `None` when nobody asks any more.
+/// The streams of the next request; `None` when the requester is gone.
 fn receive(control: &OwnedFd) -> io::Result<Option<[OwnedFd; STREAMS]>> {
     loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(STREAMS))];
@@ -61,7 +61,7 @@ fn receive(control: &OwnedFd) -> io::Result<Option<[OwnedFd; STREAMS]>> {
     }
 }
 
-/// Runs one program and says how it ended, unless whoever asked has gone.
+/// Runs one program and says how it ended, unless the requester has gone.
 fn answer([stream, out, err]: [OwnedFd; STREAMS]) {
     let mut stream = UnixStream::from(stream);
     let Ok(command) = request(&mut stream) else { return };
@@ -106,7 +106,7 @@ fn start(command: &HookCommand, out: OwnedFd, err: OwnedFd) -> Result<Child, i32
     })
 }
 
-/// Waits for the program's end; ends it when whoever asked hangs up.
+/// Waits for the program's end; ends it when the requester hangs up.
 fn follow(stream: &UnixStream, mut child: Child) -> io::Result<i32> {
     let group = Pid::from_child(&child);
     if !ends_first(group, stream).unwrap_or(false) {
@@ -116,7 +116,7 @@ fn follow(stream: &UnixStream, mut child: Child) -> io::Result<i32> {
     Ok(child.wait()?.into_raw())
 }
 
-/// Waits until the program ends or whoever asked hangs up; whether it is the program.
+/// Waits until the program ends or the requester hangs up; whether the program ended first.
 fn ends_first(program: Pid, stream: &UnixStream) -> io::Result<bool> {
     let program = pidfd_open(program, PidfdFlags::empty())?;
     loop {

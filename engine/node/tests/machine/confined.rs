@@ -25,7 +25,7 @@ fn trace() -> String {
     format!("/tmp/trace-of-{}", std::process::id())
 }
 
-/// A pod whose container does nothing but tell in its log what it can do.
+/// A pod whose container only logs what it can do.
 async fn told(own: &Instance) -> Pod {
     let mut spec = pod("one-0", vec![container("db", &own.image)]);
     let script = format!("exec 2>/dev/null\n{ESCAPES}\nexec sleep 1000");

@@ -9,7 +9,8 @@ use node::{
     preflight, sweep,
 };
 
-/// The server that every test pod runs: tells each client who it is and whom it hears.
+/// The server that every test pod runs: answers each client with its own name and the client's
+/// address.
 const SERVER: &str = r#"
 use IO::Socket::INET;
 $SIG{TERM} = sub { exit 0 };
@@ -78,6 +79,7 @@ impl Instance {
         let done = running.wait(|line| match line {
             Line::Out(text) => lines.push(text),
             Line::Err(text) => println!("{text}"),
+            Line::Rest { bytes, .. } => lines.push(String::from_utf8_lossy(&bytes).into_owned()),
         });
         tokio::time::timeout(Duration::from_secs(20), done).await.unwrap().unwrap();
         lines
@@ -168,6 +170,7 @@ pub(crate) fn definition() -> ImageDefinition {
         files: vec![],
         directories: vec![],
         steps: vec![],
+        registrypath: None,
     }
 }
 

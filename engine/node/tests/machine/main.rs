@@ -94,6 +94,7 @@ async fn an_open_connection_outlives_its_service() {
     let heard = running.wait(|line| match line {
         Line::Out(text) => sender.send(text).unwrap(),
         Line::Err(text) => println!("{text}"),
+        Line::Rest { .. } => {}
     });
     let told = async {
         assert_eq!(lines.recv().await.unwrap(), "open");

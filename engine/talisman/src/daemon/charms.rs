@@ -4,17 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::CharmMeta;
-use names::AppName;
+use juju_model::CharmMeta;
+use juju_names::AppName;
 use node::ImageDefinition;
 use serde_json::{Value, json};
 
-use super::engine::{Engine, Inner, Snapshot};
-use super::faults;
-use super::verbs::{VerbError, list};
 use crate::api::{Deploy, Refresh};
-use crate::charm_file;
+use crate::daemon::engine::Engine;
+use crate::daemon::error::{RequestError, list};
+use crate::daemon::faults;
+use crate::daemon::state::{Snapshot, State};
 use crate::images;
+use crate::package::charm_file;
+use crate::paths::Paths;
 
 /// The folders of one revision of an application's charm; each pod gets a copy.
 pub(crate) struct CharmFolders(PathBuf);
@@ -47,37 +49,41 @@ struct Staged {
 }
 
 /// Adds an application. The charm is on disk before any unit can want it.
-pub(crate) async fn deploy(engine: Arc<Engine>, deploy: Deploy) -> Result<Value, VerbError> {
+pub(crate) async fn deploy(engine: Arc<Engine>, deploy: Deploy) -> Result<Value, RequestError> {
     let Deploy { charm, app, units, config, resources, trust, constraints } = deploy;
     let given: Vec<String> = resources.keys().cloned().collect();
     let charm_ref = format!("local:{}", charm.display());
-    let state = engine.paths.state.clone();
+    let paths = engine.paths.clone();
+    let juju = engine.with(|state| state.persisted.model.juju());
     let (app, staged) = offthread::long(move || {
+        charm_file::check_assumes(&charm, juju)?;
         let meta = charm_file::read(&charm)?;
         let app = match app {
             Some(app) => app,
             None => meta.name.parse()?,
         };
         let known = BTreeMap::new();
-        let staged = stage(&state, &app, &charm, meta, &resources, &known)?;
-        Ok::<_, VerbError>((app, staged))
+        let staged = stage(&paths, &app, &charm, meta, &resources, &known)?;
+        Ok::<_, RequestError>((app, staged))
     })
     .await?;
     let _one_at_a_time = engine.charms.lock().await;
     let Staged { meta, images, files } = staged;
     let wanted =
-        model::Deploy { app: app.clone(), charm: meta, charm_ref, units: 0, config, trust };
+        juju_model::Deploy { app: app.clone(), charm: meta, charm_ref, units: 0, config, trust };
     // Whatever has that name keeps its charm; the model says why it is refused.
-    let known = engine.look(|inner| inner.kept.model.application(&app).is_some());
+    let known = engine.with(|state| state.persisted.model.application(&app).is_some());
     settle(&engine, files, &app, (!known).then_some(0)).await?;
     let now = engine.now();
-    let deployed = engine.change(|inner| {
-        inner.kept.model.deploy(now, wanted)?;
-        inner.kept.images.insert(app.clone(), images);
-        inner.kept.tokens.insert(app.clone(), token());
-        inner.kept.model.set_constraints(&app, constraints)?;
-        inner.kept.model.resources_given(&app, given);
-        inner.kept.model.scale(now, &app, units)?;
+    let deployed = engine.commit(|state| {
+        state.persisted.model.deploy(now, wanted)?;
+        state.persisted.images.insert(app.clone(), images);
+        state.persisted.tokens.insert(app.clone(), token());
+        let models = state.persisted.model.model_constraints();
+        let constraints = crate::bundle::constraints::with_models(constraints, models);
+        state.persisted.model.set_constraints(&app, constraints)?;
+        state.persisted.model.resources_given(&app, given);
+        state.persisted.model.scale(now, &app, units)?;
         Ok(json!(app))
     });
     let deployed = deployed.unwrap_or_else(|error| Err(error.into()));
@@ -88,45 +94,108 @@ pub(crate) async fn deploy(engine: Arc<Engine>, deploy: Deploy) -> Result<Value,
 }
 
 /// Gives an application another charm; its pods are replaced one after another.
-pub(crate) async fn refresh(engine: Arc<Engine>, refresh: Refresh) -> Result<Value, VerbError> {
-    let Refresh { app, charm, resources, forced } = refresh;
+pub(crate) async fn refresh(engine: Arc<Engine>, refresh: Refresh) -> Result<Value, RequestError> {
+    let Refresh { app, charm, resources, forced, config, trust } = refresh;
     let given: Vec<String> = resources.keys().cloned().collect();
-    let charm_ref = format!("local:{}", charm.display());
     let _one_at_a_time = engine.charms.lock().await;
-    let (known, revision) = engine.look(|inner| {
-        let found = inner.kept.model.application(&app).map(|app| app.charm_revision);
-        (inner.kept.images.get(&app).cloned().unwrap_or_default(), found)
+    let juju = engine.with(|state| state.persisted.model.juju());
+    let (known, found) = engine.with(|state| {
+        let found = state.persisted.model.application(&app);
+        let found = found.map(|app| (app.charm_revision, app.charm_ref.clone()));
+        (state.persisted.images.get(&app).cloned().unwrap_or_default(), found)
     });
-    let state = engine.paths.state.clone();
+    let revision = found.as_ref().map(|(revision, _)| *revision);
+    let (paths, state) = (engine.paths.clone(), engine.paths.state.clone());
     let named = app.clone();
+    // The charm stays where only resources change; only its revision is another.
+    let (charm, charm_ref) = match charm {
+        Some(charm) => (charm.clone(), format!("local:{}", charm.display())),
+        None => {
+            let folders = CharmFolders::new(&state, &app, revision.unwrap_or(0));
+            (folders.charm(), found.map(|(_, from)| from).unwrap_or_default())
+        }
+    };
     let staged = offthread::long(move || {
+        charm_file::check_assumes(&charm, juju)?;
         let meta = charm_file::read(&charm)?;
-        let staged = stage(&state, &named, &charm, meta, &resources, &known)?;
+        let staged = stage(&paths, &named, &charm, meta, &resources, &known)?;
         let before = CharmFolders::new(&state, &named, revision.unwrap_or(0));
         let after = staged.files.path().join("resources");
         keep_files(&before.resources(), &after).map_err(|source| write_error(&after, source))?;
-        Ok::<_, VerbError>(staged)
+        Ok::<_, RequestError>(staged)
     })
     .await?;
     let Staged { meta, images, files } = staged;
     let next = revision.map(|revision| revision.saturating_add(1));
     settle(&engine, files, &app, next).await?;
     let now = engine.now();
-    let refreshed = engine.change(|inner| {
-        inner.kept.model.refresh(now, &app, meta, charm_ref)?;
-        inner.kept.model.force_refresh(&app, forced);
-        inner.kept.model.resources_given(&app, given);
-        inner.kept.images.insert(app.clone(), images);
-        let model = &inner.kept.model;
+    let refreshed = engine.commit(|state| {
+        let before = state.persisted.model.clone();
+        let model = &mut state.persisted.model;
+        let change = || {
+            model.refresh(now, &app, meta, charm_ref)?;
+            if !config.is_empty() {
+                model.set_config(now, &app, config)?;
+            }
+            if trust {
+                model.set_trust(&app, true)?;
+            }
+            Ok::<_, RequestError>(())
+        };
+        if let Err(refused) = change() {
+            state.persisted.model = before;
+            return Err(refused);
+        }
+        model.force_refresh(&app, forced);
+        model.resources_given(&app, given);
+        state.persisted.images.insert(app.clone(), images);
+        let model = &state.persisted.model;
         let held = model.units(&app).filter(|unit| model.is_held(&unit.name));
         let held: Vec<_> = held.map(|unit| unit.name.to_string()).collect();
-        Ok::<_, VerbError>(json!(held))
+        Ok::<_, RequestError>(json!(held))
     });
     let refreshed = refreshed.unwrap_or_else(|error| Err(error.into()));
     if refreshed.is_err() {
         sweep_now(&engine).await;
     }
     refreshed
+}
+
+/// What a bundle that makes the model again is written from.
+pub(crate) async fn export(engine: &Engine) -> Value {
+    let (mut parts, folders) = engine.with(|state| {
+        let model = &state.persisted.model;
+        let folder = |app: &juju_model::Application| {
+            let folders = CharmFolders::new(&engine.paths.state, &app.name, app.charm_revision);
+            (app.name.to_string(), folders.resources())
+        };
+        let folders: Vec<(String, PathBuf)> = model.applications().map(folder).collect();
+        (crate::daemon::view::bundle(model), folders)
+    });
+    let all = offthread::long(move || {
+        let one = |(app, folder): (String, PathBuf)| (app, given_resources(&folder));
+        folders.into_iter().map(one).collect::<Vec<_>>()
+    });
+    for (app, resources) in all.await {
+        parts["applications"][app]["resources"] = json!(resources);
+    }
+    parts
+}
+
+/// Where each resource of an application came from, or where its file is kept.
+#[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
+fn given_resources(folder: &Path) -> BTreeMap<String, String> {
+    let mut given = BTreeMap::new();
+    for resource in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = resource.file_name().to_string_lossy().into_owned();
+        for file in std::fs::read_dir(resource.path()).into_iter().flatten().flatten() {
+            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+            let from = text.strip_prefix("registrypath: ").map(str::trim_end).map(str::to_owned);
+            let kept = file.path().display().to_string();
+            given.insert(name.clone(), from.unwrap_or(kept));
+        }
+    }
+    given
 }
 
 /// An application whose charm is not where this program keeps it.
@@ -146,7 +215,7 @@ pub(crate) struct NoCharm {
 /// # Errors
 /// When the charm of an application is missing.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
-pub(crate) fn check(state: &Path, model: &model::Model) -> Result<(), NoCharm> {
+pub(crate) fn check(state: &Path, model: &juju_model::Model) -> Result<(), NoCharm> {
     for application in model.applications() {
         let app = &application.name;
         let path = CharmFolders::new(state, app, application.charm_revision).charm();
@@ -159,8 +228,8 @@ pub(crate) fn check(state: &Path, model: &model::Model) -> Result<(), NoCharm> {
 
 /// Forgets the images and tokens of applications that are gone, and the builds of images that
 /// no unit is made from any more.
-pub(crate) fn forget(inner: &mut Inner) {
-    let Snapshot { model, images, builds, tokens, .. } = &mut inner.kept;
+pub(crate) fn forget(state: &mut State) {
+    let Snapshot { model, images, builds, tokens, .. } = &mut state.persisted;
     images.retain(|app, _| model.application(app).is_some());
     tokens.retain(|app, _| model.application(app).is_some());
     builds.retain(|app, of_revision| {
@@ -172,7 +241,7 @@ pub(crate) fn forget(inner: &mut Inner) {
 }
 
 /// The revisions of its charm that an application's units have, and the one that new units get.
-fn revisions(model: &model::Model, app: &model::Application) -> BTreeSet<u32> {
+fn revisions(model: &juju_model::Model, app: &juju_model::Application) -> BTreeSet<u32> {
     let units = model.units(&app.name).map(|unit| unit.charm_revision);
     units.chain([app.charm_revision]).collect()
 }
@@ -188,15 +257,15 @@ pub(crate) async fn sweep(engine: &Engine) {
 /// The same for who holds the lock on charms.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 async fn sweep_now(engine: &Engine) {
-    let trees = engine.look(|inner| {
-        let builds = inner.kept.builds.values().flat_map(BTreeMap::values);
+    let trees = engine.with(|state| {
+        let builds = state.persisted.builds.values().flat_map(BTreeMap::values);
         builds.flat_map(BTreeMap::values).cloned().collect()
     });
     if let Err(error) = offthread::run(|| engine.node.keep_images(&trees)) {
         engine.note("WARNING", &format!("cannot say which images are in use: {error}"));
     }
-    let used: BTreeMap<String, BTreeSet<u32>> = engine.look(|inner| {
-        let model = &inner.kept.model;
+    let used: BTreeMap<String, BTreeSet<u32>> = engine.with(|state| {
+        let model = &state.persisted.model;
         let all = model.applications();
         all.map(|app| (app.name.to_string(), revisions(model, app))).collect()
     });
@@ -243,15 +312,15 @@ fn is_staged(name: &std::ffi::OsStr) -> bool {
 /// Unpacks a charm and copies its files beside the place where they will be.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 fn stage(
-    state: &Path,
+    paths: &Paths,
     app: &AppName,
     charm: &Path,
     meta: CharmMeta,
     files: &BTreeMap<String, PathBuf>,
     known: &BTreeMap<String, ImageDefinition>,
-) -> Result<Staged, VerbError> {
-    let images = images_of(app, &meta, files, known)?;
-    let folder = state.join("charms");
+) -> Result<Staged, RequestError> {
+    let images = images_of(&paths.cache, app, &meta, files, known)?;
+    let folder = paths.state.join("charms");
     let make = || {
         std::fs::create_dir_all(&folder)?;
         tempfile::Builder::new().prefix(&format!(".{app}-")).tempdir_in(&folder)
@@ -274,7 +343,7 @@ fn stage(
         };
         std::fs::create_dir_all(&target)
             .and_then(|()| copy())
-            .map_err(|source| VerbError::Resource { file: file.clone(), source })?;
+            .map_err(|source| RequestError::Resource { file: file.clone(), source })?;
     }
     Ok(Staged { meta, images, files: staged })
 }
@@ -301,7 +370,7 @@ async fn settle(
     staged: tempfile::TempDir,
     app: &AppName,
     revision: Option<u32>,
-) -> Result<(), VerbError> {
+) -> Result<(), RequestError> {
     let Some(revision) = revision else {
         offthread::run(|| drop(staged));
         return Ok(());
@@ -338,19 +407,20 @@ fn remove(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-fn write_error(path: &Path, source: std::io::Error) -> VerbError {
+fn write_error(path: &Path, source: std::io::Error) -> RequestError {
     charm_file::CharmFileError::Write { path: path.to_owned(), source }.into()
 }
 
 /// The image of each resource that a container needs; `known` from an earlier deployment.
 fn images_of(
+    cache: &Path,
     app: &AppName,
     meta: &CharmMeta,
     files: &BTreeMap<String, PathBuf>,
     known: &BTreeMap<String, ImageDefinition>,
-) -> Result<BTreeMap<String, ImageDefinition>, VerbError> {
+) -> Result<BTreeMap<String, ImageDefinition>, RequestError> {
     if let Some(resource) = files.keys().find(|name| !meta.resources.contains_key(*name)) {
-        return Err(VerbError::NoResource {
+        return Err(RequestError::NoResource {
             app: app.clone(),
             resource: resource.clone(),
             known: list(meta.resources.keys()),
@@ -359,13 +429,13 @@ fn images_of(
     let mut images = known.clone();
     for (name, file) in files {
         if meta.resources.get(name).is_some_and(|resource| resource.kind == "oci-image") {
-            images.insert(name.clone(), images::read(file)?);
+            images.insert(name.clone(), images::read(cache, file)?);
         }
     }
     for (container, declared) in &meta.containers {
         let Some(resource) = &declared.resource else { continue };
         if !images.contains_key(resource) {
-            return Err(VerbError::NoImage {
+            return Err(RequestError::NoImage {
                 app: app.clone(),
                 container: container.to_string(),
                 resource: resource.clone(),
@@ -375,7 +445,7 @@ fn images_of(
     Ok(images)
 }
 
-/// A token that nobody can guess.
+/// A token that cannot be guessed.
 fn token() -> String {
     use rand::Rng;
     let mut bytes = [0u8; 24];

@@ -20,8 +20,8 @@ pub(crate) fn open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(USUAL)
 }
 
-/// Whether an error says that this machine, not the far side, had nothing left to give: nothing
-/// can be told of the far side then.
+/// Whether an error says that this machine, not the far side, had nothing left to give: nothing is
+/// known of the other side then.
 pub(crate) fn is_own_shortage(error: &(dyn std::error::Error + 'static)) -> bool {
     use rustix::io::Errno;
     let own = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS];

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use names::UnitName;
+use juju_names::UnitName;
 use serde::Serialize;
 
 /// Runs kept per hook for the median: the last ones.

@@ -1,31 +1,24 @@
 //! The daemon: the only place that wires model, hook tools, Kubernetes and node together.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
-mod agent;
 mod charms;
-mod cluster;
+mod commands;
 mod engine;
-mod execs;
+mod error;
 mod faults;
 mod files;
-mod forwards;
-mod heal;
-mod hooks;
+mod history;
+mod kubernetes;
 mod log;
 mod measure;
-mod monitor;
-mod notices;
-mod orphans;
 mod page;
-mod pods;
-mod replace;
-mod secrets;
+mod reconcile;
+pub(crate) mod requests;
 mod server;
-mod sockets;
+mod state;
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
 mod store;
-mod supervise;
-mod verbs;
+mod unit;
 mod view;
 
 use std::collections::BTreeMap;
@@ -35,7 +28,8 @@ use anyhow::{Context, Result};
 use node::Node;
 
 use crate::paths::Paths;
-use engine::{Engine, Snapshot};
+use engine::Engine;
+use state::Snapshot;
 use store::{Part, Store};
 
 /// The range of service addresses: the first one and how many.
@@ -46,7 +40,7 @@ const API_PORT: u16 = 6443;
 /// Between two looks at the size of the store.
 const SHRINK_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Runs the engine until it is told to stop.
+/// Runs the engine until a request or a signal stops it.
 #[allow(clippy::disallowed_methods, reason = "nothing is answered yet, or no longer")]
 pub(crate) async fn run(paths: Paths) -> Result<()> {
     tracing_subscriber::fmt()
@@ -62,16 +56,16 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
     }
     let store = Arc::new(Store::open(&paths.store())?);
     store.shrink()?;
-    let kept = match store.load::<Snapshot>(Part::Engine)? {
-        Some(kept) => kept,
+    let persisted = match store.load::<Snapshot>(Part::Engine)? {
+        Some(persisted) => persisted,
         None => empty(&paths.instance)?,
     };
-    charms::check(&paths.state, &kept.model)?;
+    charms::check(&paths.state, &persisted.model)?;
     charms::remove_staged(&paths.state);
-    let cluster = cluster(&store)?;
+    let kubernetes = kubernetes_api(&store)?;
     let node = Node::open(paths.node()).await?;
     tokio::spawn(keep_small(store.clone()));
-    let engine = Arc::new(Engine::new(paths, node, cluster, store, kept));
+    let engine = Arc::new(Engine::new(paths, node, kubernetes, store, persisted));
     forget_agents(&engine)?;
     charms::sweep(&engine).await;
     let result = serve(&engine).await;
@@ -95,26 +89,26 @@ async fn keep_small(store: Arc<Store>) {
 }
 
 /// The Kubernetes objects as they were, each change on disk before it is answered.
-fn cluster(store: &Arc<Store>) -> Result<kube_api::Api> {
+fn kubernetes_api(store: &Arc<Store>) -> Result<kube_api::Api> {
     let mut options = kube_api::ApiOptions::new(SERVICES, rand::random());
     let keeping = store.clone();
-    options.keeper = Some(Arc::new(move |snapshot: &serde_json::Value| {
-        keeping.save(Part::Cluster, snapshot)?;
+    options.keeper = Some(Arc::new(move |objects: &kube_api::Store| {
+        keeping.save(Part::Kubernetes, objects)?;
         Ok(())
     }));
-    Ok(match store.load(Part::Cluster)? {
+    Ok(match store.load(Part::Kubernetes)? {
         Some(snapshot) => kube_api::Api::restore(options, snapshot)?,
         None => kube_api::Api::new(options),
     })
 }
 
 async fn serve(engine: &Arc<Engine>) -> Result<()> {
-    supervise::put_node(engine)?;
-    supervise::serve_cluster(engine, API_PORT).await?;
-    let network = tokio::spawn(supervise::keep_network(engine.clone()));
-    let logs = tokio::spawn(supervise::keep_logs(engine.clone()));
-    let units = tokio::spawn(supervise::keep_units(engine.clone(), API_PORT));
-    supervise::reopen_forwards(engine).await;
+    reconcile::put_node(engine, API_PORT)?;
+    reconcile::serve_kubernetes(engine, API_PORT).await?;
+    let network = tokio::spawn(reconcile::keep_network(engine.clone()));
+    let logs = tokio::spawn(reconcile::keep_logs(engine.clone()));
+    let units = tokio::spawn(reconcile::keep_units(engine.clone(), API_PORT));
+    reconcile::reopen_forwards(engine).await;
     server::serve(engine).await.context("cannot answer the command line")?;
     units.await.ok();
     network.abort();
@@ -134,21 +128,27 @@ fn private(folder: &std::path::Path) -> std::io::Result<()> {
 fn forget_agents(engine: &Engine) -> Result<()> {
     let now = engine.now();
     let seed = std::env::var("TALISMAN_SHUFFLE").ok().and_then(|seed| seed.parse().ok());
-    engine.change(|inner| {
-        charms::forget(inner);
-        let model = &mut inner.kept.model;
+    engine.commit(|state| {
+        charms::forget(state);
+        let model = &mut state.persisted.model;
         model.shuffle(seed);
-        for unit in verbs::all_units(model) {
+        for unit in state::all_units(model) {
             model.agent_stopped(&unit, now);
         }
     })?;
     Ok(())
 }
 
-/// A model that nobody has used yet.
+/// A new model.
 fn empty(instance: &str) -> Result<Snapshot> {
+    let juju = match std::env::var(crate::cli::JUJU) {
+        Ok(text) => text.parse()?,
+        Err(_) => juju_model::Juju::default(),
+    };
+    let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
+    let model = juju_model::Model::new(crate::models::name_of(instance)?, uuid, rand::random());
     Ok(Snapshot {
-        model: model::Model::new(crate::models::name_of(instance)?, uuid(), rand::random()),
+        model: model.under(juju),
         images: BTreeMap::new(),
         builds: BTreeMap::new(),
         forwards: BTreeMap::new(),
@@ -157,19 +157,11 @@ fn empty(instance: &str) -> Result<Snapshot> {
     })
 }
 
-/// A random UUID, version 4.
-fn uuid() -> String {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 /// Lets every pod's processes stop on their own, all at once.
 async fn stop_pods(engine: &Engine) {
     let pods = engine.node.all_pods();
-    let stops = pods.iter().map(|pod| engine.node.stop_pod(pod.name(), agent::STOP_GRACE));
+    let stops =
+        pods.iter().map(|pod| engine.node.stop_pod(pod.name(), kubernetes::template::STOP_GRACE));
     for result in futures_util::future::join_all(stops).await {
         if let Err(error) = result {
             tracing::warn!("{error}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,8 @@ use futures_util::Stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::engine::{Engine, Inner};
+use crate::daemon::engine::Engine;
+use crate::daemon::state::State;
 
 /// The shortest time between two updates.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -26,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-i
 
 /// Serves the page at a loopback address until the engine stops; the answer is its URL.
 ///
-/// The path begins with a key that nobody can guess: other users of this machine reach the port,
+/// The path begins with a key that cannot be guessed: other users of this machine reach the port,
 /// and so do pages of other sites in a browser.
 pub(crate) async fn serve(engine: &Arc<Engine>, port: u16) -> std::io::Result<String> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port)).await?;
@@ -79,7 +80,7 @@ struct Reader {
 }
 
 async fn events(
-    State(engine): State<Arc<Engine>>,
+    extract::State(engine): extract::State<Arc<Engine>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let changes = engine.changes();
     let reader = Reader {
@@ -119,11 +120,11 @@ impl Reader {
 
     fn gather(&mut self) {
         let engine = self.engine.clone();
-        let (state, hooks, log) = engine.look(|inner| {
+        let (state, hooks, log) = engine.with(|state| {
             (
-                state(inner),
-                inner.measurements.timeline_after(self.hooks),
-                inner.log.last_after(self.log, LINES_MAX),
+                model(state),
+                state.measurements.timeline_after(self.hooks),
+                state.log.last_after(self.log, LINES_MAX),
             )
         });
         if let Some(last) = hooks.last() {
@@ -142,9 +143,9 @@ impl Reader {
 }
 
 /// Statuses, units and relations: no options, no databags, no results, no secrets.
-fn state(inner: &Inner) -> Value {
-    let model = &inner.kept.model;
-    let unit = |unit: &model::Unit| {
+fn model(state: &State) -> Value {
+    let model = &state.persisted.model;
+    let unit = |unit: &juju_model::Unit| {
         let status = unit.status();
         json!({
             "name": unit.name,
@@ -155,7 +156,7 @@ fn state(inner: &Inner) -> Value {
             "leader": model.is_leader(&unit.name),
         })
     };
-    let application = |app: &model::Application| {
+    let application = |app: &juju_model::Application| {
         let units: Vec<Value> = model.units(&app.name).map(unit).collect();
         let status = model.app_status(&app.name).map(|status| status.status);
         (app.name.to_string(), json!({"status": status, "units": units}))

@@ -11,14 +11,14 @@ use axum::response::IntoResponse;
 use axum::routing::post;
 use tokio::net::UnixListener;
 
-use super::engine::Engine;
-use super::verbs;
-use crate::api::{Answer, Request};
+use crate::api::{Answer, Refusal, RefusalKind, Request};
+use crate::daemon::engine::Engine;
+use crate::daemon::requests;
 
 /// The largest request: a file of options or parameters, with room for escapes.
 const REQUEST_MAX: usize = 32 << 20;
 /// The largest answer, which the command line takes as well.
-const ANSWER_MAX: usize = http1::BODY_BYTES_MAX;
+const ANSWER_MAX: usize = http1_client::BODY_BYTES_MAX;
 
 /// Answers requests until the engine stops.
 #[allow(clippy::disallowed_methods, reason = "called off the threads that answer")]
@@ -27,7 +27,7 @@ pub(crate) async fn serve(engine: &Arc<Engine>) -> std::io::Result<()> {
     let listener = offthread::run(|| {
         std::fs::remove_file(&path).ok();
         let listener = UnixListener::bind(&path)?;
-        // Whoever may use this socket may do anything on this machine's pods: root only.
+        // This socket gives every right over this machine's pods: root only.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         Ok::<_, std::io::Error>(listener)
     })?;
@@ -46,11 +46,11 @@ async fn call(
     request: Result<Json<Request>, JsonRejection>,
 ) -> impl IntoResponse {
     let answer = match request {
-        Ok(Json(request)) => match verbs::answer(&engine, request).await {
+        Ok(Json(request)) => match requests::answer(&engine, request).await {
             Ok(value) => Answer::Done(value),
-            Err(error) => Answer::Refused(error.to_string()),
+            Err(error) => Answer::Refused(error.refusal()),
         },
-        Err(error) => Answer::Refused(format!(
+        Err(error) => refused(format!(
             "cannot take the request: {}; at most {REQUEST_MAX} bytes are taken",
             error.body_text()
         )),
@@ -58,11 +58,15 @@ async fn call(
     ([(CONTENT_TYPE, "application/json")], body(&answer))
 }
 
+fn refused(words: String) -> Answer {
+    Answer::Refused(Refusal { kind: RefusalKind::Other, words })
+}
+
 /// An answer in JSON, or why it cannot be given.
 fn body(answer: &Answer) -> Vec<u8> {
     match serde_json::to_vec(answer) {
         Ok(bytes) if bytes.len() <= ANSWER_MAX => bytes,
-        Ok(bytes) => body(&Answer::Refused(format!(
+        Ok(bytes) => body(&refused(format!(
             "cannot show all of it: it has {} bytes, and at most {ANSWER_MAX} are shown; ask for less",
             bytes.len()
         ))),
@@ -78,7 +82,7 @@ mod tests {
     fn an_answer_is_never_larger_than_what_its_reader_takes() {
         let long = serde_json::Value::from("x".repeat(ANSWER_MAX));
         let said: Answer = serde_json::from_slice(&body(&Answer::Done(long))).unwrap();
-        let Answer::Refused(words) = said else { panic!("it was given") };
-        assert!(words.starts_with("cannot show all of it: it has 671088"), "{words}");
+        let Answer::Refused(refusal) = said else { panic!("it was given") };
+        assert!(refusal.words.starts_with("cannot show all of it: it has 671088"), "{refusal}");
     }
 }

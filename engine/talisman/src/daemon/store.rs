@@ -7,7 +7,7 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::faults;
+use crate::daemon::faults;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +33,14 @@ pub(crate) enum Part {
     /// The model, and what the engine remembers about it.
     Engine,
     /// The Kubernetes objects.
-    Cluster,
+    Kubernetes,
 }
 
 impl Part {
     fn key(self) -> &'static str {
         match self {
             Self::Engine => "engine",
-            Self::Cluster => "cluster",
+            Self::Kubernetes => "cluster",
         }
     }
 }
@@ -145,7 +145,7 @@ fn held(database: &Database) -> anyhow::Result<u64> {
     let read = database.begin_read()?;
     let Ok(table) = read.open_table(SNAPSHOTS) else { return Ok(0) };
     let mut held = 0;
-    for part in [Part::Engine, Part::Cluster] {
+    for part in [Part::Engine, Part::Kubernetes] {
         held += table.get(part.key())?.map_or(0, |bytes| bytes.value().len() as u64);
     }
     Ok(held)
@@ -180,7 +180,7 @@ mod tests {
         let path = folder.path().join("model.redb");
         let store = Store::open(&path).unwrap();
         let size = || std::fs::metadata(&path).unwrap().len();
-        store.save(Part::Cluster, &"cluster").unwrap();
+        store.save(Part::Kubernetes, &"cluster").unwrap();
         for _ in 0..3 {
             store.save(Part::Engine, &"x".repeat(40 << 20)).unwrap();
         }
@@ -196,7 +196,7 @@ mod tests {
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.load(Part::Engine).unwrap(), Some("again".to_owned()));
-        assert_eq!(store.load(Part::Cluster).unwrap(), Some("cluster".to_owned()));
+        assert_eq!(store.load(Part::Kubernetes).unwrap(), Some("cluster".to_owned()));
     }
 
     #[test]

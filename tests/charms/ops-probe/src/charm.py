@@ -84,7 +84,7 @@ class Probe(ops.CharmBase):
         self.note(event)
         identity = event.relation.data[self.app].get("token")
         if identity and not self.unit.is_leader():
-            self.model.get_secret(id=identity, label="peer-token").get_content()
+            self.model.get_secret(id=identity).get_content()
 
     def greet(self, event: ops.RelationJoinedEvent):
         """Writes to a relation."""
@@ -129,7 +129,7 @@ class Probe(ops.CharmBase):
         """Answers with all that the charm can read."""
         cluster = self.model.get_relation("cluster")
         peers = {unit.name: dict(cluster.data[unit]) for unit in cluster.units}
-        label = "token" if self.unit.is_leader() else "peer-token"
+        token = self.model.get_secret(id=cluster.data[self.app]["token"])
         process = self.workload.exec(["cat", "/etc/hostname"], timeout=10)
         hostname, _ = process.wait_output()
         storage = self.model.storages["data"][0].location
@@ -140,7 +140,7 @@ class Probe(ops.CharmBase):
             "attempts": self.stored.attempts,
             "peers": peers,
             "app": {k: v for k, v in cluster.data[self.app].items() if k != "token"},
-            "token": self.model.get_secret(label=label).peek_content()["token"],
+            "token": token.peek_content()["token"],
             "hostname": hostname.strip(),
             "flag": pathlib.Path(storage, "flag").exists(),
             "service": self.workload.get_service("sleeper").is_running(),

@@ -1,6 +1,6 @@
-//! What clients may not have, and how they hear of it.
+//! What is refused to clients, and how that is reported.
 
-use charm::Event;
+use juju_charm::Event;
 
 use super::{check_without, decide, list};
 use crate::facts::Facts;
@@ -46,7 +46,7 @@ fn a_request_that_is_too_large_is_refused_by_name() {
     let roles = "é".repeat(6 << 20);
     let bag = [("database".to_owned(), "shop".to_owned()), ("extra-user-roles".to_owned(), roles)];
     let mut facts = asking("shop", &[]);
-    facts.clients[0].request = interfaces::postgresql_client::Request::parse(&bag.into());
+    facts.clients[0].request = juju_interfaces::postgresql_client::Request::parse(&bag.into());
     let found = list(&decide(&Event::UpdateStatus, &facts));
     let words = "refuse: Failed to initialize database relation: shop-app (relation 4): cannot use \
         \"extra-user-roles\": a request may have 65536 bytes, and this one has 12582916";
@@ -58,16 +58,16 @@ fn a_request_that_is_too_large_is_refused_by_name() {
 fn roles_of_others_are_refused_by_name() {
     for role in ["relation_id_6", "pgbouncer_auth_relation_id_5", "pg_read_server_files"] {
         let words = format!(
-            "invalid role(s) for extra user roles: shop-app (relation 4): nobody can be a member \
+            "invalid role(s) for extra user roles: shop-app (relation 4): no client can be a member \
              of {role:?}: correct extra-user-roles"
         );
         check_refused("shop", &[role], &words);
     }
 }
 
-/// One that was served before this was refused hears of it too.
+/// It is reported to one that was served before, too.
 #[test]
-fn who_has_what_nobody_may_have_is_named() {
+fn a_client_with_more_than_it_may_have_is_named() {
     let mut facts = asking("pgbouncer", &[]);
     serve(&mut facts, &[]);
     let found = list(&decide(&Event::UpdateStatus, &facts));
@@ -94,7 +94,7 @@ fn roles_that_are_asked_for_no_more_are_taken_back() {
     let decision = decide(&Event::UpdateStatus, &facts);
     let former = decision.effects.iter().find_map(|effect| match effect {
         crate::Effect::ServeClient(client) if client.id.0 == 4 => {
-            use charm::ExposeSecret as _;
+            use juju_charm::ExposeSecret as _;
             assert_eq!(client.password.expose_secret(), "kept");
             Some(client.former.iter().map(ToString::to_string).collect::<Vec<_>>())
         }
@@ -115,7 +115,10 @@ fn a_user_that_is_owed_its_removal_is_removed_in_any_hook() {
         assert!(found.contains(&"set app 1: clients=[3,4,5]".to_owned()), "{found:#?}");
         assert!(found.iter().any(|words| words.starts_with("serve relation_id_5")));
     }
-    facts.peer.as_mut().unwrap().own.insert("departing".to_owned(), "True".to_owned());
+    facts.events_pending = true;
+    check_without(&decide(&Event::UpdateStatus, &facts), "remove");
+    facts.events_pending = false;
+    facts.peer.as_mut().unwrap().leaving = true;
     check_without(&decide(&Event::UpdateStatus, &facts), "remove");
 }
 

@@ -4,7 +4,7 @@
 mod leader_elected {
     use super::super::{check_order, check_without, decide, deferred, list};
     use crate::facts::fixture::{joined, member, new_leader, steady};
-    use charm::{Decision, Event, SecretContent};
+    use juju_charm::{Decision, Event, SecretContent};
     use patroni::{Role, State};
 
     use crate::effect::Effect;
@@ -16,7 +16,7 @@ mod leader_elected {
 
     fn first() -> Facts {
         let mut facts = new_leader();
-        facts.passwords = SecretContent::new();
+        facts.secret = SecretContent::new();
         facts.peer.as_mut().unwrap().app.clear();
         facts
     }
@@ -38,18 +38,18 @@ mod leader_elected {
 
     #[test]
     fn leader_elected_has_passwords_no_generate_passwords() {
-        assert_eq!(list(&elected(&first()))[0], "put passwords");
+        assert_eq!(list(&elected(&first()))[0], "put secret database-peers.pg.app");
     }
 
     #[test]
     fn leader_elected_has_passwords_yes_create_k8s_resources() {
-        check_without(&elected(&new_leader()), "put passwords");
+        check_without(&elected(&new_leader()), "put secret");
         assert_eq!(list(&elected(&new_leader()))[0], "apply services");
     }
 
     #[test]
     fn leader_elected_generate_passwords_to_create_k8s_resources() {
-        check_order(&elected(&first()), "put passwords", "apply services");
+        check_order(&elected(&first()), "put secret", "apply services");
     }
 
     #[test]
@@ -170,19 +170,15 @@ mod leader_elected {
 /// The chart "PostgreSQL Pebble Ready Hook".
 mod pebble_ready {
     use super::super::{check_order, check_without, decide, deferred, list, pebble_ready};
-    use crate::apply::{after_member, after_primary, after_push, refused};
-    use crate::effect::{Effect, started_status, untrusted};
+    use crate::apply::{after_member, after_push, after_set_up, refused};
+    use crate::effect::Effect;
     use crate::facts::Facts;
-    use crate::facts::fixture::{new_leader, second_unit, steady};
-    use charm::{Applied, Decision, Status};
-    use patroni::{Health, State};
+    use crate::facts::fixture::{new_leader, running_health, second_unit, steady};
+    use crate::wording::{member_waits, untrusted};
+    use juju_charm::{Applied, Decision, Status};
 
     fn ready(facts: &Facts) -> Decision<Effect> {
         decide(&pebble_ready(), facts)
-    }
-
-    fn health() -> Health {
-        Health { state: State::Running, role: None, pending_restart: false, timeline: None }
     }
 
     #[test]
@@ -195,7 +191,7 @@ mod pebble_ready {
     #[test]
     fn pebble_ready_has_passwords_no_defer() {
         let mut facts = new_leader();
-        facts.passwords = charm::SecretContent::new();
+        facts.secret = juju_charm::SecretContent::new();
         assert!(deferred(&ready(&facts)));
         check_without(&ready(&facts), "start workload");
     }
@@ -205,12 +201,12 @@ mod pebble_ready {
         let mut facts = new_leader();
         facts.settings = Err(vec!["x".to_owned()]);
         let blocked = "refuse: Configuration Error. Please check the logs: x";
-        assert_eq!(list(&ready(&facts)), [blocked]);
+        assert_eq!(list(&ready(&facts)), [blocked, "apply services"]);
     }
 
     #[test]
     fn pebble_ready_is_container_yes_create_pgdata() {
-        assert_eq!(list(&ready(&new_leader()))[0], "prepare storage");
+        assert_eq!(list(&ready(&new_leader()))[..2], ["apply services", "prepare storage"]);
         check_without(&ready(&steady()), "prepare storage");
     }
 
@@ -239,7 +235,8 @@ mod pebble_ready {
 
     #[test]
     fn pebble_ready_has_pushed_tls_files_no_defer() {
-        let away = pebble::Error::Timeout { doing: "push".to_owned(), after: Default::default() };
+        let away =
+            pebble_client::Error::Timeout { doing: "push".to_owned(), after: Default::default() };
         assert!(matches!(after_push(Err(away)), Ok(Applied::Defer { .. })));
     }
 
@@ -275,14 +272,14 @@ mod pebble_ready {
     fn pebble_ready_has_member_started_no_defer() {
         let status = Some(Status::waiting("awaiting for cluster to start"));
         let reason = "PostgreSQL has not started yet".to_owned();
-        assert_eq!(after_member(None), Applied::Defer { reason, status });
+        assert_eq!(after_member(None, &member_waits()), Applied::Defer { reason, status });
     }
 
     #[test]
     fn pebble_ready_has_member_started_yes_is_leader() {
-        assert_eq!(after_member(Some(&health())), Applied::Done);
-        check_order(&ready(&new_leader()), "await member", "await primary");
-        check_without(&ready(&second_unit()), "await primary");
+        assert_eq!(after_member(Some(&running_health()), &member_waits()), Applied::Done);
+        check_order(&ready(&new_leader()), "await member", "set up cluster");
+        check_without(&ready(&second_unit()), "set up cluster");
     }
 
     #[test]
@@ -298,11 +295,12 @@ mod pebble_ready {
             list(&decision),
             [
                 "prepare storage",
+                "push before_stop",
                 "push config",
                 "start workload",
                 "await member",
                 "set unit 1: member=started",
-                "announce",
+                "report version and ports",
                 "show status"
             ]
         );
@@ -329,28 +327,28 @@ mod pebble_ready {
     }
 
     #[test]
-    fn pebble_ready_has_patched_pod_labels_yes_is_service_redirecting_traffic() {
-        check_order(&ready(&new_leader()), "label pg-0", "await primary");
+    fn pebble_ready_has_patched_pod_labels_yes_is_primary_ready() {
+        check_order(&ready(&new_leader()), "label pg-0", "set up cluster");
     }
 
     #[test]
-    fn pebble_ready_is_service_redirecting_traffic_no_set_waiting() {
-        let Applied::Defer { status, .. } = after_primary(None) else { panic!("not deferred") };
+    fn pebble_ready_is_primary_ready_no_set_waiting() {
+        let Applied::Defer { status, .. } = after_set_up(false) else { panic!("not deferred") };
         let waiting = Status::waiting("awaiting for primary endpoint to be ready");
         assert_eq!(status, Some(waiting));
     }
 
     #[test]
     fn pebble_ready_set_waiting_to_defer() {
-        assert!(matches!(after_primary(None), Applied::Defer { .. }));
+        assert!(matches!(after_set_up(false), Applied::Defer { .. }));
     }
 
     #[test]
-    fn pebble_ready_is_service_redirecting_traffic_yes_mark_cluster_as_initialised() {
-        assert_eq!(after_primary(Some(&health())), Applied::Done);
+    fn pebble_ready_is_primary_ready_yes_mark_cluster_as_initialised() {
+        assert_eq!(after_set_up(true), Applied::Done);
         let decision = ready(&new_leader());
-        check_order(&decision, "await primary", "set up cluster");
-        check_order(&decision, "set up cluster", "set app 1: cluster_initialised=true");
+        check_order(&decision, "await member", "set up cluster");
+        check_order(&decision, "set up cluster", "set app 1: cluster_initialised=True");
     }
 
     #[test]
@@ -358,7 +356,7 @@ mod pebble_ready {
         // The first configuration holds what commits wait for, so there is nothing to patch.
         let facts = new_leader();
         check_without(&ready(&facts), "patch");
-        check_order(&ready(&facts), "push config", "set app 1: cluster_initialised=true");
+        check_order(&ready(&facts), "push config", "set app 1: cluster_initialised=True");
     }
 
     #[test]
@@ -371,9 +369,7 @@ mod pebble_ready {
         let facts = steady();
         let decision = ready(&facts);
         assert!(!deferred(&decision));
-        assert_eq!(
-            started_status("pg-0", facts.cluster.as_ref(), 1),
-            Status::Active("Primary".to_owned())
-        );
+        let steady = decide(&juju_charm::Event::UpdateStatus, &facts).status;
+        assert_eq!(steady, Some(Status::Active("Primary".to_owned())));
     }
 }

@@ -1,12 +1,15 @@
 //! What the charm does about parameters that wait for a restart and about a lost primary.
 
-use charm::{Event, Status};
+use juju_charm::{Event, Status};
 use patroni::{Member, Role, State};
 use serde_json::json;
 
 use super::{check_without, decide, list};
+use crate::effect::Effect;
 use crate::facts::fixture::{joined, member, new_leader, second_unit, steady};
-use crate::facts::{Facts, Objects};
+use crate::facts::{Facts, NearlyFull, Objects};
+use crate::resources::Volume;
+use crate::status::Parted;
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
 fn cluster_of(members: Vec<Member>) -> Facts {
@@ -44,16 +47,16 @@ fn converge_is_restart_due_no_leaves_them_alone() {
 
 #[test]
 fn a_unit_tells_when_a_restart_is_due_and_when_it_no_longer_is() {
-    let told = "tell pending restart".to_owned();
-    assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&told));
+    let reported = "report pending restart".to_owned();
+    assert!(!list(&decide(&Event::UpdateStatus, &steady())).contains(&reported));
     let mut due = steady();
     due.container.as_mut().unwrap().health.as_mut().unwrap().pending_restart = true;
-    assert!(list(&decide(&Event::UpdateStatus, &due)).contains(&told));
+    assert!(list(&decide(&Event::UpdateStatus, &due)).contains(&reported));
     due.peer.as_mut().unwrap().own.insert("pending-restart".to_owned(), "True".to_owned());
-    assert!(!list(&decide(&Event::UpdateStatus, &due)).contains(&told));
+    assert!(!list(&decide(&Event::UpdateStatus, &due)).contains(&reported));
     let mut over = steady();
     over.peer.as_mut().unwrap().own.insert("pending-restart".to_owned(), "True".to_owned());
-    assert!(list(&decide(&Event::UpdateStatus, &over)).contains(&told));
+    assert!(list(&decide(&Event::UpdateStatus, &over)).contains(&reported));
 }
 
 fn state(text: &str) -> State {
@@ -67,7 +70,7 @@ fn check_status(members: Vec<Member>, expected: &Status) {
 }
 
 #[test]
-fn converge_may_somebody_lead_no_blocks_with_the_command() {
+fn converge_may_a_member_lead_no_blocks_with_the_command() {
     let blocked = Status::blocked(
         "no primary, and no member has all it acknowledged. To do without: \
          `juju run pg/0 promote-to-primary scope=unit force=true`",
@@ -85,7 +88,7 @@ fn converge_may_somebody_lead_no_blocks_with_the_command() {
 }
 
 #[test]
-fn converge_may_somebody_lead_yes_decides_nothing() {
+fn converge_may_a_member_lead_yes_decides_nothing() {
     let replica = || member("pg-0", Role::Replica, State::Running);
     for other in [
         member("pg-1", Role::SyncStandby, State::Running),
@@ -121,15 +124,23 @@ fn patronis_objects_are_owned_from_the_first_start_to_the_last_stop() {
 
 #[test]
 fn a_volume_that_is_nearly_full_blocks_until_it_is_not() {
-    let status = |nearly_full| {
+    let volume = Volume { used: 2000 << 20, free: 48 << 20 };
+    let status = |wal: Option<u64>| {
+        let wal = wal.map(|mebibytes| mebibytes << 20);
+        let nearly_full = Some(NearlyFull { volume, wal });
         decide(&Event::UpdateStatus, &Facts { nearly_full, ..steady() }).status.unwrap()
     };
-    assert_eq!(status(true), Status::blocked("<10% free space on pgdata volume."));
-    assert_eq!(status(false), Status::Active("Primary".to_owned()));
+    let full = "<10% free space on pgdata volume.";
+    assert_eq!(status(None), Status::blocked(full));
+    assert_eq!(status(Some(300)), Status::blocked(full));
+    let wal = format!("{full} pg_wal holds 1600 of 2048 MiB");
+    assert_eq!(status(Some(1600)), Status::blocked(wal));
+    let room = decide(&Event::UpdateStatus, &steady()).status;
+    assert_eq!(room, Some(Status::Active("Primary".to_owned())));
 }
 
 #[test]
-fn a_unit_leads_by_force_only_where_nobody_leads() {
+fn a_unit_leads_by_force_only_without_a_leader() {
     let forced = |facts: Facts| {
         let parameters = json!({"scope": "unit", "force": true}).as_object().unwrap().clone();
         let event = Event::Action { name: "promote-to-primary".to_owned(), id: "1".to_owned() };
@@ -160,7 +171,7 @@ fn what_is_missing_around_the_pods_is_made_again() {
 fn with_data(facts: Facts, config: Option<&str>) -> Facts {
     let mut facts = facts;
     let container = facts.container.as_mut().unwrap();
-    (container.pgdata, container.running, container.health) = (true, false, None);
+    (container.prepared, container.running, container.health) = (true, false, None);
     container.system = Some(7);
     container.config = config.map(|text| text.to_owned().into());
     facts
@@ -176,7 +187,8 @@ fn check_aside(facts: &Facts) {
     for event in [super::pebble_ready(), Event::UpdateStatus] {
         let decision = decide(&event, facts);
         assert_eq!(decision.status.as_ref(), Some(&blocked), "{event:?}");
-        for touch in ["start workload", "remove leftovers", "prepare storage", "push config"] {
+        for touch in ["start workload", "remove orphaned objects", "prepare storage", "push config"]
+        {
             check_without(&decision, touch);
         }
     }
@@ -196,7 +208,7 @@ fn own_data_are_no_reason_to_stop() {
     let starts = |facts: &Facts| {
         let decision = decide(&super::pebble_ready(), facts);
         assert!(list(&decision).contains(&"start workload".to_owned()), "{:?}", decision.status);
-        check_without(&decision, "remove leftovers");
+        check_without(&decision, "remove orphaned objects");
     };
     // The hook that set up the cluster ended on the way.
     starts(&with_data(new_leader(), Some("password: operator-secret")));
@@ -208,14 +220,14 @@ fn own_data_are_no_reason_to_stop() {
 #[test]
 fn an_earlier_deployment_is_cleared_away_though_the_folder_is_there() {
     let mut facts = new_leader();
-    facts.container.as_mut().unwrap().pgdata = true;
-    let removes = "remove leftovers".to_owned();
+    facts.container.as_mut().unwrap().prepared = true;
+    let removes = "remove orphaned objects".to_owned();
     assert!(list(&decide(&super::pebble_ready(), &facts)).contains(&removes));
     facts.container.as_mut().unwrap().running = true;
     assert!(!list(&decide(&super::pebble_ready(), &facts)).contains(&removes));
 }
 
-/// A hook that dies before it tells Patroni leaves a line that says so.
+/// A hook that dies before it makes Patroni reload leaves a line that says so.
 #[test]
 fn converge_was_file_read_no_reloads() {
     let mut facts = steady();
@@ -235,4 +247,69 @@ fn a_copy_that_was_broken_off_is_made_anew() {
     // Without another leader there is nothing to copy.
     assert!(!broken(steady()));
     assert!(!broken(Facts { cluster: None, ..second_unit() }));
+}
+
+/// `pg/1` beside its primary, running without a stream for this reason.
+fn parted(why: Parted) -> Facts {
+    let mut facts = pair(false);
+    (facts.unit, facts.leader) = ("pg/1".parse().unwrap(), false);
+    facts.cluster.as_mut().unwrap().members[1] = member("pg-1", Role::Replica, State::Running);
+    Facts { parted: Some(why), ..facts }
+}
+
+#[test]
+fn converge_does_it_follow_no_says_why() {
+    let waits = |why| list(&decide(&Event::UpdateStatus, &parted(why)));
+    for why in [Parted::Unknown, Parted::Diverged { timeline: 1, bytes: 9 }] {
+        let effects = waits(why);
+        assert!(effects.ends_with(&["report version and ports".into(), "show status".into()]));
+        assert!(effects.contains(&"await member".into()), "{effects:?}");
+        assert!(!effects.contains(&"copy anew".into()), "{effects:?}");
+    }
+    assert!(waits(Parted::LacksWal).contains(&"copy anew".into()));
+    let status = decide(&Event::UpdateStatus, &parted(Parted::LacksWal)).status;
+    let copied = "does not follow pg/0: no member has the WAL any more that it needs, so it is copied \
+                  anew";
+    assert_eq!(status, Some(Status::waiting(copied)));
+}
+
+#[track_caller]
+fn check_reinitialise(facts: Facts, force: bool, expected: &[&str]) {
+    let parameters = json!({"force": force}).as_object().unwrap().clone();
+    let event = Event::Action { name: "reinitialise".to_owned(), id: "1".to_owned() };
+    assert_eq!(list(&decide(&event, &Facts { parameters, ..facts })), expected);
+}
+
+#[test]
+fn data_that_the_primary_lacks_go_on_a_persons_word_only() {
+    let diverged = || parted(Parted::Diverged { timeline: 1, bytes: 9 });
+    let lost = "9 bytes of WAL of timeline 1 that the primary pg-0 never had";
+    let refused = format!("fail: Nothing is done without force=true. What would be lost: {lost}");
+    check_reinitialise(diverged(), false, &[&refused]);
+    check_reinitialise(diverged(), true, &[&format!("result lost={lost}"), "reinitialise"]);
+    check_reinitialise(pair(false), true, &["fail: pg/0 is the primary, which the others copy"]);
+    let unknown = "result lost=it does not follow, and it is unknown what it has that the primary \
+                   lacks";
+    check_reinitialise(parted(Parted::Unknown), true, &[unknown, "reinitialise"]);
+    let headless = cluster_of(vec![member("pg-0", Role::Replica, State::Running)]);
+    let nobody = "fail: The cluster has no primary that could be copied.";
+    check_reinitialise(headless, true, &[nobody]);
+}
+
+#[test]
+fn a_server_that_does_not_start_is_never_active() {
+    let mut facts = steady();
+    facts.container.as_mut().unwrap().health.as_mut().unwrap().state = state("start failed");
+    let waits = |facts: &Facts| {
+        let decision = decide(&Event::UpdateStatus, facts);
+        assert_eq!(decision.status, None);
+        decision.effects.into_iter().find_map(|effect| match effect {
+            Effect::AwaitMember(otherwise) => Some(otherwise.message().to_owned()),
+            _ => None,
+        })
+    };
+    assert!(waits(&facts).unwrap().starts_with("PostgreSQL does not start, its log says why"));
+    let volume = Volume { used: 99 << 20, free: 1 << 20 };
+    facts.nearly_full = Some(NearlyFull { volume, wal: None });
+    assert_eq!(waits(&facts).unwrap(), "<10% free space on pgdata volume.");
 }

@@ -1,6 +1,6 @@
 //! The chart "metrics joined".
 
-use charm::{Event, RelationEvent, RelationKind};
+use juju_charm::{Event, RelationEvent, RelationKind};
 
 use super::{decide, list};
 use crate::facts::fixture::steady;
@@ -30,20 +30,20 @@ fn metrics_joined_is_leader_yes_tells_of_exporter_and_patroni() {
 
 #[test]
 fn metrics_joined_is_leader_yes_tells_of_tls_as_clients_know_it() {
-    let told = |told: &str| {
+    let reported = |reported: &str| {
         let mut facts = steady();
         facts.container = None;
         facts.metrics = vec!["8".parse().unwrap()];
-        facts.peer.as_mut().unwrap().app.insert("tls-ca".to_owned(), told.to_owned());
+        facts.peer.as_mut().unwrap().app.insert("tls-ca".to_owned(), reported.to_owned());
         list(&decide(&Event::LeaderElected, &facts)).join("\n")
     };
-    let words = told("pem");
+    let words = reported("pem");
     assert!(
         words.contains(r#"["*:8008"]}], "scheme": "https", "tls_config": {"ca_file": "pem"}"#),
         "{words}"
     );
     assert!(words.contains(r#"["*:9187"]}]}"#), "{words}");
-    assert!(!told("").contains("https"));
+    assert!(!reported("").contains("https"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the decisions: effects are compared by what they are called and what they say.
 
+mod actions;
 mod clients;
 mod flowcharts;
 mod healing;
@@ -9,13 +10,20 @@ mod refused;
 mod relations;
 mod tls;
 
-use charm::{Decision, Event, Outcome};
+use juju_charm::{Decision, Event, Outcome, Write};
 
 use crate::effect::Effect;
 use crate::facts::Facts;
 
+/// What effects say of themselves, and the results that are not secret.
 fn list(decision: &Decision<Effect>) -> Vec<String> {
-    decision.effects.iter().map(|effect| format!("{effect:?}")).collect()
+    let text = |effect: &Effect| match effect {
+        Effect::Juju(Write::ActionResult(key, value)) if key != "password" => {
+            format!("result {key}={}", value.expose())
+        }
+        effect => format!("{effect:?}"),
+    };
+    decision.effects.iter().map(text).collect()
 }
 
 fn deferred(decision: &Decision<Effect>) -> bool {

@@ -1,11 +1,11 @@
 //! What goes on while an option cannot be used.
 
-use charm::{Event, SecretString};
+use juju_charm::{Event, RelationEvent, RelationId, RelationKind, SecretString};
 use serde_json::json;
 
-use super::{check_without, decide, list, pebble_ready};
+use super::{check_order, check_without, decide, list, pebble_ready};
 use crate::facts::Facts;
-use crate::facts::fixture::{client, joined, refused, steady};
+use crate::facts::fixture::{client, joined, new_leader, refused, steady};
 
 const SAID: &str = "refuse: Configuration Error. Please check the logs: cannot use it";
 
@@ -15,7 +15,7 @@ fn new_pod() -> Facts {
     facts.labelled = Some(false);
     let container = facts.container.as_mut().unwrap();
     (container.running, container.health) = (false, None);
-    container.plan = pebble::Plan::default();
+    container.plan = pebble_client::Plan::default();
     facts
 }
 
@@ -35,6 +35,31 @@ fn a_new_pod_starts_its_member_with_what_is_in_force() {
 }
 
 #[test]
+fn an_option_is_refused_before_kubernetes_refuses_whichever_hook_runs_last() {
+    let peers = Event::Relation(RelationEvent {
+        kind: RelationKind::Changed,
+        endpoint: "database-peers".parse().unwrap(),
+        id: RelationId(1),
+        remote_app: None,
+        remote_unit: None,
+        departing_unit: None,
+    });
+    for event in [
+        pebble_ready(),
+        Event::LeaderElected,
+        Event::ConfigChanged,
+        Event::UpdateStatus,
+        Event::UpgradeCharm,
+        peers,
+    ] {
+        let mut facts = new_leader();
+        facts.settings = Err(vec!["cannot use it".to_owned()]);
+        check_order(&decide(&event, &facts), SAID, "apply services");
+    }
+    check_order(&decide(&Event::LeaderElected, &refused(steady())), SAID, "apply services");
+}
+
+#[test]
 fn a_file_that_is_no_file_of_this_charm_starts_nothing() {
     let mut facts = refused(new_pod());
     facts.in_force = None;
@@ -43,8 +68,8 @@ fn a_file_that_is_no_file_of_this_charm_starts_nothing() {
 
 #[test]
 fn a_member_that_runs_is_left_alone() {
-    let told = "set unit 1: member=started";
-    assert_eq!(effects(&Event::ConfigChanged, steady()), [SAID, told]);
+    let reported = "set unit 1: member=started";
+    assert_eq!(effects(&Event::ConfigChanged, steady()), [SAID, reported]);
 }
 
 #[test]
@@ -64,7 +89,7 @@ fn clients_are_served_and_commits_wait_for_standbys_that_join() {
 fn a_new_password_and_a_certificate_that_goes_reach_the_file() {
     let mut facts = steady();
     let key = crate::passwords::key("rewind");
-    facts.passwords = facts.passwords.with(key, SecretString::from("new".to_owned()));
+    facts.secret = facts.secret.with(key, SecretString::from("new".to_owned()));
     let found = effects(&Event::UpdateStatus, facts);
     let wanted = [SAID, "push config", "reload", "push config"];
     assert_eq!(found[..4], wanted);

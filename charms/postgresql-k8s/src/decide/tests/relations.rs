@@ -1,12 +1,15 @@
-//! Clients, members that come and go, options, actions.
+//! Clients, members that come and go, options.
 
-use charm::{Bag, Event, RelationEvent, RelationKind, Status};
+use juju_charm::{Bag, Event, RelationEvent, RelationKind, Status};
 use patroni::{Role, State};
 use serde_json::json;
 
+use super::actions::action;
 use super::{check_without, decide, deferred, list};
 use crate::facts::Facts;
-use crate::facts::fixture::{client, joined, member, new_leader, second_unit, steady};
+use crate::facts::fixture::{
+    client, feed, follow, joined, member, new_leader, second_unit, steady,
+};
 
 fn event(endpoint: &str, kind: RelationKind, departing: Option<&str>) -> Event {
     Event::Relation(RelationEvent {
@@ -97,7 +100,7 @@ fn database_changed_is_valid_yes_shares_a_database() {
 }
 
 #[test]
-fn database_changed_is_valid_no_stops_nobody_else() {
+fn database_changed_is_valid_no_stops_no_other_client() {
     let mut facts = with_client(steady(), "postgres", &[]);
     facts.clients.push(client(5, &"x".repeat(64), &[]));
     facts.clients.push(client(6, "farm", &[&"r".repeat(64)]));
@@ -119,13 +122,13 @@ fn database_changed_is_valid_no_stops_nobody_else() {
 #[test]
 fn served_clients_hear_of_replicas() {
     let peer_changed = event("database-peers", RelationKind::Changed, None);
-    let told = "set app 4: read-only-endpoints=pg-replicas.db.svc.cluster.local:5432";
-    assert!(list(&decide(&peer_changed, &served(joined()))).contains(&told.to_owned()));
+    let reported = "move readers 4: pg-replicas.db.svc.cluster.local\nset app 4: read-only-endpoints=pg-replicas.db.svc.cluster.local:5432";
+    assert!(list(&decide(&peer_changed, &served(joined()))).join("\n").contains(reported));
     let departed = event("database-peers", RelationKind::Departed, Some("pg/1"));
     let mut facts = served(steady());
     facts.clients[0].offered.insert("read-only-endpoints".to_owned(), "old:5432".to_owned());
-    let told = "set app 4: read-only-endpoints=pg-primary.db.svc.cluster.local:5432";
-    assert!(list(&decide(&departed, &facts)).contains(&told.to_owned()));
+    let reported = "set app 4: read-only-endpoints=pg-primary.db.svc.cluster.local:5432";
+    assert!(list(&decide(&departed, &facts)).contains(&reported.to_owned()));
 }
 
 #[test]
@@ -150,14 +153,25 @@ fn leader_elected_is_client_gone_yes_removes_its_user() {
     assert!(found(&facts).ends_with(&["remove relation_id_4".into()]));
 }
 
+/// Nor does the unit that led when the client came.
+#[test]
+fn leader_elected_is_client_waiting_yes_serves_it() {
+    let mut facts = with_client(steady(), "shop", &[]);
+    let last =
+        |facts: &Facts| list(&decide(&Event::LeaderElected, facts)).pop().unwrap_or_default();
+    assert!(last(&facts).starts_with("serve relation_id_4 shop"), "{}", last(&facts));
+    facts.leader = false;
+    assert_eq!(last(&facts), "");
+}
+
 #[test]
 fn database_broken_is_departing_yes_keeps_the_user() {
     let departed = event("database", RelationKind::Departed, Some("pg/0"));
-    assert_eq!(list(&decide(&departed, &steady())), ["set unit 1: departing=true"]);
+    assert_eq!(list(&decide(&departed, &steady())), ["set unit 1: departing=True"]);
     let other = event("database", RelationKind::Departed, Some("app/0"));
     assert!(list(&decide(&other, &steady())).is_empty());
     let mut facts = steady();
-    facts.peer.as_mut().unwrap().own.insert("departing".to_owned(), "True".to_owned());
+    facts.peer.as_mut().unwrap().leaving = true;
     let broken = event("database", RelationKind::Broken, None);
     assert!(list(&decide(&broken, &facts)).is_empty());
 }
@@ -238,21 +252,21 @@ fn with_standby() -> Facts {
 fn storage_detaching_is_primary_yes_hands_over() {
     let detaching =
         Event::StorageDetaching { id: "pgdata/0".to_owned(), location: "/x".to_owned() };
-    assert_eq!(list(&decide(&detaching, &with_standby())), ["hand over"]);
+    let expected = ["hand over", "set unit 1: departing=True"];
+    assert_eq!(list(&decide(&detaching, &with_standby())), expected);
 }
 
 #[test]
-fn storage_detaching_is_primary_no_does_nothing() {
+fn storage_detaching_is_primary_no_tells_the_others() {
     let detaching =
         Event::StorageDetaching { id: "pgdata/0".to_owned(), location: "/x".to_owned() };
-    assert!(list(&decide(&detaching, &steady())).is_empty());
-    assert!(list(&decide(&detaching, &replica())).is_empty());
+    for facts in [steady(), replica()] {
+        assert_eq!(list(&decide(&detaching, &facts)), ["set unit 1: departing=True"]);
+    }
 }
 
 fn replica() -> Facts {
-    let mut facts = with_standby();
-    (facts.unit, facts.leader) = ("pg/1".parse().unwrap(), false);
-    facts
+    follow(with_standby(), "pg/1")
 }
 
 fn role_changed() -> Event {
@@ -265,22 +279,22 @@ fn role_changed() -> Event {
 
 #[test]
 fn role_changed_is_primary_yes_takes_the_label_and_shows_the_role() {
-    let decision = decide(&role_changed(), &with_standby());
+    let decision = decide(&role_changed(), &feed(with_standby(), "pg-1"));
     assert!(list(&decision).ends_with(&[
         "take primary label".into(),
-        "tell clients".into(),
+        "report to clients".into(),
         "adopt objects".into(),
-        "tell timeline".into()
+        "report timeline".into()
     ]));
     assert_eq!(decision.status, Some(Status::Active("Primary".to_owned())));
     let alone = decide(&role_changed(), &steady());
-    assert!(!list(&alone).contains(&"tell timeline".to_owned()));
+    assert!(!list(&alone).contains(&"report timeline".to_owned()));
 }
 
 #[test]
 fn role_changed_is_primary_no_shows_the_role() {
     let decision = decide(&role_changed(), &replica());
-    assert!(list(&decision).contains(&"tell timeline".to_owned()));
+    assert!(list(&decision).contains(&"report timeline".to_owned()));
     check_without(&decision, "take primary label");
     assert_eq!(decision.status, Some(Status::active()));
 }
@@ -362,70 +376,12 @@ fn converge_is_running_no_starts_it_again() {
 }
 
 #[test]
-fn statuses_tell_the_role_and_what_is_missing() {
-    let mut facts = joined();
+fn converge_does_it_follow_yes_shows_the_role() {
     let status = |facts: &Facts| decide(&Event::UpdateStatus, facts).status.unwrap();
-    assert_eq!(status(&facts), Status::Active("Primary (degraded)".to_owned()));
-    facts.unit = "pg/1".parse().unwrap();
-    facts.leader = false;
-    assert_eq!(status(&facts), Status::active());
+    assert_eq!(status(&joined()), Status::Active("Primary (degraded)".to_owned()));
+    assert_eq!(status(&follow(joined(), "pg/1")), Status::active());
     assert_eq!(decide(&Event::UpdateStatus, &new_leader()).status, None);
     assert!(list(&decide(&Event::UpdateStatus, &second_unit())).contains(&"await member".into()));
-}
-
-fn action(name: &str, parameters: &serde_json::Value, facts: Facts) -> Vec<String> {
-    let parameters = parameters.as_object().unwrap().clone();
-    let event = Event::Action { name: name.to_owned(), id: "1".to_owned() };
-    list(&decide(&event, &Facts { parameters, ..facts }))
-}
-
-#[test]
-fn actions_answer_or_say_why_not() {
-    let none = json!({});
-    assert_eq!(action("get-primary", &none, steady()), ["result primary=pg/0"]);
-    assert_eq!(
-        action("get-primary", &none, new_leader()),
-        ["fail: No member of the cluster answers."]
-    );
-    assert_eq!(action("get-password", &none, steady()), ["result password"]);
-    assert_eq!(
-        action("get-password", &json!({"username": "x"}), steady()),
-        ["fail: The action can be run only for system users or Patroni: \
-          backup, replication, rewind, operator, monitoring, patroni not x"]
-    );
-    assert_eq!(
-        action("set-password", &none, second_unit()),
-        ["fail: The action can be run only on leader unit"]
-    );
-    assert_eq!(
-        action("set-password", &json!({"username": "patroni"}), steady()),
-        ["fail: The action can be run only for system users: \
-          backup, replication, rewind, operator, monitoring not patroni"]
-    );
-    assert_eq!(
-        action("set-password", &json!({"password": "new"}), steady()),
-        [
-            "push config",
-            "set password of operator",
-            "put passwords",
-            "reload",
-            "push config",
-            "result password"
-        ]
-    );
-    assert_eq!(
-        action("promote-to-primary", &json!({"scope": "unit"}), second_unit()),
-        ["switch over from pg-0 to pg-1"]
-    );
-    assert_eq!(
-        action("promote-to-primary", &json!({"scope": "all"}), steady()),
-        ["fail: Scope should be either cluster or unit"]
-    );
-    assert_eq!(
-        action("promote-to-primary", &json!({"scope": "unit", "force": true}), second_unit()),
-        ["fail: Suprerfluous force flag with unit scope"]
-    );
-    assert!(action("promote-to-primary", &json!({"scope": "unit"}), steady()).is_empty());
 }
 
 #[test]
@@ -470,15 +426,6 @@ fn what_a_client_asks_for_hides_no_invalid_option() {
 }
 
 #[test]
-fn an_equal_password_changes_nothing() {
-    let same = json!({"username": "rewind", "password": "rewind-secret"});
-    assert_eq!(
-        action("set-password", &same, steady()),
-        ["log: The old and new passwords are equal.", "result password"]
-    );
-}
-
-#[test]
 fn the_lead_goes_to_the_named_or_the_best_unit() {
     assert_eq!(action("switchover", &json!({}), with_standby()), ["switch over from pg-0 to any"]);
     let named = json!({"candidate": "pg/1"});
@@ -486,13 +433,4 @@ fn the_lead_goes_to_the_named_or_the_best_unit() {
     assert_eq!(action("switchover", &named, steady()), ["fail: pg/1 is not a member"]);
     let nonsense = json!({"candidate": "x"});
     assert_eq!(action("switchover", &nonsense, steady()), ["fail: x is not the name of a unit"]);
-}
-
-#[test]
-fn a_member_restarts_where_the_action_runs() {
-    assert_eq!(action("restart", &json!({}), steady()), ["restart"]);
-    assert_eq!(
-        action("restart", &json!({}), second_unit()),
-        ["fail: PostgreSQL does not run on this unit"]
-    );
 }

@@ -1,13 +1,13 @@
-//! The chart "certificates", and what clients hear of it.
+//! The chart "certificates", and what is published to clients.
 
-use charm::{Bag, Decision, Event, ExposeSecret as _, RelationEvent, RelationKind};
-use interfaces::tls_certificates::asked;
+use juju_charm::{Bag, Decision, Event, ExposeSecret as _, RelationEvent, RelationKind, Status};
+use juju_interfaces::tls_certificates::asked;
 
 use super::{check_order, check_without, decide, deferred, list, pebble_ready};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::facts::fixture::{client, joined, new_leader, steady};
-use crate::tls::{Issuer, Request};
+use charm_kit::certificates::{Issuer, Request};
 
 fn event() -> Event {
     Event::Relation(RelationEvent {
@@ -80,6 +80,24 @@ fn pushed(decision: &Decision<Effect>) -> Option<String> {
         Effect::PushConfig(text) => Some(text.expose_secret().to_owned()),
         _ => None,
     })
+}
+
+/// An issuer may refuse a databag without a word; only the status can show it.
+#[test]
+fn a_first_request_without_an_answer_shows_in_the_status() {
+    let mut facts = issued(steady());
+    let Issuer::Related { offered, .. } = &mut facts.tls.issuer else { unreachable!() };
+    offered.clear();
+    let waits = Some(Status::waiting("waiting for the certificate that was asked for"));
+    assert_eq!(run(&facts).status, waits);
+    assert_eq!(run(&related(steady())).status, waits);
+    // Hooks that do not look at the issuer know by the request.
+    facts.tls.issuer = Issuer::Unknown;
+    assert_eq!(decide(&Event::UpdateStatus, &facts).status, waits);
+    for served in [steady(), encrypted(steady()), in_place(steady())] {
+        let status = decide(&Event::UpdateStatus, &served).status;
+        assert!(matches!(status, Some(Status::Active(_))), "{status:?}");
+    }
 }
 
 #[test]
@@ -229,9 +247,9 @@ fn clients_hear_of_tls_once_all_units_serve_with_it() {
     check_order(&run(&facts), "reload", "share tls 4: true");
     check_order(&run(&facts), "share tls", "set app 1: tls-ca=");
     let ca = encrypted(steady()).tls.files.unwrap().ca;
-    let mut told = served(steady());
-    told.peer.as_mut().unwrap().app.insert("tls-ca".to_owned(), ca);
-    check_order(&run(&told), "share tls 4: false", "set app 1: tls-ca=");
+    let mut reported = served(steady());
+    reported.peer.as_mut().unwrap().app.insert("tls-ca".to_owned(), ca);
+    check_order(&run(&reported), "share tls 4: false", "set app 1: tls-ca=");
 }
 
 #[test]

@@ -1,0 +1,38 @@
+//! The charm's endpoints.
+
+juju_charm::endpoints! {
+    /// The endpoints on which the charm does something.
+    pub(crate) enum Endpoint {
+        /// The other units.
+        Peers = "pgb-peers",
+        /// PostgreSQL.
+        Backend = "backend-database",
+        /// Clients.
+        Database = "database",
+        /// Legacy clients that use one database.
+        Db = "db",
+        /// Legacy clients that may do everything.
+        DbAdmin = "db-admin",
+        /// The issuer of the units' certificates.
+        Certificates = "certificates",
+        /// Those who scrape metrics.
+        Metrics = "metrics-endpoint",
+    }
+}
+
+/// The endpoints of clients.
+pub(crate) const CLIENTS: [Endpoint; 3] = [Endpoint::Database, Endpoint::Db, Endpoint::DbAdmin];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use juju_charm::EndpointSet as _;
+
+    #[test]
+    fn the_metadata_declares_every_endpoint() {
+        let metadata = include_str!("../metadata.yaml");
+        for endpoint in Endpoint::ALL {
+            assert!(metadata.contains(&format!("\n  {endpoint}:\n")), "{endpoint}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The write-ahead log that a standby needs next.
+
+use juju_charm::Reader;
+use patroni::{Cluster, Health, Member, TimelineEnd};
+use postgres::SEGMENT;
+
+use super::workload;
+use crate::effect::SuperuserLogin;
+use crate::facts::Facts;
+use crate::patroni_yml;
+use crate::ports::Ports;
+use crate::status::{Parted, is_parted};
+
+/// How far a standby has the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    timeline: u64,
+    position: u64,
+}
+
+/// Why this member does not stream, where it is a standby that runs and a member leads.
+///
+/// Where a member does not answer nothing is known, and the next hook asks again.
+pub(super) async fn parted(ports: &dyn Ports, facts: &Facts) -> Option<Parted> {
+    let leader = leader_of(facts)?;
+    let known = async {
+        let (place, timeline) = (place(facts)?, leader.timeline?);
+        let host = facts.topology.host_of_pod(&leader.name)?;
+        let history = history(ports, facts, &host).await?;
+        let oldest = oldest(ports, facts, &host).await?;
+        why(place, timeline, oldest, &history)
+    };
+    Some(known.await.unwrap_or(Parted::Unknown))
+}
+
+/// The bytes of WAL on the volume; none where the container does not say.
+pub(super) async fn size(hook: &Reader) -> Option<u64> {
+    let files = workload(hook).list_files(patroni_yml::WAL, "*").await.ok()?;
+    Some(files.iter().filter_map(|file| file.size).sum())
+}
+
+/// The leader, where this member is a standby that runs and does not stream.
+fn leader_of(facts: &Facts) -> Option<&Member> {
+    let health = facts.container.as_ref()?.health.as_ref()?;
+    let leader = facts.cluster.as_ref().and_then(Cluster::leader)?;
+    let parted = is_parted(health) && leader.name != facts.unit.pod();
+    (parted && leader.state.is_ready()).then_some(leader)
+}
+
+fn place(facts: &Facts) -> Option<Place> {
+    let Health { timeline, xlog, .. } = facts.container.as_ref()?.health.as_ref()?;
+    let xlog = (*xlog)?;
+    let position = xlog.received_location.max(xlog.replayed_location);
+    Some(Place { timeline: (*timeline)?, position }).filter(|place| place.position > 0)
+}
+
+/// Why a standby at a place cannot follow, if it cannot. Where the leader came through the place,
+/// it may have removed what comes next; where it did not, the standby has what the leader never had.
+fn why(place: Place, leader: u64, oldest: u64, history: &[TimelineEnd]) -> Option<Parted> {
+    let next = place.position - place.position % SEGMENT;
+    let lacks = (next < oldest).then_some(Parted::LacksWal);
+    if place.timeline == leader {
+        return lacks;
+    }
+    let ended = history.iter().find(|end| end.timeline == place.timeline)?;
+    match place.position.checked_sub(ended.position) {
+        None | Some(0) => lacks,
+        Some(bytes) => Some(Parted::Diverged { timeline: place.timeline, bytes }),
+    }
+}
+
+async fn oldest(ports: &dyn Ports, facts: &Facts, host: &str) -> Option<u64> {
+    let ca = facts.authority().map(str::to_owned);
+    let login = SuperuserLogin { password: facts.passwords()?.operator, ca };
+    ports.postgres(&login.at(host.to_owned())).await.ok()?.oldest_log().await.ok()?
+}
+
+async fn history(ports: &dyn Ports, facts: &Facts, host: &str) -> Option<Vec<TimelineEnd>> {
+    ports.patroni(host, facts.authority()).history().await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A standby of timeline 2 at a position, of a leader of timeline 3, which has what begins at
+    /// the fifth segment; timeline 2 ended in the middle of the fourth.
+    #[track_caller]
+    fn check(timeline: u64, position: u64, expected: Option<Parted>) {
+        let end = |timeline, position| TimelineEnd { timeline, position };
+        let history = [end(1, 2 * SEGMENT), end(2, 4 * SEGMENT + 77)];
+        let place = Place { timeline, position };
+        assert_eq!(why(place, 3, 5 * SEGMENT, &history), expected, "{place:?}");
+    }
+
+    #[test]
+    fn a_standby_lacks_what_the_leader_has_no_more() {
+        check(3, 5 * SEGMENT, None);
+        check(3, 5 * SEGMENT - 1, Some(Parted::LacksWal));
+        check(3, 9 * SEGMENT, None);
+    }
+
+    #[test]
+    fn a_standby_behind_the_end_of_its_timeline_is_the_leaders() {
+        check(2, 4 * SEGMENT + 77, Some(Parted::LacksWal));
+        check(2, SEGMENT, Some(Parted::LacksWal));
+        check(1, 2 * SEGMENT, Some(Parted::LacksWal));
+    }
+
+    #[test]
+    fn what_the_leader_never_had_is_left_to_a_person() {
+        check(2, 4 * SEGMENT + 78, Some(Parted::Diverged { timeline: 2, bytes: 1 }));
+        check(1, 3 * SEGMENT, Some(Parted::Diverged { timeline: 1, bytes: SEGMENT }));
+        // A timeline that no member knows.
+        check(4, SEGMENT, None);
+    }
+}

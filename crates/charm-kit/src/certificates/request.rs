@@ -1,0 +1,145 @@
+//! A key, the request for its certificate, and the files that come of it.
+
+use juju_charm::{Bag, Changes, Context, ExposeSecret as _, Level, SecretString};
+use juju_interfaces::BagError;
+use juju_interfaces::tls_certificates::{self, Issued, issued};
+
+const REQUEST_BEGINS: &str = "-----BEGIN CERTIFICATE REQUEST-----";
+
+/// A key, its certificate and the CA, in PEM.
+#[derive(Clone)]
+pub struct Files {
+    /// The key.
+    pub key: SecretString,
+    /// The certificate, and those between it and the issuer's.
+    pub certificate: String,
+    /// The issuer's certificate.
+    pub ca: String,
+}
+
+/// A key and the request for its certificate, in PEM.
+#[derive(Clone)]
+pub struct Request {
+    /// The key.
+    pub key: SecretString,
+    /// The request.
+    pub csr: String,
+}
+
+/// What an issuer's answer asks of a unit.
+pub enum Step {
+    /// To go on as before.
+    Stay,
+    /// To serve with these files.
+    Serve(Files),
+    /// To make another key and ask for another certificate; what is there goes on serving until
+    /// the new one comes.
+    Ask,
+}
+
+impl Files {
+    /// The files of an issued certificate.
+    fn of(key: &SecretString, issued: &Issued) -> Self {
+        let ca = format!("{}\n", issued.ca.trim());
+        Self { key: key.clone(), certificate: issued.shown(), ca }
+    }
+
+    /// Checks that a server can present them, and that a client can verify them.
+    ///
+    /// # Errors
+    /// When they are none, or do not belong together.
+    pub fn check(&self) -> Result<(), BagError> {
+        postgres::check_ca(&self.ca).map_err(|error| BagError::new("ca", error))?;
+        postgres::check_certificate(&self.certificate, &self.key)
+            .map_err(|error| BagError::new("certificate", error))
+    }
+}
+
+impl PartialEq for Files {
+    fn eq(&self, other: &Self) -> bool {
+        self.key.expose_secret() == other.key.expose_secret()
+            && self.certificate == other.certificate
+            && self.ca == other.ca
+    }
+}
+
+/// A new key of this unit and a request that has these names; where there can be none, the log says
+/// why.
+pub fn make_request(juju: &mut Context, names: Vec<String>) -> Option<Request> {
+    // A common name has room for 64 characters, which the names may not fit.
+    let made = Request::make(&juju.unit().pod(), names);
+    let why = |error| format!("cannot make a request for a certificate: {error}");
+    made.map_err(|error| juju.log(Level::Error, why(error))).ok()
+}
+
+impl Request {
+    /// A new key, and a request that names it: a common name of at most 64 characters, and
+    /// every name by which clients find the server.
+    ///
+    /// # Errors
+    /// When a name is none, or the system gives no randomness.
+    pub fn make(common_name: &str, names: Vec<String>) -> Result<Self, rcgen::Error> {
+        let key = rcgen::KeyPair::generate()?;
+        let mut wanted = rcgen::CertificateParams::new(names)?;
+        wanted.distinguished_name = rcgen::DistinguishedName::new();
+        wanted.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+        let csr = wanted.serialize_request(&key)?.pem()?;
+        Ok(Self { key: key.serialize_pem().into(), csr })
+    }
+
+    /// Reads what [`Self::text`] wrote; nonsense counts as none.
+    pub fn parse(text: &SecretString) -> Option<Self> {
+        let at = text.expose_secret().find(REQUEST_BEGINS)?;
+        let (key, csr) = text.expose_secret().split_at(at);
+        Some(Self { key: key.to_owned().into(), csr: csr.to_owned() })
+    }
+
+    /// Key and request as one text.
+    pub fn text(&self) -> SecretString {
+        format!("{}{}", self.key.expose_secret(), self.csr).into()
+    }
+
+    /// What the unit's databag lacks of the request.
+    pub fn unwritten(&self, asked: &Bag) -> Option<Changes> {
+        let bag = tls_certificates::asked(&self.csr);
+        let differs = bag.iter().any(|(key, value)| asked.get(key) != Some(value));
+        differs.then(|| Changes::from(bag))
+    }
+
+    /// What the issuer's databag asks of a unit that serves with these files now.
+    ///
+    /// # Errors
+    /// As [`Self::answer`].
+    pub fn step(&self, offered: &Bag, now: Option<&Files>, aged: bool) -> Result<Step, BagError> {
+        Ok(match self.answer(offered)? {
+            Some(files) if now != Some(&files) => Step::Serve(files),
+            Some(_) if aged => Step::Ask,
+            _ => Step::Stay,
+        })
+    }
+
+    /// The files of the certificate that was issued for it, if there is one.
+    ///
+    /// # Errors
+    /// When the certificate or its issuer's cannot be used.
+    pub fn answer(&self, offered: &Bag) -> Result<Option<Files>, BagError> {
+        let Some(issued) = issued(offered, &self.csr)? else { return Ok(None) };
+        let files = Files::of(&self.key, &issued);
+        files.check()?;
+        Ok(Some(files))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reads_back() {
+        let request = Request::make("pg-1", vec!["pg-1.pg-endpoints".to_owned()]).unwrap();
+        let read = Request::parse(&request.text()).unwrap();
+        assert_eq!(read.csr, request.csr);
+        assert_eq!(read.key.expose_secret(), request.key.expose_secret());
+        assert!(Request::parse(&"nonsense".to_owned().into()).is_none());
+    }
+}

@@ -1,0 +1,221 @@
+//! PAUSE and RESUME on the console of each PgBouncer process.
+//!
+//! A login that a PAUSE closes counts as failed, and the next client of that pool is disconnected
+//! for it. So pools are narrowed first and logins in flight are waited for; and the pause is
+//! never one of a database, because PgBouncer goes on filling a paused database's pool to
+//! `min_pool_size`, and closes each of those logins.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use crate::config::Pools;
+
+/// The database of the console, and the user whom a process takes for its administrator without
+/// a password where it comes through the socket and runs as the process's own user.
+const CONSOLE: &str = "pgbouncer";
+/// How long logins in flight are waited for.
+const GATE: Duration = Duration::from_millis(300);
+/// How long anything else on a console may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What went wrong on a console.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConsoleError {
+    /// There is no way to it.
+    #[error("cannot reach the console of PgBouncer in {process}: {cause}")]
+    Connect {
+        /// The process's folder.
+        process: String,
+        /// Why.
+        cause: tokio_postgres::Error,
+    },
+    /// It refused a command.
+    #[error("cannot run {command} on the console of PgBouncer in {process}: {cause}")]
+    Command {
+        /// The process's folder.
+        process: String,
+        /// What.
+        command: &'static str,
+        /// Why.
+        cause: tokio_postgres::Error,
+    },
+    /// It did not answer in time.
+    #[error("cannot wait any longer for the console of PgBouncer in {process}")]
+    Late {
+        /// The process's folder.
+        process: String,
+    },
+}
+
+/// A console that is open.
+struct Console {
+    process: String,
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Console {
+    async fn open(folder: &Path, port: u16) -> Result<Self, ConsoleError> {
+        let process = folder.display().to_string();
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(folder).port(port).user(CONSOLE).dbname(CONSOLE);
+        let connected = timeout(PATIENCE, config.connect(NoTls)).await;
+        let Ok(connected) = connected else { return Err(ConsoleError::Late { process }) };
+        let (client, connection) =
+            connected.map_err(|cause| ConsoleError::Connect { process: process.clone(), cause })?;
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Ok(Self { process, client, driver })
+    }
+
+    fn error(&self, command: &'static str) -> impl FnOnce(tokio_postgres::Error) -> ConsoleError {
+        let process = self.process.clone();
+        move |cause| ConsoleError::Command { process, command, cause }
+    }
+
+    /// Sets the sizes of pools, in one write.
+    async fn set(&self, pools: Pools) -> Result<(), ConsoleError> {
+        let [default, min, reserve] = [
+            format!("SET default_pool_size = {}", pools.default),
+            format!("SET min_pool_size = {}", pools.min),
+            format!("SET reserve_pool_size = {}", pools.reserve),
+        ];
+        let set = |text| self.client.simple_query(text);
+        let (a, b, c) = tokio::join!(set(&default), set(&min), set(&reserve));
+        a.and(b).and(c).map(drop).map_err(self.error("SET"))
+    }
+
+    /// How many server connections log in now.
+    async fn logins(&self) -> Result<u64, ConsoleError> {
+        let answer = self.client.simple_query("SHOW POOLS").await;
+        Ok(logins(&answer.map_err(self.error("SHOW POOLS"))?))
+    }
+
+    /// Waits until no login is in flight, for a while.
+    async fn gate(&self) -> Result<(), ConsoleError> {
+        self.set(Pools { default: 1, min: 0, reserve: 0 }).await?;
+        let quiet = async {
+            while self.logins().await? > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            Ok(())
+        };
+        timeout(GATE, quiet).await.unwrap_or(Ok(()))
+    }
+
+    /// Pauses, and tells how many logins that cut off: the two are one write, which PgBouncer
+    /// handles without anything in between. Returns when every transaction has ended.
+    async fn pause(&self) -> Result<u64, ConsoleError> {
+        let (pools, paused) =
+            tokio::join!(self.client.simple_query("SHOW POOLS"), self.client.simple_query("PAUSE"));
+        match paused {
+            Err(error) if !is_refusal(&error) => return Err(self.error("PAUSE")(error)),
+            // Refused: it is paused already.
+            _ => {}
+        }
+        Ok(logins(&pools.map_err(self.error("SHOW POOLS"))?))
+    }
+
+    /// Puts the sizes of pools back and resumes.
+    async fn resume(&self, pools: Pools) -> Result<(), ConsoleError> {
+        let (set, resumed) = tokio::join!(self.set(pools), self.client.simple_query("RESUME"));
+        match resumed {
+            Err(error) if !is_refusal(&error) => return Err(self.error("RESUME")(error)),
+            // Refused: it is not paused.
+            _ => {}
+        }
+        set
+    }
+}
+
+/// Whether the console answered, with an error.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some()
+}
+
+/// The sum of the column `sv_login`.
+fn logins(answer: &[SimpleQueryMessage]) -> u64 {
+    let of = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => row.try_get("sv_login").ok()??.parse::<u64>().ok(),
+        _ => None,
+    };
+    answer.iter().filter_map(of).sum::<u64>()
+}
+
+/// The pause of all processes, as far as it has come.
+pub(crate) struct Pausing {
+    processes: Vec<(PathBuf, JoinHandle<Result<u64, ConsoleError>>)>,
+}
+
+impl Pausing {
+    /// Begins to pause every process. Where it is known beforehand that the server stops, logins
+    /// in flight are waited for; where it is gone, none of them ends well.
+    pub(crate) fn begin(folders: &[PathBuf], port: u16, gated: bool) -> Self {
+        let begin = |folder: &PathBuf| {
+            let process = folder.clone();
+            let task = tokio::spawn(async move {
+                let console = Console::open(&process, port).await?;
+                if gated {
+                    console.gate().await?;
+                }
+                console.pause().await
+            });
+            (folder.clone(), task)
+        };
+        Self { processes: folders.iter().map(begin).collect() }
+    }
+
+    /// Resumes every process, paused or not. What could not be is told.
+    ///
+    /// A PAUSE that still waits for transactions is given up first: PgBouncer never answers one
+    /// that a RESUME from elsewhere has ended.
+    pub(crate) async fn end(self, port: u16, pools: Pools) -> Ended {
+        let resumes = self.processes.into_iter().map(|(folder, task)| {
+            tokio::spawn(async move {
+                let paused = match task.is_finished() {
+                    true => task.await.unwrap_or(Ok(0)),
+                    false => {
+                        task.abort();
+                        Ok(0)
+                    }
+                };
+                let console = Console::open(&folder, port).await?;
+                let resumed = timeout(PATIENCE, console.resume(pools)).await;
+                let late = || ConsoleError::Late { process: folder.display().to_string() };
+                resumed.unwrap_or_else(|_| Err(late()))?;
+                Ok(paused)
+            })
+        });
+        let resumes: Vec<_> = resumes.collect();
+        let mut ended = Ended::default();
+        for resume in resumes {
+            match resume.await {
+                Ok(Ok(Ok(logins))) => ended.cut_logins += logins,
+                Ok(Ok(Err(error))) => ended.unpaused.push(error),
+                Ok(Err(error)) => ended.unresumed.push(error),
+                Err(_) => {}
+            }
+        }
+        ended
+    }
+}
+
+/// How a pause went.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// Logins that the pause closed; each may have cost a client its connection.
+    pub(crate) cut_logins: u64,
+    /// Processes that could not be paused, and why.
+    pub(crate) unpaused: Vec<ConsoleError>,
+    /// Processes that could not be resumed, and why.
+    pub(crate) unresumed: Vec<ConsoleError>,
+}

@@ -1,0 +1,45 @@
+//! Queries about a server as a whole.
+
+/// All facts in one round trip. PostgreSQL before 16 knows no `reserved_connections`.
+pub(super) const FACTS: &str = "\
+SELECT pg_catalog.current_setting('server_version'),
+  pg_catalog.current_setting('max_connections'),
+  (pg_catalog.current_setting('max_connections')::pg_catalog.int4
+    - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int4
+    - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int4
+  )::pg_catalog.text,
+  EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND rolcanlogin)::pg_catalog.text,
+  CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+    THEN pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) END,
+  pg_catalog.array_to_json(ARRAY(SELECT r.rolname FROM pg_catalog.pg_roles r
+    JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
+      AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
+    WHERE d.description = $2 ORDER BY 1))::pg_catalog.text,
+  (SELECT p.prosrc FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+    JOIN pg_catalog.pg_roles s ON s.oid = n.nspowner
+    JOIN pg_catalog.pg_roles r ON r.rolname = n.nspname
+    WHERE n.nspname = $1 AND p.proname = 'get_auth' AND p.pronargs = 1
+      AND p.proargtypes[0] = 'pg_catalog.text'::pg_catalog.regtype::pg_catalog.oid
+      AND l.lanname = 'sql' AND p.proretset AND p.prosecdef AND o.rolsuper AND s.rolsuper
+      AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp']
+      AND 'search_path=pg_catalog, pg_temp' = ANY (r.rolconfig)
+      AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'USAGE')
+      AND pg_catalog.has_function_privilege(r.oid, p.oid, 'EXECUTE')
+      AND pg_catalog.has_database_privilege(r.oid, pg_catalog.current_database(), 'CONNECT')
+      AND p.proacl IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(p.proacl) a
+        WHERE a.grantee NOT IN (o.oid, r.oid)))";
+
+/// A query whose row is the name of the oldest segment, less its timeline.
+pub(super) const OLDEST_SEGMENT: &str = "\
+SELECT pg_catalog.min(pg_catalog.substr(w.name, 9, 16)) FROM pg_catalog.pg_ls_waldir() w
+WHERE pg_catalog.length(w.name) = 24";
+
+/// Settings with their values here and those that PostgreSQL is made with.
+pub(super) const SETTINGS: &str = "\
+SELECT s.name, s.setting, COALESCE(s.boot_val, '') FROM pg_catalog.pg_settings s
+WHERE s.context IN ('user', 'superuser')
+UNION ALL SELECT 'role', current_user::pg_catalog.text, ''
+UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text, ''";

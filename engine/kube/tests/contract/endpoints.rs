@@ -1,0 +1,118 @@
+//! The endpoints controller, whose objects follow pods and services by themselves.
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, STRATEGIC};
+
+/// A service with this selector.
+async fn serve(cluster: &Cluster, name: &str, spec: Value) {
+    let mut body = cluster.body(name, json!({}));
+    body["spec"] = spec;
+    let (code, made) = cluster.post(&cluster.path("services"), &body).await;
+    assert_eq!(code, 201, "{made}");
+}
+
+/// What a kubelet would write of a pod.
+async fn report(cluster: &Cluster, name: &str, status: Value) {
+    let path = format!("{}/{name}/status", cluster.path("pods"));
+    let (code, pod) = cluster.patch(&path, STRATEGIC, &json!({ "status": status })).await;
+    assert_eq!(code, 200, "{pod}");
+}
+
+/// Whether a pod is ready, as its status says it.
+fn ready(ready: bool) -> Value {
+    json!([{ "type": "Ready", "status": if ready { "True" } else { "False" } }])
+}
+
+/// A pod with an address, ready or not; its port has the name `port`.
+async fn run(cluster: &Cluster, pod: (&str, Value), port: &str, address: &str, is_ready: bool) {
+    let (name, labels) = pod;
+    let mut pod = cluster.pod(name, labels);
+    // The controller writes no endpoints for a pod that is nowhere.
+    pod["spec"]["nodeName"] = json!("host");
+    pod["spec"]["containers"][0]["ports"] = json!([{ "name": port, "containerPort": 5432 }]);
+    let (code, made) = cluster.post(&cluster.path("pods"), &pod).await;
+    assert_eq!(code, 201, "{made}");
+    let status = json!({
+        "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
+        "conditions": ready(is_ready),
+    });
+    report(cluster, name, status).await;
+}
+
+/// Waits until a service leads to these addresses; gives its endpoints.
+#[track_caller]
+fn check(
+    cluster: &Cluster,
+    name: &str,
+    ready: &[&str],
+    not_ready: &[&str],
+) -> impl Future<Output = Value> {
+    let path = format!("{}/{name}", cluster.path("endpoints"));
+    let list = |field: &str, addresses: &[&str]| {
+        let all: Vec<Value> = addresses.iter().map(|ip| json!({ "ip": ip })).collect();
+        if all.is_empty() { json!({}) } else { json!({ field: all }) }
+    };
+    let (ready, not_ready) = (list("addresses", ready), list("notReadyAddresses", not_ready));
+    cluster.until(path, move |endpoints| {
+        let bare = |field: &str| {
+            let all = endpoints["subsets"][0][field].as_array().cloned().unwrap_or_default();
+            let all: Vec<Value> = all.iter().map(|one| json!({ "ip": one["ip"] })).collect();
+            if all.is_empty() { json!({}) } else { json!({ field: all }) }
+        };
+        bare("addresses") == ready && bare("notReadyAddresses") == not_ready
+    })
+}
+
+#[tokio::test]
+async fn endpoints_follow_labels_and_readiness() {
+    let cluster = Cluster::new("ends").await;
+    let ports = json!([{ "name": "database", "port": 5432 }]);
+    let primary = json!({ "selector": { "app": "ends", "role": "primary" }, "ports": ports });
+    serve(&cluster, "ends-primary", primary).await;
+    let all = json!({
+        "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "ends" },
+    });
+    serve(&cluster, "ends-all", all).await;
+    check(&cluster, "ends-primary", &[], &[]).await;
+    let labels = |role: &str| json!({ "app": "ends", "role": role });
+    run(&cluster, ("ends-1", labels("replica")), "db", "10.1.0.10", true).await;
+    run(&cluster, ("ends-0", labels("primary")), "db", "10.1.0.9", false).await;
+    check(&cluster, "ends-primary", &[], &["10.1.0.9"]).await;
+    check(&cluster, "ends-all", &["10.1.0.10", "10.1.0.9"], &[]).await;
+
+    report(&cluster, "ends-0", json!({ "conditions": ready(true) })).await;
+    let endpoints = check(&cluster, "ends-primary", &["10.1.0.9"], &[]).await;
+    assert_eq!(endpoints["subsets"][0]["ports"][0]["name"], "database");
+    assert_eq!(endpoints["metadata"]["labels"]["contract"], "ends");
+    assert_eq!(endpoints["subsets"][0]["addresses"][0]["targetRef"]["name"], "ends-0");
+
+    // A failover, as Patroni labels it.
+    for (pod, role) in [("ends-0", Value::Null), ("ends-1", json!("primary"))] {
+        let path = format!("{}/{pod}", cluster.path("pods"));
+        let labels = json!({ "metadata": { "labels": { "role": role } } });
+        assert_eq!(cluster.patch(&path, STRATEGIC, &labels).await.0, 200);
+    }
+    check(&cluster, "ends-primary", &["10.1.0.10"], &[]).await;
+    let gone = format!("{}/ends-1?gracePeriodSeconds=0", cluster.path("pods"));
+    assert_eq!(cluster.delete(&gone).await.0, 200);
+    check(&cluster, "ends-primary", &[], &[]).await;
+    check(&cluster, "ends-all", &["10.1.0.9"], &[]).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_named_is_each_pods_own() {
+    let cluster = Cluster::new("named-port").await;
+    let ports = json!([{ "name": "database", "port": 80, "targetPort": "db" }]);
+    let spec = json!({ "selector": { "app": "named-port" }, "ports": ports });
+    serve(&cluster, "named-port", spec).await;
+    for (name, port, address) in
+        [("named-port-0", "db", "10.1.0.9"), ("named-port-1", "other", "10.1.0.10")]
+    {
+        run(&cluster, (name, json!({ "app": "named-port" })), port, address, true).await;
+    }
+    let endpoints = check(&cluster, "named-port", &["10.1.0.9"], &[]).await;
+    assert_eq!(endpoints["subsets"][0]["ports"][0]["port"], 5432);
+    let managed = &endpoints["metadata"]["labels"]["endpoints.kubernetes.io/managed-by"];
+    assert_eq!(managed, "endpoint-controller");
+}

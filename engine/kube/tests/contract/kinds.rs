@@ -1,0 +1,105 @@
+//! The kinds that charms read and write beside pods and services.
+
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, MERGE};
+
+#[tokio::test]
+async fn a_secrets_plain_values_are_kept_encoded() {
+    let cluster = Cluster::new("secret").await;
+    let path = cluster.path("secrets");
+    let mut body = cluster.body("secret", json!({}));
+    body["stringData"] = json!({ "password": "p" });
+    let (code, made) = cluster.post(&path, &body).await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!((&made["data"], &made["type"]), (&json!({ "password": "cA==" }), &json!("Opaque")));
+    assert_eq!(made["stringData"], Value::Null);
+    let one = format!("{path}/secret");
+    let (code, status) = cluster.patch(&one, MERGE, &json!({ "type": "other" })).await;
+    assert_eq!((code, &status["details"]["causes"][0]["field"]), (422, &json!("type")));
+    let odd = json!({ "data": { "password": "not base64" } });
+    let (code, status) = cluster.patch(&one, MERGE, &odd).await;
+    assert_eq!((code, &status["details"]["causes"][0]["field"]), (422, &json!("patch")));
+    assert!(status["message"].as_str().unwrap().contains("illegal base64 data"), "{status}");
+    let mut other = cluster.body("secret-b", json!({}));
+    other["data"] = odd["data"].clone();
+    let (code, status) = cluster.post(&path, &other).await;
+    assert_eq!((code, &status["reason"]), (400, &json!("BadRequest")));
+    assert!(status["message"].as_str().unwrap().contains("illegal base64 data"), "{status}");
+    let fixed = json!({ "immutable": true });
+    assert_eq!(cluster.patch(&one, MERGE, &fixed).await.0, 200);
+    let more = json!({ "stringData": { "more": "m" } });
+    let (code, status) = cluster.patch(&one, MERGE, &more).await;
+    assert_eq!((code, &status["details"]["causes"][0]["field"]), (422, &json!("data")));
+    assert_eq!(cluster.delete(&one).await.1["kind"], "Status");
+}
+
+#[tokio::test]
+async fn values_have_names() {
+    let cluster = Cluster::new("values").await;
+    let path = cluster.path("configmaps");
+    for (key, code) in [("a.b_c-D", 201), ("a/b", 422), ("..a", 422), (".a", 201)] {
+        let mut body = cluster.body("values", json!({}));
+        body["data"] = json!({ key: "1" });
+        let (found, answer) = cluster.post(&path, &body).await;
+        assert_eq!(found, code, "{key}: {answer}");
+        cluster.delete(&format!("{path}/values")).await;
+    }
+}
+
+#[tokio::test]
+async fn other_kinds_come_and_go() {
+    let cluster = Cluster::new("others").await;
+    let namespace = cluster.namespace();
+    let rules = json!([{ "host": "a.example" }]);
+    let claim = json!({
+        "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } },
+    });
+    let about = json!({ "kind": "Pod", "namespace": namespace, "name": "p" });
+    for (path, fields) in [
+        (cluster.path("serviceaccounts"), json!({})),
+        (cluster.path("persistentvolumeclaims"), json!({ "spec": claim })),
+        (cluster.path("events"), json!({ "involvedObject": about, "reason": "Made" })),
+        (
+            format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses"),
+            json!({ "spec": { "rules": rules } }),
+        ),
+        (
+            format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"),
+            json!({ "addressType": "IPv4", "endpoints": [] }),
+        ),
+    ] {
+        let mut body = cluster.body("others", json!({}));
+        for (name, value) in fields.as_object().unwrap() {
+            body[name.as_str()] = value.clone();
+        }
+        let (code, made) = cluster.post(&path, &body).await;
+        assert_eq!(code, 201, "{path}: {made}");
+        let one = format!("{path}/others");
+        assert_eq!(cluster.get(&one).await, (200, made));
+        assert_eq!(cluster.delete(&one).await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn clients_are_told_what_there_is() {
+    let cluster = Cluster::new("told").await;
+    let (_, groups) = cluster.get("/apis").await;
+    for (group, plural) in [
+        ("", "secrets"),
+        ("", "pods/eviction"),
+        ("apps", "statefulsets"),
+        ("networking.k8s.io", "ingresses"),
+        ("discovery.k8s.io", "endpointslices"),
+    ] {
+        let named = |one: &Value| one["name"] == group;
+        let known = groups["groups"].as_array().unwrap().iter().any(named);
+        assert!(group.is_empty() || known, "{group}");
+        let path =
+            if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
+        let (code, list) = cluster.get(&path).await;
+        assert_eq!((code, &list["kind"]), (200, &json!("APIResourceList")));
+        let resources = list["resources"].as_array().unwrap();
+        assert!(resources.iter().any(|one| one["name"] == plural), "{plural}");
+    }
+}

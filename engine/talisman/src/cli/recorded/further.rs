@@ -1,0 +1,152 @@
+//! Commands without a recording, on the same model.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::answered;
+use super::world::World;
+
+struct Session(Rc<RefCell<World>>);
+
+impl Session {
+    fn new(world: World) -> Self {
+        Self(Rc::new(RefCell::new(world)))
+    }
+
+    /// Carries a command out; what it prints has these words, and none of those after `!`.
+    #[track_caller]
+    fn check(&self, line: &str, code: u8, wanted: &[&str]) {
+        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (found, out, words) = answered(&self.0, &argv);
+        let said = format!("{out}{words}");
+        assert_eq!(found, code, "{line}: {said}");
+        for words in wanted {
+            match words.strip_prefix('!') {
+                Some(words) => assert!(!said.contains(words), "{line}: {words} in {said}"),
+                None => assert!(said.contains(words), "{line}: no {words} in {said}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_of_a_unit_is_shown() {
+    let session = Session::new(World::related());
+    session.check("show-unit probe/0 probe/1", 0, &["probe/0:", "probe/1:"]);
+    session.check("show-unit probe/0 probe/7", 1, &["probe/7", "!leader"]);
+    session.check("show-unit probe/0 --endpoint peer", 0, &["endpoint: peer", "!endpoint: out"]);
+    session.check("show-unit probe/0 --app", 0, &["application-data", "!in-scope", "!seen-"]);
+    let related = "show-unit probe/0 --related-unit probe2/0";
+    session.check(related, 0, &["probe2/0", "!probe/1", "!local-unit"]);
+    session.check("show-application probe probe2", 0, &["probe:", "probe2:"]);
+}
+
+#[test]
+fn what_a_charm_declares_is_listed() {
+    let session = Session::new(World::alone());
+    session.check("actions probe --schema", 0, &["additionalProperties: false", "title: typed"]);
+    session.check("actions probe --format json", 0, &["\"bare\":\"Has no parameters.\""]);
+    let shown = ["Parameters of all types.", "Arguments", "default: word", "type: integer"];
+    session.check("show-action probe typed", 0, &shown);
+    session.check("show-action probe nothing", 1, &["unknown action \"nothing\""]);
+    session.check("resources probe/0 --format json", 0, &["\"resourceid\":\"probe/idle-image\""]);
+    session.check("resources probe/9", 1, &["probe/9"]);
+    session.check("show-storage rec/0", 0, &["rec/0:", "location: /rec"]);
+    session.check("show-storage rec/0 rec/9", 1, &["\"rec/9\" not found"]);
+    session.check("status --utc --no-color --integrations", 0, &["Integration provider"]);
+    session.check("status --storage", 0, &["Storage Unit  Storage ID  Type", "/rec"]);
+    session.check("help-hook-commands", 0, &["relation-get", "secret-add"]);
+    session.check("help-hook-commands relation-get", 0, &["Usage: relation-get"]);
+    session.check("help-hook-commands nothing", 1, &["\"nothing\""]);
+}
+
+#[test]
+fn a_model_keeps_what_is_said_of_it() {
+    let session = Session::new(World::alone());
+    session.check("set-model-constraints mem=512M arch=amd64", 0, &["arch has no effect"]);
+    session.check("model-constraints", 0, &["arch=amd64 mem=512M"]);
+    session.check("model-constraints --format json", 0, &["{\"arch\":\"amd64\",\"mem\":\"512M\"}"]);
+    session.check("set-model-constraints mem=much", 1, &["mem=much"]);
+    session.check("set-model-constraints", 0, &[]);
+    session.check("model-constraints", 0, &["!mem"]);
+    session.check("constraints probe", 0, &["\n"]);
+    session.check("constraints nobody", 1, &["nobody"]);
+    session.check("set-constraints probe mem=256M arch=amd64", 0, &["arch has no effect"]);
+    session.check("constraints probe", 0, &["mem=256M"]);
+    session.check("set-constraints probe cpu-power=500", 0, &[]);
+    session.check("constraints probe", 0, &["cpu-power=500", "!mem"]);
+    session.check("set-constraints nobody mem=1G", 1, &["nobody"]);
+    session.check("expose probe", 0, &[]);
+    session.check("status --format json", 0, &["\"exposed\":true"]);
+    session.check("show-application probe", 0, &["expose-to-cidrs"]);
+    session.check("unexpose probe", 0, &[]);
+    session.check("status --format json", 0, &["!\"exposed\":true"]);
+    session.check("expose nobody", 1, &["nobody"]);
+}
+
+#[test]
+fn a_model_has_jujus_options() {
+    let session = Session::new(World::empty());
+    session.check("model-config", 0, &["Attribute", "logging-config", "default"]);
+    session.check("model-config nothing", 1, &["key \"nothing\" not found"]);
+    session.check("model-config mispelt=1", 0, &["WARNING key \"mispelt\" is not defined"]);
+    session.check("model-config test-mode=true", 0, &["test-mode is kept and has no effect here"]);
+    session.check("model-config test-mode", 0, &["true"]);
+    session.check(
+        "model-config --format json",
+        0,
+        &["\"test-mode\":{\"Source\":\"model\",\"Value\":true}"],
+    );
+    session.check("model-config --reset test-mode,update-status-hook-interval", 0, &["!WARNING"]);
+    session.check("model-config test-mode", 0, &["false"]);
+    session.check("model-config update-status-hook-interval=soon", 1, &["soon"]);
+    session.check("model-config update-status-hook-interval=10s", 0, &[]);
+    session.check("model-config update-status-hook-interval", 0, &["10s"]);
+}
+
+#[test]
+fn a_secret_is_shown_as_far_as_was_asked_for() {
+    let mut world = World::alone();
+    world.secrets();
+    let id = world.model.secrets().next().map(|secret| secret.id.to_string()).unwrap();
+    let session = Session::new(world);
+    session.check(&format!("show-secret {id}"), 0, &["revision: 1", "!content", "!revisions"]);
+    session.check(&format!("show-secret {id} --revision 1"), 0, &["!content"]);
+    session.check(&format!("show-secret {id} --revision 7"), 1, &["\"7\""]);
+    session.check(&format!("show-secret {id} --reveal"), 0, &["key: value", "!Data"]);
+    let json = format!("show-secret {id} --reveal --format json");
+    session.check(&json, 0, &["\"content\":{\"Data\":{\"key\":\"value\"}}"]);
+    session.check(
+        &format!("show-secret {id} --revisions"),
+        0,
+        &["revisions:", "backend: internal"],
+    );
+    session.check(&format!("show-secret {id} --revisions --reveal"), 1, &["use two commands"]);
+}
+
+#[test]
+fn operations_are_filtered() {
+    let session = Session::new(World::alone());
+    session.check("run probe/0 probe/1 logs", 0, &["with 2 tasks"]);
+    session.check("run probe/1 fails", 0, &["Action id 5 failed: second reason"]);
+    session.check("operations", 0, &["logs run on unit-probe-0,unit-probe-1", "2,3"]);
+    session.check("operations --status failed", 0, &["fails run on", "!logs run on"]);
+    session.check("operations --units probe/0", 0, &["logs run on", "!fails run on"]);
+    session.check(
+        "operations --limit 1",
+        0,
+        &["Displaying operation results 1 to 1.", "--offset=1"],
+    );
+    session.check("operations --actions nothing", 0, &["no matching operations"]);
+    session.check("show-operation 1", 0, &["host: probe/0", "host: probe/1", "name: logs"]);
+    session.check("show-operation 5", 1, &["operation \"5\" not found"]);
+    session.check("show-task 5", 0, &["Action id 5 failed", "before: fail"]);
+    session.check(
+        "show-task 2 --format json",
+        0,
+        &["\"unit\":\"probe/0\"", "\"stdout\":\"out\\n\""],
+    );
+    session.check("exec --unit probe/0 --background -- true", 0, &["show-operation 6", "task 7"]);
+    session.check("cancel-task 2", 1, &["task 2 is completed"]);
+    session.check("cancel-task 77", 1, &["there is no task 77"]);
+}

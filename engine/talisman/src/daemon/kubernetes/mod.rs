@@ -1,0 +1,7 @@
+//! The Kubernetes objects that stand for the model, and the network that they describe.
+
+pub(crate) mod forwards;
+pub(crate) mod network;
+pub(crate) mod objects;
+pub(crate) mod pod_objects;
+pub(crate) mod template;

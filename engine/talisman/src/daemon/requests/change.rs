@@ -1,0 +1,87 @@
+//! Requests that change the model.
+
+use jiff::Timestamp;
+use juju_model::Model;
+use juju_names::UnitName;
+use serde_json::{Map, Value, json};
+
+use super::Answer;
+use crate::api::Change;
+use crate::bundle::constraints::with_models;
+use crate::daemon::view::secret;
+
+/// Changes the model.
+pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answer {
+    match change {
+        Change::Integrate { a, b } => return Ok(json!(model.integrate(now, &a, &b)?)),
+        Change::RemoveRelation { a, b } => drop(model.remove_relation(now, &a, &b)?),
+        Change::RemoveApplication { app, force } => {
+            model.remove_application(now, &app)?;
+            if force {
+                model.force_removal(now, &app);
+            }
+        }
+        Change::Scale { app, units } => model.scale(now, &app, units)?,
+        Change::SetConfig { app, set, reset } => {
+            model.set_config(now, &app, set)?;
+            model.reset_config(now, &app, &reset)?;
+        }
+        Change::Trust { app, trusted } => model.set_trust(&app, trusted)?,
+        Change::Run { units, action, params } => {
+            return Ok(run(model, now, &units, &action, &params));
+        }
+        Change::CancelTask { id } => model.cancel_action(now, id)?,
+        Change::Expose { app, exposed } => model.set_exposed(&app, exposed)?,
+        Change::Resolve { unit, retry } => model.resolve(&unit, retry)?,
+        Change::SetModelConfig { set, reset } => {
+            model.set_model_config(now, set)?;
+            model.forget_model_config(&reset);
+        }
+        Change::SetConstraints { app, constraints } => {
+            let constraints = with_models(constraints, model.model_constraints());
+            model.set_constraints(&app, constraints)?;
+        }
+        Change::SetModelConstraints { words } => model.set_model_constraints(words),
+        Change::ScaleBy { app, units, force } => {
+            let known = model.application(&app).map(|app| i64::from(app.scale));
+            let wanted = known.unwrap_or(0).saturating_add(units).max(0);
+            model.scale(now, &app, wanted.try_into().unwrap_or(u32::MAX))?;
+            if force {
+                model.force_removal(now, &app);
+            }
+        }
+        Change::PutSecret { name, values, info, update } => {
+            return Ok(secret::put(model, now, &name, &values, info.as_deref(), update)?);
+        }
+        Change::GrantSecret { secret, apps, granted } => {
+            for app in apps {
+                model.grant_user_secret(&secret, &app, granted)?;
+            }
+        }
+        Change::RemoveSecret { secret } => model.remove_user_secret(&secret)?,
+    }
+    Ok(Value::Null)
+}
+
+/// Queues an action on each unit, as the tasks of one operation. A unit that cannot take it says
+/// why in its task's place: the others go on.
+fn run(
+    model: &mut Model,
+    now: Timestamp,
+    units: &[UnitName],
+    action: &str,
+    params: &Map<String, Value>,
+) -> Value {
+    let operation = model.begin_operation();
+    let mut tasks = Vec::new();
+    for unit in units {
+        tasks.push(match model.enqueue_action(now, unit, action, params.clone()) {
+            Ok(id) => {
+                model.join_operation(id, operation);
+                json!({"unit": unit, "id": id.to_string()})
+            }
+            Err(error) => json!({"unit": unit, "error": error.to_string()}),
+        });
+    }
+    json!({"operation": operation.to_string(), "tasks": tasks})
+}

@@ -1,0 +1,112 @@
+//! What is on a volume: files, and PostgreSQL's data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::far::pebble::{Container, File, Folder};
+use crate::far::postgresql;
+
+/// Where the volume is mounted.
+pub(crate) const STORAGE: &str = "/var/lib/postgresql/data";
+/// Where PostgreSQL's data are.
+pub(super) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// The file that begins with the identifier of the data.
+pub(super) const CONTROL: &str = "/var/lib/postgresql/data/pgdata/global/pg_control";
+/// The file with the version of the data.
+pub(super) const VERSION: &str = "/var/lib/postgresql/data/pgdata/PG_VERSION";
+
+/// A unit's volume; it outlives the pod.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Volume {
+    files: BTreeMap<String, File>,
+    folders: BTreeMap<String, Folder>,
+    /// PostgreSQL's data, if there are any.
+    pub(crate) data: Option<Data>,
+}
+
+/// PostgreSQL's data.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Data {
+    /// Which cluster they are of; none while they are not whole.
+    pub(super) system: Option<u64>,
+    pub(crate) timeline: u32,
+    /// Commits so far.
+    pub(crate) position: u64,
+    /// Where each earlier timeline ended.
+    past: BTreeMap<u32, u64>,
+    /// Roles, databases and what is in them.
+    pub(crate) content: Arc<postgresql::Cluster>,
+    /// The dynamic configuration that Patroni keeps beside them.
+    pub(super) dynamic: Value,
+}
+
+impl Volume {
+    /// Keeps what a container leaves on it.
+    pub(crate) fn unmount(&mut self, container: &Container) {
+        let own = |path: &str| path.starts_with(STORAGE);
+        let files = container.files.iter().filter(|(path, _)| own(path));
+        self.files = files.map(|(path, file)| (path.clone(), file.clone())).collect();
+        let folders = container.folders.iter().filter(|(path, _)| own(path));
+        self.folders = folders.map(|(path, folder)| (path.clone(), *folder)).collect();
+    }
+
+    /// PostgreSQL's data get another name.
+    pub(crate) fn set_aside(&mut self, container: Option<&mut Container>) {
+        self.data = None;
+        self.files.retain(|path, _| !path.starts_with(PGDATA));
+        self.folders.remove(PGDATA);
+        if let Some(container) = container {
+            container.files.retain(|path, _| !path.starts_with(PGDATA));
+            container.folders.remove(PGDATA);
+        }
+    }
+
+    /// Shows a container what is on it.
+    pub(crate) fn mount(&self, container: &mut Container) {
+        container.files.extend(self.files.clone());
+        container.folders.extend(self.folders.clone());
+    }
+}
+
+impl Data {
+    /// What `initdb` has not finished yet, or a copy that is not whole.
+    pub(super) fn unfinished() -> Self {
+        Self {
+            system: None,
+            timeline: 1,
+            position: 0,
+            past: BTreeMap::new(),
+            content: Arc::new(postgresql::Cluster::of_initdb(BTreeMap::new())),
+            dynamic: Value::Null,
+        }
+    }
+
+    /// Data of a new cluster.
+    pub(super) fn new(system: u64, content: postgresql::Cluster, dynamic: Value) -> Self {
+        let content = Arc::new(content);
+        Self { system: Some(system), content, dynamic, position: 1, ..Self::unfinished() }
+    }
+
+    /// Begins a new timeline.
+    pub(super) fn branch(&mut self) {
+        self.past.insert(self.timeline, self.position);
+        self.timeline += 1;
+    }
+
+    /// Whether these data can become those by replaying.
+    pub(super) fn leads_to(&self, other: &Self) -> bool {
+        let ended = match other.past.get(&self.timeline) {
+            Some(ended) => *ended,
+            None if other.timeline == self.timeline => other.position,
+            None => return false,
+        };
+        self.system == other.system && self.position <= ended
+    }
+
+    /// Where they are in the log, in bytes.
+    pub(super) fn location(&self) -> u64 {
+        0x0300_0000 + self.position * 256
+    }
+}

@@ -1,0 +1,272 @@
+//! Patroni: one member in each pod, over a volume that outlives the pod, and what the members
+//! agree upon in the Kubernetes API.
+//!
+//! What a cluster's primary holds lies in [`State::clusters`] while it leads, and in the
+//! volumes of its members as far as it got there.
+
+mod cycle;
+mod data;
+mod dcs;
+mod elect;
+mod hba;
+mod member;
+mod rest_api;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use juju_names::{AppName, UnitName};
+use kube_api::{Kind, Selector};
+use serde_json::Value;
+
+use crate::far::pebble::Running;
+use crate::far::postgresql;
+use crate::rng::Rng;
+use crate::world::{MODEL, State};
+
+pub(crate) use cycle::{read_passfile, rests, run};
+pub(crate) use data::Volume;
+pub(crate) use elect::{commit, is_safe, stop, stopped, watch};
+pub(crate) use hba::{Login, method};
+pub(crate) use member::{Member, Phase};
+pub(crate) use rest_api::client;
+
+/// Loops that a member misses whose watch has ended.
+const MISSED: u32 = 3;
+
+/// One cluster, apart from what is in volumes and in the Kubernetes API.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// When the members last looked at each other.
+    pub(crate) seen: i64,
+    /// When the leader last renewed its lock.
+    renewed: i64,
+    /// Who reaches the API no more.
+    pub(crate) cut: BTreeSet<UnitName>,
+    /// Whose PostgreSQL reaches no other.
+    pub(crate) parted: BTreeSet<UnitName>,
+    /// The standbys that commits wait for, as configured on the primary.
+    sync: BTreeSet<UnitName>,
+    /// Whether commits wait although no standby is there.
+    strict: bool,
+    /// The last acknowledged commit.
+    pub(crate) acknowledged: u64,
+    /// Whether the operator gave up what only the lost primary had.
+    forced: bool,
+    /// The starts of PostgreSQL so far.
+    lives: u64,
+    /// What must not happen to a cluster and did.
+    pub(crate) wrong: Vec<String>,
+    /// How many notices of its members are lost next.
+    pub(crate) notices_lost: u32,
+    /// Cycles without a change so far.
+    quiet: i64,
+    dice: Rng,
+}
+
+impl Cluster {
+    /// A cluster of which there is nothing yet.
+    pub(crate) fn new(now: i64, seed: u64) -> Self {
+        Self {
+            seen: now,
+            renewed: now,
+            cut: BTreeSet::new(),
+            parted: BTreeSet::new(),
+            sync: BTreeSet::new(),
+            strict: false,
+            acknowledged: 0,
+            forced: false,
+            lives: 0,
+            wrong: Vec::new(),
+            notices_lost: 0,
+            quiet: 0,
+            dice: Rng::new(seed ^ 0x7061_7472_6f6e_6921),
+        }
+    }
+}
+
+/// What Patroni calls the cluster of an application.
+pub(crate) fn scope(app: &AppName) -> String {
+    format!("patroni-{app}")
+}
+
+/// The member of a unit whose Patroni runs.
+pub(crate) fn member<'a>(state: &'a State, unit: &UnitName) -> Option<&'a Member> {
+    state.pods.get(unit)?.container.as_ref()?.patroni()
+}
+
+/// The CA of the REST API of a unit's Patroni; none while it speaks in clear.
+fn shown_authority(state: &State, unit: &UnitName) -> Option<Vec<String>> {
+    member(state, unit)?.tls.clone()
+}
+
+/// The slot of the unit's Patroni, whether it stands still or not.
+fn slot<'a>(state: &'a mut State, unit: &UnitName) -> Option<&'a mut Member> {
+    let container = state.pods.get_mut(unit)?.container.as_mut()?;
+    container.services.values_mut().find_map(|running| match running {
+        Running::Patroni(member) => Some(member.as_mut()),
+        _ => None,
+    })
+}
+
+/// The unit's Patroni lists its objects anew, for which it needs some loops.
+pub(crate) fn lose_watch(state: &mut State, unit: &UnitName) {
+    if let Some(member) = slot(state, unit) {
+        member.misses = MISSED;
+    }
+}
+
+/// Whether the unit's pod stands still.
+pub(crate) fn is_frozen(state: &State, unit: &UnitName) -> bool {
+    let container = state.pods.get(unit).and_then(|pod| pod.container.as_ref());
+    container.is_some_and(|container| {
+        container
+            .services
+            .values()
+            .any(|running| matches!(running, Running::Patroni(member) if member.frozen))
+    })
+}
+
+/// The unit's pod stands still; whether it did something before.
+pub(crate) fn freeze(state: &mut State, unit: &UnitName) -> bool {
+    let Some(member) = slot(state, unit) else { return false };
+    member.frozen = true;
+    watch(state, unit.app());
+    true
+}
+
+/// What is in the data folder of a unit goes; Patroni begins again.
+fn forget_data(state: &mut State, unit: &UnitName) {
+    if let Some(volume) = state.volumes.get_mut(unit) {
+        volume.data = None;
+    }
+    let container = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
+    if let Some(container) = container {
+        container.files.retain(|path, _| !path.starts_with(data::PGDATA));
+    }
+    if let Some(member) = slot(state, unit) {
+        member.phase = Phase::Waits;
+        (member.leads, member.source) = (false, None);
+    }
+}
+
+/// The unit's pod goes on. The first that Patroni does is to look at its lock, which is lost.
+pub(crate) fn thaw(state: &mut State, unit: &UnitName) {
+    let Some(member) = slot(state, unit) else { return };
+    member.frozen = false;
+    if member.serves() {
+        member.phase = Phase::Starts;
+        member.leads = false;
+    }
+}
+
+/// The members of an application whose Patroni runs.
+pub(crate) fn members<'a>(
+    state: &'a State,
+    app: &AppName,
+) -> impl Iterator<Item = (&'a UnitName, &'a Member)> {
+    let own = state.pods.iter().filter(move |(unit, _)| unit.app() == app);
+    own.filter_map(|(unit, pod)| Some((unit, pod.container.as_ref()?.patroni()?)))
+}
+
+/// The member whose PostgreSQL takes writes.
+pub(crate) fn primary(state: &State, app: &AppName) -> Option<UnitName> {
+    let leading = members(state, app).find(|(_, member)| member.serves() && member.leads);
+    leading.map(|(unit, _)| unit.clone())
+}
+
+/// The primary and the standbys that commits wait for.
+pub(crate) fn chosen(state: &State, app: &AppName) -> Vec<UnitName> {
+    let sync = state.patroni.get(app).map(|cluster| cluster.sync.clone()).unwrap_or_default();
+    sync.into_iter().chain(primary(state, app)).collect()
+}
+
+/// Changes a cluster's dynamic configuration without asking a member, once there is one.
+pub(crate) fn edit(state: &State, app: &AppName, patch: &Value) {
+    if let Some(mut config) = dynamic(state, app) {
+        rest_api::merge(&mut config, patch);
+        dcs::configure(&state.kube, app, &config);
+    }
+}
+
+/// The dynamic configuration of a cluster.
+pub(crate) fn dynamic(state: &State, app: &AppName) -> Option<Value> {
+    dcs::Dcs::read(state, app).config
+}
+
+/// Whether no member leads and no running one has every commit, so that none may.
+pub(crate) fn is_headless(state: &State, app: &AppName) -> bool {
+    let dcs = dcs::Dcs::read(state, app);
+    let named = |pod: &String| dcs.sync.contains(pod) || dcs.sync_leader.as_ref() == Some(pod);
+    dcs.sync_leader.is_some()
+        && primary(state, app).is_none()
+        && !state
+            .model
+            .units(app)
+            .any(|unit| named(&unit.name.pod()) && is_whole(state, &unit.name))
+}
+
+/// Whether a unit's volume has a cluster's data.
+fn is_whole(state: &State, unit: &UnitName) -> bool {
+    let data = state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+    data.is_some_and(|data| data.system.is_some())
+}
+
+/// The pods with these labels, as the API has them.
+fn pods(state: &State, labels: BTreeMap<String, String>) -> Vec<Value> {
+    if labels.is_empty() {
+        return Vec::new();
+    }
+    state.kube.list(Kind::Pod, MODEL, &Selector::equals(labels))
+}
+
+/// The unit of a pod.
+fn unit_of(pod: &Value) -> Option<UnitName> {
+    UnitName::from_pod(pod["metadata"]["name"].as_str()?).ok()
+}
+
+/// The member at a host that is a pod's name, or the own pod's loopback address.
+pub(crate) fn member_at(state: &State, host: &str) -> Option<UnitName> {
+    let unit = match host {
+        "127.0.0.1" | "localhost" => state.session.as_ref()?.run().unit.clone(),
+        _ => UnitName::from_pod(host.split('.').next()?).ok()?,
+    };
+    state.patroni.contains_key(unit.app()).then_some(unit)
+}
+
+/// The units behind a service: those whose pods are ready and have the labels that it selects.
+pub(crate) fn behind(state: &State, service: &str) -> Vec<UnitName> {
+    let Some(service) = state.kube.get(Kind::Service, MODEL, service) else { return Vec::new() };
+    let wanted = service["spec"]["selector"].as_object().into_iter().flatten();
+    let wanted = wanted.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    let units = pods(state, wanted.collect());
+    let units = units.iter().filter_map(unit_of);
+    units.filter(|unit| !state.starting.contains(unit)).collect()
+}
+
+/// The unit at a host or behind a service whose PostgreSQL answers but takes no writes.
+pub(crate) fn standby_behind(state: &State, host: &str) -> Option<UnitName> {
+    let service = host.split('.').next()?;
+    let follows = |unit: &UnitName| {
+        member(state, unit).is_some_and(|member| member.serves() && !member.leads)
+    };
+    let member = member_at(state, host);
+    member.into_iter().chain(behind(state, service)).find(follows)
+}
+
+/// The database as a standby has it.
+pub(crate) fn copy_of(state: &State, unit: &UnitName) -> Option<postgresql::Cluster> {
+    let data = state.volumes.get(unit)?.data.as_ref()?;
+    // What distinguishes a primary is not in the data.
+    Some(postgresql::Cluster { up: true, timeline: 0, ..data.content.as_ref().clone() })
+}
+
+/// The pods that Patroni takes for members.
+fn known_pods(state: &State, app: &AppName) -> Vec<Value> {
+    let labels = [("application", "patroni".to_owned()), ("cluster-name", scope(app))];
+    pods(state, labels.map(|(key, value)| (key.to_owned(), value)).into())
+}
+
+/// The units that Patroni takes for members.
+fn known_members(state: &State, app: &AppName) -> Vec<UnitName> {
+    known_pods(state, app).iter().filter_map(unit_of).collect()
+}

@@ -1,0 +1,375 @@
+//! Pods: the workload container's files, plan and services.
+
+use std::collections::BTreeMap;
+
+use http1_client::Bytes;
+use pebble_client::{Layer, Plan, Startup};
+use pgbouncer::Version;
+use serde_json::{Value, json};
+
+use crate::far::patroni::Member;
+use crate::far::pgbouncer::Process;
+
+use super::answer::sync;
+
+/// A file in a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct File {
+    pub(crate) content: Vec<u8>,
+    pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+}
+
+/// A folder in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Folder {
+    pub(crate) mode: u32,
+    pub(crate) owner: Owner,
+}
+
+/// Whose a file is; the group has the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Root,
+    Postgres,
+}
+
+impl Owner {
+    /// The user of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Root, Self::Postgres].into_iter().find(|owner| owner.name() == name)
+    }
+
+    /// The user's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+impl File {
+    /// The text, if the owner of PostgreSQL's and PgBouncer's processes may read it.
+    pub(crate) fn text(&self) -> Option<&str> {
+        let bit = if self.owner == Owner::Postgres { 0o400 } else { 0o004 };
+        if self.mode & bit == 0 { None } else { std::str::from_utf8(&self.content).ok() }
+    }
+}
+
+/// What a service does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Running {
+    /// It ended, or was never started.
+    Stopped,
+    /// It ended as soon as it was started, and is started again.
+    Backoff,
+    /// PgBouncer.
+    Pooler(Box<Process>),
+    /// Patroni.
+    Patroni(Box<Member>),
+    /// Something of no interest here.
+    Other,
+}
+
+/// A workload container whose Pebble answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Container {
+    pub(crate) boot: u64,
+    /// The PgBouncer in it.
+    version: Option<Version>,
+    pub(crate) files: BTreeMap<String, File>,
+    pub(crate) folders: BTreeMap<String, Folder>,
+    pub(crate) layers: Vec<(String, Layer)>,
+    /// All layers laid over each other.
+    plan: Plan,
+    /// The layers as they were given.
+    shown: String,
+    /// The answers to who asks for the plan and the services, made once for each change.
+    answers: (Bytes, Option<Bytes>),
+    pub(crate) services: BTreeMap<String, Running>,
+    /// The plan's entry of each service when it was started, and which start that was.
+    started: BTreeMap<String, (pebble_client::Service, u64)>,
+    /// Starts of services so far.
+    starts: u64,
+    /// How each change ended; the code is a command's.
+    pub(crate) changes: Vec<Result<u8, String>>,
+    /// What the last command prints.
+    pub(crate) printed: String,
+    /// Configurations that PgBouncer refused.
+    pub(crate) refused: Vec<String>,
+    /// Whether the check of the backend has failed.
+    pub(crate) backend_failed: bool,
+}
+
+/// Folders that every image has, and their modes.
+const IMAGE: [(&str, u32); 8] = [
+    ("/", 0o755),
+    ("/dev/shm", 0o1777),
+    ("/etc/logrotate.d", 0o755),
+    ("/run", 0o755),
+    ("/tmp", 0o1777),
+    ("/var/lib/pgbouncer", 0o755),
+    ("/var/lib/postgresql/data", 0o755),
+    ("/var/log/pgbouncer", 0o755),
+];
+
+/// A unit's pod.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pod {
+    /// None while Pebble does not answer, and where there is no workload.
+    pub(crate) container: Option<Container>,
+}
+
+impl Container {
+    /// A container that has just started.
+    pub(crate) fn new(boot: u64, version: Version) -> Self {
+        Self { boot, version: Some(version), ..Self::default() }
+    }
+
+    /// Whether a service of root's runs that records this notice.
+    pub(crate) fn records_as_root(&self, key: &str) -> bool {
+        let records = |service: &pebble_client::Service| {
+            let command = service.command.as_deref().unwrap_or_default();
+            service.user.is_none() && command.contains(&format!("pebble notify {key}"))
+        };
+        let services = self.plan.services.iter();
+        services.filter(|(_, service)| records(service)).any(|(name, _)| self.is_active(name))
+    }
+
+    /// The PgBouncer in it.
+    pub(crate) fn version(&self) -> Version {
+        self.version.unwrap_or(Version::TRIXIE)
+    }
+
+    /// The folder at a path, of the image's or made since.
+    pub(crate) fn folder(&self, path: &str) -> Option<Folder> {
+        let of_image = || {
+            let (_, mode) = IMAGE.iter().find(|(known, _)| *known == path)?;
+            Some(Folder { mode: *mode, owner: Owner::Root })
+        };
+        self.folders.get(path).copied().or_else(of_image)
+    }
+
+    /// All layers laid over each other.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The answer to who asks for the plan.
+    pub(crate) fn plan_answer(&self) -> Bytes {
+        if self.layers.is_empty() { sync(&"{}") } else { self.answers.0.clone() }
+    }
+
+    /// The answer to who asks for the services of these names, or for all.
+    pub(crate) fn services_answer(&mut self, names: &str) -> Bytes {
+        if let (Some(known), true) = (&self.answers.1, names.is_empty()) {
+            return known.clone();
+        }
+        let service = |(name, service): (&String, &pebble_client::Service)| {
+            let current = match self.services.get(name) {
+                None | Some(Running::Stopped) => "inactive",
+                Some(Running::Backoff) => "backoff",
+                Some(_) => "active",
+            };
+            let startup = service.startup.unwrap_or_default();
+            let since = self.started.get(name).map(|(_, start)| start.to_string());
+            json!({"name": name, "startup": startup, "current": current, "current-since": since})
+        };
+        let asked = |name: &str| names.is_empty() || names.split(',').any(|asked| asked == name);
+        let all = self.plan.services.iter().filter(|(name, _)| asked(name));
+        let answer = sync(&all.map(service).collect::<Value>());
+        if names.is_empty() {
+            self.answers.1 = Some(answer.clone());
+        }
+        answer
+    }
+
+    /// Every layer as it was given.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    fn lay(&mut self) {
+        self.plan = Plan::default();
+        for (_, layer) in &self.layers {
+            self.plan.services.extend(layer.services.clone());
+            self.plan.checks.extend(layer.checks.clone());
+        }
+        let layers: Vec<&Layer> = self.layers.iter().map(|(_, layer)| layer).collect();
+        self.shown = serde_json::to_string(&layers).unwrap_or_default();
+        self.answers = (sync(&serde_json::to_string(&self.plan).unwrap_or_default()), None);
+    }
+
+    /// Adds a layer, or extends the one of this label.
+    pub(crate) fn add_layer(
+        &mut self,
+        label: &str,
+        layer: Layer,
+        combine: bool,
+    ) -> Result<(), String> {
+        weigh(&layer)?;
+        match self.layers.iter_mut().find(|(known, _)| known == label) {
+            Some(_) if !combine => return Err(format!("layer \"{label}\" already exists")),
+            Some((_, known)) => {
+                known.services.extend(layer.services);
+                known.checks.extend(layer.checks);
+            }
+            None => self.layers.push((label.to_owned(), layer)),
+        }
+        self.lay();
+        Ok(())
+    }
+
+    /// Whether a service runs.
+    pub(crate) fn is_active(&self, name: &str) -> bool {
+        let up = |running: &Running| !matches!(running, Running::Stopped | Running::Backoff);
+        self.services.get(name).is_some_and(up)
+    }
+
+    /// The PgBouncer processes that run.
+    pub(crate) fn poolers(&self) -> impl Iterator<Item = (&String, &Process)> {
+        self.services.iter().filter_map(|(name, running)| match running {
+            Running::Pooler(process) => Some((name, process.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// The Patroni that runs and answers.
+    pub(crate) fn patroni(&self) -> Option<&Member> {
+        self.services.values().find_map(|running| match running {
+            Running::Patroni(member) => Some(member.as_ref()).filter(|member| !member.frozen),
+            _ => None,
+        })
+    }
+
+    /// Starts what is enabled and does not run, and whatever was started before and has changed,
+    /// even if it was stopped since and is disabled.
+    pub(crate) fn replan(&mut self) -> Result<(), String> {
+        let plan = &self.plan;
+        let due: Vec<String> = plan
+            .services
+            .iter()
+            .filter(|(name, service)| match self.started.get(*name) {
+                Some((before, _)) if before != *service => true,
+                _ => service.startup == Some(Startup::Enabled) && !self.is_active(name),
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.start(&due)
+    }
+
+    /// Starts services anew; failures are reported after all were tried.
+    pub(crate) fn start(&mut self, names: &[String]) -> Result<(), String> {
+        let mut failures = Vec::new();
+        self.answers.1 = None;
+        for name in names {
+            let Some(service) = self.plan.services.get(name).cloned() else { continue };
+            self.services.remove(name);
+            let running = self.launch(&service).unwrap_or_else(|(running, why)| {
+                failures.push(format!("Start service \"{name}\" ({why})"));
+                running
+            });
+            self.services.insert(name.clone(), running);
+            self.starts += 1;
+            self.started.insert(name.clone(), (service, self.starts));
+        }
+        if failures.is_empty() { Ok(()) } else { Err(failures.join("\n- ")) }
+    }
+
+    /// What a service's command does in its first second and, where it ends in it, why.
+    fn launch(&mut self, service: &pebble_client::Service) -> Result<Running, (Running, String)> {
+        let command = service.command.as_deref().unwrap_or_default();
+        let (program, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let ends = |code: u8| {
+            let then = if code == 0 { &service.on_success } else { &service.on_failure };
+            let then = then.as_deref().unwrap_or("restart");
+            let why =
+                format!("service start attempt: exited quickly with code {code}, will {then}");
+            Err((if then == "restart" { Running::Backoff } else { Running::Stopped }, why))
+        };
+        let started = match program {
+            "/usr/sbin/pgbouncer" => {
+                self.run(rest).map(|process| Running::Pooler(Box::new(process)))
+            }
+            "patroni" => {
+                Member::start(rest, &self.files).map(|member| Running::Patroni(Box::new(member)))
+            }
+            "true" => return ends(0),
+            "false" => return ends(1),
+            // It is over before it is read again.
+            "sleep" if rest == "2" => return Ok(Running::Stopped),
+            "sleep" | "sh" | "/usr/bin/prometheus-postgres-exporter" => return Ok(Running::Other),
+            // A program that the charm wrote itself.
+            _ if self.files.get(program).is_some_and(|file| file.mode & 0o001 != 0) => {
+                return Ok(Running::Other);
+            }
+            _ => {
+                let why = format!("exec: \"{program}\": executable file not found in $PATH");
+                return Err((Running::Stopped, format!("cannot start service: {why}")));
+            }
+        };
+        started.or_else(|why| {
+            self.refused.push(why);
+            ends(1)
+        })
+    }
+
+    fn run(&self, path: &str) -> Result<Process, String> {
+        let process = Process::start(path, self)?;
+        let taken = self.poolers().any(|(_, other)| {
+            other.port() == process.port() && !(other.shares_port() && process.shares_port())
+        });
+        if taken { Err("its port is taken".to_owned()) } else { Ok(process) }
+    }
+
+    /// Stops services.
+    pub(crate) fn stop(&mut self, names: &[String]) {
+        self.answers.1 = None;
+        for name in names {
+            self.services.insert(name.clone(), Running::Stopped);
+        }
+    }
+
+    /// Makes running processes read their files again; the first that does not run is reported
+    /// after all were signalled.
+    pub(crate) fn reload(&mut self, names: &[String]) -> Result<(), String> {
+        let mut failure = Ok(());
+        for name in names {
+            match self.services.get_mut(name) {
+                Some(Running::Pooler(process)) => {
+                    if let Err(why) = process.reload(&self.files) {
+                        self.refused.push(why);
+                    }
+                }
+                Some(Running::Patroni(member)) => member.hang_up(),
+                Some(Running::Other) => {}
+                _ => {
+                    let why = format!("cannot send signal to \"{name}\": service is not running");
+                    failure = failure.and(Err(why));
+                }
+            }
+        }
+        failure
+    }
+}
+
+/// What Pebble has against a layer.
+fn weigh(layer: &Layer) -> Result<(), String> {
+    let idle = layer.services.iter().find(|(_, service)| service.command.is_none());
+    if let Some((name, _)) = idle {
+        return Err(format!("plan must define \"command\" for service \"{name}\""));
+    }
+    let kinds = |check: &pebble_client::Check| {
+        usize::from(check.http.is_some())
+            + usize::from(check.tcp.is_some())
+            + usize::from(check.exec.is_some())
+    };
+    match layer.checks.iter().find(|(_, check)| kinds(check) != 1) {
+        Some((name, _)) => {
+            let kinds = "one of \"http\", \"tcp\", or \"exec\"";
+            Err(format!("plan must specify {kinds} for check \"{name}\""))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,383 @@
+//! The world of one history: Juju's model, pods, servers, the Kubernetes API, a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use juju_model::{Hook, HookRun, Juju, Model, Session};
+use juju_names::{AppName, ContainerName, UnitName};
+use kube_api::{Api, ApiOptions};
+use pgbouncer::Version;
+
+use crate::far::kubernetes;
+use crate::far::patroni::{self, Volume};
+use crate::far::pebble::{Container, Pod};
+use crate::far::postgresql::Cluster;
+use crate::fault::{Fault, Gate, Killed, Port};
+use crate::rng::Rng;
+
+/// Where every history begins, in seconds.
+const BEGIN: i64 = 1_790_000_000;
+
+/// The name of the model.
+pub(crate) const MODEL: &str = "dev";
+
+/// Everything that is simulated. The far sides share it with the one that runs hooks.
+pub struct World {
+    state: Mutex<State>,
+    /// Whether the hook that runs dies when its effect has ended.
+    dying: AtomicBool,
+}
+
+/// What is in a world.
+pub(crate) struct State {
+    pub(crate) model: Model,
+    pub(crate) clock: Arc<AtomicI64>,
+    pub(crate) pods: BTreeMap<UnitName, Pod>,
+    pub(crate) clusters: BTreeMap<AppName, Cluster>,
+    /// The databases in which a session with a superuser's rights ran what clients made.
+    pub(crate) hijacked: BTreeSet<String>,
+    /// What there is besides of those that Patroni runs.
+    pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
+    pub(crate) volumes: BTreeMap<UnitName, Volume>,
+    pub(crate) kube: Api,
+    /// Volumes that an application of the same name had before.
+    pub(crate) foreign_volumes: BTreeSet<UnitName>,
+    /// Units whose events wait, while others run so many hooks.
+    pub(crate) delayed: BTreeMap<UnitName, u32>,
+    /// Applications whose volumes outlive them.
+    pub(crate) kept_volumes: BTreeSet<AppName>,
+    /// The hook that runs.
+    pub(crate) session: Option<Session>,
+    pub(crate) gate: Gate,
+    pub(crate) entropy: Rng,
+    pub(crate) boots: u64,
+    /// The PgBouncer in every container.
+    pub(crate) version: Version,
+    /// What each unit read last in remote bags, where a fault may show it again.
+    pub(crate) read: Option<BTreeMap<(UnitName, String), String>>,
+    /// Whether the server removes only its own user when a relation ends.
+    pub(crate) keeps_tied: bool,
+    /// Units whose pods are not ready, because `start` has not run in them: services lead to the
+    /// others.
+    pub(crate) starting: BTreeSet<UnitName>,
+    /// The peers of each unit that are gone without an event for it, where a fault drops that.
+    pub(crate) ghosts: Option<BTreeMap<UnitName, BTreeSet<UnitName>>>,
+    /// Whether units get events for what they wrote themselves.
+    pub(crate) echoes: bool,
+    /// Units whose agents have started again since they came.
+    pub(crate) restarted_agents: BTreeSet<UnitName>,
+    /// How long the hook that ran last waited.
+    pub(crate) waited: Duration,
+    /// Whether the charms get no notice about their backends.
+    pub(crate) checks_suppressed: bool,
+    /// Whether the hook that runs is dead, whatever its code still does.
+    pub(crate) dead: bool,
+}
+
+/// The Juju that a history's model plays.
+fn juju_of(seed: u64) -> Juju {
+    Juju::ALL[Rng::new(seed ^ 0x6a75_6a75).below(Juju::ALL.len())]
+}
+
+impl World {
+    /// An empty world; passwords and the like follow from the seed.
+    pub(crate) fn new(seed: u64) -> Option<Arc<Self>> {
+        let clock = Arc::new(AtomicI64::new(BEGIN));
+        let mut options = ApiOptions::new(([10, 152, 0, 0].into(), 16), 7);
+        let hand = clock.clone();
+        options.clock = Arc::new(move || time(&hand));
+        options.store.history_max = 50;
+        let name = MODEL.parse().ok()?;
+        let uuid = "00000000-0000-4000-8000-000000000000".to_owned();
+        let state = State {
+            model: Model::new(name, uuid, seed).under(juju_of(seed)),
+            clock,
+            pods: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            hijacked: BTreeSet::new(),
+            patroni: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            kube: Api::new(options),
+            foreign_volumes: BTreeSet::new(),
+            delayed: BTreeMap::new(),
+            kept_volumes: BTreeSet::new(),
+            session: None,
+            gate: Gate::default(),
+            entropy: Rng::new(seed),
+            boots: 0,
+            version: Version::TRIXIE,
+            read: None,
+            keeps_tied: false,
+            starting: BTreeSet::new(),
+            ghosts: None,
+            echoes: false,
+            restarted_agents: BTreeSet::new(),
+            waited: Duration::ZERO,
+            checks_suppressed: false,
+            dead: false,
+        };
+        kubernetes::put_node(&state.kube);
+        Some(Arc::new(Self { state: Mutex::new(state), dying: AtomicBool::new(false) }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A charm that panics is a finding, and leaves nothing half changed here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// Changes.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.lock())
+    }
+
+    /// Lets an effect of the running hook begin, unless the hook dies before it; the fault
+    /// that strikes it.
+    pub(crate) fn effect(&self, port: Port, what: impl FnOnce() -> String) -> Option<Fault> {
+        let fault = self.change(|state| {
+            if state.dead {
+                return Some(Fault::KillBefore);
+            }
+            let fault = state.gate.pass(port, what);
+            state.dead = fault == Some(Fault::KillBefore);
+            self.dying.store(fault == Some(Fault::KillAfter), Ordering::Relaxed);
+            if fault == Some(Fault::LeaderLost) {
+                let unit = state.session.as_ref().map(|session| session.run().unit.clone());
+                if let Some(unit) = unit {
+                    state.turn_leader(unit.app());
+                }
+            }
+            fault
+        });
+        if fault == Some(Fault::KillBefore) {
+            resume_unwind(Box::new(Killed));
+        }
+        fault
+    }
+
+    /// Ends an effect, and the hook with it where it dies after it.
+    pub(crate) fn effect_done(&self) {
+        if self.dying.swap(false, Ordering::Relaxed) {
+            self.change(|state| state.dead = true);
+            resume_unwind(Box::new(Killed));
+        }
+    }
+}
+
+fn time(clock: &AtomicI64) -> Timestamp {
+    Timestamp::from_second(clock.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+impl State {
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        time(&self.clock)
+    }
+
+    /// The time, in seconds since 1970.
+    pub(crate) fn seconds(&self) -> u64 {
+        u64::try_from(self.now().as_second()).unwrap_or_default()
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, by: SignedDuration) {
+        self.clock.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+
+    /// Every unit there is.
+    pub(crate) fn units(&self) -> Vec<UnitName> {
+        self.model.all_units().map(|unit| unit.name.clone()).collect()
+    }
+
+    /// The application whose PostgreSQL answers at this name, and takes writes there.
+    pub(crate) fn server_behind(&self, host: &str) -> Option<AppName> {
+        let first = host.split('.').next()?;
+        if let Some(unit) = patroni::member_at(self, host) {
+            let leads = patroni::primary(self, unit.app()).as_ref() == Some(&unit);
+            return leads.then(|| unit.app().clone());
+        }
+        let app = first.strip_suffix("-primary").or_else(|| first.strip_suffix("-replicas"))?;
+        let app = app.parse().ok()?;
+        let leads = |app: &AppName| {
+            let primary = patroni::primary(self, app);
+            primary.is_some_and(|primary| patroni::behind(self, first).contains(&primary))
+        };
+        (!self.patroni.contains_key(&app) || leads(&app)).then_some(app)
+    }
+
+    /// Another unit of the application takes the lead.
+    pub(crate) fn turn_leader(&mut self, app: &AppName) {
+        let units: Vec<UnitName> = self
+            .model
+            .units(app)
+            .filter(|unit| unit.life == juju_model::Life::Alive && unit.address.is_some())
+            .map(|unit| unit.name.clone())
+            .collect();
+        let leader = units.iter().position(|unit| self.model.is_leader(unit));
+        let next = leader.map_or(0, |leader| leader + 1) % units.len().max(1);
+        if let Some(unit) = units.get(next) {
+            self.model.lease_passes(unit);
+        }
+    }
+
+    /// Starts a pod for a unit that has none.
+    pub(crate) fn start_pod(&mut self, unit: &UnitName) {
+        let address = format!("10.1.{}.{}", self.boots % 250 + 1, unit.number() % 250 + 1);
+        self.pods.insert(unit.clone(), Pod::default());
+        kubernetes::put_pod(&self.kube, unit, &address);
+        self.model.unit_address(unit, Some(address));
+        self.model.agent_started(unit, true);
+        self.starting.insert(unit.clone());
+        self.see_peers(unit);
+        self.start_container(unit);
+        self.model.lease_tick(self.now());
+    }
+
+    /// An agent that starts sees which peers there are.
+    pub(crate) fn see_peers(&mut self, unit: &UnitName) {
+        if let Some(ghosts) = &mut self.ghosts {
+            ghosts.remove(unit);
+        }
+    }
+
+    /// Whether this hook is dropped, where a fault drops a peer's departure: then the return of its
+    /// number is dropped too.
+    pub(crate) fn misses(&mut self, run: &HookRun) -> bool {
+        let Some(ghosts) = &mut self.ghosts else { return false };
+        let seen = ghosts.entry(run.unit.clone()).or_default();
+        match &run.hook {
+            Hook::RelationDeparted { unit, departing, .. } => {
+                let peer = unit.app() == run.unit.app() && *departing != run.unit;
+                peer && { seen.insert(unit.clone()) }
+            }
+            Hook::RelationJoined { unit, .. } => seen.remove(unit),
+            _ => false,
+        }
+    }
+
+    /// Starts the workload container anew; what was in it is gone.
+    pub(crate) fn start_container(&mut self, unit: &UnitName) {
+        self.boots += 1;
+        let boot = self.boots;
+        let app = self.model.application(unit.app());
+        let names: Vec<_> =
+            app.map(|app| app.charm.containers.keys().cloned().collect()).unwrap_or_default();
+        self.unmount(unit);
+        for name in names {
+            let mut container = Container::new(boot, self.version);
+            if let Some(volume) = self.volumes.get(unit) {
+                volume.mount(&mut container);
+            }
+            if let Some(pod) = self.pods.get_mut(unit) {
+                pod.container = Some(container);
+            }
+            self.model.container_booted(unit, &name, &boot.to_string());
+        }
+    }
+
+    /// Ends what runs in a pod, in order, and takes the pod away.
+    pub(crate) fn replace_pod(&mut self, unit: &UnitName) {
+        patroni::stop(self, unit);
+        self.stop_pod(unit);
+    }
+
+    /// Takes a pod away; its unit's agent is gone with it.
+    pub(crate) fn stop_pod(&mut self, unit: &UnitName) {
+        let now = self.now();
+        self.unmount(unit);
+        self.pods.remove(unit);
+        self.starting.remove(unit);
+        self.restarted_agents.insert(unit.clone());
+        kubernetes::delete_pod(&self.kube, unit);
+        self.model.agent_stopped(unit, now);
+        self.model.unit_address(unit, None);
+    }
+
+    /// Ends what runs in a workload container; what is on its volume stays.
+    fn unmount(&mut self, unit: &UnitName) {
+        if !self.patroni.contains_key(unit.app()) {
+            return;
+        }
+        let Some(pod) = self.pods.get_mut(unit) else { return };
+        if let Some(container) = pod.container.take() {
+            self.volumes.entry(unit.clone()).or_default().unmount(&container);
+        }
+        patroni::watch(self, unit.app());
+    }
+
+    /// A process in a container records a notice, which reaches the charm where root records it.
+    pub(crate) fn notify(&mut self, unit: &UnitName, container: &ContainerName, key: &str) {
+        if let Some(cluster) = self.patroni.get_mut(unit.app())
+            && cluster.notices_lost > 0
+        {
+            cluster.notices_lost -= 1;
+            return;
+        }
+        let pod = self.pods.get(unit).and_then(|pod| pod.container.as_ref());
+        if !pod.is_some_and(|container| container.records_as_root(key)) {
+            return;
+        }
+        self.model.container_notice(unit, container, "1", "custom", key);
+    }
+
+    /// Gives every unit without a pod one, and forgets units that are gone.
+    pub(crate) fn tend(&mut self) {
+        let bare = self.model.all_units().filter(|unit| unit.address.is_none());
+        let bare: Vec<UnitName> = bare.map(|unit| unit.name.clone()).collect();
+        for unit in bare {
+            self.start_pod(&unit);
+        }
+    }
+
+    /// Sends every charm an event when the check of its backend changed.
+    pub(crate) fn watch_backends(&mut self) {
+        let mut changed = Vec::new();
+        for (unit, pod) in &self.pods {
+            let Some(container) = &pod.container else { continue };
+            let host = container.layers.iter().rev().find_map(|(_, layer)| {
+                let check = layer.checks.get("backend")?;
+                let enabled = check.startup != Some(pebble_client::Startup::Disabled);
+                check.tcp.as_ref().filter(|_| enabled)?.host.clone()
+            });
+            let failed = host.is_some_and(|host| {
+                let cluster = self.server_behind(&host).and_then(|app| self.clusters.get(&app));
+                !cluster.is_some_and(|cluster| cluster.up)
+            });
+            if failed != container.backend_failed {
+                changed.push((unit.clone(), failed));
+            }
+        }
+        for (unit, failed) in changed {
+            if let Some(container) = self.pods.get_mut(&unit).and_then(|pod| pod.container.as_mut())
+            {
+                container.backend_failed = failed;
+            }
+            if let (Ok(name), false) = ("pgbouncer".parse(), self.checks_suppressed) {
+                self.model.container_check(&unit, &name, "backend", failed);
+            }
+        }
+    }
+
+    /// Whether the unit's pod has an older charm and may go now.
+    pub(crate) fn may_replace(&self, unit: &UnitName) -> bool {
+        let up = self.model.unit(unit).is_some_and(|unit| unit.address.is_some());
+        up && self.model.is_outdated(unit)
+    }
+
+    /// Lets every failed hook run again now.
+    pub(crate) fn retry_failed(&mut self) {
+        let failed = self.model.all_units().filter(|unit| unit.has_failed());
+        let failed: Vec<UnitName> = failed.map(|unit| unit.name.clone()).collect();
+        for unit in failed {
+            drop(self.model.resolve(&unit, true));
+        }
+    }
+}

@@ -1,0 +1,3 @@
+module talisman.local/tools/pause
+
+go 1.26.5
