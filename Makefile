@@ -1,11 +1,20 @@
 # The commands of this project. `make help` lists them.
-.PHONY: sim mutants sim-exhaust help up down build pack setup test unit e2e parity kubernetes kubernetes-down test-kubernetes have-juju test-juju e2e-juju4 test-long faults check bench bench-failover bench-reloads bench-growth images clean
+.PHONY: example sim mutants sim-exhaust help up down build pack setup test unit e2e parity kubernetes kubernetes-down test-kubernetes have-juju test-juju e2e-juju4 test-long faults check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
-static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile charm --target $(triple)
-artefacts := target/$(triple)/charm
+# Everything that runs is linked statically: it runs in any image and on any machine.
+static := RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --target $(triple)
+built := target/$(triple)
 charms := pgbouncer-k8s postgresql-k8s data-integrator
+
+# The charms in dist/, from the artefacts of a profile.
+define pack-from
+for charm in $(charms); do ./talisman pack charms/$$charm --dispatch $(built)/$(1)/$$charm --out dist || exit 1; done
+endef
+define pack-example-from
+./talisman pack crates/juju-charm/examples/hello --dispatch $(built)/$(1)/examples/hello --out dist
+endef
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -20,19 +29,22 @@ setup:
 	@tools/setup run
 
 build: setup ## Build the program, the hook tools and the charms
-	@cargo build --locked --release -p talisman
-	@ln -sfn target/release/talisman talisman
-	@$(static) -p hooktool -p node --bin hooktool --bin containeragent
-	@for program in hooktool containeragent; do install -D -m 755 $(artefacts)/$$program target/release/lib/$$program || exit 1; done
-	@install -D -m 755 /usr/local/lib/talisman/pebble target/release/lib/pebble
-	@$(MAKE) --no-print-directory pack
+	@$(static) --release -p talisman -p hooktool -p node $(addprefix -p ,$(charms)) --bins
+	@for program in hooktool containeragent; do install -D -m 755 $(built)/release/$$program $(built)/release/lib/$$program || exit 1; done
+	@install -D -m 755 /usr/local/lib/talisman/pebble $(built)/release/lib/pebble
+	@ln -sfn $(built)/release/talisman talisman
+	@$(call pack-from,release)
 
-pack: ## Pack each charm into dist/*.charm
-	@$(static) $(addprefix -p ,$(charms)) -p juju-charm --bins --example hello
-	@for charm in $(charms); do ./talisman pack charms/$$charm --dispatch $(artefacts)/$$charm --out dist || exit 1; done
-	@./talisman pack crates/juju-charm/examples/hello --dispatch $(artefacts)/examples/hello --out dist
+example: build
+	@$(static) --release -p juju-charm --example hello
+	@$(call pack-example-from,release)
 
-test: build images unit parity e2e e2e-juju4 ## Run every test, the end-to-end ones on the real parts included
+pack: build ## Build each charm as small and quick to start as it can be, and pack it into dist/*.charm
+	@$(static) --profile charm $(addprefix -p ,$(charms)) -p juju-charm --bins --example hello
+	@$(call pack-from,charm)
+	@$(call pack-example-from,charm)
+
+test: build example images unit parity e2e e2e-juju4 ## Run every test, the end-to-end ones on the real parts included
 
 unit:
 	@tools/setup test
@@ -66,13 +78,13 @@ have-juju:
 	@command -v juju >/dev/null || { echo "test-juju: cannot find juju; install it and bootstrap a controller on Kubernetes" >&2; exit 1; }
 	@juju show-controller >/dev/null || { echo "test-juju: cannot reach a controller; bootstrap one with 'juju bootstrap'" >&2; exit 1; }
 
-test-juju: have-juju build ## The jubilant suite and the acceptance scenarios on the Juju that is bootstrapped here
+test-juju: have-juju build example ## The jubilant suite and the acceptance scenarios on the Juju that is bootstrapped here
 	@TALISMAN_REAL_JUJU=$$(command -v juju) TALISMAN_PROGRAM=$(CURDIR)/target/debug/as-juju cargo test --locked -p end-to-end --test scenarios -- jubilant:: acceptance:: --test-threads=1
 
 test-long: build images ## What years write, in minutes: 60 switchovers, 50 passwords and certificates; prints what grew
 	@tools/on-ordinary-run cargo test --locked -p end-to-end --test long -- --nocapture
 
-faults: build ## Kill the engine at every effect of a scenario, and 200 times at random
+faults: build example ## Kill the engine at every effect of a scenario, and 200 times at random
 	@TALISMAN_EVERY_EFFECT=1 cargo test --locked -p end-to-end --test scenarios -- faults:: --nocapture --test-threads=1
 	@TALISMAN_KILLS=200 cargo test --locked -p end-to-end --test scenarios -- crash::nothing_is_lost --nocapture --test-threads=1
 
@@ -96,18 +108,18 @@ mutants: ## Plant faults in the charm and the framework, and count those that th
 sim-exhaust: ## Scripted scenarios, each hook killed before and after each single effect
 	@cargo run --quiet --locked --profile sim -p sim -- --exhaust
 
-bench: build ## Print the table of measurements
+bench: pack ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench
 	@for run in 1 2 3 4 5; do cargo run --quiet --locked --profile sim -p sim -- --from 1 --histories 60 | tail -n 1; done
 
-bench-failover: build ## Print how long writes stop while the primary changes
+bench-failover: pack ## Print how long writes stop while the primary changes
 	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)
 
-bench-reloads: build ## Print how many of pgbench's clients 10,000 reloads of the pooler drop
+bench-reloads: pack ## Print how many of pgbench's clients 10,000 reloads of the pooler drop
 	@tools/setup test
 	@cargo run --quiet --locked --release -p bench -- reloads $(RELOADS)
 
-bench-growth: build images ## Print what one more client of the pooler costs beside 10, 100 and 1,000
+bench-growth: pack images ## Print what one more client of the pooler costs beside 10, 100 and 1,000
 	@cargo run --quiet --locked --release -p bench -- growth $(RELATIONS)
 
 clean: down ## Remove what was built here

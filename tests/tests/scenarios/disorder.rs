@@ -319,7 +319,7 @@ fn no_secret_is_in_the_open(world: &World, urls: &[&str]) -> Result<()> {
 fn plan(unit: &str, container: &str) -> Result<String> {
     let pod = unit.replace('/', "-");
     let socket = format!("/var/lib/talisman/e2edis/pods/{pod}/shared/{container}/pebble.socket");
-    let pebble = root().join("target/release/lib/pebble");
+    let pebble = root().join("talisman").canonicalize()?.with_file_name("lib/pebble");
     let output =
         std::process::Command::new(pebble).arg("plan").env("PEBBLE_SOCKET", socket).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
