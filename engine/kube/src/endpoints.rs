@@ -13,7 +13,7 @@ use crate::{Kind, Scope, Selector, Writer, format};
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
 
 /// The selector of a service; none when the service has none.
-fn selector(service: &Value) -> Option<Selector> {
+pub(crate) fn selector(service: &Value) -> Option<Selector> {
     let wanted = string_map(&service["spec"]["selector"]);
     (!wanted.is_empty()).then(|| Selector::equals(wanted))
 }
@@ -28,12 +28,17 @@ pub(crate) fn defaults(endpoints: &mut Value) {
 }
 
 /// Whether a pod says of itself that it is ready.
-fn ready(pod: &Value) -> bool {
+pub(crate) fn ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
     conditions
         .into_iter()
         .flatten()
         .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Whether a pod has run to its end.
+pub(crate) fn is_over(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"))
 }
 
 /// The `subsets` of the endpoints of `service`, given the pods it selects: those with the same
@@ -43,15 +48,10 @@ pub(crate) fn subsets<'a>(service: &Value, pods: impl Iterator<Item = &'a Value>
     let all = spec["publishNotReadyAddresses"] == true;
     let mut subsets: Vec<Subset> = Vec::new();
     for pod in pods {
-        let over = matches!(pod["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
         let leaving = pod["metadata"]["deletionTimestamp"].is_string() && !all;
-        // One pod with an address that is none must not keep the others from being served.
-        let sound = |address: &Value| {
-            let ip = address["ip"].as_str().unwrap_or_default();
-            format::endpoint_address(ip).is_none()
+        let Some(address) = address(service, pod).filter(|_| !is_over(pod) && !leaving) else {
+            continue;
         };
-        let address = address(service, pod).filter(sound).filter(|_| !over && !leaving);
-        let Some(address) = address else { continue };
         let wanted = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
         let ports: Vec<Value> = wanted.iter().filter_map(|entry| port(entry, pod)).collect();
         // A pod without the port that is named takes no part.
@@ -99,8 +99,10 @@ fn ip(address: &Value) -> Option<String> {
     address["ip"].as_str().map(str::to_owned)
 }
 
-fn address(service: &Value, pod: &Value) -> Option<Value> {
-    let ip = pod["status"]["podIP"].as_str().filter(|ip| !ip.is_empty())?;
+/// A pod as it stands among a service's addresses; nothing where it has none. One pod with an
+/// address that is none must not keep the others from being served.
+pub(crate) fn address(service: &Value, pod: &Value) -> Option<Value> {
+    let ip = pod["status"]["podIP"].as_str().filter(|ip| format::endpoint_address(ip).is_none())?;
     let metadata = &pod["metadata"];
     let mut address = json!({ "ip": ip, "targetRef": {
         "kind": "Pod",
@@ -120,7 +122,7 @@ fn address(service: &Value, pod: &Value) -> Option<Value> {
 }
 
 /// A port of a service as a pod has it; nothing if the pod has none of that name.
-fn port(entry: &Value, pod: &Value) -> Option<Value> {
+pub(crate) fn port(entry: &Value, pod: &Value) -> Option<Value> {
     let target = match entry["targetPort"].as_str() {
         Some(name) => named_port(pod, name, &entry["protocol"])?,
         None => entry["targetPort"].as_u64().or(entry["port"].as_u64())?,
@@ -146,7 +148,7 @@ fn named_port(pod: &Value, name: &str, protocol: &Value) -> Option<u64> {
 }
 
 impl Store {
-    /// Brings the endpoints in line after `key` was written.
+    /// Brings endpoints and their slices in line after `key` was written.
     pub(crate) fn endpoints_after_write(
         &mut self,
         key: &Key,
@@ -157,11 +159,11 @@ impl Store {
         match key.kind {
             Kind::Pod => {
                 for service in self.services_selecting(key, &[old, Some(new)]) {
-                    self.reconcile_endpoints(&service.namespace, &service.name, now);
+                    self.reconcile_service(&service, now);
                 }
             }
             // What a client writes into endpoints stays until the service or a pod changes.
-            Kind::Service => self.reconcile_endpoints(&key.namespace, &key.name, now),
+            Kind::Service => self.reconcile_service(key, now),
             _ => {}
         }
     }
@@ -173,14 +175,20 @@ impl Store {
             match key.kind {
                 Kind::Pod => concerned.extend(self.services_selecting(key, &[Some(was)])),
                 Kind::Endpoints => {
-                    concerned.insert(Key::new(Kind::Service, &key.namespace, &key.name));
+                    concerned.insert(key.of_kind(Kind::Service));
                 }
+                Kind::EndpointSlice => concerned.extend(Store::service_of_slice(key, was)),
                 _ => {}
             }
         }
         for service in concerned {
-            self.reconcile_endpoints(&service.namespace, &service.name, now);
+            self.reconcile_service(&service, now);
         }
+    }
+
+    fn reconcile_service(&mut self, service: &Key, now: Timestamp) {
+        self.reconcile_endpoints(service, now);
+        self.reconcile_slices(service, now);
     }
 
     /// The services that select one of a pod's states.
@@ -194,11 +202,11 @@ impl Store {
         services.filter(|(_, service)| selects(service)).map(|(key, _)| key.clone()).collect()
     }
 
-    fn reconcile_endpoints(&mut self, namespace: &str, name: &str, now: Timestamp) {
-        let key = Key::new(Kind::Endpoints, namespace, name);
-        let Ok(service) = self.get(&key.of_kind(Kind::Service)) else { return };
+    fn reconcile_endpoints(&mut self, service: &Key, now: Timestamp) {
+        let key = service.of_kind(Kind::Endpoints);
+        let Ok(service) = self.get(service) else { return };
         let Some(wanted) = selector(service.value()) else { return };
-        let pods = self.keys_of(Kind::Pod, Some(namespace));
+        let pods = self.keys_of(Kind::Pod, Some(&key.namespace));
         let pods = pods.filter(|(_, pod)| wanted.matches(pod.labels())).map(|(_, pod)| pod.value());
         let subsets = subsets(service.value(), pods);
         let mut labels = service.value()["metadata"]["labels"].clone();
@@ -216,7 +224,7 @@ impl Store {
         let manager = "kube-controller-manager";
         let writer = Writer { manager, scope: Scope::Whole, now, labels: None };
         if let Err(error) = self.store(key, value, writer) {
-            tracing::warn!(%error, namespace, name, "cannot write the endpoints of a service");
+            tracing::warn!(%error, "cannot write the endpoints of a service");
         }
     }
 

@@ -32,6 +32,7 @@ mod routes;
 mod schema;
 mod selector;
 mod serve;
+mod slices;
 mod snapshot;
 mod store;
 mod strict;

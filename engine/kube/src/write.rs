@@ -355,7 +355,7 @@ fn same(old: &Value, new: &Value) -> bool {
 }
 
 /// A uid that no other version of this store gives.
-fn uid(seed: u64, version: u64) -> String {
+pub(crate) fn uid(seed: u64, version: u64) -> String {
     const NODE: u64 = 0xffff_ffff_ffff;
     let high = mixed(seed ^ mixed(version));
     let low = (mixed(seed.wrapping_add(version)) & !NODE) | (version & NODE);

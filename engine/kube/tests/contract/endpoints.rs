@@ -116,3 +116,70 @@ async fn a_port_that_is_named_is_each_pods_own() {
     let managed = &endpoints["metadata"]["labels"]["endpoints.kubernetes.io/managed-by"];
     assert_eq!(managed, "endpoint-controller");
 }
+
+/// Waits until a service's only slice has these endpoints: address, ready, serving, terminating.
+async fn slice(cluster: &Cluster, name: &str, want: Value) -> Value {
+    let namespace = cluster.namespace();
+    let path = format!(
+        "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices\
+         ?labelSelector=kubernetes.io/service-name%3D{name}"
+    );
+    let list = cluster.until(path, move |list| {
+        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let all = items.iter().flat_map(|one| one["endpoints"].as_array().cloned());
+        let mut all: Vec<Value> = all
+            .flatten()
+            .map(|one| {
+                let is = &one["conditions"];
+                json!([one["addresses"][0], is["ready"], is["serving"], is["terminating"]])
+            })
+            .collect();
+        all.sort_by_key(Value::to_string);
+        items.len() == 1 && Value::Array(all) == want
+    });
+    list.await["items"][0].clone()
+}
+
+#[tokio::test]
+async fn slices_follow_labels_and_readiness() {
+    let cluster = Cluster::new("slices").await;
+    let ports = json!([{ "name": "database", "port": 5432 }]);
+    let primary = json!({ "selector": { "app": "slices", "role": "primary" }, "ports": ports });
+    serve(&cluster, "slices-primary", primary).await;
+    let all = json!({
+        "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "slices" },
+    });
+    serve(&cluster, "slices-all", all).await;
+    slice(&cluster, "slices-primary", json!([])).await;
+    let labels = |role: &str| json!({ "app": "slices", "role": role });
+    run(&cluster, ("slices-0", labels("primary")), "db", "10.1.0.9", false).await;
+    run(&cluster, ("slices-1", labels("replica")), "db", "10.1.0.10", true).await;
+    slice(&cluster, "slices-primary", json!([["10.1.0.9", false, false, false]])).await;
+    let both = json!([["10.1.0.10", true, true, false], ["10.1.0.9", true, false, false]]);
+    let slice_of_all = slice(&cluster, "slices-all", both).await;
+    assert_eq!(slice_of_all["metadata"]["labels"]["service.kubernetes.io/headless"], "");
+
+    report(&cluster, "slices-0", json!({ "conditions": ready(true) })).await;
+    let made = slice(&cluster, "slices-primary", json!([["10.1.0.9", true, true, false]])).await;
+    assert_eq!(made["addressType"], "IPv4");
+    let port = &made["ports"][0];
+    assert_eq!((&port["name"], &port["port"]), (&json!("database"), &json!(5432)));
+    assert_eq!(made["endpoints"][0]["targetRef"]["name"], "slices-0");
+    let metadata = &made["metadata"];
+    assert!(metadata["name"].as_str().unwrap().starts_with("slices-primary-"), "{metadata}");
+    assert_eq!(metadata["labels"]["contract"], "slices");
+    let managed = &metadata["labels"]["endpointslice.kubernetes.io/managed-by"];
+    assert_eq!(managed, "endpointslice-controller.k8s.io");
+    let owner = &metadata["ownerReferences"][0];
+    assert_eq!((&owner["kind"], &owner["name"]), (&json!("Service"), &json!("slices-primary")));
+
+    // A pod that goes takes no traffic any more, and stays while it does so.
+    let pod = format!("{}/slices-0", cluster.path("pods"));
+    let held = json!({ "metadata": { "finalizers": ["example.com/held"] } });
+    assert_eq!(cluster.patch(&pod, STRATEGIC, &held).await.0, 200);
+    assert_eq!(cluster.delete(&format!("{pod}?gracePeriodSeconds=0")).await.0, 200);
+    slice(&cluster, "slices-primary", json!([["10.1.0.9", false, true, true]])).await;
+    let let_go = json!({ "metadata": { "finalizers": null } });
+    assert_eq!(cluster.patch(&pod, crate::cluster::MERGE, &let_go).await.0, 200);
+    slice(&cluster, "slices-primary", json!([])).await;
+}
