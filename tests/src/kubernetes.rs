@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use crate::Talisman;
 
-/// Asks the API from inside a charm's container: verb, path in the model's namespace, body.
+/// Asks the API from inside a charm's container: verb, path in the model's namespace or from the
+/// root, body; `{space}` stands for the namespace.
 const ASK: &str = "\
 import ssl, sys, urllib.request as web
 at = '/var/run/secrets/kubernetes.io/serviceaccount/'
@@ -13,8 +14,9 @@ token, space = open(at + 'token').read(), open(at + 'namespace').read()
 trust = ssl.create_default_context(cafile=at + 'ca.crt')
 verb, path, body = sys.argv[1:]
 kind = 'application/merge-patch+json' if verb == 'PATCH' else 'application/json'
+path = path if path.startswith('/') else '/api/v1/namespaces/{space}/' + path
 asked = web.Request(
-    f'https://10.1.255.1:6443/api/v1/namespaces/{space}/{path}',
+    'https://10.1.255.1:6443' + path.replace('{space}', space),
     method=verb,
     data=body.encode() or None,
     headers={'Authorization': 'Bearer ' + token, 'Content-Type': kind},

@@ -16,6 +16,7 @@ use crate::agent::ask::Agents;
 use crate::command::{CommandError, find, run};
 use crate::container::{ContainerError, Runtime, id, with_files};
 use crate::dns::{self, SharedZone, Zone};
+use crate::etc::write_etc;
 use crate::forward::{Forward, ForwardError};
 use crate::image::{self, Image, ImageDefinition, ImageError};
 use crate::netns::{Network, SocketError};
@@ -194,6 +195,16 @@ impl Node {
     /// are started again on a fresh file system; a pod of another specification is replaced
     /// and gets a new address.
     pub async fn start_pod(&self, spec: &PodSpec) -> Result<Pod, NodeError> {
+        self.start(spec, None).await
+    }
+
+    /// As [`start_pod`](Self::start_pod), but of the containers that have ended in a pod that
+    /// runs, only this one is started again.
+    pub async fn start_container(&self, spec: &PodSpec, name: &str) -> Result<Pod, NodeError> {
+        self.start(spec, Some(name)).await
+    }
+
+    async fn start(&self, spec: &PodSpec, only: Option<&str>) -> Result<Pod, NodeError> {
         check_part(&spec.name)?;
         spec.containers.iter().try_for_each(|container| check_part(&container.name))?;
         spec.shared().into_iter().try_for_each(check_part)?;
@@ -204,7 +215,10 @@ impl Node {
             .map_err(|source| NodeError::Unknown { pod: spec.name.clone(), source })?;
         let started = match (step, found) {
             // What runs goes on, even when what ended cannot be started again.
-            (Step::Restart(names), Some(record)) => self.restart(spec, &record, &names).await?,
+            (Step::Restart(mut names), Some(record)) => {
+                names.retain(|name| only.is_none_or(|only| only == name));
+                self.restart(spec, &record, &names).await?
+            }
             (_, _) => match self.create(spec).await {
                 Ok(record) => record,
                 Err(error) => {
@@ -472,24 +486,4 @@ fn check_part(name: &str) -> Result<(), NodeError> {
         return Ok(());
     }
     Err(NodeError::Part(name.to_owned()))
-}
-
-/// Writes the three files that a cluster gives each container.
-fn write_etc(
-    folder: &std::path::Path,
-    spec: &PodSpec,
-    address: std::net::Ipv4Addr,
-) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let PodSpec { name, namespace, .. } = spec;
-    let full = spec.full_name();
-    let own = if full == *name { full } else { format!("{full} {name}") };
-    std::fs::write(folder.join("hostname"), format!("{name}\n"))?;
-    std::fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{address} {own}\n"))?;
-    let resolver = format!(
-        "nameserver {ENGINE}\n\
-         search {namespace}.svc.cluster.local svc.cluster.local cluster.local\n\
-         options ndots:5\n"
-    );
-    std::fs::write(folder.join("resolv.conf"), resolver)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -200,6 +201,18 @@ impl Pod {
     pub async fn ended(&self, container: &str) {
         if let Some(process) = self.record.containers.get(container) {
             process.ended().await;
+        }
+    }
+
+    /// Asks a container's first process to end, and ends it when `grace` has passed. The container
+    /// is started again with [`Node::start_container`](crate::Node::start_container).
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn stop(&self, container: &str, grace: Duration) -> std::io::Result<()> {
+        match self.record.containers.get(container) {
+            Some(process) => process.stop(grace).await,
+            None => Ok(()),
         }
     }
 

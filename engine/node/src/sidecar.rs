@@ -7,13 +7,11 @@ use std::path::{Path, PathBuf};
 
 use juju_names::{ModelName, UnitName};
 
+use crate::probe::PROBE_PORT;
 use crate::spec::{ContainerSpec, Limits, Mount, PodSpec};
 
 /// Name of the container that the charm runs in.
 const CHARM: &str = "charm";
-
-/// Port of the first workload's health endpoint; the charm's container has the one before.
-const FIRST_PORT: usize = 38813;
 
 /// A service account's three files are seen here.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -117,7 +115,7 @@ impl UnitPod {
         let container = ContainerSpec {
             name: CHARM.to_owned(),
             image: self.charm_image.clone(),
-            argv: pebble(FIRST_PORT - 1),
+            argv: pebble(0),
             env: [("PEBBLE", "/var/lib/pebble/default"), ("JUJU_CONTAINER_NAME", CHARM)]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
@@ -142,7 +140,7 @@ impl UnitPod {
         self.common(ContainerSpec {
             name: workload.name.clone(),
             image: workload.image.clone(),
-            argv: pebble(FIRST_PORT + index),
+            argv: pebble(index + 1),
             env: env.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             mounts,
             limits: workload.limits,
@@ -159,8 +157,9 @@ impl UnitPod {
     }
 }
 
-fn pebble(port: usize) -> Vec<String> {
-    let http = format!(":{port}");
+/// What runs in the `at`-th container.
+fn pebble(at: usize) -> Vec<String> {
+    let http = format!(":{}", usize::from(PROBE_PORT) + at);
     let words = ["/charm/bin/pebble", "run", "--create-dirs", "--hold", "--http", &http];
     words.into_iter().chain(["--verbose"]).map(str::to_owned).collect()
 }

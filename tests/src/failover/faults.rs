@@ -66,6 +66,9 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Where the Pebbles of a pod answer probes.
+const PROBED: &str = "38812-38829";
+
 /// Ends an unfinished fault, so that no test leaves one behind.
 struct Undo(Box<dyn FnMut()>);
 
@@ -132,9 +135,11 @@ impl Members {
 
     /// Drops what matches on its way into and out of a pod, until the answer is dropped.
     fn cut(&self, pod: &str, into: &str, out: &str) -> Result<Undo> {
+        // A node that is cut off goes on asking its own containers how they are.
         let rules = format!(
-            "add table inet fault {{ chain in {{ type filter hook input priority -300; {into} \
-             drop; }}; chain out {{ type filter hook output priority -300; {out} drop; }}; }}"
+            "add table inet fault {{ chain in {{ type filter hook input priority -300; \
+             tcp dport {PROBED} accept; {into} drop; }}; chain out {{ type filter hook output \
+             priority -300; tcp sport {PROBED} accept; {out} drop; }}; }}"
         );
         let network = self.place.network(pod)?;
         firewall(&network, &rules)?;

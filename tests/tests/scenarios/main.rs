@@ -25,6 +25,7 @@ mod parts;
 mod planned;
 mod pooler;
 mod privileges;
+mod probes;
 mod python_charm;
 mod refusals;
 mod rest;

@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) execs: HashMap<u64, Waiting>,
     /// Units whose pods are about to be replaced.
     pub(crate) replacing: BTreeSet<UnitName>,
+    /// What is remembered of restarted containers, by unit and name.
+    pub(crate) back_offs: BTreeMap<(UnitName, String), node::BackOff>,
     /// Commands that were asked for with `exec`.
     pub(crate) commands: Commands,
     pub(crate) log: Log,
@@ -76,6 +78,7 @@ impl State {
             sessions: HashMap::new(),
             execs: HashMap::new(),
             replacing: BTreeSet::new(),
+            back_offs: BTreeMap::new(),
             commands: Commands::default(),
             log: Log::default(),
             history: History::default(),

@@ -1,6 +1,6 @@
 //! The objects of pods: what a stateful set's controller and kubelet write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use kube_api::{Api, ApiError, Kind, Selector};
 use node::Limits;
 use serde_json::{Value, json};
 
+use crate::daemon::kubernetes::container_status::{ContainerHealth, statuses};
 use crate::daemon::kubernetes::objects::NODE;
 use crate::daemon::kubernetes::template::quantity;
 
@@ -51,9 +52,8 @@ pub(crate) fn put_pod(api: &Api, namespace: &str, pod: &PodFacts<'_>) -> Result<
         "qosClass": "Burstable",
         "startTime": instant(pod.now),
         "conditions": conditions(false, &instant(pod.now), &Value::Null),
-        "containerStatuses": statuses(&spec, &all(&spec), &instant(pod.now)),
     });
-    let object = json!({
+    let mut object = json!({
         "metadata": {
             "name": name,
             "labels": labels,
@@ -63,6 +63,7 @@ pub(crate) fn put_pod(api: &Api, namespace: &str, pod: &PodFacts<'_>) -> Result<
         "spec": spec,
         "status": status,
     });
+    object["status"]["containerStatuses"] = statuses(&object, &BTreeMap::new(), &instant(pod.now));
     api.replace_with(Kind::Pod, namespace, &object).map(drop)
 }
 
@@ -179,12 +180,12 @@ pub(crate) fn limits(api: &Api, namespace: &str, app: &AppName) -> BTreeMap<Stri
     containers.into_iter().flatten().filter_map(limits).collect()
 }
 
-/// Says which containers of a pod are not ready; it takes traffic if all are.
-pub(crate) fn set_ready(
+/// Says how the containers of a pod are; it takes traffic if all are ready.
+pub(crate) fn set_health(
     api: &Api,
     namespace: &str,
     unit: &UnitName,
-    unready: &BTreeSet<String>,
+    health: &BTreeMap<String, ContainerHealth>,
     now: Timestamp,
 ) -> Result<(), ApiError> {
     let Some(pod) = api.get(Kind::Pod, namespace, &unit.pod()) else {
@@ -193,9 +194,11 @@ pub(crate) fn set_ready(
     };
     let status = &pod["status"];
     let began = status["startTime"].as_str().unwrap_or_default();
+    let statuses = statuses(&pod, health, began);
+    let ready = statuses.as_array().is_some_and(|all| all.iter().all(|one| one["ready"] == true));
     let patch = json!({"status": {
-        "conditions": conditions(unready.is_empty(), &instant(now), &status["conditions"]),
-        "containerStatuses": statuses(&pod["spec"], unready, began),
+        "conditions": conditions(ready, &instant(now), &status["conditions"]),
+        "containerStatuses": statuses,
     }});
     match api.patch(Kind::Pod, namespace, &unit.pod(), &patch) {
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
@@ -203,14 +206,8 @@ pub(crate) fn set_ready(
     }
 }
 
-/// The names of a pod's containers.
-fn all(spec: &Value) -> BTreeSet<String> {
-    let containers = spec["containers"].as_array().into_iter().flatten();
-    containers.filter_map(|container| Some(container["name"].as_str()?.to_owned())).collect()
-}
-
 /// A time as Kubernetes writes it.
-fn instant(time: Timestamp) -> String {
+pub(crate) fn instant(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -235,27 +232,11 @@ fn conditions(ready: bool, now: &str, before: &Value) -> Value {
     .collect()
 }
 
-fn statuses(spec: &Value, unready: &BTreeSet<String>, began: &str) -> Value {
-    let containers = spec["containers"].as_array().into_iter().flatten();
-    let status = |container: &Value| {
-        let name = container["name"].as_str().unwrap_or_default();
-        json!({
-            "name": name,
-            "image": container["image"],
-            "imageID": container["image"],
-            "ready": !unready.contains(name),
-            "started": true,
-            "restartCount": 0,
-            "state": {"running": {"startedAt": began}},
-        })
-    };
-    containers.map(status).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
+    use crate::daemon::kubernetes::container_status::Run;
     use kube_api::ApiOptions;
 
     fn api() -> Api {
@@ -290,7 +271,7 @@ mod tests {
     fn a_pod_is_what_its_stateful_set_says() {
         let api = api();
         let pod = || api.get(Kind::Pod, "lab", "pg-0").unwrap();
-        assert_eq!(all(&pod()["spec"]).len(), 2);
+        assert_eq!(pod()["status"]["containerStatuses"].as_array().unwrap().len(), 2);
         assert_eq!(pod()["metadata"]["labels"]["apps.kubernetes.io/pod-index"], "0");
         let claim = &pod()["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"];
         assert_eq!(claim, "pg-data-pg-0");
@@ -301,12 +282,21 @@ mod tests {
         let later = Timestamp::from_second(60).unwrap();
         let began = condition(&pod(), "Ready");
         assert_eq!(began.0, "False");
-        set_ready(&api, "lab", &unit, &["charm".to_owned()].into(), later).unwrap();
+        let health = |ready: bool| ContainerHealth {
+            started: true,
+            ready,
+            run: Run::Since(later),
+            ..Default::default()
+        };
+        let both = |charm: bool| {
+            [("charm".to_owned(), health(charm)), ("workload".to_owned(), health(true))].into()
+        };
+        set_health(&api, "lab", &unit, &both(false), later).unwrap();
         assert_eq!(condition(&pod(), "Ready"), began, "nothing changed since");
         let ready =
             |pod: &Value, at: usize| pod["status"]["containerStatuses"][at]["ready"].clone();
         assert_eq!((ready(&pod(), 0), ready(&pod(), 1)), (json!(false), json!(true)));
-        set_ready(&api, "lab", &unit, &BTreeSet::new(), later).unwrap();
+        set_health(&api, "lab", &unit, &both(true), later).unwrap();
         assert_eq!(
             condition(&pod(), "Ready"),
             ("True".to_owned(), "1970-01-01T00:01:00Z".to_owned())

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use juju_model::{Application, Model, StorageMeta};
+use node::{PROBE_TIMEOUT, Probe};
 use serde_json::{Value, json};
+
+use crate::daemon::unit::probe;
 
 /// How long a pod's processes may take to stop on their own: Juju's
 /// `terminationGracePeriodSeconds`.
@@ -17,10 +20,6 @@ const DATA: &str = "/var/lib/juju";
 
 /// The volume that the containers of a pod share.
 const SHARED: &str = "charm-data";
-
-/// Where Pebble answers probes: in the charm's container, and in the first workload's.
-const CHARM_PORT: usize = 38812;
-const WORKLOAD_PORT: usize = 38813;
 
 /// The memory of the charm's container.
 const CHARM_REQUEST: &str = "64Mi";
@@ -112,15 +111,16 @@ fn charm(app: &Application, model: &Model, names: &str) -> Value {
         "imagePullPolicy": "IfNotPresent",
         "workingDir": DATA,
         "command": ["/charm/bin/pebble"],
-        "args": ["run", "--http", format!(":{CHARM_PORT}"), "--verbose"],
+        "args": ["run", "--http", format!(":{}", probe::port(0)), "--verbose"],
         "env": [
             {"name": "JUJU_CONTAINER_NAMES", "value": names},
             {"name": "HTTP_PROBE_PORT", "value": "3856"},
         ],
         "resources": {"requests": {"memory": CHARM_REQUEST}, "limits": {"memory": limit}},
         "securityContext": {"runAsUser": 0, "runAsGroup": 0},
-        "livenessProbe": probe(CHARM_PORT, "alive", 3),
-        "readinessProbe": probe(CHARM_PORT, "ready", 1),
+        "startupProbe": asked(0, Probe::Startup),
+        "livenessProbe": asked(0, Probe::Liveness),
+        "readinessProbe": asked(0, Probe::Readiness),
         "volumeMounts": mounts,
     })
 }
@@ -133,7 +133,7 @@ fn workload<'a>(
     at: usize,
     stored: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Value {
-    let port = WORKLOAD_PORT + at;
+    let port = probe::port(at + 1);
     let mut mounts = vec![
         mount("/charm/bin/pebble", "charm/bin/pebble"),
         mount("/charm/container", &format!("charm/containers/{name}")),
@@ -159,23 +159,26 @@ fn workload<'a>(
         "env": [
             {"name": "JUJU_CONTAINER_NAME", "value": name},
             {"name": "PEBBLE_SOCKET", "value": "/charm/container/pebble.socket"},
+            {"name": "PEBBLE", "value": "/charm/container/pebble"},
+            {"name": "PEBBLE_COPY_ONCE", "value": "/var/lib/pebble/default"},
         ],
         "resources": resources,
-        "securityContext": {"runAsUser": 0, "runAsGroup": 0},
-        "livenessProbe": probe(port, "alive", 3),
-        "readinessProbe": probe(port, "ready", 1),
+        "securityContext": {},
+        "startupProbe": asked(at + 1, Probe::Startup),
+        "livenessProbe": asked(at + 1, Probe::Liveness),
+        "readinessProbe": asked(at + 1, Probe::Readiness),
         "volumeMounts": mounts,
     })
 }
 
-/// How a container is asked how it is.
-fn probe(port: usize, level: &str, failures: u32) -> Value {
+/// How the `at`-th container is asked how it is.
+fn asked(at: usize, asked: Probe) -> Value {
     json!({
-        "httpGet": {"path": format!("/v1/health?level={level}"), "port": port, "scheme": "HTTP"},
-        "timeoutSeconds": 1,
-        "periodSeconds": 5,
+        "httpGet": {"path": probe::path(asked), "port": probe::port(at), "scheme": "HTTP"},
+        "timeoutSeconds": PROBE_TIMEOUT.as_secs(),
+        "periodSeconds": asked.period().as_secs(),
         "successThreshold": 1,
-        "failureThreshold": failures,
+        "failureThreshold": asked.failures(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use juju_model::{InClusterConfig, Next};
 use juju_names::UnitName;
-use node::Pod;
+use node::{Pod, UnitPod};
 use tokio::sync::watch;
 
 use crate::daemon::charms;
@@ -13,13 +13,13 @@ use crate::daemon::engine::Engine;
 use crate::daemon::faults;
 use crate::daemon::kubernetes::pod_objects::{self, PodFacts};
 use crate::daemon::kubernetes::template::STOP_GRACE;
+use crate::daemon::unit::containers;
 use crate::daemon::unit::exec;
 use crate::daemon::unit::hooks::{self, Agent};
 use crate::daemon::unit::monitor;
 use crate::daemon::unit::pod::{self, PodError, UnitFolders};
 use crate::daemon::unit::pod_stop::{START_RETRY, retries, show_problem, stop};
 use crate::daemon::unit::replace;
-use crate::daemon::unit::restart_containers;
 use crate::daemon::unit::sockets;
 use crate::daemon::unit::stale_hooks;
 
@@ -61,7 +61,7 @@ async fn serve(engine: &Arc<Engine>, agent: Agent) -> End {
     };
     let tools = tokio::spawn(sockets::serve(engine.clone(), unit.clone(), listener));
     let monitor = tokio::spawn(monitor::watch(engine.clone(), unit.clone(), agent.pod.clone()));
-    let heal = restart_containers::keep(engine.clone(), unit.clone(), agent.layout.clone(), broken);
+    let heal = containers::keep(engine.clone(), unit.clone(), agent.layout.clone(), broken);
     let heal = tokio::spawn(heal);
     let end = work(engine, &agent, breaks).await;
     for task in [tools, monitor, heal] {
@@ -130,11 +130,8 @@ async fn try_start(
         pod_objects::limits(&engine.kubernetes, plan.model.as_str(), unit.app());
     let layout = pod::pod(engine, &plan, api_port).await?;
     faults::point();
-    let pod = engine
-        .node
-        .start_pod(&layout.spec())
-        .await
-        .map_err(|source| PodError::Start { unit: unit.clone(), source })?;
+    let started = start_containers(engine, &layout, known.is_none()).await;
+    let pod = started.map_err(|source| PodError::Start { unit: unit.clone(), source })?;
     faults::point();
     let fresh = known != Some(pod.ip().to_string());
     if fresh && known.is_some() {
@@ -155,6 +152,9 @@ async fn try_start(
         state.persisted.model.pod_in_cluster(unit, in_cluster(plan, api_port));
         // A new pod is what was wanted; one that was marked before a crash is marked again.
         state.replacing.remove(unit);
+        if fresh {
+            state.back_offs.retain(|(of, _), _| of != unit);
+        }
         charms::forget(state);
         state.persisted.model.lease_tick(now);
     });
@@ -163,6 +163,19 @@ async fn try_start(
         charms::sweep(engine).await;
     }
     Ok(Agent { unit: unit.clone(), layout, pod, api_port })
+}
+
+/// Starts a new pod, or the charm's container in one that runs: the others have pauses of their
+/// own before they are started again.
+async fn start_containers(
+    engine: &Engine,
+    layout: &UnitPod,
+    fresh: bool,
+) -> Result<Pod, node::NodeError> {
+    if fresh {
+        return engine.node.start_pod(&layout.spec()).await;
+    }
+    engine.node.start_container(&layout.spec(), UnitPod::CHARM).await
 }
 
 /// How the pod reaches the Kubernetes API, by the files and variables in it.
@@ -279,6 +292,7 @@ fn forget(engine: &Engine, unit: &UnitName, namespace: &str) -> anyhow::Result<(
     let now = engine.now();
     engine.commit(|state| {
         state.persisted.model.unit_gone(unit);
+        state.back_offs.retain(|(of, _), _| of != unit);
         exec::forget(state, unit);
         charms::forget(state);
         state.persisted.model.lease_tick(now);

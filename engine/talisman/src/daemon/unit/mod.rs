@@ -1,14 +1,16 @@
 //! One unit: its agent, its hooks, its pod.
 
 mod agent;
+mod containers;
 pub(crate) mod exec;
+mod health;
 mod hooks;
 mod monitor;
 mod notices;
 mod pod;
 mod pod_stop;
+pub(crate) mod probe;
 pub(crate) mod replace;
-mod restart_containers;
 mod sockets;
 mod stale_hooks;
 
