@@ -1,13 +1,17 @@
 //! `debug-log`.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use clap::ValueEnum;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use juju_names::{AppName, UnitName};
+use serde_json::json;
 
 use super::invocation::Invocation;
 use super::output::say;
@@ -19,7 +23,7 @@ pub(crate) struct DebugLog {
     /// Only lines of this level or worse.
     #[arg(short = 'l', long, default_value = "INFO", ignore_case = true)]
     level: Level,
-    /// Only lines of these entities, such as `unit-pgbouncer-k8s-0`.
+    /// Only lines of these entities: units, applications, or patterns such as `unit-*-0`.
     #[arg(short = 'i', long)]
     include: Vec<String>,
     /// Not lines of these entities.
@@ -31,6 +35,12 @@ pub(crate) struct DebugLog {
     /// Not lines of these modules.
     #[arg(long)]
     exclude_module: Vec<String>,
+    /// Only lines with these labels; no line has one.
+    #[arg(long, alias = "include-labels")]
+    include_label: Vec<String>,
+    /// Not lines with these labels.
+    #[arg(long, alias = "exclude-labels")]
+    exclude_label: Vec<String>,
     /// Show this many of the last lines, with --replay of the first ones, and end; 0 for all.
     #[arg(long, conflicts_with_all = ["tail", "lines"])]
     limit: Option<usize>,
@@ -39,7 +49,7 @@ pub(crate) struct DebugLog {
     #[arg(short = 'n', long, conflicts_with_all = ["no_tail", "replay"])]
     lines: Option<usize>,
     /// Do not wait for more; the default where the output is no terminal.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "retry")]
     no_tail: bool,
     /// Wait for more; the default on a terminal.
     #[arg(long, conflicts_with = "no_tail")]
@@ -56,6 +66,30 @@ pub(crate) struct DebugLog {
     /// Times to the millisecond.
     #[arg(long)]
     ms: bool,
+    /// Colours for the levels.
+    #[arg(long)]
+    color: bool,
+    /// Accepted for Juju's sake: lines name no place in a source.
+    #[arg(long)]
+    location: bool,
+    /// Go on with an engine that starts again.
+    #[arg(long)]
+    retry: bool,
+    /// How long to wait before that.
+    #[arg(long, default_value = "1s", value_parser = delay)]
+    retry_delay: Duration,
+    /// Lines of text, or of JSON.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write to a file.
+    #[arg(short = 'o', long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -66,7 +100,12 @@ enum Level {
     Info,
     Warning,
     Error,
-    Critical,
+}
+
+/// A time as Go writes it.
+fn delay(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from(span).map_err(|_| "it is negative".to_owned())
 }
 
 impl DebugLog {
@@ -74,19 +113,35 @@ impl DebugLog {
         let (client, mut args) = (at.client()?, self);
         // With a pipe or a file as output it ends after the last line, unless more was asked for.
         let asked = args.tail || args.lines.is_some();
-        args.no_tail |= args.limit.is_some() || (!asked && !std::io::stdout().is_terminal());
-        let begun = jiff::Timestamp::now();
-        let mut after = 0;
+        let terminal = std::io::stdout().is_terminal() && args.output.is_none();
+        args.no_tail |= args.limit.is_some() || (!asked && !terminal);
+        let mut out = Out::new(&args)?;
+        let filter = Filter::new(&args);
+        let begun = Timestamp::now();
+        let (mut after, mut last) = (0, Timestamp::MIN);
         // Of what is there already only the last lines are wanted, perhaps.
         let mut backlog = Some(VecDeque::new());
         loop {
-            let answer = client.ask(Read::Log { after, limit: PIECE }).await?;
-            let entries: Vec<LogEntry> = serde_json::from_value(answer)?;
+            let mut entries: Vec<LogEntry> =
+                match client.ask(Read::Log { after, limit: PIECE }).await {
+                    Ok(answer) => serde_json::from_value(answer)?,
+                    Err(error) if !args.retry => return Err(error),
+                    Err(_) => {
+                        // An engine that starts again begins its log anew.
+                        after = 0;
+                        tokio::time::sleep(args.retry_delay).await;
+                        continue;
+                    }
+                };
+            if after == 0 {
+                entries.retain(|entry| entry.at > last);
+            }
             after = entries.last().map_or(after, |entry| entry.position);
+            last = entries.last().map_or(last, |entry| entry.at);
             let lines =
-                entries.iter().filter(|entry| wanted(&args, entry)).map(|one| line(&args, one));
+                entries.iter().filter(|entry| filter.wants(entry)).map(|one| line(&args, one));
             let Some(first) = &mut backlog else {
-                lines.into_iter().try_for_each(|line| say(&line))?;
+                lines.into_iter().try_for_each(|line| out.say(&line))?;
                 if entries.is_empty() {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -94,17 +149,39 @@ impl DebugLog {
             };
             first.extend(lines);
             match self::backlog(&args) {
-                Backlog::All => first.drain(..).try_for_each(|line| say(&line))?,
+                Backlog::All => first.drain(..).try_for_each(|line| out.say(&line))?,
                 Backlog::First(count) => first.truncate(count),
                 Backlog::Last(count) => drop(first.drain(..first.len().saturating_sub(count))),
             }
             if entries.last().is_none_or(|last| last.at > begun) {
-                first.drain(..).try_for_each(|line| say(&line))?;
+                first.drain(..).try_for_each(|line| out.say(&line))?;
                 if args.no_tail {
                     return Ok(());
                 }
                 backlog = None;
             }
+        }
+    }
+}
+
+/// Where lines go.
+enum Out {
+    Standard,
+    File(std::fs::File),
+}
+
+impl Out {
+    #[allow(clippy::disallowed_methods, reason = "the command line has no other threads")]
+    fn new(args: &DebugLog) -> Result<Self> {
+        let Some(path) = &args.output else { return Ok(Self::Standard) };
+        let file = std::fs::File::create(path);
+        Ok(Self::File(file.with_context(|| format!("cannot write {}", path.display()))?))
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        match self {
+            Self::Standard => Ok(say(line)?),
+            Self::File(file) => Ok(writeln!(file, "{line}")?),
         }
     }
 }
@@ -133,6 +210,18 @@ fn backlog(args: &DebugLog) -> Backlog {
 }
 
 fn line(args: &DebugLog, entry: &LogEntry) -> String {
+    if args.format == Format::Json {
+        // The names of Juju's records.
+        return json!({
+            "timestamp": entry.at.to_string(),
+            "entity": entry.entity,
+            "level": entry.level,
+            "module": entry.module,
+            "location": "",
+            "message": entry.message,
+        })
+        .to_string();
+    }
     let zone = if args.utc { TimeZone::UTC } else { TimeZone::system() };
     let format = match (args.date, args.ms) {
         (false, false) => "%H:%M:%S",
@@ -141,28 +230,91 @@ fn line(args: &DebugLog, entry: &LogEntry) -> String {
         (true, true) => "%Y-%m-%d %H:%M:%S%.3f",
     };
     let at = entry.at.to_zoned(zone).strftime(format).to_string();
-    format!("{}: {at} {} {} {}", entry.entity, entry.level, entry.module, entry.message)
+    let level = if args.color { coloured(&entry.level) } else { entry.level.clone() };
+    format!("{}: {at} {level} {} {}", entry.entity, entry.module, entry.message)
 }
 
-fn wanted(args: &DebugLog, entry: &LogEntry) -> bool {
-    let is_entity = |name: &String| {
-        let tag = format!("unit-{}", name.replace('/', "-"));
-        let starts = name.strip_suffix('*').is_some_and(|start| entry.entity.starts_with(start));
-        *name == entry.entity || tag == entry.entity || starts
+/// A level in the colour that Juju gives it.
+fn coloured(level: &str) -> String {
+    let colour = match level {
+        "DEBUG" => "32",
+        "INFO" => "94",
+        "WARNING" => "33",
+        "ERROR" => "91",
+        "CRITICAL" => "37;41",
+        _ => "39",
     };
-    let is_module = |name: &String| {
-        let rest = entry.module.strip_prefix(name.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    level(&entry.level) >= args.level
-        && (args.include.is_empty() || args.include.iter().any(is_entity))
-        && !args.exclude.iter().any(is_entity)
-        && (args.include_module.is_empty() || args.include_module.iter().any(is_module))
-        && !args.exclude_module.iter().any(is_module)
+    format!("\x1b[{colour}m{level}\x1b[0m")
+}
+
+/// Which lines to show.
+struct Filter {
+    level: Level,
+    labelled: bool,
+    include: Vec<String>,
+    exclude: Vec<String>,
+    include_module: Vec<String>,
+    exclude_module: Vec<String>,
+}
+
+impl Filter {
+    fn new(args: &DebugLog) -> Self {
+        let patterns = |names: &[String]| names.iter().map(|name| pattern(name)).collect();
+        Self {
+            level: args.level,
+            labelled: !args.include_label.is_empty(),
+            include: patterns(&args.include),
+            exclude: patterns(&args.exclude),
+            include_module: args.include_module.clone(),
+            exclude_module: args.exclude_module.clone(),
+        }
+    }
+
+    fn wants(&self, entry: &LogEntry) -> bool {
+        let is_entity = |pattern: &String| matches(pattern, &entry.entity);
+        let is_module = |name: &String| {
+            let rest = entry.module.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        !self.labelled
+            && level(&entry.level) >= self.level
+            && (self.include.is_empty() || self.include.iter().any(is_entity))
+            && !self.exclude.iter().any(is_entity)
+            && (self.include_module.is_empty() || self.include_module.iter().any(is_module))
+            && !self.exclude_module.iter().any(is_module)
+    }
+}
+
+/// The pattern that an entity's name stands for. What begins as a tag is one.
+fn pattern(name: &str) -> String {
+    let is_tag = ["unit-", "machine-", "application-"].iter().any(|kind| name.starts_with(kind));
+    // The engine's own lines are of the controller.
+    if name.contains('*') || is_tag || name == "controller" {
+        return name.to_owned();
+    }
+    if name.parse::<u32>().is_ok() {
+        return format!("machine-{name}");
+    }
+    match (name.parse::<UnitName>(), name.parse::<AppName>()) {
+        (Ok(unit), _) => unit.tag(),
+        (_, Ok(app)) => format!("unit-{app}-*"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(tail) = name.strip_prefix(start) else { return false };
+    let mut ends = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+    ends.any(|at| matches(rest, &tail[at..]))
 }
 
 fn level(text: &str) -> Level {
-    <Level as clap::ValueEnum>::from_str(text, true).unwrap_or(Level::Info)
+    match text {
+        "CRITICAL" => Level::Error,
+        text => <Level as ValueEnum>::from_str(text, true).unwrap_or(Level::Info),
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +349,10 @@ mod tests {
         check("--replay --lines 5", None);
         check("--no-tail -n 5", None);
         check("--tail --limit 5", None);
+        check("--no-tail --retry", None);
+        check("--retry --retry-delay 5s", Some(Backlog::Last(10)));
+        check("--retry-delay -5s", None);
+        check("--level CRITICAL", None);
     }
 
     #[test]
@@ -213,5 +369,60 @@ mod tests {
         assert_eq!(line("--utc"), "unit-a-0: 13:38:58 INFO unit.a/0.juju-log done");
         let whole = "unit-a-0: 2026-11-28 13:38:58.936 INFO unit.a/0.juju-log done";
         assert_eq!(line("--utc --date --ms"), whole);
+    }
+
+    /// Whether a line of `unit-pg-k8s-10` is shown.
+    #[track_caller]
+    fn shown(words: &str, want: bool) {
+        let entry = LogEntry {
+            position: 1,
+            at: Timestamp::UNIX_EPOCH,
+            entity: "unit-pg-k8s-10".to_owned(),
+            level: "INFO".to_owned(),
+            module: "unit.pg-k8s/10.juju-log".to_owned(),
+            message: String::new(),
+        };
+        assert_eq!(Filter::new(&read(words).unwrap()).wants(&entry), want, "{words}");
+    }
+
+    #[test]
+    fn entities_are_named_as_juju_reads_them() {
+        shown("--include pg-k8s/10", true);
+        shown("--include unit-pg-k8s-10", true);
+        shown("--include pg-k8s", true);
+        shown("-i unit-*-10 -i 0", true);
+        shown("-i *pg*1*0", true);
+        shown("--include pg-k8s/1", false);
+        // Juju takes an application for those that begin with its name and a hyphen, too.
+        shown("--include pg", true);
+        shown("--include pg-k", false);
+        shown("--include 10", false);
+        shown("-i unit-*-1", false);
+        shown("--exclude pg-k8s", false);
+        shown("--exclude k8s", true);
+        shown("--include-module unit", true);
+        shown("--include-module uni", false);
+        shown("--exclude-module unit.pg-k8s/10", false);
+        shown("--include-label cmr", false);
+        shown("--exclude-labels cmr", true);
+        shown("--level WARNING", false);
+    }
+
+    #[test]
+    fn lines_are_coloured_or_json_where_asked_for() {
+        let entry = LogEntry {
+            position: 1,
+            at: "2026-11-28T13:38:58.9364Z".parse().unwrap(),
+            entity: "unit-a-0".to_owned(),
+            level: "ERROR".to_owned(),
+            module: "unit.a/0.juju-log".to_owned(),
+            message: "a \"b\"".to_owned(),
+        };
+        let line = |words| line(&read(words).unwrap(), &entry);
+        let coloured = "unit-a-0: 13:38:58 \u{1b}[91mERROR\u{1b}[0m unit.a/0.juju-log a \"b\"";
+        assert_eq!(line("--utc --color"), coloured);
+        let json: serde_json::Value = serde_json::from_str(&line("--format json")).unwrap();
+        assert_eq!((&json["message"], &json["level"]), (&json!("a \"b\""), &json!("ERROR")));
+        assert_eq!(json["timestamp"], "2026-11-28T13:38:58.9364Z");
     }
 }

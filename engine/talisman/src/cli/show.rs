@@ -79,7 +79,10 @@ impl ShowApplication {
 
 /// Leaves of the relations what was asked for.
 fn narrow(unit: &mut Value, args: &ShowUnit) {
-    let Some(relations) = unit["relation-info"].as_array_mut() else { return };
+    // A unit without relations says nothing of them.
+    let Some(relations) = unit.get_mut("relation-info").and_then(Value::as_array_mut) else {
+        return;
+    };
     if let Some(endpoint) = &args.endpoint {
         relations.retain(|relation| relation["endpoint"] == endpoint.as_str());
     }
@@ -96,6 +99,11 @@ fn narrow(unit: &mut Value, args: &ShowUnit) {
                 .for_each(|units| units.retain(|name, _| *name == related.to_string()));
         }
         relation.retain(|key, value| key != "related-units" || *value != json!({}));
+    }
+    if relations.is_empty()
+        && let Some(unit) = unit.as_object_mut()
+    {
+        unit.remove("relation-info");
     }
 }
 

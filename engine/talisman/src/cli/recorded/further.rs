@@ -35,6 +35,7 @@ fn a_part_of_a_unit_is_shown() {
     session.check("show-unit probe/0 probe/1", 0, &["probe/0:", "probe/1:"]);
     session.check("show-unit probe/0 probe/7", 1, &["probe/7", "!leader"]);
     session.check("show-unit probe/0 --endpoint peer", 0, &["endpoint: peer", "!endpoint: out"]);
+    session.check("show-unit probe/0 --endpoint none", 0, &["leader: ", "!relation-info"]);
     session.check("show-unit probe/0 --app", 0, &["application-data", "!in-scope", "!seen-"]);
     let related = "show-unit probe/0 --related-unit probe2/0";
     session.check(related, 0, &["probe2/0", "!probe/1", "!local-unit"]);
