@@ -15,6 +15,7 @@ pub mod shrink;
 mod check;
 mod far;
 mod juju;
+mod names;
 mod ports;
 mod script;
 mod world;

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use juju_names::UnitName;
 
 use crate::World;
-use crate::far::kubernetes;
 use crate::far::patroni;
 use crate::far::pebble::Container;
-use crate::far::pebble::Socket;
 use crate::far::pgbouncer::Process;
-use crate::far::postgresql::{Cluster, Role, Servers};
-use crate::history::{History, POOLER, Run, SERVER};
+use crate::far::postgresql::{Cluster, Role};
+use crate::history::{History, Run};
 use crate::juju::hook;
-use crate::world::MODEL;
+use crate::names::{MODEL, POOLER, SERVER};
+use crate::ports;
 
 /// The password of the server's superuser, `operator`.
 pub const OPERATOR_PASSWORD: &str = "the operator's";
@@ -53,7 +52,7 @@ impl Parts {
         let roles = BTreeMap::from([("operator".to_owned(), operator)]);
         let server = Cluster { up: true, ..Cluster::of_initdb(roles) };
         let app = SERVER.parse().ok()?;
-        world.change(|state| state.clusters.insert(app, server));
+        world.change(|state| state.far.clusters.insert(app, server));
         Some(Self { world })
     }
 
@@ -70,43 +69,44 @@ impl Parts {
     /// The Pebble of a pod.
     pub fn pebble_of(&self, pod: &str) -> Option<pebble_client::Client> {
         let unit = UnitName::from_pod(pod).ok()?;
-        let socket = Socket { world: self.world.clone(), unit };
+        let socket = ports::pebble::Socket { world: self.world.clone(), unit };
         Some(pebble_client::Client::over(Arc::new(socket)))
     }
 
     /// The Patroni of a pod.
     pub fn patroni(&self, pod: &str) -> Option<::patroni::Rest> {
         let unit = UnitName::from_pod(pod).ok()?;
-        Some(patroni::client(self.world.clone(), unit, pod, None))
+        Some(ports::patroni::client(self.world.clone(), unit, pod, None))
     }
 
     /// The Patroni of a pod, verified with these CAs.
     pub fn patroni_trusting(&self, pod: &str, authorities: &str) -> Option<::patroni::Rest> {
         let unit = UnitName::from_pod(pod).ok()?;
-        Some(patroni::client(self.world.clone(), unit, pod, Some(authorities.to_owned())))
+        Some(ports::patroni::client(self.world.clone(), unit, pod, Some(authorities.to_owned())))
     }
 
     /// The password of one of Patroni's users; `patroni` is that of its own API.
     pub fn password_of(&self, user: &str) -> Option<String> {
         let app = SERVER.parse().ok()?;
         self.world.look(|state| {
-            let (_, member) = patroni::members(state, &app).next()?;
+            let (_, member) = patroni::members(&state.far, &app).next()?;
             member.known().into_iter().find(|(known, _)| *known == user)?.1
         })
     }
 
     /// The Kubernetes API as the charm of PostgreSQL reaches it.
     pub fn kubernetes(&self) -> Option<kubernetes_client::Client> {
-        Some(kubernetes::client(self.world.clone(), SERVER.parse().ok()?))
+        Some(ports::kubernetes::client(self.world.clone(), SERVER.parse().ok()?))
     }
 
     /// Whether a client gets an answer in a database at each PgBouncer that listens on a port.
     pub fn enters(&self, port: u16, user: &str, password: &str, database: &str) -> bool {
         self.world.look(|state| {
-            let containers = state.pods.values().filter_map(|pod| pod.container.as_ref());
+            let containers = state.far.pods.values().filter_map(|pod| pod.container.as_ref());
             let all = containers.flat_map(Container::poolers).map(|(_, process)| process);
             let mut here = all.filter(|process| process.port() == Some(port)).peekable();
-            let enters = |process: &Process| process.login(state, user, password, database).is_ok();
+            let enters =
+                |process: &Process| process.login(&state.far, user, password, database).is_ok();
             here.peek().is_some() && here.all(enters)
         })
     }
@@ -114,7 +114,7 @@ impl Parts {
     /// The settings that a PgBouncer on a port shows on its console.
     pub fn shown(&self, port: u16, user: &str, password: &str) -> BTreeMap<String, String> {
         self.world.look(|state| {
-            let containers = state.pods.values().filter_map(|pod| pod.container.as_ref());
+            let containers = state.far.pods.values().filter_map(|pod| pod.container.as_ref());
             let mut all = containers.flat_map(Container::poolers).map(|(_, process)| process);
             let here = all.find(|process| process.port() == Some(port));
             here.and_then(|process| process.ask(user, password, None).ok()).unwrap_or_default()
@@ -133,6 +133,6 @@ impl Parts {
 
     /// The servers.
     pub fn servers(&self) -> Arc<dyn postgres::Server> {
-        Arc::new(Servers(self.world.clone()))
+        Arc::new(ports::postgresql::Servers(self.world.clone()))
     }
 }

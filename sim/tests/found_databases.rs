@@ -206,7 +206,7 @@ fn a_client_may_use_a_database_that_another_charms_client_made() {
 }
 
 /// Seed 1795283663000113: a leader lost the lead before it could say that the cluster is set up,
-/// then its pod was replaced; the next leader took the objects for litter and made another one.
+/// then its pod was replaced; the next leader took the objects for orphaned ones and made another one.
 #[test]
 fn a_cluster_whose_first_leader_is_away_is_not_made_anew() {
     let mut steps = operators(&[Database(DatabaseOp::Scale(2))]);

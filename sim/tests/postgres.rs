@@ -42,10 +42,10 @@ keeps!(
     the_template_holds_nobody_up,
     roles_make_nobody_somebody_else,
     memberships_go_with_the_wish,
-    users_are_parted,
+    user_memberships_are_revoked,
     users_of_two_models_stay_apart,
     nobody_is_a_member_of_a_user,
-    users_are_parted_at_any_remove,
+    user_memberships_are_revoked_at_any_remove,
     clients_have_nothing_on_extensions,
 );
 

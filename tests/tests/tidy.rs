@@ -92,6 +92,32 @@ fn nothing_is_left_to_do() {
     check(offenders.collect());
 }
 
+/// Words in place of which STYLE.md has another.
+const PRIVATE_WORDS: [&str; 8] =
+    ["vouch", "vouches", "whoever", "somebody", "told", "parted", "old interface", "a stranger"];
+
+/// The private words in the comments of a file; what is quoted in them does not count.
+fn private_words(text: &str) -> Vec<&'static str> {
+    let comments = text.lines().filter_map(|line| Some(line.split_once("//")?.1));
+    let prose: String = comments
+        .flat_map(|comment| comment.split('`').step_by(2))
+        .flat_map(|prose| [" ", prose])
+        .map(|prose| prose.replace(|c: char| !c.is_alphanumeric(), " "))
+        .collect();
+    PRIVATE_WORDS.into_iter().filter(|word| prose.contains(&format!(" {word} "))).collect()
+}
+
+#[test]
+fn comments_speak_the_words_of_the_glossary() {
+    assert_eq!(private_words("a(); // Whether it was told of `whoever`.\nlet told;"), ["told"]);
+    let offenders = rust_files().into_iter().filter(|(path, _)| !path.ends_with("tidy.rs"));
+    let offenders = offenders.flat_map(|(path, text)| {
+        let found = private_words(&text).into_iter();
+        found.map(|word| format!("{}: {word}", path.display())).collect::<Vec<_>>()
+    });
+    check(offenders.collect());
+}
+
 /// The workspace's crates, each with its non-test dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let mut graph = BTreeMap::new();

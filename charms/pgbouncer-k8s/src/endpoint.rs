@@ -2,7 +2,7 @@
 
 juju_charm::endpoints! {
     /// The endpoints on which the charm does something.
-    pub(crate) enum Endpoint {
+    pub(crate) enum Endpoint of "../metadata.yaml" {
         /// The other units.
         Peers = "pgb-peers",
         /// PostgreSQL.
@@ -22,17 +22,3 @@ juju_charm::endpoints! {
 
 /// The endpoints of clients.
 pub(crate) const CLIENTS: [Endpoint; 3] = [Endpoint::Database, Endpoint::Db, Endpoint::DbAdmin];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use juju_charm::EndpointSet as _;
-
-    #[test]
-    fn the_metadata_declares_every_endpoint() {
-        let metadata = include_str!("../metadata.yaml");
-        for endpoint in Endpoint::ALL {
-            assert!(metadata.contains(&format!("\n  {endpoint}:\n")), "{endpoint}");
-        }
-    }
-}

@@ -11,7 +11,8 @@ use juju_interfaces::postgresql_client::{Request, SEEN};
 use juju_interfaces::{BagError, Endpoint, Endpoints};
 
 use crate::databases::{DatabaseMap, DatabaseName};
-use crate::options::{Options, OptionsError};
+use crate::options::Options;
+use crate::settings::OptionsError;
 use crate::state_keys::EFFECTIVE;
 use pgbouncer::Version;
 use postgres::RoleName;

@@ -21,7 +21,7 @@ use crate::facts::{Backend, Common, DatabaseRelation, Effective, Facts, FullFact
 use crate::facts::{Metrics, Service, ServiceView, Workload};
 use crate::names;
 use crate::options::Options;
-use crate::render::ini::Shape;
+use crate::render::Shape;
 use crate::state_keys::BARRIER;
 
 pub(crate) const PEERS: RelationId = RelationId(1);

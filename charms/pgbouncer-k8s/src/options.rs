@@ -1,12 +1,11 @@
 //! The charm's options, checked.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use juju_charm::Config;
 use pgbouncer::DatabaseName;
 
-use crate::settings;
+use crate::settings::{self, OptionsError};
 
 /// Valid options.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,16 +37,6 @@ pub(crate) enum Expose {
     NodePort,
     /// Through a load balancer.
     LoadBalancer,
-}
-
-/// An option that the charm cannot follow.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot use the option {option}: it takes {expected}")]
-pub(crate) struct OptionsError {
-    /// The option.
-    pub(crate) option: &'static str,
-    /// What it may be.
-    pub(crate) expected: Cow<'static, str>,
 }
 
 impl Options {

@@ -1,10 +1,21 @@
 //! The option `pgbouncer-settings`: settings of PgBouncer that have no option of their own.
 
+use std::borrow::Cow;
+
 use juju_charm::Config;
 use pgbouncer::{Key, KeyError, Version};
 
 use crate::digest::digest;
-use crate::options::OptionsError;
+
+/// An option that the charm cannot follow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use the option {option}: it takes {expected}")]
+pub(crate) struct OptionsError {
+    /// The option.
+    pub(crate) option: &'static str,
+    /// What it may be.
+    pub(crate) expected: Cow<'static, str>,
+}
 
 /// The option's name.
 pub(crate) const OPTION: &str = "pgbouncer-settings";

@@ -3,8 +3,8 @@
 
 use juju_charm::Status;
 
-use crate::options::OptionsError;
 use crate::settings;
+use crate::settings::OptionsError;
 
 // src/charm.py
 pub(crate) const NO_BACKEND: &str = "waiting for backend database relation to initialise";

@@ -124,8 +124,13 @@ pub enum Effect {
     },
     /// Gives the charm's own users the passwords that are kept, where they have others.
     ConfirmPasswords(Box<Confirmation>),
-    /// Asks Patroni for what the running action is about; the action fails with it.
-    Order(Order),
+    /// Gives this member's Patroni the command of the running action, which fails with it.
+    RunPatroniCommand {
+        /// The command.
+        command: PatroniCommand,
+        /// The password of the REST API.
+        password: SecretString,
+    },
     /// Lets another member lead, as soon as one can and within a bound.
     HandOver {
         /// The password of the REST API.
@@ -164,18 +169,9 @@ impl From<Write> for Effect {
     }
 }
 
-/// What an action asks Patroni for.
-#[derive(Clone)]
-pub struct Order {
-    /// What.
-    pub what: Ordered,
-    /// The password of the REST API.
-    pub password: SecretString,
-}
-
 /// What a member does for an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ordered {
+pub enum PatroniCommand {
     /// Hands the lead to another member.
     Switchover {
         /// Who leads now.

@@ -2,7 +2,7 @@
 
 juju_charm::endpoints! {
     /// The endpoints on which the charm does something.
-    pub(crate) enum Endpoint {
+    pub(crate) enum Endpoint of "../metadata.yaml" {
         /// The other units.
         Peers = "database-peers",
         /// What an older charm coordinates its upgrade by.
@@ -13,19 +13,5 @@ juju_charm::endpoints! {
         Certificates = "certificates",
         /// Those who scrape metrics.
         Metrics = "metrics-endpoint",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use juju_charm::EndpointSet as _;
-
-    #[test]
-    fn the_metadata_declares_every_endpoint() {
-        let metadata = include_str!("../metadata.yaml");
-        for endpoint in Endpoint::ALL {
-            assert!(metadata.contains(&format!("\n  {endpoint}:\n")), "{endpoint}");
-        }
     }
 }

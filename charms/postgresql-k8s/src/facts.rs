@@ -15,8 +15,23 @@ use crate::options::{Plugins, Settings};
 use crate::passwords::{self, Passwords};
 use crate::patroni_yml::Marks;
 use crate::resources::Volume;
-use crate::status::Parted;
 use crate::topology::Topology;
+
+/// Why a standby that runs does not stream from a primary that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotStreaming {
+    /// It is unknown: it may be about to.
+    Unknown,
+    /// No member has the WAL any more that it needs next; it has nothing that the primary lacks.
+    LacksWal,
+    /// It has this many bytes of WAL after the timeline ended that the primary went on from.
+    Diverged {
+        /// The timeline that both have.
+        timeline: u64,
+        /// How much of it the primary never had, in bytes.
+        bytes: u64,
+    },
+}
 
 /// Everything one decision needs.
 pub struct Facts {
@@ -64,7 +79,7 @@ pub struct Facts {
     pub objects: Option<Objects>,
     /// Why this member does not stream although it runs and a member leads; none where it streams
     /// or leads.
-    pub parted: Option<Parted>,
+    pub not_streaming: Option<NotStreaming>,
     /// The identifier of the cluster's data; read only while the own member is down.
     pub system: Option<u64>,
     /// The client relations; read on the leader only.
@@ -240,7 +255,7 @@ impl Facts {
             cluster: None,
             dynamic: None,
             objects: None,
-            parted: None,
+            not_streaming: None,
             system: None,
             clients: Vec::new(),
             events_pending: false,

@@ -82,7 +82,7 @@ pub(crate) async fn gather(
     options(hook, &mut facts, machine, volume).await?;
     if facts.initialised() {
         facts.cluster = cluster(ports, &facts).await;
-        facts.parted = wal::parted(ports, &facts).await;
+        facts.not_streaming = wal::not_streaming(ports, &facts).await;
     }
     if facts.container.as_ref().is_some_and(|container| container.system.is_some()) {
         facts.system = objects::system(ports, &facts.topology).await;
@@ -181,7 +181,7 @@ async fn container(ports: &dyn Ports, hook: &Reader) -> Result<Option<Container>
     };
     let running = plan.services.contains_key(layer::NAME)
         && pebble.services(&[layer::NAME]).await?.iter().any(pebble_client::ServiceInfo::is_active);
-    let paths = [patroni_yml::PATH, patroni_yml::PGPASS, CA, layer::BEFORE_STOP_VERSION];
+    let paths = [layer::PATRONI_YML, patroni_yml::PGPASS, CA, layer::BEFORE_STOP_VERSION];
     let mut texts = pebble.pull_texts(&paths).await?.into_iter();
     let config = texts.next().flatten().map(patroni_yml::read);
     let (config, marks) = config.unzip();

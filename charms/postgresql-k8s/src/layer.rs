@@ -3,7 +3,6 @@
 use juju_charm::UnitName;
 use pebble_client::{Check, ExecCheck, HttpCheck, Layer, Override, Service, Startup};
 
-use crate::patroni_yml;
 use crate::topology::{PATRONI_PORT, Topology};
 
 /// The label of the layer, and the name of the service and of its check.
@@ -17,6 +16,8 @@ pub(crate) const ROLE_CHANGED: &str = "canonical.com/postgresql/role-changed";
 
 /// The name of the service that records that notice.
 const NOTICES: &str = "role_notices";
+/// Where Patroni's configuration is.
+pub(crate) const PATRONI_YML: &str = "/var/lib/postgresql/data/patroni.yml";
 /// A named pipe into which a member's callbacks write when it has started or its role has changed.
 const BELL: &str = "/run/role-changed";
 /// The charm's own program under the name by which Patroni runs it before it stops PostgreSQL.
@@ -175,7 +176,7 @@ fn streaming(encrypted: bool, pod: &str, wrong: &str, level: Option<&str>) -> Ch
 /// Patroni, which runs PostgreSQL, and the exporter of its metrics.
 pub(crate) fn layer(topology: &Topology, unit: &UnitName, encrypted: bool) -> Layer {
     let pod = unit.pod();
-    let parted = "lead and own not in lead and own.get('state') == 'running' \
+    let not_streaming = "lead and own not in lead and own.get('state') == 'running' \
                   and o.get('replication_state') != 'streaming'";
     let alone = "own in lead and set(m) - {own['name']} - {x['application_name'] \
                  for x in o.get('replication', []) if x['state'] == 'streaming'}";
@@ -194,7 +195,7 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName, encrypted: bool) -> La
     let service = Service {
         r#override: Override::Replace,
         summary: Some("PostgreSQL under Patroni".to_owned()),
-        command: Some(format!("patroni {}", patroni_yml::PATH)),
+        command: Some(format!("patroni {}", PATRONI_YML)),
         startup: Some(Startup::Enabled),
         user: Some(USER.to_owned()),
         group: Some(USER.to_owned()),
@@ -208,7 +209,7 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName, encrypted: bool) -> La
         .service(METRICS, metrics())
         .service(NOTICES, notices())
         .check(NAME, health(encrypted))
-        .check(FOLLOWS, streaming(encrypted, &pod, parted, Some("ready")))
+        .check(FOLLOWS, streaming(encrypted, &pod, not_streaming, Some("ready")))
         .check(FEEDS, streaming(encrypted, &pod, alone, None))
 }
 

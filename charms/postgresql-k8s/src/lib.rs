@@ -29,7 +29,7 @@ mod topology;
 mod validate;
 mod wording;
 
-pub use effect::{Effect, Order, Ordered};
+pub use effect::{Effect, PatroniCommand};
 pub use facts::Facts;
 pub use options::is_decided;
 pub use ports::Ports;

@@ -26,8 +26,6 @@ pub(crate) const WAL: &str = "/var/lib/postgresql/data/pgdata/pg_wal";
 pub(crate) const SOCKETS: &str = "/var/run/postgresql";
 /// PostgreSQL's control file.
 pub(crate) const CONTROL: &str = "/var/lib/postgresql/data/pgdata/global/pg_control";
-/// Where Patroni's configuration is.
-pub(crate) const PATH: &str = "/var/lib/postgresql/data/patroni.yml";
 /// Where Patroni keeps the replication password for libpq.
 pub(crate) const PGPASS: &str = "/tmp/pgpass";
 /// Where PostgreSQL's programs are in the image.

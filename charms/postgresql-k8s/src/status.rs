@@ -4,24 +4,9 @@
 use juju_charm::Status;
 use patroni::{Cluster, Health, Member, Role, State};
 
+use crate::facts::NotStreaming;
 use crate::topology::unit_of;
 use crate::wording::{self, with_certificate};
-
-/// Why a standby that runs does not stream from a primary that serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parted {
-    /// It is unknown: it may be about to.
-    Unknown,
-    /// No member has the WAL any more that it needs next; it has nothing that the primary lacks.
-    LacksWal,
-    /// It has this many bytes of WAL after the timeline ended that the primary went on from.
-    Diverged {
-        /// The timeline that both have.
-        timeline: u64,
-        /// How much of it the primary never had, in bytes.
-        bytes: u64,
-    },
-}
 
 /// What is seen of a cluster from one of its members.
 #[derive(Clone, Copy)]
@@ -44,7 +29,7 @@ pub struct Expected {
     /// Whether the issuer of a certificate owes an answer.
     pub certificate_waits: bool,
     /// Why this member does not follow, if it was seen not to.
-    pub parted: Option<Parted>,
+    pub not_streaming: Option<NotStreaming>,
 }
 
 /// The status of a member that has started.
@@ -59,8 +44,8 @@ fn of_member(seen: Seen<'_>, expected: Expected) -> Status {
     }
     match cluster.leader() {
         Some(leader) if leader.name == seen.pod => of_primary(cluster, leader, seen, expected),
-        Some(leader) if seen.health.is_some_and(is_parted) && leader.state.is_ready() => {
-            wording::parted(&name(seen.pod), &name(&leader.name), expected.parted)
+        Some(leader) if seen.health.is_some_and(is_not_streaming) && leader.state.is_ready() => {
+            wording::not_streaming(&name(seen.pod), &name(&leader.name), expected.not_streaming)
         }
         Some(_) | None => Status::active(),
     }
@@ -68,7 +53,7 @@ fn of_member(seen: Seen<'_>, expected: Expected) -> Status {
 
 /// Whether a member that does not lead runs and does not stream, as it says itself: what others see
 /// of it is older.
-pub(crate) fn is_parted(health: &Health) -> bool {
+pub(crate) fn is_not_streaming(health: &Health) -> bool {
     health.state == State::Running && !health.streams()
 }
 
@@ -126,8 +111,8 @@ mod tests {
         let leader = member("pg-0", Role::Leader, State::Running);
         let cluster = Cluster { members: vec![leader, member("pg-1", Role::Replica, state)] };
         let seen = Seen { pod, cluster: Some(&cluster), health: Some(&health), strict };
-        let parted = Some(Parted::Diverged { timeline: 3, bytes: 77 });
-        let expected_of = Expected { planned: 2, certificate_waits: false, parted };
+        let not_streaming = Some(NotStreaming::Diverged { timeline: 3, bytes: 77 });
+        let expected_of = Expected { planned: 2, certificate_waits: false, not_streaming };
         assert_eq!(&status(seen, expected_of), expected);
     }
 

@@ -6,10 +6,10 @@
 use charm_kit::certificates::UNANSWERED;
 use juju_charm::{Status, UnitName};
 
+use crate::facts::NotStreaming;
 use crate::layer::{self, PEBBLE};
 use crate::patroni_yml::{PGDATA, STORAGE};
 use crate::resources::Volume;
-use crate::status::Parted;
 use crate::topology::Topology;
 
 /// The longest reason in a status, in characters: what a client asks for may be of any length.
@@ -95,17 +95,17 @@ pub(crate) fn writes_wait(away: &[String]) -> Status {
 }
 
 /// A standby that runs, and shows old data to who reads there.
-pub(crate) fn parted(unit: &str, primary: &str, why: Option<Parted>) -> Status {
+pub(crate) fn not_streaming(unit: &str, primary: &str, why: Option<NotStreaming>) -> Status {
     match why {
-        Some(Parted::Diverged { timeline, bytes }) => Status::blocked(format!(
+        Some(NotStreaming::Diverged { timeline, bytes }) => Status::blocked(format!(
             "does not follow {primary}: it has {bytes} bytes of WAL of timeline {timeline} that \
              the primary never had. To give them up: `juju run {unit} reinitialise force=true`"
         )),
-        Some(Parted::LacksWal) => Status::waiting(format!(
+        Some(NotStreaming::LacksWal) => Status::waiting(format!(
             "does not follow {primary}: no member has the WAL any more that it needs, so it is \
              copied anew"
         )),
-        Some(Parted::Unknown) | None => {
+        Some(NotStreaming::Unknown) | None => {
             Status::waiting(format!("does not follow {primary}: it tries again by itself"))
         }
     }

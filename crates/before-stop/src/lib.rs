@@ -3,7 +3,7 @@
 //! Patroni runs it in front of every stop of PostgreSQL: switchover, restart, the end of the pod.
 //! It asks through the server itself: it ends the sessions of the poolers' agents (see
 //! [`pooler_agent`]), for which that is the signal to pause, and waits until no connection from
-//! their addresses is left. There is no address book and no token, whoever has a session is asked,
+//! their addresses is left. There is no address book and no token: a pooler with a session is asked,
 //! and the connections that are gone are the answer.
 //!
 //! Patroni sets no bound on it, and while it ends itself it does not renew the leader lock

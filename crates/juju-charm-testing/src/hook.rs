@@ -125,9 +125,11 @@ impl World {
         let Some(secret) = self.model.secret(id) else { return Some(format!("there is no {id}")) };
         let leads = self.model.is_leader(&self.unit);
         match &secret.owner {
-            Owner::Model if own => Some(format!("{id} is another's, and only its owner is told")),
+            Owner::Model if own => {
+                Some(format!("{id} is another's, and only its owner is notified"))
+            }
             Owner::App(_) if own && !leads => {
-                Some(format!("{id} is the application's, and only the leader is told"))
+                Some(format!("{id} is the application's, and only the leader is notified"))
             }
             Owner::Unit(_) | Owner::App(_) | Owner::Model => None,
         }

@@ -12,6 +12,9 @@ pub trait EndpointSet: Copy + 'static {
 /// Makes an enum of a charm's endpoints, by their names in `metadata.yaml`. Wherever the
 /// framework takes an endpoint's name it takes one of these.
 ///
+/// With `of "../metadata.yaml"` behind the enum's name, by the path from the source file, there
+/// is a test with it: each endpoint stands in that file.
+///
 /// ```
 /// use juju_charm::EndpointSet as _;
 ///
@@ -31,6 +34,18 @@ pub trait EndpointSet: Copy + 'static {
 /// ```
 #[macro_export]
 macro_rules! endpoints {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident of $metadata:literal $variants:tt) => {
+        $crate::endpoints! { $(#[$meta])* $vis enum $name $variants }
+
+        #[cfg(test)]
+        #[test]
+        fn the_metadata_declares_every_endpoint() {
+            let declared: Vec<&str> = include_str!($metadata).lines().map(str::trim).collect();
+            for endpoint in <$name as $crate::EndpointSet>::ALL {
+                assert!(declared.contains(&format!("{endpoint}:").as_str()), "{endpoint}");
+            }
+        }
+    };
     ($(#[$meta:meta])* $vis:vis enum $name:ident {
         $($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?
     }) => {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::connect::pair;
 use crate::keys::{Key, KeyError, Reload};
+use crate::text::has_control;
 use crate::{DatabaseName, Version};
 
 /// A whole configuration file.
@@ -97,12 +98,6 @@ impl From<&DatabaseName> for Word {
         // A name has letters, digits and `_.-` only.
         Self(name.as_str().to_owned())
     }
-}
-
-/// Whether a text has control characters.
-pub(crate) fn has_control(text: &str) -> bool {
-    let plain = |byte: u8| (b' '..=b'~').contains(&byte);
-    !text.bytes().all(plain) && text.chars().any(char::is_control)
 }
 
 impl Settings {

@@ -1,7 +1,7 @@
 //! Every setting of the `[pgbouncer]` section, from PgBouncer 1.18 to 1.25.
 
 use crate::Version;
-use crate::ini::has_control;
+use crate::text::has_control;
 
 /// How a running PgBouncer takes a new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

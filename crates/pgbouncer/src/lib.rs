@@ -8,6 +8,7 @@ mod keys;
 mod name;
 mod parse;
 mod pools;
+mod text;
 mod userlist;
 mod version;
 

@@ -1,4 +1,4 @@
-//! What the agent is told, in a file that only its user may read.
+//! The agent's configuration, in a file that only its user may read.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -112,7 +112,7 @@ impl Console {
         timeout(GATE, quiet).await.unwrap_or(Ok(()))
     }
 
-    /// Pauses, and tells how many logins that cut off: the two are one write, which PgBouncer
+    /// Pauses, and returns how many logins that cut off: the two are one write, which PgBouncer
     /// handles without anything in between. Returns when every transaction has ended.
     async fn pause(&self) -> Result<u64, ConsoleError> {
         let (pools, paused) =
@@ -174,7 +174,7 @@ impl Pausing {
         Self { processes: folders.iter().map(begin).collect() }
     }
 
-    /// Resumes every process, paused or not. What could not be is told.
+    /// Resumes every process, paused or not, and returns what could not be.
     ///
     /// A PAUSE that still waits for transactions is given up first: PgBouncer never answers one
     /// that a RESUME from elsewhere has ended.

@@ -1,4 +1,4 @@
-//! The end of a pause that nobody else ends: a process of its own that waits until the longest
+//! The end of a pause that its own agent did not end: a process of its own that waits until the longest
 //! pause is over and then needs nothing but signals.
 
 use std::os::unix::process::CommandExt;

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// How long a sign of life may take.
 const SILENCE: Duration = Duration::from_secs(3);
-/// What a server says as it ends a session for its own stop, or for somebody who has the right.
+/// What a server says as it ends a session for its own stop, or for a role that may end it.
 const TERMINATED: &str = "57P01";
 
 /// What is asked; every name is looked up in `pg_catalog` alone.

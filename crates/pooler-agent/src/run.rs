@@ -19,7 +19,7 @@ const PROBE: Duration = Duration::from_millis(20);
 /// The same while none is.
 const SEARCH: Duration = Duration::from_millis(500);
 
-/// Runs until the process is told to end. A pause that is on then stays: the next agent finds it.
+/// Runs until the process gets a signal to end. A pause that is on then stays: the next agent finds it.
 pub(crate) fn run(path: &Path) -> Result<(), String> {
     let config = Config::read(path).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -34,7 +34,7 @@ pub(crate) fn run(path: &Path) -> Result<(), String> {
     })
 }
 
-/// Writes a line for the operator; lost where nobody reads.
+/// Writes a line for the operator; lost where standard error is closed.
 pub(crate) fn say(words: &str) {
     writeln!(std::io::stderr(), "pooler-agent: {words}").ok();
 }

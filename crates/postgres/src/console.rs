@@ -16,7 +16,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::port::Failure;
+use crate::failure::Failure;
 
 /// The database that is none.
 const CONSOLE: &str = "pgbouncer";

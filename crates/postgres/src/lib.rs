@@ -7,22 +7,25 @@
 
 mod certificate;
 mod client;
+mod connection;
 mod console;
+mod failure;
 mod name;
 mod port;
 mod roles;
 pub mod scram;
 pub mod sql;
+mod tls;
 mod version;
 
 pub use certificate::Validity;
 pub use client::{Client, ConnectOptions, Error, Holder, Owner, SEGMENT, ServerFacts};
+pub use connection::Connection;
 pub use console::Console;
+pub use failure::Failure;
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
-pub use port::{
-    Boxed, Failure, Network, Row, SESSION_OPTIONS, Server, Session, check_ca, check_certificate,
-    tls_config,
-};
+pub use port::{Boxed, Network, Row, SESSION_OPTIONS, Server, Session};
 pub use roles::{ACCESS_GROUPS, ExtraRoles, User, is_reserved};
 pub use scram::{Salt, Verifier};
+pub use tls::{check_ca, check_certificate, tls_config};
 pub use version::{ServerVersion, VersionError};

@@ -2,8 +2,11 @@
 
 use secrecy::SecretString;
 
-use crate::sql::SYSTEM_USERS;
 use crate::{RoleName, Salt};
+
+/// The charm's own users, in the order upstream lists them.
+pub(crate) const SYSTEM_USERS: [&str; 5] =
+    ["backup", "replication", "rewind", "operator", "monitoring"];
 
 /// The groups that name where a role comes from; clients cannot ask for them.
 pub const ACCESS_GROUPS: [&str; 3] = ["identity_access", "internal_access", "relation_access"];
@@ -77,7 +80,7 @@ pub struct User {
     /// Its password; only the verifier is sent.
     pub password: SecretString,
     /// The role that it is removed with.
-    pub tied_to: Option<RoleName>,
+    pub holder: Option<RoleName>,
     /// Whether a role of this name without an owner was made by the caller, because no other charm
     /// makes such names. Otherwise its password has to be the one that is given.
     pub takes_over: bool,

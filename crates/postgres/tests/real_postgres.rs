@@ -31,7 +31,7 @@ fn user(name: &str, password: &str, roles: &str) -> User {
         password: password.to_owned().into(),
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
-        tied_to: None,
+        holder: None,
         takes_over: false,
         former: Vec::new(),
     }
@@ -45,7 +45,7 @@ async fn set_up(server: &Server) -> Client {
     client.set_up_postgres_database().await.unwrap();
     for _ in 0..2 {
         client.close_shared_databases().await.unwrap();
-        client.part_users().await.unwrap();
+        client.revoke_user_memberships().await.unwrap();
     }
     client
 }
@@ -139,22 +139,22 @@ async fn what_a_client_leaves_behind_gives_nobody_more_rights() {
 }
 
 #[tokio::test]
-async fn the_roles_tied_to_another_go_with_it_and_their_data_stay() {
+async fn the_roles_held_by_another_go_with_it_and_their_data_stay() {
     let server = Server::start().await;
     let operator = set_up(&server).await;
     let (shop, pooler) = (database("shop"), role("pgbouncer_auth_boss"));
     let before = operator.roles().await.unwrap();
     operator.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
     let boss = Client::connect(&server.options("boss", "one", "postgres")).await.unwrap();
-    let tied = |name: &str, password: &str, roles: &str| User {
-        tied_to: Some(role("boss")),
+    let held = |name: &str, password: &str, roles: &str| User {
+        holder: Some(role("boss")),
         ..user(name, password, roles)
     };
     for _ in 0..2 {
-        boss.ensure_user(&tied("app", "one", "createrole")).await.unwrap();
-        boss.ensure_user(&tied("chief", "one", "superuser")).await.unwrap();
+        boss.ensure_user(&held("app", "one", "createrole")).await.unwrap();
+        boss.ensure_user(&held("chief", "one", "superuser")).await.unwrap();
         boss.ensure_database(&shop, &role("app"), Owner::Sole).await.unwrap();
-        boss.ensure_user(&tied(pooler.as_str(), "auth", "")).await.unwrap();
+        boss.ensure_user(&held(pooler.as_str(), "auth", "")).await.unwrap();
         boss.install_auth_function(&shop, &pooler, &[role("chief")]).await.unwrap();
     }
     // A schema of the client's own name, with a function that only looks like the lookup.
@@ -184,7 +184,7 @@ async fn a_user_that_is_as_wanted_is_not_written() {
     let server = Server::start().await;
     let client = set_up(&server).await;
     client.ensure_user(&user("boss", "one", "superuser")).await.unwrap();
-    let app = User { tied_to: Some(role("boss")), ..user("app", "one", "") };
+    let app = User { holder: Some(role("boss")), ..user("app", "one", "") };
     client.ensure_user(&app).await.unwrap();
     let written = "SELECT xmin FROM pg_shdescription WHERE objoid = 'app'::regrole \
         UNION ALL SELECT xmin FROM pg_authid WHERE rolname = 'app'";

@@ -19,9 +19,9 @@ pub(crate) fn cluster(state: &State) -> Before {
     let Some(app) = server(state) else {
         return Before { primary: None, lives: Vec::new(), passwords: Vec::new() };
     };
-    let lives = members(state, &app).map(|(unit, member)| (unit.clone(), member.life()));
+    let lives = members(&state.far, &app).map(|(unit, member)| (unit.clone(), member.life()));
     Before {
-        primary: primary(state, &app),
+        primary: primary(&state.far, &app),
         lives: lives.collect(),
         passwords: kept(state, &app).into_iter().collect(),
     }
@@ -90,7 +90,7 @@ fn password(before: &Before, now: &Before, user: &str, shown: &str) -> Option<&'
 
 /// Whether a client got no notice that it has to connect anew.
 fn untold(state: &State, app: &AppName) -> Option<&'static str> {
-    let timeline = state.clusters.get(app)?.timeline.to_string();
+    let timeline = state.far.clusters.get(app)?.timeline.to_string();
     let told = |relation: &juju_model::Relation| {
         let bags = relation.unit_bags.iter().filter(|(unit, _)| unit.app() == app);
         bags.into_iter().any(|(_, bag)| bag.values.get("timeline") == Some(&timeline))

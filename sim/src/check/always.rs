@@ -58,7 +58,7 @@ fn passwords(content: &SecretContent) -> Vec<String> {
 pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -> Vec<String> {
     let ran = if watch.learn(state) { None } else { ran };
     let mut wrong = super::database::always(state);
-    let hijacked = state.hijacked.iter();
+    let hijacked = state.far.hijacked.iter();
     wrong.extend(hijacked.map(|base| format!("a superuser runs what clients made in {base}")));
     if watch.finds(&state.gate.shown) {
         wrong.push("a password stands in an argument list".to_owned());
@@ -66,7 +66,8 @@ pub(crate) fn always(state: &State, watch: &mut Watch, ran: Option<&UnitName>) -
     if ran.is_some() && state.gate.effects() > 0 && state.gate.written == 0 {
         return wrong;
     }
-    for (unit, pod) in state.pods.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit)) {
+    for (unit, pod) in state.far.pods.iter().filter(|(unit, _)| ran.is_none_or(|ran| ran == *unit))
+    {
         in_container(watch, unit, pod, &mut wrong);
     }
     for relation in state.model.relations() {

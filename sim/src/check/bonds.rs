@@ -7,7 +7,7 @@ use crate::far::postgresql::{Cluster, READS_FILES};
 use crate::world::State;
 
 pub(super) fn check(state: &State, app: &AppName) -> Vec<String> {
-    let Some(cluster) = state.clusters.get(app) else { return Vec::new() };
+    let Some(cluster) = state.far.clusters.get(app) else { return Vec::new() };
     let users = cluster.roles.keys().filter(|name| cluster.is_user(name, &["relation_access"]));
     users.flat_map(|name| of_user(cluster, name)).collect()
 }

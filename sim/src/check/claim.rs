@@ -13,15 +13,15 @@ pub(crate) fn claims(state: &State, unit: &UnitName) -> Vec<String> {
     let Some(app) = server(state).filter(|app| unit.app() == app && able(state)) else {
         return Vec::new();
     };
-    let known = state.model.unit(unit).zip(state.pods.get(unit));
-    let Some((known, pod)) = known.filter(|_| !patroni::is_frozen(state, unit)) else {
+    let known = state.model.unit(unit).zip(state.far.pods.get(unit));
+    let Some((known, pod)) = known.filter(|_| !patroni::is_frozen(&state.far, unit)) else {
         return Vec::new();
     };
     let status = known.status();
     if status.status != "active" || pod.container.is_none() {
         return Vec::new();
     }
-    let why = match patroni::member(state, unit) {
+    let why = match patroni::member(&state.far, unit) {
         Some(member) if member.serves() => unclaimed(state, &app, unit, member, &status.message),
         Some(_) | None => Some("its PostgreSQL does not serve"),
     };
@@ -36,11 +36,11 @@ fn unclaimed(
     member: &Member,
     message: &str,
 ) -> Option<&'static str> {
-    let streaming = patroni::members(state, app)
+    let streaming = patroni::members(&state.far, app)
         .filter(|(_, other)| other.streams_from(unit, member.life()))
         .count();
     let strict =
-        patroni::dynamic(state, app).is_some_and(|it| it["synchronous_mode_strict"] == true);
+        patroni::dynamic(&state.far, app).is_some_and(|it| it["synchronous_mode_strict"] == true);
     let planned = state.model.units(app).filter(|unit| unit.life == Life::Alive).count();
     match (message.starts_with("Primary"), member.leads) {
         (true, false) => Some("it takes no writes"),
@@ -48,7 +48,7 @@ fn unclaimed(
         (true, true) if message == "Primary" && streaming + 1 < planned => {
             Some("not every unit streams from it")
         }
-        (false, false) if !member.streams() && patroni::primary(state, app).is_some() => {
+        (false, false) if !member.streams() && patroni::primary(&state.far, app).is_some() => {
             Some("it does not follow the primary")
         }
         (true, true) | (false, _) => None,

@@ -29,7 +29,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
         return wrong;
     }
     let able = able(state);
-    for (unit, pod) in &state.pods {
+    for (unit, pod) in &state.far.pods {
         let Some(container) = &pod.container else { continue };
         for text in services(container, able).into_iter().chain(secrets(container)) {
             wrong.push(format!("{unit}: {text}"));
@@ -102,7 +102,7 @@ fn settings(state: &State) -> Vec<String> {
             }
         };
         for key in ["listen_port", "pool_mode", "max_prepared_statements"] {
-            if Key::find(key).is_ok_and(|key| key.known_to(state.version)) {
+            if Key::find(key).is_ok_and(|key| key.known_to(state.far.version)) {
                 expect(key, &|value| value == text(key));
             }
         }
@@ -118,7 +118,7 @@ fn settings(state: &State) -> Vec<String> {
             expect("admin_users", &|user| process.listed(user).is_some());
         }
         // An old PgBouncer has no peers.
-        if state.version < PEERS {
+        if state.far.version < PEERS {
             continue;
         }
         if !ids.insert(process.setting("peer_id").unwrap_or_default().to_owned()) {
@@ -164,7 +164,7 @@ fn peers(state: &State, process: &Process, all: &[(UnitName, String, &Process)])
 /// What Pebble could not do although nothing was spoilt.
 pub(crate) fn failed_changes(state: &State) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (unit, pod) in &state.pods {
+    for (unit, pod) in &state.far.pods {
         let changes = pod.container.iter().flat_map(|container| &container.changes);
         for why in changes.filter_map(|ended| ended.as_ref().err()) {
             wrong.push(format!("{unit}: Pebble failed without a cause: {why}"));

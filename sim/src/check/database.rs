@@ -9,8 +9,9 @@ use super::offered::{self, impossible};
 use super::{bonds, member};
 use crate::far::patroni::{self, behind, members, primary};
 use crate::far::postgresql::{PERSON, READS_FILES};
-use crate::history::{Client, DatabaseOp, SERVER};
+use crate::history::{Client, DatabaseOp};
 use crate::juju::apps::{read_secret, server_user};
+use crate::names::SERVER;
 use crate::world::State;
 
 /// What is seen of a cluster without a candidate until a lost unit comes back.
@@ -33,7 +34,7 @@ const OWN: [&str; 10] = [
 /// The application, if Patroni runs it here.
 pub(super) fn server(state: &State) -> Option<AppName> {
     let app = SERVER.parse().ok()?;
-    state.patroni.contains_key(&app).then_some(app)
+    state.far.patroni.contains_key(&app).then_some(app)
 }
 
 /// Whether the clusters of the real charm, if there is one, can be expected to serve.
@@ -45,7 +46,7 @@ pub(crate) fn able(state: &State) -> bool {
         && application.life == juju_model::Life::Alive
         && units > 0
         && !misconfigured(state, &app)
-        && !patroni::is_headless(state, &app)
+        && !no_member_may_lead(state, &app)
         && !state.model.units(&app).any(|unit| state.foreign_volumes.contains(&unit.name))
 }
 
@@ -94,7 +95,7 @@ pub(super) fn users(state: &State) -> Vec<String> {
 
 /// What must never be, not even for a moment.
 pub(super) fn always(state: &State) -> Vec<String> {
-    state.patroni.values().flat_map(|cluster| cluster.wrong.clone()).collect()
+    state.far.patroni.values().flat_map(|cluster| cluster.wrong.clone()).collect()
 }
 
 pub(super) fn check(state: &State, asked: &[Client]) -> Vec<String> {
@@ -102,7 +103,7 @@ pub(super) fn check(state: &State, asked: &[Client]) -> Vec<String> {
     if !able(state) {
         return unable(state, &app);
     }
-    let Some(primary) = primary(state, &app) else {
+    let Some(primary) = primary(&state.far, &app) else {
         return vec![format!("{app} has no primary")];
     };
     let mut wrong = one_cluster(state, &app, &primary);
@@ -120,7 +121,7 @@ pub(super) fn check(state: &State, asked: &[Client]) -> Vec<String> {
 /// A unit that cannot serve says so.
 fn unable(state: &State, app: &AppName) -> Vec<String> {
     let Some(application) = state.model.application(app) else { return Vec::new() };
-    let headless = patroni::is_headless(state, app);
+    let headless = no_member_may_lead(state, app);
     // Without trust the rest cannot be checked, so long as it runs.
     if !application.trust {
         return Vec::new();
@@ -139,13 +140,14 @@ fn unable(state: &State, app: &AppName) -> Vec<String> {
 
 /// Members that an option which cannot be used keeps from running: what was in force is there.
 fn stopped(state: &State, app: &AppName) -> Vec<String> {
-    let has_data = |unit: &UnitName| state.volumes.get(unit).is_some_and(|it| it.data.is_some());
+    let has_data =
+        |unit: &UnitName| state.far.volumes.get(unit).is_some_and(|it| it.data.is_some());
     let has_container =
-        |unit: &UnitName| state.pods.get(unit).is_some_and(|it| it.container.is_some());
+        |unit: &UnitName| state.far.pods.get(unit).is_some_and(|it| it.container.is_some());
     let units = state.model.units(app).map(|unit| &unit.name);
     let can = units.filter(|unit| has_data(unit) && has_container(unit));
     can.filter(|unit| {
-        !state.foreign_volumes.contains(*unit) && patroni::member(state, unit).is_none()
+        !state.foreign_volumes.contains(*unit) && patroni::member(&state.far, unit).is_none()
     })
     .map(|unit| format!("{unit} runs no Patroni, and nothing but an option is invalid"))
     .collect()
@@ -154,9 +156,10 @@ fn stopped(state: &State, app: &AppName) -> Vec<String> {
 /// All units are members of one cluster, and follow its primary.
 fn one_cluster(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> {
     let mut wrong = Vec::new();
-    let content = |unit: &UnitName| state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+    let content =
+        |unit: &UnitName| state.far.volumes.get(unit).and_then(|volume| volume.data.as_ref());
     for unit in state.model.units(app).map(|unit| &unit.name) {
-        let follows = match patroni::member(state, unit) {
+        let follows = match patroni::member(&state.far, unit) {
             None => Err("runs no Patroni"),
             Some(member) if !member.serves() => Err("does not serve"),
             Some(_) if unit == primary => Ok(()),
@@ -183,22 +186,24 @@ pub(crate) fn blocked(state: &State, word: &str) -> Vec<String> {
 /// Writers are led to the primary, whatever else is away.
 pub(crate) fn routes(state: &State) -> Vec<String> {
     let Some(app) = server(state) else { return Vec::new() };
-    let Some(primary) = primary(state, &app) else {
+    let Some(primary) = primary(&state.far, &app) else {
         return vec![format!("{app} has no primary")];
     };
-    let found = behind(state, &format!("{app}-primary"));
+    let found = behind(&state.far, &format!("{app}-primary"));
     let well = found == [primary.clone()];
     if well { Vec::new() } else { vec![format!("writes are led to {found:?}, not to {primary}")] }
 }
 
 /// The services lead to the primary and to the others.
 fn objects(state: &State, app: &AppName, primary: &UnitName) -> Vec<String> {
-    let others: Vec<UnitName> =
-        members(state, app).map(|(unit, _)| unit.clone()).filter(|unit| unit != primary).collect();
+    let others: Vec<UnitName> = members(&state.far, app)
+        .map(|(unit, _)| unit.clone())
+        .filter(|unit| unit != primary)
+        .collect();
     let wanted = [("primary", vec![primary.clone()]), ("replicas", others)];
     let mut wrong = Vec::new();
     for (name, units) in wanted {
-        let found = behind(state, &format!("{app}-{name}"));
+        let found = behind(&state.far, &format!("{app}-{name}"));
         if found != units {
             wrong.push(format!("the service {app}-{name} leads to {found:?}, not to {units:?}"));
         }
@@ -225,8 +230,8 @@ fn passwords(state: &State, app: &AppName) -> Vec<String> {
     if distinct.len() < kept.len() {
         wrong.push("two users have the same password".to_owned());
     }
-    for (unit, member) in members(state, app) {
-        let data = state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+    for (unit, member) in members(&state.far, app) {
+        let data = state.far.volumes.get(unit).and_then(|volume| volume.data.as_ref());
         for user in ["operator", "replication", "rewind", "monitoring", "backup"] {
             let opens = kept.get(user).is_some_and(|password| {
                 data.is_some_and(|data| data.content.proves(user, password))
@@ -240,7 +245,7 @@ fn passwords(state: &State, app: &AppName) -> Vec<String> {
                 wrong.push(format!("Patroni of {unit} knows another password of {kind}"));
             }
         }
-        let reads = patroni::read_passfile(state, unit).map(|(_, password)| password);
+        let reads = patroni::read_passfile(&state.far, unit).map(|(_, password)| password);
         if member.streams() && reads.as_ref() != kept.get("replication") {
             wrong.push(format!("{unit} would not get in to stream again"));
         }
@@ -261,7 +266,7 @@ fn configuration(state: &State, app: &AppName) -> Vec<String> {
         None => units - 1,
     };
     let strict = count > 0 && option("synchronous_mode_strict") == Value::Bool(true);
-    let dynamic = patroni::dynamic(state, app).unwrap_or_default();
+    let dynamic = patroni::dynamic(&state.far, app).unwrap_or_default();
     let prepared = &dynamic["postgresql"]["parameters"]["max_prepared_transactions"];
     let lag = &dynamic["maximum_lag_on_failover"];
     let expected = [
@@ -282,12 +287,12 @@ fn configuration(state: &State, app: &AppName) -> Vec<String> {
         }
     }
     let citext = option("plugin_citext_enable") == Value::Bool(true);
-    for (name, database) in state.clusters.get(app).into_iter().flat_map(|c| &c.databases) {
+    for (name, database) in state.far.clusters.get(app).into_iter().flat_map(|c| &c.databases) {
         if database.extensions.iter().any(|known| known == "citext") != citext {
             wrong.push(format!("{name} has citext, or has it not, against the option"));
         }
     }
-    for (unit, member) in members(state, app) {
+    for (unit, member) in members(&state.far, app) {
         if member.awaits_restart() {
             wrong.push(format!("{unit} still waits for a restart"));
         }
@@ -321,7 +326,7 @@ fn statuses(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
         let name = client.app(index);
         impossible(client) && related.iter().any(|(_, remote)| remote.as_str() == name)
     });
-    let primary = primary(state, app);
+    let primary = primary(&state.far, app);
     let mut wrong = Vec::new();
     for unit in state.model.units(app) {
         let (status, leads) = (unit.status(), state.model.is_leader(&unit.name));
@@ -340,28 +345,32 @@ fn statuses(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
     wrong
 }
 
-/// What two worlds with the same operators must have alike. Whether it is certain that no member
-/// may lead.
-pub(super) fn is_headless(state: &State) -> bool {
-    server(state).is_some_and(|app| patroni::is_headless(state, &app)) && !able(state)
+fn no_member_may_lead(state: &State, app: &AppName) -> bool {
+    patroni::is_headless(&state.far, app, state.model.units(app).map(|unit| &unit.name))
 }
 
+/// Whether it is certain that no member may lead.
+pub(super) fn is_headless(state: &State) -> bool {
+    server(state).is_some_and(|app| no_member_may_lead(state, &app)) && !able(state)
+}
+
+/// What two worlds with the same operators must have alike.
 pub(super) fn view(state: &State) -> Vec<String> {
     let Some(app) = server(state) else { return Vec::new() };
-    if patroni::is_headless(state, &app) {
+    if no_member_may_lead(state, &app) {
         return vec![HEADLESS.to_owned()];
     }
     if !able(state) {
         return Vec::new();
     }
     let mut lines = Vec::new();
-    let Some(cluster) = state.clusters.get(&app) else { return lines };
+    let Some(cluster) = state.far.clusters.get(&app) else { return lines };
     let known = certain(state);
     for (name, role) in cluster.roles.iter().filter(|(name, _)| known.contains(name)) {
         let flags = (role.login, role.superuser, role.create_db, role.create_role);
         lines.push(format!("{app} has role {name} {flags:?} {:?}", role.member_of));
     }
-    let dynamic = patroni::dynamic(state, &app).unwrap_or_default();
+    let dynamic = patroni::dynamic(&state.far, &app).unwrap_or_default();
     lines.push(format!("{app} has the configuration {dynamic}"));
     lines
 }

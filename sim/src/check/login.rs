@@ -173,7 +173,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
 fn serves(state: &State, known: &Credentials) -> Vec<String> {
     let mut wrong = Vec::new();
     for (unit, service, process) in processes(state) {
-        let login = process.login(state, &known.user, &known.password, &known.database);
+        let login = process.login(&state.far, &known.user, &known.password, &known.database);
         if let Err(why) = login {
             let Credentials { app, database, .. } = known;
             wrong.push(format!("{app} cannot use {database} at {service} of {unit}: {why}"));
@@ -197,12 +197,12 @@ fn strangers(state: &State, all: &[Credentials]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (unit, service, process) in processes(state) {
         for one in all {
-            if process.login(state, &one.user, "wrong", &one.database).is_ok() {
+            if process.login(&state.far, &one.user, "wrong", &one.database).is_ok() {
                 wrong.push(format!("{} gets in with a wrong password at {unit}", one.user));
             }
             let others = all.iter().filter(|other| other.database != one.database);
             for other in others.filter(|_| !one.privileged) {
-                if process.login(state, &one.user, &one.password, &other.database).is_ok() {
+                if process.login(&state.far, &one.user, &one.password, &other.database).is_ok() {
                     let (app, database) = (&one.app, &other.database);
                     wrong.push(format!("{app} gets into {database} at {service} of {unit}"));
                 }
@@ -215,7 +215,7 @@ fn strangers(state: &State, all: &[Credentials]) -> Vec<String> {
 /// The processes that run, with the boots of their containers.
 pub(crate) fn processes_by_boot(state: &State) -> Vec<(UnitName, String, u64)> {
     let mut found = Vec::new();
-    for (unit, pod) in &state.pods {
+    for (unit, pod) in &state.far.pods {
         let Some(container) = &pod.container else { continue };
         let names = container.poolers().map(|(name, _)| name.clone());
         found.extend(names.map(|name| (unit.clone(), name, container.boot)));
@@ -257,7 +257,7 @@ pub(crate) fn cut_off(
             continue;
         }
         for one in known(state, clients) {
-            if let Err(why) = process.login(state, &one.user, &one.password, &one.database) {
+            if let Err(why) = process.login(&state.far, &one.user, &one.password, &one.database) {
                 let app = &one.app;
                 wrong.push(format!("{app} is cut off at {service} of {unit}: {why}"));
             }

@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::database::{able, server};
 use crate::far::patroni::Member;
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
+use crate::world::State;
 
 /// The mark by which a controller manager leaves Endpoints alone.
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
 
 pub(super) fn check(state: &State, app: &AppName) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (unit, pod) in state.pods.iter().filter(|(unit, _)| unit.app() == app) {
+    for (unit, pod) in state.far.pods.iter().filter(|(unit, _)| unit.app() == app) {
         let Some(container) = &pod.container else { continue };
         let plan = container.plan();
         let scope = format!("patroni-{app}");
@@ -67,7 +68,7 @@ fn looks(check: Option<&Check>, member: Option<&Member>) -> bool {
 fn services(state: &State, app: &AppName) -> Vec<String> {
     let mut wrong = Vec::new();
     for name in [format!("{app}-primary"), format!("{app}-replicas")] {
-        let service = state.kube.get(Kind::Service, MODEL, &name).unwrap_or_default();
+        let service = state.far.kube.get(Kind::Service, MODEL, &name).unwrap_or_default();
         let ports = service["spec"]["ports"].as_array().into_iter().flatten();
         let mut ports: Vec<u64> = ports.filter_map(|port| port["port"].as_u64()).collect();
         ports.sort_unstable();
@@ -105,7 +106,7 @@ pub(super) fn adopted(state: &State) -> Vec<String> {
     let Some(app) = server(state).filter(|_| able(state)) else { return Vec::new() };
     let mut wrong = Vec::new();
     let scope = format!("patroni-{app}");
-    for object in state.kube.list(Kind::Endpoints, MODEL, &Selector::default()) {
+    for object in state.far.kube.list(Kind::Endpoints, MODEL, &Selector::default()) {
         let Some(name) =
             object["metadata"]["name"].as_str().filter(|name| name.starts_with(&scope))
         else {
@@ -115,7 +116,7 @@ pub(super) fn adopted(state: &State) -> Vec<String> {
             wrong.push(format!("the Endpoints {name} are nobody's"));
         }
     }
-    if state.kube.get(Kind::Service, MODEL, &format!("{app}-endpoints")).is_none() {
+    if state.far.kube.get(Kind::Service, MODEL, &format!("{app}-endpoints")).is_none() {
         wrong.push("the members have no names".to_owned());
     }
     wrong

@@ -24,8 +24,9 @@ use pgbouncer::Entry;
 
 use crate::far::pgbouncer::Process;
 use crate::far::postgresql;
-use crate::history::{Client, OPTIONS, POOLER};
-use crate::world::{MODEL, State};
+use crate::history::{Client, OPTIONS};
+use crate::names::{MODEL, POOLER};
+use crate::world::State;
 
 pub(crate) use acted::{acted, cluster, failed};
 pub(crate) use always::{Watch, always};
@@ -115,7 +116,7 @@ fn owed(state: &State, app: &AppName) -> Vec<String> {
             own && name.starts_with("relation_id_")
         }
     };
-    let roles = state.clusters.values().flat_map(|cluster| &cluster.roles);
+    let roles = state.far.clusters.values().flat_map(|cluster| &cluster.roles);
     let gone = roles.filter(|(name, role)| {
         let user = name.starts_with("relation_id_") && relation(name).is_none();
         user && made(name, role)
@@ -126,7 +127,7 @@ fn owed(state: &State, app: &AppName) -> Vec<String> {
 /// The processes of every pooler, by unit and service.
 fn processes(state: &State) -> Vec<(UnitName, String, &Process)> {
     let mut all = Vec::new();
-    for (unit, pod) in &state.pods {
+    for (unit, pod) in &state.far.pods {
         for (name, process) in pod.container.iter().flat_map(|container| container.poolers()) {
             all.push((unit.clone(), name.clone(), process));
         }
@@ -164,7 +165,7 @@ fn misconfigured(state: &State) -> bool {
 /// Whether something behind a host and port of the cluster accepts connections.
 pub(crate) fn serves(state: &State, host: &str, port: u16) -> bool {
     let name = host.split('.').next().unwrap_or_default();
-    let services = state.kube.list(ObjectKind::Service, MODEL, &Selector::default());
+    let services = state.far.kube.list(ObjectKind::Service, MODEL, &Selector::default());
     services.iter().any(|service| {
         let named = service["metadata"]["name"] == name;
         let ports = service["spec"]["ports"].as_array().into_iter().flatten();
@@ -180,7 +181,7 @@ pub(crate) fn serves(state: &State, host: &str, port: u16) -> bool {
         let Some(inner) = inner else { return false };
         let selector = &service["spec"]["selector"]["app.kubernetes.io/name"];
         let ready =
-            processes(state).into_iter().filter(|(unit, ..)| !state.starting.contains(unit));
+            processes(state).into_iter().filter(|(unit, ..)| !state.far.starting.contains(unit));
         ready.into_iter().any(|(unit, _, process)| {
             *selector == unit.app().as_str() && process.port().map(u64::from) == Some(inner)
         })

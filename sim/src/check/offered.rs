@@ -9,7 +9,8 @@ use crate::far::patroni::{Login, members, method};
 use crate::far::postgresql::{Cluster, TEMPLATE};
 use crate::history::Client;
 use crate::juju::apps::read_secret;
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
+use crate::world::State;
 
 /// A request that the server never grants.
 pub(super) fn impossible(client: &Client) -> bool {
@@ -37,7 +38,7 @@ pub(super) fn check(state: &State, app: &AppName, asked: &[Client]) -> Vec<Strin
             (None, true) => {}
         }
     }
-    wrong.extend(state.clusters.get(app).map(own_users).unwrap_or_default());
+    wrong.extend(state.far.clusters.get(app).map(own_users).unwrap_or_default());
     wrong
 }
 
@@ -106,7 +107,7 @@ impl Offer {
             }
         }
         wrong.extend(self.gets_in(state, app));
-        if let Some(cluster) = state.clusters.get(app) {
+        if let Some(cluster) = state.far.clusters.get(app) {
             wrong.extend(self.rights(cluster, client));
         }
         wrong
@@ -116,14 +117,14 @@ impl Offer {
     fn gets_in(&self, state: &State, app: &AppName) -> Vec<String> {
         let mut wrong = Vec::new();
         let database = self.bag.get("database").map(String::as_str).unwrap_or_default();
-        let login = state.clusters.get(app).map(|cluster| {
+        let login = state.far.clusters.get(app).map(|cluster| {
             let login = cluster.login(&self.user, &self.password, database);
             login.map_err(|why| why.to_string())
         });
         if let Some(Err(why)) = login {
             wrong.push(format!("cannot log in: {why}"));
         }
-        for (unit, member) in members(state, app) {
+        for (unit, member) in members(&state.far, app) {
             let encrypted = member.speaks_tls();
             let login = Login { user: &self.user, database: Some(database), encrypted };
             match method(member, login) {

@@ -6,7 +6,8 @@ use juju_names::RelationId;
 
 use crate::far::postgresql::PERSON;
 use crate::juju::apps::{read_secret, server_user};
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
+use crate::world::State;
 
 use super::{misconfigured, old_relations, pooler, processes, relations};
 
@@ -54,7 +55,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
     let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
     // A server whose relation ended needs no pooler for that.
     let able = super::database::able(state);
-    for cluster in state.clusters.values().filter(|_| able && (!alone || lookups.is_empty())) {
+    for cluster in state.far.clusters.values().filter(|_| able && (!alone || lookups.is_empty())) {
         // PostgreSQL brings those that begin so.
         let lost = |role: &&String| !known.contains(*role) && !role.starts_with("pg_");
         for role in cluster.roles.keys().filter(lost) {
@@ -70,7 +71,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
     }
     // The leader keeps a client's secret until the server is back to drop the client's user, or, a
     // new one, is set up, which the charm is not trusted to do.
-    let known = |user: &String| state.clusters.values().any(|c| c.roles.contains_key(user));
+    let known = |user: &String| state.far.clusters.values().any(|c| c.roles.contains_key(user));
     let set_up = lookups.iter().all(known) || super::login::able(state);
     let waits = alone || !(lookups.is_empty() || able && set_up);
     for secret in state.model.secrets() {

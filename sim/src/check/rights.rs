@@ -7,7 +7,8 @@ use juju_names::RelationId;
 use crate::far::postgresql::{Cluster, Role};
 use crate::history::Client;
 use crate::juju::apps::server_user;
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
+use crate::world::State;
 
 use super::login::{able, is_granted};
 use super::{old_relations, pooler, relations, residue};
@@ -15,14 +16,14 @@ use super::{old_relations, pooler, relations, residue};
 pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     let mut wrong = Vec::new();
     // The real charm of PostgreSQL has clients and groups of its own.
-    if !able(state) || !state.patroni.is_empty() {
+    if !able(state) || !state.far.patroni.is_empty() {
         return wrong;
     }
     let lookups: BTreeSet<String> = residue::lookups(state).into_iter().collect();
     let granted = granted(state, clients);
     let superusers = granted.iter().filter(|(client, _, _)| asks_for_superuser(client));
     let superusers: BTreeSet<String> = superusers.map(|(_, _, name)| name.clone()).collect();
-    for cluster in state.clusters.values() {
+    for cluster in state.far.clusters.values() {
         wrong.extend(of_lookups(cluster, &lookups, &superusers));
         for &(client, id, ref name) in &granted {
             let Some(role) = cluster.roles.get(name) else { continue };
@@ -138,7 +139,7 @@ pub(crate) fn owned(state: &State, clients: &[Client], index: usize) -> Vec<Stri
     let shares = |(other, of): (usize, &Client)| {
         other != index && of.database == client.database && related(other, of).is_some()
     };
-    let known = state.clusters.values().any(|cluster| cluster.roles.contains_key(&user));
+    let known = state.far.clusters.values().any(|cluster| cluster.roles.contains_key(&user));
     if !known || clients.iter().enumerate().any(shares) {
         return Vec::new();
     }
@@ -146,6 +147,6 @@ pub(crate) fn owned(state: &State, clients: &[Client], index: usize) -> Vec<Stri
         let database = cluster.databases.get(&client.database);
         database.is_some_and(|database| database.owner.as_ref() == Some(&user))
     };
-    let well = state.clusters.values().any(owns);
+    let well = state.far.clusters.values().any(owns);
     if well { Vec::new() } else { vec![format!("{user} does not own what only it uses")] }
 }

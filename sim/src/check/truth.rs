@@ -12,7 +12,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut first: Option<(String, String)> = None;
     for (unit, service, process) in processes(state) {
-        let files = state.pods.get(&unit).and_then(|pod| pod.container.as_ref());
+        let files = state.far.pods.get(&unit).and_then(|pod| pod.container.as_ref());
         // With a bad option everything stays as it was, half of a change that Pebble broke off too.
         let settled = !misconfigured(state);
         if settled && files.is_some_and(|container| !process.is_current(&container.files)) {
@@ -38,7 +38,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     }
     // A cluster that cannot serve owes what it was asked for.
     let able = super::database::able(state);
-    let owing = |unit: &UnitName| able || !state.patroni.contains_key(unit.app());
+    let owing = |unit: &UnitName| able || !state.far.patroni.contains_key(unit.app());
     for unit in state.units().into_iter().filter(owing) {
         let Some(unit) = state.model.unit(&unit) else { continue };
         if let Some(deferred) = unit.state.get("deferred") {
@@ -67,7 +67,7 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
         let outdone = there && super::login::outdone(state, clients, index);
         outdone || (!client.old && bad(client) && related(index))
     });
-    let up = state.clusters.values().all(|cluster| cluster.up);
+    let up = state.far.clusters.values().all(|cluster| cluster.up);
     // Without trust a pooler sees and patches its services all the same, and may go on.
     let sound = up && backend && !misconfigured(state) && !asked_badly;
     let well = sound && trusted;
@@ -178,7 +178,7 @@ pub(crate) fn lies(
             let users = super::residue::lookups(state);
             let known = |user: &String| {
                 let mut databases =
-                    state.clusters.values().flat_map(|cluster| cluster.databases.values());
+                    state.far.clusters.values().flat_map(|cluster| cluster.databases.values());
                 databases.any(|database| database.lookups.contains_key(user))
             };
             let missing = users.iter().filter(|user| !known(user));

@@ -2,7 +2,8 @@
 
 use kube_api::{Kind, Selector};
 
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
+use crate::world::State;
 
 use super::{misconfigured, pooler, processes, relations, residue};
 
@@ -22,7 +23,7 @@ pub(crate) fn view(state: &State) -> Vec<String> {
     let used = residue::used_databases(state);
     // What could not be removed any more depends on who was first.
     let known = residue::known(state);
-    for (app, cluster) in state.clusters.iter().filter(|_| backend) {
+    for (app, cluster) in state.far.clusters.iter().filter(|_| backend) {
         for (name, role) in cluster.roles.iter().filter(|(name, _)| known.contains(*name)) {
             let flags = (role.login, role.superuser, role.create_db, role.create_role);
             lines.push(format!("{app} role {name} {flags:?} {:?}", role.member_of));
@@ -64,7 +65,7 @@ pub(crate) fn view(state: &State) -> Vec<String> {
         }
         lines.push(format!("a unit that does not lead: {}", unit.status().status));
     }
-    for service in state.kube.list(Kind::Service, MODEL, &Selector::default()) {
+    for service in state.far.kube.list(Kind::Service, MODEL, &Selector::default()) {
         let ports = service["spec"]["ports"].as_array().into_iter().flatten();
         let ports: Vec<&serde_json::Value> = ports.map(|port| &port["port"]).collect();
         let (name, kind) = (&service["metadata"]["name"], &service["spec"]["type"]);

@@ -6,7 +6,90 @@ pub(crate) mod pebble;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgresql;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use ::pgbouncer::Version;
+use jiff::{SignedDuration, Timestamp};
+use juju_names::{AppName, UnitName};
+use kube_api::{Api, ApiOptions};
 
 /// An answer that never comes.
 pub(crate) const NEVER: Duration = Duration::from_secs(100_000);
+
+/// Where every history begins, in seconds.
+const BEGIN: i64 = 1_790_000_000;
+
+/// Everything on the far sides. It knows nothing of Juju, nor of which hook runs.
+pub(crate) struct Far {
+    clock: Arc<AtomicI64>,
+    pub(crate) pods: BTreeMap<UnitName, pebble::Pod>,
+    /// Units whose pods are not ready, because `start` has not run in them: services lead to the
+    /// others.
+    pub(crate) starting: BTreeSet<UnitName>,
+    /// The PgBouncer in every container.
+    pub(crate) version: Version,
+    pub(crate) clusters: BTreeMap<AppName, postgresql::Cluster>,
+    /// The databases in which a session with a superuser's rights ran what clients made.
+    pub(crate) hijacked: BTreeSet<String>,
+    /// What there is besides of those that Patroni runs.
+    pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
+    pub(crate) volumes: BTreeMap<UnitName, patroni::Volume>,
+    pub(crate) kube: Api,
+}
+
+impl Far {
+    /// One node and nothing on it.
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(AtomicI64::new(BEGIN));
+        let mut options = ApiOptions::new(([10, 152, 0, 0].into(), 16), 7);
+        let hand = clock.clone();
+        options.clock = Arc::new(move || time(&hand));
+        options.store.history_max = 50;
+        let kube = Api::new(options);
+        kubernetes::put_node(&kube);
+        Self {
+            clock,
+            pods: BTreeMap::new(),
+            starting: BTreeSet::new(),
+            version: Version::TRIXIE,
+            clusters: BTreeMap::new(),
+            hijacked: BTreeSet::new(),
+            patroni: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            kube,
+        }
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        time(&self.clock)
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, by: SignedDuration) {
+        self.clock.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+
+    /// The application whose PostgreSQL answers at this name, and takes writes there.
+    pub(crate) fn server_behind(&self, host: &str) -> Option<AppName> {
+        let first = host.split('.').next()?;
+        if let Some(unit) = patroni::member_at(self, host) {
+            let leads = patroni::primary(self, unit.app()).as_ref() == Some(&unit);
+            return leads.then(|| unit.app().clone());
+        }
+        let app = first.strip_suffix("-primary").or_else(|| first.strip_suffix("-replicas"))?;
+        let app = app.parse().ok()?;
+        let leads = |app: &AppName| {
+            let primary = patroni::primary(self, app);
+            primary.is_some_and(|primary| patroni::behind(self, first).contains(&primary))
+        };
+        (!self.patroni.contains_key(&app) || leads(&app)).then_some(app)
+    }
+}
+
+fn time(clock: &AtomicI64) -> Timestamp {
+    Timestamp::from_second(clock.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+}

@@ -6,8 +6,8 @@ use pgbouncer::{Database, Entry, Ini, IniError, KEYS, Key, Kind, Reload, Userlis
 use postgres::scram;
 use secrecy::ExposeSecret;
 
+use crate::far::Far;
 use crate::far::pebble::{Container, File, Folder, Owner};
-use crate::world::State;
 
 /// The database that is none: the console.
 const CONSOLE: &str = "pgbouncer";
@@ -281,7 +281,7 @@ impl Process {
     /// Whether a client gets a server connection, or why not.
     pub(crate) fn login(
         &self,
-        state: &State,
+        far: &Far,
         user: &str,
         password: &str,
         name: &str,
@@ -298,8 +298,8 @@ impl Process {
         let entry = self.entry(name).ok_or("no such database")?;
         let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());
         let host = entry.host.as_str().split(',').next().unwrap_or_default();
-        let app = state.server_behind(host).ok_or("no such server")?;
-        let cluster = state.clusters.get(&app).ok_or("no such server")?;
+        let app = far.server_behind(host).ok_or("no such server")?;
+        let cluster = far.clusters.get(&app).ok_or("no such server")?;
         let listed = self.users.as_deref().and_then(|list| Userlist::find(list, user));
         let verifier = match listed {
             Some(secret) => secret.expose_secret().to_owned(),

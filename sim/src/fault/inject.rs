@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Fault;
 use crate::far::patroni;
-use crate::history::{POOLER, SERVER};
+use crate::names::{POOLER, SERVER};
 use crate::world::State;
 
 /// What a person, or an older revision of the charm, leaves in the dynamic configuration.
@@ -28,10 +28,10 @@ pub(crate) fn inject(state: &mut State, fault: Fault, pick: u32) {
     };
     let poolers = up(POOLER);
     // With both charms one is struck or the other.
-    let pooler = state.patroni.is_empty() || (!poolers.is_empty() && pick.is_multiple_of(3));
+    let pooler = state.far.patroni.is_empty() || (!poolers.is_empty() && pick.is_multiple_of(3));
     let units = if pooler { poolers } else { up(SERVER) };
     // Whatever divides by three is no unit's lot more than another's.
-    let pick = if state.patroni.is_empty() { pick } else { pick / 3 };
+    let pick = if state.far.patroni.is_empty() { pick } else { pick / 3 };
     inject_into(state, fault, units.get(pick as usize % units.len().max(1)), pick);
 }
 
@@ -42,10 +42,10 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
         (Fault::EventsLate, Some(unit)) => drop(state.delayed.insert(unit.clone(), HELD)),
         (Fault::Echoes, _) => state.echoes = true,
         (Fault::Ghosts, _) => drop(state.ghosts.get_or_insert_default()),
-        (Fault::WatchGone, Some(unit)) => patroni::lose_watch(state, unit),
+        (Fault::WatchGone, Some(unit)) => patroni::lose_watch(&mut state.far, unit),
         (Fault::ConfigEdited, Some(unit)) => {
             let (key, value) = EDITS[pick as usize % EDITS.len()];
-            patroni::edit(state, unit.app(), &json!({key: value}));
+            patroni::edit(&state.far, unit.app(), &json!({key: value}));
         }
         (Fault::TwoLeaders, Some(unit)) => {
             let leader = state.model.application(unit.app()).and_then(|app| app.leader.clone());
@@ -60,7 +60,7 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
         (Fault::StreamCut, Some(unit)) => part(state, unit),
         (Fault::PodFrozen, Some(unit)) => freeze(state, unit),
         (Fault::LostEvent, Some(unit)) => {
-            if let Some(cluster) = state.patroni.get_mut(unit.app()) {
+            if let Some(cluster) = state.far.patroni.get_mut(unit.app()) {
                 cluster.notices_lost += 1;
             }
         }
@@ -68,8 +68,8 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
         (Fault::ContainerRestart, Some(unit)) => restart_container(state, unit),
         (Fault::AgentAway, Some(unit)) => away(state, unit),
         (Fault::ServerDown, _) => {
-            for (app, cluster) in &mut state.clusters {
-                cluster.up ^= !state.patroni.contains_key(app);
+            for (app, cluster) in &mut state.far.clusters {
+                cluster.up ^= !state.far.patroni.contains_key(app);
             }
             state.watch_backends();
         }
@@ -85,17 +85,17 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
 
 /// A standby that is not needed loses its pod and its volume.
 fn lose_volume(state: &mut State, unit: &UnitName) {
-    let primary = patroni::primary(state, unit.app());
+    let primary = patroni::primary(&state.far, unit.app());
     if primary.is_some_and(|primary| primary != *unit) {
         state.stop_pod(unit);
-        state.volumes.remove(unit);
+        state.far.volumes.remove(unit);
         state.foreign_volumes.remove(unit);
     }
 }
 
 /// A member's Patroni reaches the API no more, or does so again.
 fn cut(state: &mut State, unit: &UnitName) {
-    let Some(cluster) = state.patroni.get_mut(unit.app()) else { return };
+    let Some(cluster) = state.far.patroni.get_mut(unit.app()) else { return };
     if !cluster.cut.remove(unit) {
         cluster.cut.insert(unit.clone());
     }
@@ -103,39 +103,39 @@ fn cut(state: &mut State, unit: &UnitName) {
 
 /// A standby's PostgreSQL reaches the primary's no more, or does so again.
 fn part(state: &mut State, unit: &UnitName) {
-    let Some(cluster) = state.patroni.get_mut(unit.app()) else { return };
-    if !cluster.parted.remove(unit) {
-        cluster.parted.insert(unit.clone());
+    let Some(cluster) = state.far.patroni.get_mut(unit.app()) else { return };
+    if !cluster.partitioned.remove(unit) {
+        cluster.partitioned.insert(unit.clone());
     }
 }
 
 /// A pod of PostgreSQL stands still until its leases have ended, or comes to itself again.
 fn freeze(state: &mut State, unit: &UnitName) {
-    if patroni::is_frozen(state, unit) {
+    if patroni::is_frozen(&state.far, unit) {
         return thaw(state, unit);
     }
-    if !patroni::freeze(state, unit) {
+    if !patroni::freeze(&mut state.far, unit) {
         return;
     }
     let now = state.now();
     state.model.lease_tick(now);
     state.model.agent_stopped(unit, now);
     state.pass(SignedDuration::from_secs(61));
-    patroni::run(state);
+    state.run_patroni();
     let now = state.now();
     state.model.lease_tick(now);
 }
 
 /// The workload container starts anew; nothing does in a pod that stands still.
 fn restart_container(state: &mut State, unit: &UnitName) {
-    if patroni::is_frozen(state, unit) {
+    if patroni::is_frozen(&state.far, unit) {
         thaw(state, unit);
     }
     state.start_container(unit);
 }
 
 fn thaw(state: &mut State, unit: &UnitName) {
-    patroni::thaw(state, unit);
+    patroni::thaw(&mut state.far, unit);
     restart(state, unit);
 }
 
@@ -145,11 +145,11 @@ const HELD: u32 = 25;
 /// Every network and every pod is well again.
 pub(crate) fn heal(state: &mut State) {
     state.delayed.clear();
-    for cluster in state.patroni.values_mut() {
+    for cluster in state.far.patroni.values_mut() {
         cluster.cut.clear();
-        cluster.parted.clear();
+        cluster.partitioned.clear();
     }
-    let frozen = state.units().into_iter().filter(|unit| patroni::is_frozen(state, unit));
+    let frozen = state.units().into_iter().filter(|unit| patroni::is_frozen(&state.far, unit));
     for unit in frozen.collect::<Vec<_>>() {
         thaw(state, &unit);
     }
@@ -180,15 +180,16 @@ fn away(state: &mut State, unit: &UnitName) {
 /// The agent starts again in its pod, and finds in its container what it knew before.
 pub(crate) fn restart(state: &mut State, unit: &UnitName) {
     state.model.agent_started(unit, false);
-    state.starting.insert(unit.clone());
+    state.far.starting.insert(unit.clone());
     state.see_peers(unit);
     state.restarted_agents.insert(unit.clone());
-    let boot = state.pods.get(unit).and_then(|pod| pod.container.as_ref()).map(|c| c.boot);
+    let boot = state.far.pods.get(unit).and_then(|pod| pod.container.as_ref()).map(|c| c.boot);
     let app = state.model.application(unit.app());
     let container = app.and_then(|app| app.charm.containers.keys().next().cloned());
     if let (Some(boot), Some(container)) = (boot, container) {
         state.model.container_booted(unit, &container, &boot.to_string());
-        if let Some(container) = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut()) {
+        if let Some(container) = state.far.pods.get_mut(unit).and_then(|pod| pod.container.as_mut())
+        {
             container.backend_failed = false;
         }
         state.watch_backends();

@@ -99,16 +99,16 @@ faults! {
     UpgradeDeferred, "upgrade-deferred", Between, "the charm is refreshed while a hook is owed";
     PeersLate, "peers-late", From(Juju), "a new unit's peer relation is not there yet in one hook";
     Shuffled, "shuffled", Throughout, "hooks come in another order than Juju's usual one";
-    CheckLost, "check-lost", Between, "that PostgreSQL went or came back is not told";
-    PodFrozen, "pod-frozen", Between, "a pod stands still for several hooks, and nobody is told";
+    CheckLost, "check-lost", Between, "that PostgreSQL went or came back is not reported";
+    PodFrozen, "pod-frozen", Between, "a pod stands still for several hooks, and no charm is notified";
     StreamCut, "stream-cut", Between, "a standby reaches the API but not the primary";
     EventsLate, "events-late", Between, "a unit's events wait for others' and are merged meanwhile";
     TwoLeaders, "two-leaders", Between, "the lead goes to another unit and back at once";
     WatchGone, "watch-gone", Between, "the API ends a Patroni's watch, which misses loops";
     ConfigEdited, "config-edited", Between, "a person changes a key of Patroni's dynamic configuration";
     ReloadRefused, "reload-refused", At(Pebble), "PgBouncers do not take one reload";
-    Ghosts, "ghosts", Between, "from now on nobody is told that a peer went, and it stays listed";
-    Echoes, "echoes", Between, "from now on units are told of what they wrote themselves, too";
+    Ghosts, "ghosts", Between, "from now on it is not reported that a peer went, and it stays listed";
+    Echoes, "echoes", Between, "from now on units get events for what they wrote themselves, too";
 }
 
 impl Fault {

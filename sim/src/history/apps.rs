@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use juju_model::Deploy;
 use juju_names::AppName;
 
-use super::{POOLER, Run, SERVER, Which};
+use super::{Run, Which};
 use crate::far::kubernetes;
 use crate::far::patroni;
 use crate::far::postgresql::Cluster;
 use crate::juju::apps::Kind;
+use crate::names::{POOLER, SERVER};
 use crate::world::State;
 
 impl Run {
@@ -51,14 +52,14 @@ impl Run {
             if state.model.deploy(now, deploy).is_err() {
                 return false;
             }
-            kubernetes::put_application(&state.kube, &app);
+            kubernetes::put_application(&state.far.kube, &app);
             match kind {
-                Kind::Server => drop(state.clusters.insert(app, Cluster::new())),
+                Kind::Server => drop(state.far.clusters.insert(app, Cluster::new())),
                 Kind::Database => {
                     let seed = state.entropy.draw();
                     let cluster = patroni::Cluster::new(now.as_second(), seed);
-                    state.patroni.insert(app.clone(), cluster);
-                    state.clusters.insert(app, Cluster::of_initdb(BTreeMap::new()));
+                    state.far.patroni.insert(app.clone(), cluster);
+                    state.far.clusters.insert(app, Cluster::of_initdb(BTreeMap::new()));
                 }
                 _ => {}
             }
@@ -84,15 +85,18 @@ pub(super) fn forget(state: &mut State, app: &AppName) {
     if state.model.application(app).is_some() {
         return;
     }
-    kubernetes::delete_application(&state.kube, app);
-    state.clusters.remove(app);
-    state.patroni.remove(app);
+    kubernetes::delete_application(&state.far.kube, app);
+    state.far.clusters.remove(app);
+    state.far.patroni.remove(app);
     if !state.kept_volumes.remove(app) {
-        state.volumes.retain(|unit, _| unit.app() != app);
+        state.far.volumes.retain(|unit, _| unit.app() != app);
     }
     state.foreign_volumes.retain(|unit| unit.app() != app);
-    let own =
-        state.volumes.iter().filter(|(unit, volume)| unit.app() == app && volume.data.is_some());
+    let own = state
+        .far
+        .volumes
+        .iter()
+        .filter(|(unit, volume)| unit.app() == app && volume.data.is_some());
     state.foreign_volumes.extend(own.map(|(unit, _)| unit.clone()));
 }
 
@@ -100,8 +104,8 @@ pub(super) fn forget(state: &mut State, app: &AppName) {
 pub(super) fn set_aside(state: &mut State) -> bool {
     let foreign = std::mem::take(&mut state.foreign_volumes);
     for unit in &foreign {
-        let container = state.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
-        if let Some(volume) = state.volumes.get_mut(unit) {
+        let container = state.far.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
+        if let Some(volume) = state.far.volumes.get_mut(unit) {
             volume.set_aside(container);
         }
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use juju_names::{AppName, UnitName};
 use serde_json::{Map, Value, json};
 
-use super::{Client, Op, SERVER, Which};
+use super::{Client, Op, Which};
+use crate::names::SERVER;
 use crate::rng::Rng;
 use crate::world::State;
 

@@ -17,11 +17,6 @@ pub use play::{Played, play};
 use crate::far::postgresql::PERSON;
 use crate::fault::{Fault, Injection};
 
-/// The pooler's application.
-pub(crate) const POOLER: &str = "pgbouncer-k8s";
-/// The server's application.
-pub(crate) const SERVER: &str = "postgresql-k8s";
-
 /// One client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {

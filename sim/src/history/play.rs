@@ -9,13 +9,13 @@ use juju_model::{HookRun, Next};
 use juju_names::{AppName, UnitName};
 use pgbouncer::Version;
 
-use super::{Client, History, Op, POOLER, SERVER, Step, Which, database};
+use super::{Client, History, Op, Step, Which, database};
 use crate::World;
 use crate::check;
-use crate::far::patroni;
 use crate::fault::{Effects, Fault, Injection, inject, restart};
 use crate::juju::apps::ROTATE;
 use crate::juju::hook::{self, Ran};
+use crate::names::{POOLER, SERVER};
 use crate::world::State;
 
 /// The PgBouncer of an old image.
@@ -199,7 +199,7 @@ impl Run {
             run.world.change(|state| state.model.shuffle(Some(history.seed)));
         }
         if history.old_image {
-            run.world.change(|state| state.version = OLD);
+            run.world.change(|state| state.far.version = OLD);
         }
         if tracing {
             run.world.change(|state| state.gate.lines = Some(Vec::new()));
@@ -292,7 +292,7 @@ impl Run {
                     let Some(unit) = unit else { return false };
                     model.enqueue_action(now, &unit, action, Default::default()).is_ok()
                 }
-                Op::Rotate if state.patroni.is_empty() => {
+                Op::Rotate if state.far.patroni.is_empty() => {
                     let leader =
                         app(SERVER).and_then(|app| model.application(&app)?.leader.clone());
                     let Some(leader) = leader else { return false };
@@ -315,7 +315,7 @@ impl Run {
                 Op::Deploy(_) => false,
             };
             state.tend();
-            state.clusters.values_mut().for_each(crate::far::postgresql::Cluster::trespass);
+            state.far.clusters.values_mut().for_each(crate::far::postgresql::Cluster::trespass);
             taken
         })
     }
@@ -370,7 +370,7 @@ impl Run {
         if !self.slow {
             self.world.change(|state| {
                 state.pass(SignedDuration::from_secs(20));
-                patroni::run(state);
+                state.run_patroni();
             });
         }
         self.run_due(&unit, due, injection);

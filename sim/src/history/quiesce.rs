@@ -9,7 +9,6 @@ use super::play::Due;
 use super::{Client, Run};
 use crate::check;
 use crate::far::kubernetes;
-use crate::far::patroni;
 use crate::fault::heal;
 use crate::juju::hook::Ran;
 use crate::world::State;
@@ -63,7 +62,7 @@ impl Run {
     /// Lets what runs by itself come to rest; a unit that has a hook due then.
     fn await_due(&mut self) -> Option<(UnitName, Due)> {
         for _ in 0..REST {
-            if self.world.change(patroni::rests) {
+            if self.world.change(State::rests) {
                 return None;
             }
             let due = self.first_due();
@@ -93,9 +92,9 @@ impl Run {
         let interval = self.world.look(|state| state.model.update_status_interval());
         let seconds = i64::try_from(interval).unwrap_or(300) + 1;
         self.world.change(|state| {
-            kubernetes::balance(&state.kube);
+            kubernetes::balance(&state.far.kube);
             state.pass(SignedDuration::from_secs(seconds));
-            patroni::run(state);
+            state.run_patroni();
         });
         let mut written = Vec::new();
         self.note_writes(true);
@@ -149,8 +148,8 @@ impl Run {
         self.tell(|| "peace".to_owned());
         self.played.before_peace = self.played.hooks;
         self.world.change(|state| {
-            for (app, cluster) in &mut state.clusters {
-                cluster.up |= !state.patroni.contains_key(app);
+            for (app, cluster) in &mut state.far.clusters {
+                cluster.up |= !state.far.patroni.contains_key(app);
             }
             heal(state);
             state.watch_backends();

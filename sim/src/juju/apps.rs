@@ -10,7 +10,8 @@ use juju_names::{AppName, RelationId};
 use postgres::scram;
 
 use crate::far::postgresql::{Cluster, Database, Role, SERVER_VERSION};
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
+use crate::world::State;
 
 /// The command that makes the server give its clients new passwords.
 pub(crate) const ROTATE: &str = "rotate";
@@ -109,14 +110,14 @@ pub(crate) fn server(state: &mut State, run: &HookRun) -> Result<(), String> {
         juju_model::Hook::RelationBroken { relation, .. } => Some(relation.id),
         _ => None,
     };
-    state.clusters.entry(app.clone()).or_insert_with(Cluster::new);
-    let plain = state.keeps_tied;
+    state.far.clusters.entry(app.clone()).or_insert_with(Cluster::new);
+    let plain = state.keeps_held;
     let Some(mut session) = state.session.take() else { return Ok(()) };
     if let Some(id) = broken.filter(|_| plain) {
-        // Another charm's server: what is tied to its user stays.
-        let cluster = state.clusters.get_mut(&app).ok_or("no cluster")?;
+        // Another charm's server: what its user holds stays.
+        let cluster = state.far.clusters.get_mut(&app).ok_or("no cluster")?;
         for role in cluster.roles.values_mut() {
-            if role.comment == tied(&server_user(id)) {
+            if role.comment == held(&server_user(id)) {
                 role.comment.clear();
             }
         }
@@ -138,7 +139,7 @@ fn server_hook(
     let password: String =
         state.entropy.bytes().iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     let words = |error: juju_model::tools::ToolError| error.to_string();
-    let cluster = state.clusters.get_mut(app).ok_or("no cluster")?;
+    let cluster = state.far.clusters.get_mut(app).ok_or("no cluster")?;
     let mut tools = state.model.tools(session, now);
     if !tools.is_leader().map_err(words)? {
         return Ok(());
@@ -192,14 +193,14 @@ fn server_hook(
     Ok(())
 }
 
-fn tied(user: &str) -> String {
+fn held(user: &str) -> String {
     format!("goes with the role {user}")
 }
 
-/// The server drops a relation's user, what is tied to it, and what stands in their way.
+/// The server drops a relation's user, what it holds, and what stands in their way.
 fn drop_user(cluster: &mut Cluster, user: &str) {
-    let tied = tied(user);
-    let gone = cluster.roles.iter().filter(|(name, role)| *name == user || role.comment == tied);
+    let held = held(user);
+    let gone = cluster.roles.iter().filter(|(name, role)| *name == user || role.comment == held);
     let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
     for role in &gone {
         cluster.roles.remove(role);

@@ -13,13 +13,12 @@ use juju_charm::{Charm, Environment, Vars};
 use juju_model::{Hook, HookOutcome, HookRun};
 
 use crate::World;
-use crate::far::patroni;
 use crate::fault::{Effects, Fault, Injection, Killed};
 use crate::juju::apps::{self, Kind, OLDER};
 use crate::juju::echo::Seen;
 use crate::juju::tools::InProcess;
 use crate::mutant::{self, Planted};
-use crate::ports::{Database, Pooler};
+use crate::ports::Simulated;
 
 /// How a hook ended.
 #[derive(Debug, Clone, Default)]
@@ -67,7 +66,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// Lets what runs by itself go on while a hook waits.
 pub(crate) async fn alongside<T>(world: &Arc<World>, hook: impl Future<Output = T>) -> T {
-    if world.look(|state| state.patroni.is_empty()) {
+    if world.look(|state| state.far.patroni.is_empty()) {
         return hook.await;
     }
     tokio::select! {
@@ -82,7 +81,7 @@ async fn ticks(world: &Arc<World>) -> Infallible {
         tokio::time::sleep(TICK).await;
         world.change(|state| {
             state.pass(SignedDuration::from_secs(1));
-            patroni::run(state);
+            state.run_patroni();
         });
     }
 }
@@ -119,8 +118,7 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
     if world.change(|state| state.misses(run)) {
         return Ok(());
     }
-    let app = run.unit.app().clone();
-    mutant::enter(app.as_str());
+    mutant::enter(run.unit.app().as_str());
     if mutant::is_planted() && mutant::ignores(&run.hook.name()) {
         return Ok(());
     }
@@ -133,12 +131,12 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
     {
         vars.insert("JUJU_REMOTE_APP".into(), String::new());
     }
+    let ports = Simulated { world: world.clone(), unit: run.unit.clone() };
     match Kind::of(charm.as_deref().unwrap_or_default()) {
         Kind::Pooler if matches!(&run.hook, Hook::Exec { command, .. } if command == OLDER) => {
             world.change(apps::older)
         }
         Kind::Pooler => {
-            let ports = Pooler { world: world.clone(), app };
             let charm = pgbouncer_k8s::PgBouncer::new(Box::new(ports));
             if mutant::is_planted() {
                 return dispatch(world, Planted(charm), &vars);
@@ -147,7 +145,6 @@ fn code(world: &Arc<World>, run: &HookRun) -> Result<(), String> {
         }
         Kind::Client => dispatch(world, data_integrator::DataIntegrator, &vars),
         Kind::Database => {
-            let ports = Database { world: world.clone(), unit: run.unit.clone() };
             let charm = postgresql_k8s::Postgresql::new(Box::new(ports));
             if mutant::is_planted() {
                 return dispatch(world, Planted(charm), &vars);
@@ -185,7 +182,7 @@ pub(crate) fn run(world: &Arc<World>, run: HookRun, plan: Option<Injection>) -> 
 fn once(world: &Arc<World>, run: HookRun, plan: Option<Injection>) -> Ran {
     world.change(|state| {
         state.pass(SignedDuration::from_secs(1));
-        patroni::run(state);
+        state.run_patroni();
         state.gate.open(plan);
         state.dead = false;
         state.waited = Duration::ZERO;
@@ -217,9 +214,9 @@ fn once(world: &Arc<World>, run: HookRun, plan: Option<Injection>) -> Ran {
     };
     world.change(|state| {
         let now = state.now();
-        ran.late = state.starting.contains(&run.unit).then_some(state.waited);
+        ran.late = state.far.starting.contains(&run.unit).then_some(state.waited);
         if run.hook == Hook::Start && matches!(outcome, HookOutcome::Exited(0)) {
-            state.starting.remove(&run.unit);
+            state.far.starting.remove(&run.unit);
         }
         if let Some(session) = state.session.take()
             && let Err(error) = state.model.finish(run, session, outcome, now)

@@ -9,9 +9,9 @@ use juju_hooktools::Response;
 use juju_names::UnitName;
 
 use crate::World;
-use crate::far::pebble::Socket;
 use crate::fault::{Fault, Port};
 use crate::mutant::{self, Changed};
+use crate::ports::pebble::Socket;
 
 /// Tools that only read, or only report to people.
 const QUIET: [&str; 14] = [

@@ -134,7 +134,7 @@ const SQL: [(&str, Plant); 12] = [
     ("users cannot log in", Plant::Twist(Twist::NobodyLogsIn)),
     ("another's password is changed", Plant::Twist(Twist::AnothersPassword)),
     ("nobody looks who is a client's user before it comes", Plant::Overlooks(Query::Members(""))),
-    ("nobody looks which clients are somebody else", Plant::Overlooks(Query::Parting)),
+    ("nobody looks which clients are somebody else", Plant::Overlooks(Query::UserMemberships)),
     ("nobody looks what clients have on extensions", Plant::Overlooks(Query::HeldOnExtensions(""))),
 ];
 
@@ -293,7 +293,7 @@ pub(super) fn all() -> Vec<Mutant> {
         add(format!("Patroni: nobody reads {key}"), plant);
     }
     add("Patroni: passwords go in clear".to_owned(), Plant::InClear);
-    let best = Plant::Order("\"candidate\"", "\"other\"");
+    let best = Plant::PatroniBody("\"candidate\"", "\"other\"");
     add("Patroni: another candidate is named".to_owned(), best);
     add("random numbers are always the same".to_owned(), Plant::SameRandom);
     let swaps = [

@@ -2,7 +2,7 @@
 
 use juju_charm::{Changes, Own, Write};
 use pgbouncer_k8s::ContainerEffect;
-use postgresql_k8s::{Order, Ordered};
+use postgresql_k8s::PatroniCommand;
 
 use super::Plant;
 
@@ -131,7 +131,7 @@ pub(super) fn of_database() -> Vec<Plant> {
         "serve" Drop GoOn: Effect::ServeClient(_),
         "remove client" Drop GoOn Ends: Effect::RemoveClient { .. },
         "set password" Drop Last: Effect::SetPassword { .. },
-        "switch over" Drop: Effect::Order(Order { what: Ordered::Switchover { .. }, .. }),
+        "switch over" Drop: Effect::RunPatroniCommand { command: PatroniCommand::Switchover { .. }, .. },
         "report to clients" Drop: Effect::ReportToClients,
         "restart members" Drop: Effect::RestartMembers { .. },
         "report pending restart" Drop: Effect::ReportPendingRestart { .. },
@@ -139,6 +139,6 @@ pub(super) fn of_database() -> Vec<Plant> {
         "report timeline" Drop: Effect::ReportTimeline(_),
         "adopt objects" Drop: Effect::AdoptObjects,
         "take primary label" Drop: Effect::TakePrimaryLabel,
-        "restart" Drop: Effect::Order(Order { what: Ordered::Restart, .. }),
+        "restart" Drop: Effect::RunPatroniCommand { command: PatroniCommand::Restart, .. },
     }
 }

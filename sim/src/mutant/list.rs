@@ -173,7 +173,7 @@ const SECRETS: [&str; 7] = [
 /// Public issues of the charms in Python, as far as one cause gives them again.
 const ISSUES: [(&str, Plant); 8] = [
     ("787, a hook cannot do without the peer relation", Plant::NeedsPeers),
-    ("databases of the old interface are lost from the map", Plant::NoLegacy),
+    ("databases of legacy clients are lost from the map", Plant::NoLegacy),
     ("750, a name for reading only that is too long", Plant::LongNames),
     (
         "825, a unit is never told that it is the one that leaves",

@@ -20,7 +20,7 @@ pub use run::{Outcome, run, scripted, unplanted};
 
 use postgres::sql::Query;
 
-use crate::history::{POOLER, SERVER};
+use crate::names::{POOLER, SERVER};
 
 /// A fault in the charm or the framework, as it shows where its effects pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub enum Plant {
     /// A request to Patroni of this method and path does nothing but says it did.
     Patroni(&'static str),
     /// A text in what is sent to Patroni becomes another.
-    Order(&'static str, &'static str),
+    PatroniBody(&'static str, &'static str),
     /// This key stands in no answer of Patroni.
     Unheard(&'static str),
     /// Patroni gets no credentials.

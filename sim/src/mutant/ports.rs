@@ -205,7 +205,7 @@ pub(crate) fn silences(request: &str) -> bool {
 /// What Patroni is sent in place of a body.
 pub(crate) fn order(body: Bytes) -> Bytes {
     let changed = planted(|plant| match plant {
-        Plant::Order(from, to) => {
+        Plant::PatroniBody(from, to) => {
             Some(String::from_utf8_lossy(&body).replace(from, to).into_bytes().into())
         }
         _ => None,

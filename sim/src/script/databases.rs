@@ -89,11 +89,11 @@ pub(crate) fn scripts() -> Vec<Script> {
 /// Of one unit at the beginning.
 fn alone() -> Vec<Script> {
     let gone = |name| script(1, vec![direct(0), DeleteObject(Kind::Service, name)]);
-    let parted = [part(0), part(1), part(3), part(2), direct(0)];
+    let unrelated = [part(0), part(1), part(3), part(2), direct(0)];
     let scale = |units| database(Scale(units));
     let rush = AtOnce(vec![Op::Database(Scale(2)), Op::UnrelateDirect(0)]);
     vec![
-        script(1, then(all(), parted)),
+        script(1, then(all(), unrelated)),
         script(1, vec![ClientsLast(Op::Direct(0)), NameLater(1)]),
         script(1, vec![direct(4), part(4), direct(5), part(5), direct(0)]),
         script(1, vec![direct(6), direct(0), part(6), direct(7), direct(3), part(7)]),

@@ -4,8 +4,9 @@ use juju_names::UnitName;
 
 use crate::check;
 use crate::fault::{Fault, inject, restart};
-use crate::history::{Client, History, Op, POOLER, Run};
+use crate::history::{Client, History, Op, Run};
 use crate::juju::apps::OLDER;
+use crate::names::POOLER;
 use crate::world::State;
 
 use super::step::Step;
@@ -18,8 +19,8 @@ pub(crate) struct Script {
     pub(super) databases: u32,
     pub(super) clients: Vec<Client>,
     pub(super) old_image: bool,
-    /// Whether the server removes its own user only, and not what is tied to it.
-    pub(super) keeps_tied: bool,
+    /// Whether the server removes its own user only, and not what it holds.
+    pub(super) keeps_held: bool,
     pub(super) steps: Vec<Step>,
 }
 
@@ -27,7 +28,7 @@ impl Script {
     /// Of nothing but these steps.
     pub(super) fn of(steps: Vec<Step>) -> Self {
         let clients = Vec::new();
-        Self { units: 0, databases: 0, clients, old_image: false, keeps_tied: false, steps }
+        Self { units: 0, databases: 0, clients, old_image: false, keeps_held: false, steps }
     }
 
     /// Plays it; what is wrong.
@@ -39,7 +40,7 @@ impl Script {
         let Some(mut run) = Run::begin(&history, false) else {
             return Vec::new();
         };
-        run.world.change(|state| state.keeps_tied = self.keeps_tied);
+        run.world.change(|state| state.keeps_held = self.keeps_held);
         run.calm = true;
         // What is there before the first hook comes before it.
         if !matches!(self.steps.first(), Some(Step::LeaveObjects | Step::Untrusted)) {
@@ -142,5 +143,5 @@ fn restart_agents(run: &mut Run) {
 }
 
 fn is_down(state: &State) -> bool {
-    state.clusters.values().any(|cluster| !cluster.up)
+    state.far.clusters.values().any(|cluster| !cluster.up)
 }

@@ -78,8 +78,8 @@ pub(crate) fn scripts() -> Vec<Script> {
         script(1, then(two(), vec![Step::RestartAgents, config("expose-external", "nodeport")])),
         script(1, then(two(), turned)),
         script(1, then(two(), vec![OlderCharm, keep(Rotate), op(Refresh)])),
-        Script { keeps_tied: true, ..script(1, then(two(), vec![op(NoBackend)])) },
-        Script { keeps_tied: true, ..script(2, then(all(), vec![op(NoBackend), op(Backend)])) },
+        Script { keeps_held: true, ..script(1, then(two(), vec![op(NoBackend)])) },
+        Script { keeps_held: true, ..script(2, then(all(), vec![op(NoBackend), op(Backend)])) },
         script(
             2,
             vec![op(Backend), HearsFirst(1, Relate(0)), HearsFirst(0, Relate(2)), keep(Relate(1))],

@@ -12,9 +12,9 @@ use crate::far::patroni;
 use crate::far::pebble::{File, Owner};
 use crate::far::postgresql::{Cluster, Database, TEMPLATE};
 use crate::fault::{Fault, Injection, heal, inject_into};
-use crate::history::{DatabaseOp, Op, POOLER, Run, SERVER};
+use crate::history::{DatabaseOp, Op, Run};
 use crate::juju::apps::server_user;
-use crate::world::MODEL;
+use crate::names::{MODEL, POOLER, SERVER};
 
 /// The most effects of a hook at which it dies.
 const DEATHS: u32 = 60;
@@ -31,7 +31,8 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
         Step::Unit(fault, number) => strike(run, *fault, server(*number).as_ref()),
         Step::Primary(fault) => {
             let app = SERVER.parse().ok();
-            let primary = app.and_then(|app| run.world.look(|state| patroni::primary(state, &app)));
+            let primary =
+                app.and_then(|app| run.world.look(|state| patroni::primary(&state.far, &app)));
             strike(run, *fault, primary.as_ref());
             run.settle();
             run.look(|state, _| check::routes(state));
@@ -50,12 +51,12 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
         Step::NameLater(index) => late(run, *index),
         Step::Die(ops) => dies(run, ops),
         Step::LoseQuorum => {
-            doom(run);
+            lose_quorum(run);
             return false;
         }
-        Step::Untrusted => distrusted(run),
+        Step::Untrusted => untrusted(run),
         Step::LeaveObjects => {
-            litter(run);
+            leave_objects(run);
             return false;
         }
         Step::SetAside => {
@@ -69,7 +70,7 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
         Step::AskRoles(index, roles) => ask_roles(run, *index, roles),
         Step::OpenTemplate => {
             run.world.change(|state| {
-                let clusters = state.clusters.values_mut();
+                let clusters = state.far.clusters.values_mut();
                 for template in clusters.filter_map(|c| c.databases.get_mut(TEMPLATE)) {
                     template.connect.insert("public".to_owned());
                 }
@@ -77,14 +78,14 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
             run.round();
         }
         Step::GrantAsOlder => {
-            run.world.change(|state| state.clusters.values_mut().for_each(Cluster::entangle));
+            run.world.change(|state| state.far.clusters.values_mut().for_each(Cluster::entangle));
             run.round();
         }
         Step::ForeseeUser(index) => {
             run.world.change(|state| {
                 let last = state.model.relations().map(|relation| relation.id.0).max();
                 let next = server_user(RelationId(last.map_or(0, |last| last + 1)));
-                state.clusters.values_mut().for_each(|cluster| cluster.foresee(&next));
+                state.far.clusters.values_mut().for_each(|cluster| cluster.foresee(&next));
             });
             run.operate(&Op::Direct(*index));
         }
@@ -93,14 +94,14 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
             run.round();
         }
         Step::DeleteObject(kind, name) => {
-            drop(run.world.look(|state| state.kube.delete(*kind, MODEL, name)));
+            drop(run.world.look(|state| state.far.kube.delete(*kind, MODEL, name)));
             run.settle();
             run.round();
         }
         Step::SuppressChecks => run.world.change(|state| state.checks_suppressed = true),
         Step::OrphanUser => {
             run.world.change(|state| {
-                for cluster in state.clusters.values_mut() {
+                for cluster in state.far.clusters.values_mut() {
                     let client = cluster.roles.get("relation_id_3").cloned();
                     cluster.roles.extend(client.map(|role| ("relation_id_99".to_owned(), role)));
                 }
@@ -109,7 +110,7 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
         }
         Step::DropUsers => {
             run.world.change(|state| {
-                for cluster in state.clusters.values_mut() {
+                for cluster in state.far.clusters.values_mut() {
                     let kept = |name: &String| name.starts_with("pgbouncer_auth");
                     cluster.roles.retain(|name, role| {
                         role.comment.is_empty() || role.is_of_operator() || kept(name)
@@ -137,7 +138,7 @@ fn certify(run: &mut Run) {
     let certificate = made.cert.pem();
     let texts = [certificate.clone(), made.signing_key.serialize_pem(), certificate];
     run.world.change(|state| {
-        let pods = state.pods.iter_mut().filter(|(unit, _)| unit.app().as_str() == SERVER);
+        let pods = state.far.pods.iter_mut().filter(|(unit, _)| unit.app().as_str() == SERVER);
         for container in pods.filter_map(|(_, pod)| pod.container.as_mut()) {
             for (name, text) in CERTIFICATE.iter().zip(&texts) {
                 let path = format!("/var/lib/postgresql/data/{name}.pem");
@@ -174,7 +175,7 @@ const ATTIC: &str = "attic";
 
 fn stuck(run: &mut Run, goes: &Op, comes: &Op) {
     run.world.change(|state| {
-        for cluster in state.clusters.values_mut() {
+        for cluster in state.far.clusters.values_mut() {
             let clients = cluster.roles.keys().filter(|name| name.starts_with("relation_id_"));
             let objects = clients.cloned().collect();
             let attic = Database { objects, closed: true, ..Database::default() };
@@ -188,7 +189,7 @@ fn stuck(run: &mut Run, goes: &Op, comes: &Op) {
     run.round();
     run.look(check::stuck);
     run.world.change(|state| {
-        for cluster in state.clusters.values_mut() {
+        for cluster in state.far.clusters.values_mut() {
             cluster.databases.remove(ATTIC);
         }
     });
@@ -208,21 +209,22 @@ fn ask_roles(run: &mut Run, index: usize, roles: &str) {
 }
 
 /// The primary and the standbys that commits wait for come back on empty volumes.
-fn doom(run: &mut Run) {
+fn lose_quorum(run: &mut Run) {
     let Ok(app) = SERVER.parse() else { return };
     run.world.change(|state| {
-        for unit in patroni::chosen(state, &app) {
+        for unit in patroni::chosen(&state.far, &app) {
             state.stop_pod(&unit);
-            state.volumes.remove(&unit);
+            state.far.volumes.remove(&unit);
         }
         state.tend();
     });
     run.settle();
 }
 
-fn distrusted(run: &mut Run) {
-    let first = server(0)
-        .is_none_or(|unit| run.world.look(|state| patroni::primary(state, unit.app())).is_none());
+fn untrusted(run: &mut Run) {
+    let first = server(0).is_none_or(|unit| {
+        run.world.look(|state| patroni::primary(&state.far, unit.app())).is_none()
+    });
     run.operate(&Op::Database(DatabaseOp::Trust(false)));
     strike(run, Fault::PodChurn, server(1).as_ref());
     run.round();
@@ -255,7 +257,7 @@ fn late(run: &mut Run, index: usize) {
 }
 
 /// Endpoints as Patroni keeps them, of a cluster that is gone.
-fn litter(run: &Run) {
+fn leave_objects(run: &Run) {
     let annotations = [
         ("", json!({"leader": "postgresql-k8s-7", "optime": "999"})),
         ("-config", json!({"initialize": "77", "config": "{}"})),
@@ -265,6 +267,6 @@ fn litter(run: &Run) {
         let labels = json!({"application": "patroni", "cluster-name": format!("patroni-{SERVER}")});
         let metadata = json!({"name": name, "labels": labels, "annotations": annotations});
         let object = json!({"metadata": metadata});
-        drop(run.world.look(|state| state.kube.put(Kind::Endpoints, MODEL, &object)));
+        drop(run.world.look(|state| state.far.kube.put(Kind::Endpoints, MODEL, &object)));
     }
 }

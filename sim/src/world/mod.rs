@@ -2,28 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use juju_model::{Hook, HookRun, Juju, Model, Session};
-use juju_names::{AppName, ContainerName, UnitName};
-use kube_api::{Api, ApiOptions};
-use pgbouncer::Version;
+use juju_names::{AppName, UnitName};
 
-use crate::far::kubernetes;
-use crate::far::patroni::{self, Volume};
 use crate::far::pebble::{Container, Pod};
-use crate::far::postgresql::Cluster;
+use crate::far::{Far, kubernetes, patroni};
 use crate::fault::{Fault, Gate, Killed, Port};
+use crate::names::MODEL;
 use crate::rng::Rng;
-
-/// Where every history begins, in seconds.
-const BEGIN: i64 = 1_790_000_000;
-
-/// The name of the model.
-pub(crate) const MODEL: &str = "dev";
 
 /// Everything that is simulated. The far sides share it with the one that runs hooks.
 pub struct World {
@@ -35,15 +26,7 @@ pub struct World {
 /// What is in a world.
 pub(crate) struct State {
     pub(crate) model: Model,
-    pub(crate) clock: Arc<AtomicI64>,
-    pub(crate) pods: BTreeMap<UnitName, Pod>,
-    pub(crate) clusters: BTreeMap<AppName, Cluster>,
-    /// The databases in which a session with a superuser's rights ran what clients made.
-    pub(crate) hijacked: BTreeSet<String>,
-    /// What there is besides of those that Patroni runs.
-    pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
-    pub(crate) volumes: BTreeMap<UnitName, Volume>,
-    pub(crate) kube: Api,
+    pub(crate) far: Far,
     /// Volumes that an application of the same name had before.
     pub(crate) foreign_volumes: BTreeSet<UnitName>,
     /// Units whose events wait, while others run so many hooks.
@@ -55,15 +38,10 @@ pub(crate) struct State {
     pub(crate) gate: Gate,
     pub(crate) entropy: Rng,
     pub(crate) boots: u64,
-    /// The PgBouncer in every container.
-    pub(crate) version: Version,
     /// What each unit read last in remote bags, where a fault may show it again.
     pub(crate) read: Option<BTreeMap<(UnitName, String), String>>,
     /// Whether the server removes only its own user when a relation ends.
-    pub(crate) keeps_tied: bool,
-    /// Units whose pods are not ready, because `start` has not run in them: services lead to the
-    /// others.
-    pub(crate) starting: BTreeSet<UnitName>,
+    pub(crate) keeps_held: bool,
     /// The peers of each unit that are gone without an event for it, where a fault drops that.
     pub(crate) ghosts: Option<BTreeMap<UnitName, BTreeSet<UnitName>>>,
     /// Whether units get events for what they wrote themselves.
@@ -86,22 +64,11 @@ fn juju_of(seed: u64) -> Juju {
 impl World {
     /// An empty world; passwords and the like follow from the seed.
     pub(crate) fn new(seed: u64) -> Option<Arc<Self>> {
-        let clock = Arc::new(AtomicI64::new(BEGIN));
-        let mut options = ApiOptions::new(([10, 152, 0, 0].into(), 16), 7);
-        let hand = clock.clone();
-        options.clock = Arc::new(move || time(&hand));
-        options.store.history_max = 50;
         let name = MODEL.parse().ok()?;
         let uuid = "00000000-0000-4000-8000-000000000000".to_owned();
         let state = State {
             model: Model::new(name, uuid, seed).under(juju_of(seed)),
-            clock,
-            pods: BTreeMap::new(),
-            clusters: BTreeMap::new(),
-            hijacked: BTreeSet::new(),
-            patroni: BTreeMap::new(),
-            volumes: BTreeMap::new(),
-            kube: Api::new(options),
+            far: Far::new(),
             foreign_volumes: BTreeSet::new(),
             delayed: BTreeMap::new(),
             kept_volumes: BTreeSet::new(),
@@ -109,10 +76,8 @@ impl World {
             gate: Gate::default(),
             entropy: Rng::new(seed),
             boots: 0,
-            version: Version::TRIXIE,
             read: None,
-            keeps_tied: false,
-            starting: BTreeSet::new(),
+            keeps_held: false,
             ghosts: None,
             echoes: false,
             restarted_agents: BTreeSet::new(),
@@ -120,7 +85,6 @@ impl World {
             checks_suppressed: false,
             dead: false,
         };
-        kubernetes::put_node(&state.kube);
         Some(Arc::new(Self { state: Mutex::new(state), dying: AtomicBool::new(false) }))
     }
 
@@ -172,14 +136,10 @@ impl World {
     }
 }
 
-fn time(clock: &AtomicI64) -> Timestamp {
-    Timestamp::from_second(clock.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
 impl State {
     /// The time.
     pub(crate) fn now(&self) -> Timestamp {
-        time(&self.clock)
+        self.far.now()
     }
 
     /// The time, in seconds since 1970.
@@ -189,7 +149,7 @@ impl State {
 
     /// Lets time pass.
     pub(crate) fn pass(&self, by: SignedDuration) {
-        self.clock.fetch_add(by.as_secs(), Ordering::Relaxed);
+        self.far.pass(by);
     }
 
     /// Every unit there is.
@@ -197,20 +157,40 @@ impl State {
         self.model.all_units().map(|unit| unit.name.clone()).collect()
     }
 
-    /// The application whose PostgreSQL answers at this name, and takes writes there.
-    pub(crate) fn server_behind(&self, host: &str) -> Option<AppName> {
-        let first = host.split('.').next()?;
-        if let Some(unit) = patroni::member_at(self, host) {
-            let leads = patroni::primary(self, unit.app()).as_ref() == Some(&unit);
-            return leads.then(|| unit.app().clone());
+    /// The host that the running hook means: its own pod in place of a loopback address.
+    pub(crate) fn host_of(&self, host: &str) -> String {
+        match (host, &self.session) {
+            ("127.0.0.1" | "localhost", Some(session)) => session.run().unit.pod(),
+            _ => host.to_owned(),
         }
-        let app = first.strip_suffix("-primary").or_else(|| first.strip_suffix("-replicas"))?;
-        let app = app.parse().ok()?;
-        let leads = |app: &AppName| {
-            let primary = patroni::primary(self, app);
-            primary.is_some_and(|primary| patroni::behind(self, first).contains(&primary))
-        };
-        (!self.patroni.contains_key(&app) || leads(&app)).then_some(app)
+    }
+
+    /// Lets the members of every cluster do what they do in the time that has passed.
+    pub(crate) fn run_patroni(&mut self) {
+        self.patroni(patroni::run);
+    }
+
+    /// Lets a second pass; whether nothing changed in any cluster.
+    pub(crate) fn rests(&mut self) -> bool {
+        self.patroni(patroni::rests)
+    }
+
+    /// Has the members do something, with the rights that Juju gives them, and delivers their
+    /// notices.
+    fn patroni<T>(&mut self, act: impl FnOnce(&mut Far) -> T) -> T {
+        for (app, cluster) in &mut self.far.patroni {
+            cluster.trusted = self.model.application(app).is_some_and(|app| app.trust);
+        }
+        let done = act(&mut self.far);
+        let clusters = self.far.patroni.values_mut();
+        let notices: Vec<_> = clusters.flat_map(|cluster| cluster.notices.drain(..)).collect();
+        for (unit, key) in notices {
+            self.notify(&unit, &key);
+        }
+        if !self.far.patroni.is_empty() {
+            self.watch_backends();
+        }
+        done
     }
 
     /// Another unit of the application takes the lead.
@@ -231,11 +211,11 @@ impl State {
     /// Starts a pod for a unit that has none.
     pub(crate) fn start_pod(&mut self, unit: &UnitName) {
         let address = format!("10.1.{}.{}", self.boots % 250 + 1, unit.number() % 250 + 1);
-        self.pods.insert(unit.clone(), Pod::default());
-        kubernetes::put_pod(&self.kube, unit, &address);
+        self.far.pods.insert(unit.clone(), Pod::default());
+        kubernetes::put_pod(&self.far.kube, unit, &address);
         self.model.unit_address(unit, Some(address));
         self.model.agent_started(unit, true);
-        self.starting.insert(unit.clone());
+        self.far.starting.insert(unit.clone());
         self.see_peers(unit);
         self.start_container(unit);
         self.model.lease_tick(self.now());
@@ -272,11 +252,11 @@ impl State {
             app.map(|app| app.charm.containers.keys().cloned().collect()).unwrap_or_default();
         self.unmount(unit);
         for name in names {
-            let mut container = Container::new(boot, self.version);
-            if let Some(volume) = self.volumes.get(unit) {
+            let mut container = Container::new(boot, self.far.version);
+            if let Some(volume) = self.far.volumes.get(unit) {
                 volume.mount(&mut container);
             }
-            if let Some(pod) = self.pods.get_mut(unit) {
+            if let Some(pod) = self.far.pods.get_mut(unit) {
                 pod.container = Some(container);
             }
             self.model.container_booted(unit, &name, &boot.to_string());
@@ -285,7 +265,7 @@ impl State {
 
     /// Ends what runs in a pod, in order, and takes the pod away.
     pub(crate) fn replace_pod(&mut self, unit: &UnitName) {
-        patroni::stop(self, unit);
+        patroni::stop(&mut self.far, unit);
         self.stop_pod(unit);
     }
 
@@ -293,39 +273,34 @@ impl State {
     pub(crate) fn stop_pod(&mut self, unit: &UnitName) {
         let now = self.now();
         self.unmount(unit);
-        self.pods.remove(unit);
-        self.starting.remove(unit);
+        self.far.pods.remove(unit);
+        self.far.starting.remove(unit);
         self.restarted_agents.insert(unit.clone());
-        kubernetes::delete_pod(&self.kube, unit);
+        kubernetes::delete_pod(&self.far.kube, unit);
         self.model.agent_stopped(unit, now);
         self.model.unit_address(unit, None);
     }
 
     /// Ends what runs in a workload container; what is on its volume stays.
     fn unmount(&mut self, unit: &UnitName) {
-        if !self.patroni.contains_key(unit.app()) {
+        if !self.far.patroni.contains_key(unit.app()) {
             return;
         }
-        let Some(pod) = self.pods.get_mut(unit) else { return };
+        let Some(pod) = self.far.pods.get_mut(unit) else { return };
         if let Some(container) = pod.container.take() {
-            self.volumes.entry(unit.clone()).or_default().unmount(&container);
+            self.far.volumes.entry(unit.clone()).or_default().unmount(&container);
         }
-        patroni::watch(self, unit.app());
+        patroni::watch(&mut self.far, unit.app());
     }
 
-    /// A process in a container records a notice, which reaches the charm where root records it.
-    pub(crate) fn notify(&mut self, unit: &UnitName, container: &ContainerName, key: &str) {
-        if let Some(cluster) = self.patroni.get_mut(unit.app())
-            && cluster.notices_lost > 0
+    /// A notice reaches the charm where root records it.
+    fn notify(&mut self, unit: &UnitName, key: &str) {
+        let pod = self.far.pods.get(unit).and_then(|pod| pod.container.as_ref());
+        if let (true, Ok(name)) =
+            (pod.is_some_and(|container| container.records_as_root(key)), "postgresql".parse())
         {
-            cluster.notices_lost -= 1;
-            return;
+            self.model.container_notice(unit, &name, "1", "custom", key);
         }
-        let pod = self.pods.get(unit).and_then(|pod| pod.container.as_ref());
-        if !pod.is_some_and(|container| container.records_as_root(key)) {
-            return;
-        }
-        self.model.container_notice(unit, container, "1", "custom", key);
     }
 
     /// Gives every unit without a pod one, and forgets units that are gone.
@@ -340,7 +315,7 @@ impl State {
     /// Sends every charm an event when the check of its backend changed.
     pub(crate) fn watch_backends(&mut self) {
         let mut changed = Vec::new();
-        for (unit, pod) in &self.pods {
+        for (unit, pod) in &self.far.pods {
             let Some(container) = &pod.container else { continue };
             let host = container.layers.iter().rev().find_map(|(_, layer)| {
                 let check = layer.checks.get("backend")?;
@@ -348,7 +323,8 @@ impl State {
                 check.tcp.as_ref().filter(|_| enabled)?.host.clone()
             });
             let failed = host.is_some_and(|host| {
-                let cluster = self.server_behind(&host).and_then(|app| self.clusters.get(&app));
+                let cluster =
+                    self.far.server_behind(&host).and_then(|app| self.far.clusters.get(&app));
                 !cluster.is_some_and(|cluster| cluster.up)
             });
             if failed != container.backend_failed {
@@ -356,7 +332,8 @@ impl State {
             }
         }
         for (unit, failed) in changed {
-            if let Some(container) = self.pods.get_mut(&unit).and_then(|pod| pod.container.as_mut())
+            if let Some(container) =
+                self.far.pods.get_mut(&unit).and_then(|pod| pod.container.as_mut())
             {
                 container.backend_failed = failed;
             }

@@ -14,7 +14,7 @@ pub enum Planned {
     Switchover,
     /// A parameter is changed for which every member restarts.
     Parameter,
-    /// Patroni is told to end on the primary, and starts again.
+    /// Patroni on the primary gets a signal to end, and starts again.
     Terminated,
     /// The primary's pod is deleted.
     PodDeleted,

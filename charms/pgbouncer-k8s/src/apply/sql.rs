@@ -33,7 +33,7 @@ pub(super) async fn initialise(
             salt: init.salt,
             roles: ExtraRoles::default(),
             // Should PostgreSQL remove our user before we have cleaned up, this one goes too.
-            tied_to: Some(init.owner.clone()),
+            holder: Some(init.owner.clone()),
             // It is named after ours, which is unique.
             takes_over: true,
             former: Vec::new(),
@@ -221,7 +221,7 @@ async fn make(sql: &Client, account: &Account) -> Result<(), Error> {
         password: account.password.secret(),
         salt: account.salt,
         roles: request.roles.clone(),
-        tied_to: Some(account.grantor.clone()),
+        holder: Some(account.grantor.clone()),
         takes_over: false,
         former: request.former.clone().unwrap_or_default(),
     })

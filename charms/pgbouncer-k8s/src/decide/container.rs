@@ -12,13 +12,13 @@ use crate::effect::{Confirm, ContainerEffect, Effect, File};
 use crate::facts::{Effective, FullFacts, Workload};
 use crate::names;
 use crate::options::Options;
+use crate::render::RenderError;
 use crate::render::agent;
-use crate::render::ini::{Local, RenderError, instances};
+use crate::render::ini::{Local, instances};
 use crate::render::layer::{self, Services, logrotate_rules};
 use crate::settings;
 
 use super::Next;
-use super::workload::nonce;
 
 /// The folders of process `index`.
 pub(crate) fn folders(index: u32) -> [String; 2] {
@@ -354,5 +354,16 @@ impl Wanted {
             layer: self.layer_digest.clone(),
             settings: Some(settings::kept(&options.settings)),
         }
+    }
+}
+
+/// The changing part of the user list's name: a new one when the container is fresh.
+pub(crate) fn nonce(facts: &FullFacts) -> Option<String> {
+    let peers = facts.peers.as_ref()?;
+    let known = peers.own.userlist_nonce.clone();
+    let fresh = facts.workload.as_ref().is_none_or(|workload| workload.files.is_empty());
+    match known {
+        Some(nonce) if !fresh => Some(nonce),
+        _ => Some(facts.seed.word("nonce")),
     }
 }

@@ -48,8 +48,9 @@ pub(crate) fn next(
     (map, removals)
 }
 
-/// The charts "database broken" and "db broken": takes ended relations out of the map. As long as Juju knows an application whose relation's
-/// events this unit has not had yet, it is unknown which have ended.
+/// The charts "database broken" and "db broken": takes ended relations out of the map. As long as
+/// Juju knows an application whose relation's events this unit has not had yet, it is unknown which
+/// have ended.
 fn database_broken(
     facts: &FullFacts,
     valid: &Validated,

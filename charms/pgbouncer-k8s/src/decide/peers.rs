@@ -8,7 +8,7 @@ use crate::endpoint::Endpoint;
 use crate::facts::{FullFacts, Peers};
 use crate::names;
 
-use super::{Next, service, tls, workload};
+use super::{Next, container, service, tls};
 
 /// The charts "peer created", "peer changed" and "peer departed": writes what differs in the unit's bag and, on the leader, in the application's.
 pub(crate) fn peer_changed(event: &Event, facts: &FullFacts, next: &Next) -> Vec<Write> {
@@ -59,7 +59,7 @@ fn unit(event: &Event, facts: &FullFacts, next: &Next, peers: &Peers) -> Changes
     };
     changes = changes.set("pgb_dbs", digest).set("container_initialised", "True");
     changes = tls::flag(next, changes);
-    match workload::nonce(facts) {
+    match container::nonce(facts) {
         Some(nonce) => changes.set("userlist_nonce", nonce),
         None => changes,
     }

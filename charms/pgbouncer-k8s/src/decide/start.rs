@@ -11,7 +11,8 @@ use crate::effect::Effect;
 use crate::facts::StartFacts;
 use crate::names;
 use crate::options::Options;
-use crate::render::ini::{Local, Shape, instances, shared};
+use crate::render::Shape;
+use crate::render::ini::{Local, instances, shared};
 use crate::wording;
 
 use super::container;

@@ -7,7 +7,8 @@ use pgbouncer::Ini;
 use crate::databases::{DatabaseMap, DatabaseName};
 use crate::facts::FullFacts;
 use crate::names;
-use crate::render::ini::{Shape, shared as render_shared};
+use crate::render::Shape;
+use crate::render::ini::shared as render_shared;
 
 use super::container::Wanted;
 use super::{Next, Step, capacity};
@@ -86,15 +87,4 @@ pub(crate) fn readonly(facts: &FullFacts, map: &DatabaseMap) -> Vec<DatabaseName
     names.retain(|name| !map.uses(name) && *name.sql() != names::POSTGRES);
     names.sort();
     names
-}
-
-/// The changing part of the user list's name: a new one when the container is fresh.
-pub(crate) fn nonce(facts: &FullFacts) -> Option<String> {
-    let peers = facts.peers.as_ref()?;
-    let known = peers.own.userlist_nonce.clone();
-    let fresh = facts.workload.as_ref().is_none_or(|workload| workload.files.is_empty());
-    match known {
-        Some(nonce) if !fresh => Some(nonce),
-        _ => Some(facts.seed.word("nonce")),
-    }
 }

@@ -26,7 +26,7 @@ pub(super) async fn connect(
             backend.knows_lookup = facts.knows_role;
             backend.lookup = facts.lookup;
             // A standby may not have replayed all of them yet.
-            let owned = facts.tied.iter().filter_map(|name| name.parse().ok()).collect();
+            let owned = facts.held_roles.iter().filter_map(|name| name.parse().ok()).collect();
             backend.owned_roles = facts.timeline.is_some().then_some(owned);
             backend.server = Some(facts.version.text);
             connections.sql = Some(client);

@@ -7,8 +7,9 @@ use crate::connections::pebble;
 use crate::decide::running;
 use crate::facts::FullFacts;
 use crate::names;
-use crate::options::{Options, OptionsError};
+use crate::options::Options;
 use crate::settings;
+use crate::settings::OptionsError;
 
 /// Has the program read each of its arguments as a configuration. One that it takes to the end has
 /// nowhere to listen, so the program ends at once.

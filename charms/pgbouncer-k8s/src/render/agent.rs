@@ -14,7 +14,7 @@ const LONGEST_PAUSE: u32 = 45;
 /// for half of that.
 const LONGEST_UNSTOPPED_PAUSE: u32 = 6;
 
-/// What the agent is told; `None` where no process leads to a server.
+/// The agent's configuration; `None` where no process leads to a server.
 ///
 /// It logs in where passwords are looked up, and as the user who looks them up: `list` has the
 /// password. Each entry that leads to the primary has both, and the first one always does.

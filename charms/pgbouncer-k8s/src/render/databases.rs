@@ -9,7 +9,7 @@ use crate::databases::{DatabaseMap, DatabaseName, MappedDatabase};
 use crate::facts::Login;
 use crate::names;
 use crate::options::Options;
-use crate::render::ini::{RenderError, Shape};
+use crate::render::{RenderError, Shape};
 
 /// The entries that lead to the primary: each database, and what is for reading only where there
 /// are no replicas.

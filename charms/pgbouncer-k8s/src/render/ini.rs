@@ -4,39 +4,13 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use juju_charm::{AppName, UnitName};
-use pgbouncer::{Ini, KeyError, Peer, Settings, Word, WordError};
-use pgbouncer::{NameError, Version, pool_sizes};
+use pgbouncer::{Ini, Peer, Settings, Version, Word, pool_sizes};
 
-use crate::databases::{DatabaseMap, DatabaseName};
+use crate::databases::DatabaseMap;
 use crate::facts::Login;
 use crate::names;
 use crate::options::Options;
-use crate::render::databases;
-
-/// A configuration that cannot be written.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RenderError {
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    Name(#[from] NameError),
-    #[error(transparent)]
-    Word(#[from] WordError),
-    #[error("cannot write the layer for Pebble: {0}")]
-    Layer(String),
-    #[error("cannot use the leader's max_db_connections: {0:?} is no number")]
-    Share(String),
-}
-
-/// What the shared part follows from besides options, backend and clients.
-pub(crate) struct Shape<'a> {
-    /// The running PgBouncer's.
-    pub(crate) version: Version,
-    /// The most server connections of a database on one unit, where PostgreSQL reported its own.
-    pub(crate) share: Option<u32>,
-    /// Further databases that privileged clients may read on replicas.
-    pub(crate) readonly: &'a [DatabaseName],
-}
+use crate::render::{RenderError, Shape, databases};
 
 /// The shared part: no secret, no file name, nothing of one unit.
 pub(crate) fn shared(

@@ -87,7 +87,7 @@ async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, 
         salt: client.salt,
         roles: client.roles.clone(),
         // So a pooler of another model, which chooses the same names, knows it for no user of its.
-        tied_to: Some(OPERATOR),
+        holder: Some(OPERATOR),
         takes_over: true,
         former: client.former.clone(),
     };
@@ -221,7 +221,7 @@ pub(super) async fn guard(
     let guarded = async {
         let server = enter(ports, hook, login).await?;
         server.close_shared_databases().await?;
-        server.part_users().await?;
+        server.revoke_user_memberships().await?;
         // Before a pooler comes any client may own it.
         match server.holds_lookup(&DatabaseName::constant(postgres::sql::POOLERS)).await {
             Ok(true) => server.hold_poolers_database().await?,

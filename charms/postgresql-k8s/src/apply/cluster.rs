@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::members::{at, own, primary, two_looks};
 use super::workload::away;
-use crate::effect::{BACKUP, Order, Ordered, SuperuserLogin};
+use crate::effect::{BACKUP, PatroniCommand, SuperuserLogin};
 use crate::endpoint::Endpoint;
 use crate::passwords::Passwords;
 use crate::ports::Ports;
@@ -181,8 +181,8 @@ async fn try_set_up(
     ];
     for (name, password, salt, roles) in system {
         let password = password.clone();
-        let (tied_to, takes_over) = (None, true);
-        let user = User { name, password, salt, roles, tied_to, takes_over, former: Vec::new() };
+        let (holder, takes_over) = (None, true);
+        let user = User { name, password, salt, roles, holder, takes_over, former: Vec::new() };
         client.ensure_user(&user).await?;
     }
     client.ensure_access_groups().await?;
@@ -246,18 +246,25 @@ pub(super) async fn set_password(
     }
 }
 
-/// Asks the own member for what an action is about; what it refuses, the action says.
-pub(super) async fn obey(ports: &dyn Ports, hook: &mut Context, order: Order) -> Result<(), Error> {
-    let rest = own(ports, hook).await.with_login("patroni", order.password);
-    let (obeyed, failure) = match order.what {
-        Ordered::Switchover { leader, candidate } => {
+/// Gives the own member a command; what it refuses, the action says.
+pub(super) async fn run_command(
+    ports: &dyn Ports,
+    hook: &mut Context,
+    command: PatroniCommand,
+    password: SecretString,
+) -> Result<(), Error> {
+    let rest = own(ports, hook).await.with_login("patroni", password);
+    let (ran, failure) = match command {
+        PatroniCommand::Switchover { leader, candidate } => {
             (switch_over(&rest, &leader, candidate.as_deref()).await, SWITCHOVER_FAILED)
         }
-        Ordered::FailOver => (rest.fail_over(&hook.unit().pod()).await, FAILOVER_FAILED),
-        Ordered::Restart => (rest.restart().await, "failed to restart PostgreSQL"),
-        Ordered::Reinitialise => (rest.reinitialize().await, "failed to copy the primary anew"),
+        PatroniCommand::FailOver => (rest.fail_over(&hook.unit().pod()).await, FAILOVER_FAILED),
+        PatroniCommand::Restart => (rest.restart().await, "failed to restart PostgreSQL"),
+        PatroniCommand::Reinitialise => {
+            (rest.reinitialize().await, "failed to copy the primary anew")
+        }
     };
-    let Err(error) = obeyed else { return Ok(()) };
+    let Err(error) = ran else { return Ok(()) };
     hook.log(Level::Error, error.to_string());
     let not_in_sync = error.not_in_sync() == Some(NotInSync::Candidate);
     hook.action_fail(if not_in_sync { "Unit is not sync standby" } else { failure })?;

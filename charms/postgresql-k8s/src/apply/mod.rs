@@ -93,7 +93,9 @@ pub(crate) async fn apply(
         Effect::ShowStatus(expected) => {
             return Ok(Applied::Status(members::status(ports, hook, expected).await));
         }
-        Effect::Order(order) => cluster::obey(ports, hook, order).await?,
+        Effect::RunPatroniCommand { command, password } => {
+            cluster::run_command(ports, hook, command, password).await?
+        }
     }
     Ok(Applied::Done)
 }

@@ -6,8 +6,8 @@ use juju_charm::{Applied, Context, Error, ExposeSecret, Level, SecretString, Sta
 use pebble_client::{ExecOptions, Layer, NewFile, Ownership};
 
 use crate::gather::workload;
-use crate::layer::{self, BEFORE_STOP, BEFORE_STOP_VERSION, USER};
-use crate::patroni_yml::{PATH, PGDATA, PGPASS, SOCKETS, STORAGE, with_password};
+use crate::layer::{self, BEFORE_STOP, BEFORE_STOP_VERSION, PATRONI_YML, USER};
+use crate::patroni_yml::{PGDATA, PGPASS, SOCKETS, STORAGE, with_password};
 use crate::ports::Ports;
 use crate::wording;
 
@@ -70,7 +70,7 @@ const OWN: [&[&str]; 3] = [
 
 pub(super) async fn push_config(hook: &Context, text: &SecretString) -> Result<Applied, Error> {
     let pebble = workload(hook);
-    after_push(pebble.push(PATH, text.expose_secret(), &owned(0o600)).await)
+    after_push(pebble.push(PATRONI_YML, text.expose_secret(), &owned(0o600)).await)
 }
 
 /// Writes the program, then which one it is: a hook that dies in between leaves it to the next.

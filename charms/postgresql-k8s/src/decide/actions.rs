@@ -3,10 +3,10 @@
 use juju_charm::{Decision, ExposeSecret as _, SecretString, UnitName, Write};
 
 use super::workload;
-use crate::effect::{Effect, Order, Ordered};
+use crate::effect::{Effect, PatroniCommand};
+use crate::facts::NotStreaming;
 use crate::passwords::{self, CHANGEABLE, SHOWN};
 use crate::patroni_yml;
-use crate::status::Parted;
 use crate::topology::unit_of;
 use crate::validate::Validated;
 
@@ -142,7 +142,7 @@ fn force(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
         return Err("PostgreSQL does not serve on this unit".to_owned());
     }
     let password = patroni(facts).ok_or("There is no password of patroni yet.")?;
-    Ok(vec![Effect::Order(Order { what: Ordered::FailOver, password })])
+    Ok(vec![Effect::RunPatroniCommand { command: PatroniCommand::FailOver, password }])
 }
 
 /// A planned change of the primary, to a named unit or to the one that Patroni finds best.
@@ -164,8 +164,8 @@ fn hand_over(facts: &Validated<'_>, candidate: Option<String>) -> Result<Vec<Eff
     }
     let password = patroni(facts).ok_or(failed)?;
     let leader = leader.name.clone();
-    let what = Ordered::Switchover { leader, candidate };
-    Ok(vec![Effect::Order(Order { what, password })])
+    let command = PatroniCommand::Switchover { leader, candidate };
+    Ok(vec![Effect::RunPatroniCommand { command, password }])
 }
 
 fn restart(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
@@ -173,7 +173,7 @@ fn restart(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
         return Err("PostgreSQL does not run on this unit".to_owned());
     }
     let password = patroni(facts).ok_or("failed to restart PostgreSQL")?;
-    Ok(vec![Effect::Order(Order { what: Ordered::Restart, password })])
+    Ok(vec![Effect::RunPatroniCommand { command: PatroniCommand::Restart, password }])
 }
 
 /// Gives up this member's data on a person's word, and says before what would be lost with them.
@@ -183,14 +183,14 @@ fn reinitialise(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
     if leader.name == facts.unit.pod() {
         return Err(format!("{} is the primary, which the others copy", facts.unit));
     }
-    let lost = match facts.parted {
-        Some(Parted::Diverged { timeline, bytes }) => format!(
+    let lost = match facts.not_streaming {
+        Some(NotStreaming::Diverged { timeline, bytes }) => format!(
             "{bytes} bytes of WAL of timeline {timeline} that the primary {} never had",
             leader.name
         ),
-        Some(Parted::LacksWal) => "nothing: the primary has all that it has".to_owned(),
-        Some(Parted::Unknown) | None if follows(facts) => "nothing: it follows".to_owned(),
-        Some(Parted::Unknown) | None => {
+        Some(NotStreaming::LacksWal) => "nothing: the primary has all that it has".to_owned(),
+        Some(NotStreaming::Unknown) | None if follows(facts) => "nothing: it follows".to_owned(),
+        Some(NotStreaming::Unknown) | None => {
             "it does not follow, and it is unknown what it has that the primary lacks".to_owned()
         }
     };
@@ -198,8 +198,8 @@ fn reinitialise(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
         return Err(format!("Nothing is done without force=true. What would be lost: {lost}"));
     }
     let password = patroni(facts).ok_or("There is no password of patroni yet.")?;
-    let order = Order { what: Ordered::Reinitialise, password };
-    Ok(vec![Write::result("lost", lost).into(), Effect::Order(order)])
+    let copy = Effect::RunPatroniCommand { command: PatroniCommand::Reinitialise, password };
+    Ok(vec![Write::result("lost", lost).into(), copy])
 }
 
 /// Whether this member streams.

@@ -174,7 +174,7 @@ pub(super) fn database_departed(
     else {
         return Decision::new();
     };
-    Decision::new().effect(super::members::report_departure(peer))
+    Decision::new().effect(report_departure(peer))
 }
 
 /// The chart "database-broken": its user goes too, its data stay.
@@ -185,4 +185,10 @@ pub(super) fn database_broken(relation: &RelationEvent, facts: &Validated<'_>) -
     }
     let effects = serve(facts, Some(relation.id));
     Decision { status: super::steady_status(facts), ..Decision::new().effects(effects) }
+}
+
+/// Reports to the others that this unit goes: Juju 4.0 forgets to, and then commits would wait for
+/// it.
+pub(super) fn report_departure(peer: &Peer) -> Write {
+    Write::unit_bag(peer.id, [("departing", "True")])
 }

@@ -138,13 +138,9 @@ pub(super) fn storage_detaching(facts: &Validated<'_>) -> Decision<Effect> {
     let others = facts.cluster.as_ref().is_some_and(|cluster| cluster.members.len() > 1);
     let passwords = facts.passwords.as_ref().filter(|_| others && leads(facts));
     let hand_over = passwords.map(|all| Effect::HandOver { password: all.patroni.clone() });
-    Decision::new().effects(hand_over).effects(facts.peer.as_ref().map(report_departure))
-}
-
-/// Reports to the others that this unit goes: Juju 4.0 forgets to, and then commits would wait for
-/// it.
-pub(super) fn report_departure(peer: &Peer) -> Write {
-    Write::unit_bag(peer.id, [("departing", "True")])
+    Decision::new()
+        .effects(hand_over)
+        .effects(facts.peer.as_ref().map(super::clients::report_departure))
 }
 
 /// The chart "role-changed": this member started, or its role changed.

@@ -174,8 +174,8 @@ fn steady_status(facts: &Validated<'_>) -> Option<Status> {
 
 /// What the status of this unit rests on besides its cluster.
 fn expected(facts: &Validated<'_>) -> Expected {
-    let (planned, parted) = (facts.planned.max(facts.units), facts.parted);
-    Expected { planned, certificate_waits: facts.certificate.waits, parted }
+    let (planned, not_streaming) = (facts.planned.max(facts.units), facts.not_streaming);
+    Expected { planned, certificate_waits: facts.certificate.waits, not_streaming }
 }
 
 /// What a unit says whose volume is nearly full.

@@ -6,11 +6,10 @@ use patroni::State;
 
 use super::{clients, members, plugins, refuse_options, tls};
 use crate::effect::{Confirmation, Effect};
-use crate::facts::{Container, Peer};
+use crate::facts::{Container, NotStreaming, Peer};
 use crate::layer;
 use crate::passwords::Passwords;
 use crate::patroni_yml;
-use crate::status::Parted;
 use crate::validate::Validated;
 use crate::wording;
 
@@ -92,8 +91,11 @@ impl Member<'_> {
         let facts = self.facts;
         let update = self.update_service();
         let moves = |e: &Effect| matches!(e, Effect::PushConfig(_) | Effect::StartWorkload(_));
-        let parted = matches!(facts.parted, Some(Parted::Unknown | Parted::Diverged { .. }));
-        let waits = update.iter().any(moves) || !self.container.started() || parted;
+        let not_streaming = matches!(
+            facts.not_streaming,
+            Some(NotStreaming::Unknown | NotStreaming::Diverged { .. })
+        );
+        let waits = update.iter().any(moves) || !self.container.started() || not_streaming;
         let reloaded = update.iter().any(|effect| matches!(effect, Effect::Reload));
         let sets_up = facts.leader && !facts.initialised();
         decision
@@ -148,7 +150,8 @@ impl Member<'_> {
     /// longer than WAL was kept for it: Patroni leaves what is there and waits to be asked.
     fn copied_anew(&self) -> Option<Effect> {
         let leader = self.facts.cluster.as_ref().and_then(patroni::Cluster::leader)?;
-        let broken = self.container.unfinished || self.facts.parted == Some(Parted::LacksWal);
+        let broken =
+            self.container.unfinished || self.facts.not_streaming == Some(NotStreaming::LacksWal);
         (broken && leader.name != self.facts.unit.pod())
             .then(|| Effect::CopyAnew { password: self.passwords.patroni.clone() })
     }

@@ -1,6 +1,6 @@
 //! What effects say of themselves: to tests and traces.
 
-use super::{Effect, Ordered, ServeClient};
+use super::{Effect, PatroniCommand, ServeClient};
 
 impl std::fmt::Debug for Effect {
     /// What it does in a few words, and nothing secret.
@@ -37,14 +37,14 @@ impl std::fmt::Debug for Effect {
             Self::GuardServer { .. } => f.write_str("guard server"),
             Self::SetPassword { user, .. } => write!(f, "set password of {user}"),
             Self::ConfirmPasswords(_) => f.write_str("confirm passwords"),
-            Self::Order(order) => match &order.what {
-                Ordered::Switchover { leader, candidate } => {
+            Self::RunPatroniCommand { command, .. } => match command {
+                PatroniCommand::Switchover { leader, candidate } => {
                     let candidate = candidate.as_deref().unwrap_or("any");
                     write!(f, "switch over from {leader} to {candidate}")
                 }
-                Ordered::FailOver => f.write_str("fail over"),
-                Ordered::Restart => f.write_str("restart"),
-                Ordered::Reinitialise => f.write_str("reinitialise"),
+                PatroniCommand::FailOver => f.write_str("fail over"),
+                PatroniCommand::Restart => f.write_str("restart"),
+                PatroniCommand::Reinitialise => f.write_str("reinitialise"),
             },
             Self::ReportToClients => f.write_str("report to clients"),
             Self::RestartMembers { .. } => f.write_str("restart members"),

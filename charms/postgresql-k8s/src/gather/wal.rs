@@ -6,10 +6,10 @@ use postgres::SEGMENT;
 
 use super::workload;
 use crate::effect::SuperuserLogin;
-use crate::facts::Facts;
+use crate::facts::{Facts, NotStreaming};
 use crate::patroni_yml;
 use crate::ports::Ports;
-use crate::status::{Parted, is_parted};
+use crate::status::is_not_streaming;
 
 /// How far a standby has the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ struct Place {
 /// Why this member does not stream, where it is a standby that runs and a member leads.
 ///
 /// Where a member does not answer nothing is known, and the next hook asks again.
-pub(super) async fn parted(ports: &dyn Ports, facts: &Facts) -> Option<Parted> {
+pub(super) async fn not_streaming(ports: &dyn Ports, facts: &Facts) -> Option<NotStreaming> {
     let leader = leader_of(facts)?;
     let known = async {
         let (place, timeline) = (place(facts)?, leader.timeline?);
@@ -30,7 +30,7 @@ pub(super) async fn parted(ports: &dyn Ports, facts: &Facts) -> Option<Parted> {
         let oldest = oldest(ports, facts, &host).await?;
         why(place, timeline, oldest, &history)
     };
-    Some(known.await.unwrap_or(Parted::Unknown))
+    Some(known.await.unwrap_or(NotStreaming::Unknown))
 }
 
 /// The bytes of WAL on the volume; none where the container does not say.
@@ -43,8 +43,8 @@ pub(super) async fn size(hook: &Reader) -> Option<u64> {
 fn leader_of(facts: &Facts) -> Option<&Member> {
     let health = facts.container.as_ref()?.health.as_ref()?;
     let leader = facts.cluster.as_ref().and_then(Cluster::leader)?;
-    let parted = is_parted(health) && leader.name != facts.unit.pod();
-    (parted && leader.state.is_ready()).then_some(leader)
+    let not_streaming = is_not_streaming(health) && leader.name != facts.unit.pod();
+    (not_streaming && leader.state.is_ready()).then_some(leader)
 }
 
 fn place(facts: &Facts) -> Option<Place> {
@@ -56,16 +56,16 @@ fn place(facts: &Facts) -> Option<Place> {
 
 /// Why a standby at a place cannot follow, if it cannot. Where the leader came through the place,
 /// it may have removed what comes next; where it did not, the standby has what the leader never had.
-fn why(place: Place, leader: u64, oldest: u64, history: &[TimelineEnd]) -> Option<Parted> {
+fn why(place: Place, leader: u64, oldest: u64, history: &[TimelineEnd]) -> Option<NotStreaming> {
     let next = place.position - place.position % SEGMENT;
-    let lacks = (next < oldest).then_some(Parted::LacksWal);
+    let lacks = (next < oldest).then_some(NotStreaming::LacksWal);
     if place.timeline == leader {
         return lacks;
     }
     let ended = history.iter().find(|end| end.timeline == place.timeline)?;
     match place.position.checked_sub(ended.position) {
         None | Some(0) => lacks,
-        Some(bytes) => Some(Parted::Diverged { timeline: place.timeline, bytes }),
+        Some(bytes) => Some(NotStreaming::Diverged { timeline: place.timeline, bytes }),
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     /// A standby of timeline 2 at a position, of a leader of timeline 3, which has what begins at
     /// the fifth segment; timeline 2 ended in the middle of the fourth.
     #[track_caller]
-    fn check(timeline: u64, position: u64, expected: Option<Parted>) {
+    fn check(timeline: u64, position: u64, expected: Option<NotStreaming>) {
         let end = |timeline, position| TimelineEnd { timeline, position };
         let history = [end(1, 2 * SEGMENT), end(2, 4 * SEGMENT + 77)];
         let place = Place { timeline, position };
@@ -96,21 +96,21 @@ mod tests {
     #[test]
     fn a_standby_lacks_what_the_leader_has_no_more() {
         check(3, 5 * SEGMENT, None);
-        check(3, 5 * SEGMENT - 1, Some(Parted::LacksWal));
+        check(3, 5 * SEGMENT - 1, Some(NotStreaming::LacksWal));
         check(3, 9 * SEGMENT, None);
     }
 
     #[test]
     fn a_standby_behind_the_end_of_its_timeline_is_the_leaders() {
-        check(2, 4 * SEGMENT + 77, Some(Parted::LacksWal));
-        check(2, SEGMENT, Some(Parted::LacksWal));
-        check(1, 2 * SEGMENT, Some(Parted::LacksWal));
+        check(2, 4 * SEGMENT + 77, Some(NotStreaming::LacksWal));
+        check(2, SEGMENT, Some(NotStreaming::LacksWal));
+        check(1, 2 * SEGMENT, Some(NotStreaming::LacksWal));
     }
 
     #[test]
     fn what_the_leader_never_had_is_left_to_a_person() {
-        check(2, 4 * SEGMENT + 78, Some(Parted::Diverged { timeline: 2, bytes: 1 }));
-        check(1, 3 * SEGMENT, Some(Parted::Diverged { timeline: 1, bytes: SEGMENT }));
+        check(2, 4 * SEGMENT + 78, Some(NotStreaming::Diverged { timeline: 2, bytes: 1 }));
+        check(1, 3 * SEGMENT, Some(NotStreaming::Diverged { timeline: 1, bytes: SEGMENT }));
         // A timeline that no member knows.
         check(4, SEGMENT, None);
     }

@@ -48,7 +48,7 @@ pub enum Cause {
     UpgradeCharm,
     /// *config-changed*: Juju writes addresses into the unit's databags.
     ConfigChanged,
-    /// *update-status*: it is time to look, for what no event tells.
+    /// *update-status*: it is time to look, for what no event reports.
     UpdateStatus,
     /// *leader-elected*: another unit led and wrote the application's databags.
     LeaderElected,

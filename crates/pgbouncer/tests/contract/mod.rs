@@ -178,7 +178,7 @@ impl Far<'_> {
                 password: (*name).to_owned().into(),
                 salt: [5; 16],
                 roles: ExtraRoles::default(),
-                tied_to: None,
+                holder: None,
                 takes_over: false,
                 former: Vec::new(),
             };

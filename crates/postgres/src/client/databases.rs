@@ -1,7 +1,8 @@
 //! Operations on databases.
 
 use super::{Client, Error, Owner};
-use crate::sql::{self, Query, SYSTEM_USERS, Statement};
+use crate::roles::SYSTEM_USERS;
+use crate::sql::{self, Query, Statement};
 use crate::{DatabaseName, RoleName};
 
 /// PostgreSQL's code for an object in use.

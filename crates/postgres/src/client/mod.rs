@@ -2,11 +2,11 @@
 
 mod databases;
 mod extensions;
+mod holder;
 mod lookup;
-mod ties;
 mod users;
 
-pub use ties::Holder;
+pub use holder::Holder;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::port::{Failure, Network, Row, SESSION_OPTIONS, Server, Session};
+use crate::failure::Failure;
+use crate::port::{Network, Row, SESSION_OPTIONS, Server, Session};
 use crate::sql::{self, Query, Statement};
 use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
 
@@ -209,8 +210,8 @@ pub struct ServerFacts {
     pub lookup: Option<String>,
     /// Its timeline: another one with each primary. None where it is no primary.
     pub timeline: Option<u32>,
-    /// The roles that are tied to the one that asks; see [`crate::User::tied_to`].
-    pub tied: Vec<String>,
+    /// The roles that the one that asks holds; see [`crate::User::holder`].
+    pub held_roles: Vec<String>,
 }
 
 /// The bytes of one segment, of which no cluster of the charms has others.
@@ -282,13 +283,13 @@ impl Client {
         }
     }
 
-    /// The server's version, its connections, whether `role` exists, and who is tied to this user.
+    /// The server's version, its connections, whether `role` exists, and which roles it holds.
     ///
     /// # Errors
     /// When the server does not answer or its version is not understood.
     pub async fn facts(&self, role: &RoleName) -> Result<ServerFacts, Error> {
-        let tied = sql::tied_to(&self.options.user);
-        let query = Query::Facts { role: role.as_str(), tied: &tied };
+        let held = sql::holder_comment(&self.options.user);
+        let query = Query::Facts { role: role.as_str(), held: &held };
         let rows = self.rows("read the server's facts", query).await?;
         let row = rows.into_iter().next().unwrap_or_default();
         let text = |column: usize| row.get(column).and_then(Option::as_deref).unwrap_or_default();
@@ -300,7 +301,7 @@ impl Client {
             knows_role: text(3) == "true",
             // The name of a segment begins with the timeline.
             timeline: text(4).get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()),
-            tied: serde_json::from_str(text(5)).unwrap_or_default(),
+            held_roles: serde_json::from_str(text(5)).unwrap_or_default(),
             lookup: row.get(6).cloned().flatten(),
         })
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use secrecy::ExposeSecret;
 
 use super::{Client, Error};
+use crate::roles::SYSTEM_USERS;
 use crate::scram;
-use crate::sql::{self, Query, RoleState, SYSTEM_USERS, Statement};
+use crate::sql::{self, Query, RoleState, Statement};
 use crate::{DatabaseName, RoleName, User};
 
 impl Client {
@@ -46,14 +47,15 @@ impl Client {
         if let Some(current) = &current {
             changes.extend(sql::left(&user.name, current, &wanted, &user.former));
         }
-        // In the same transaction: no role is left behind without its tie.
+        // In the same transaction: no role is left behind without its holder.
         let existed = current.is_some();
         let known = current.and_then(|state| state.comment);
-        let owner = user.tied_to.as_ref();
-        let owner = owner.filter(|owner| known.as_ref() != Some(&sql::tied_to(owner)));
-        changes.extend(
-            owner.map(|owner| Statement::Tie { name: user.name.clone(), owner: owner.clone() }),
-        );
+        let holder = user.holder.as_ref();
+        let holder = holder.filter(|holder| known.as_ref() != Some(&sql::holder_comment(holder)));
+        changes.extend(holder.map(|holder| Statement::SetHolder {
+            name: user.name.clone(),
+            holder: holder.clone(),
+        }));
         let what = format!("create the user {}", user.name);
         self.run_quietly(&what, &changes).await?;
         if !existed || changes.is_empty() {
@@ -84,7 +86,7 @@ impl Client {
         self.run_quietly(&format!("change the password of {name}"), &change).await
     }
 
-    /// Removes a login role and the roles tied to it; what it owned stays, owned by a role that
+    /// Removes a login role and the roles that it holds; what it owned stays, owned by a role that
     /// may do nothing else.
     ///
     /// Its sessions are ended. Nothing happens when it does not exist.
@@ -96,14 +98,14 @@ impl Client {
             return Ok(());
         }
         let what = format!("remove the user {name}");
-        // Sessions that could tie more roles to it are ended before those are listed.
+        // Sessions that could have it hold more roles are ended before those are listed.
         self.shut_out(&what, name).await?;
-        let tied = self.texts(&what, Query::TiedRoles(&sql::tied_to(name))).await?;
-        let tied: Vec<RoleName> = tied.into_iter().filter_map(|n| n.try_into().ok()).collect();
-        for role in &tied {
+        let held = self.texts(&what, Query::HeldRoles(&sql::holder_comment(name))).await?;
+        let held: Vec<RoleName> = held.into_iter().filter_map(|n| n.try_into().ok()).collect();
+        for role in &held {
             self.shut_out(&what, role).await?;
         }
-        let roles = || tied.iter().chain([name]);
+        let roles = || held.iter().chain([name]);
         for role in roles() {
             for name in self.texts(&what, Query::Subscribed(role.as_str())).await? {
                 let Ok(database) = name.try_into() else { continue };
@@ -120,7 +122,7 @@ impl Client {
         // One database where that fails keeps no other from being left.
         let mut failed = None;
         for database in databases {
-            let gone = self.leave(name, &database, &tied).await;
+            let gone = self.leave(name, &database, &held).await;
             match gone {
                 Err(error) if self.is_lost(&error).await => return Err(error),
                 Err(error) if failed.is_none() => failed = Some(error),
@@ -130,19 +132,19 @@ impl Client {
         if let Some(error) = failed {
             return Err(error);
         }
-        // The one that the others are tied to is the last: a retry finds them by it.
+        // The one that holds the others is the last: a retry finds them by it.
         for role in roles() {
             self.run(&what, &[Statement::DropRole(role.clone())]).await?;
         }
         Ok(())
     }
 
-    /// Takes from a database what holds a role and those tied to it.
+    /// Takes from a database what holds a role and those held by it.
     async fn leave(
         &self,
         name: &RoleName,
         database: &DatabaseName,
-        tied: &[RoleName],
+        held: &[RoleName],
     ) -> Result<(), Error> {
         let what = format!("remove the user {name} from the database {database}");
         let client = match self.in_database(database).await {
@@ -150,8 +152,8 @@ impl Client {
             Err(error) if error.code() == Some("3D000") => return Ok(()),
             entered => entered?,
         };
-        client.drop_lookups(&what, database, tied).await?;
-        for role in tied.iter().chain([name]) {
+        client.drop_lookups(&what, database, held).await?;
+        for role in held.iter().chain([name]) {
             for transaction in client.texts(&what, Query::Prepared(role.as_str())).await? {
                 client.run(&what, &[Statement::RollBackPrepared(transaction)]).await?;
             }
@@ -218,10 +220,10 @@ impl Client {
     ///
     /// # Errors
     /// When a statement fails.
-    pub async fn part_users(&self) -> Result<(), Error> {
-        let what = "part the users of clients";
+    pub async fn revoke_user_memberships(&self) -> Result<(), Error> {
+        let what = "revoke what makes clients' users other users";
         let mut failed = None;
-        for statement in self.found(what, Query::Parting).await? {
+        for statement in self.found(what, Query::UserMemberships).await? {
             failed = failed.or(self.run(what, &[statement]).await.err());
         }
         failed.map_or(Ok(()), Err)

@@ -14,8 +14,8 @@ pub use lookup::{LOOKUP_FUNCTION, OnLookup, install_lookup, lookup_body, uninsta
 pub use query::Query;
 pub use statement::{Attributes, Statement};
 pub use users::{
-    RoleState, SYSTEM_USERS, create_access_groups, create_admin_role, drop_owned, forbid_login,
-    left, owner_in, tied_to, user_changes,
+    RoleState, create_access_groups, create_admin_role, drop_owned, forbid_login, holder_comment,
+    holder_in, left, user_changes,
 };
 
 /// The statements as one text, a line each.

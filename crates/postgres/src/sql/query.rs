@@ -20,8 +20,8 @@ pub enum Query<'a> {
     Facts {
         /// The role that may be there.
         role: &'a str,
-        /// The comment on roles that are tied to the one that asks.
-        tied: &'a str,
+        /// The comment on roles that the one that asks holds.
+        held: &'a str,
     },
     /// The name of the oldest segment of the log, less its timeline.
     OldestSegment,
@@ -32,7 +32,7 @@ pub enum Query<'a> {
     /// The roles that a member of this one is by it, where one logs in or is a superuser.
     ReachedUsers(&'a str),
     /// The roles with this comment, but for the connected user.
-    TiedRoles(&'a str),
+    HeldRoles(&'a str),
     /// The names of all roles.
     Roles,
     /// The databases in which a role has subscriptions.
@@ -44,7 +44,7 @@ pub enum Query<'a> {
     /// Ends the memberships in a role.
     Members(&'a str),
     /// Ends the memberships with which clients' users could become another user.
-    Parting,
+    UserMemberships,
     /// Hands the tables of a role to one that may do nothing else.
     HandOver(&'a str),
     /// The databases that clients can have.
@@ -104,13 +104,13 @@ impl<'a> Query<'a> {
             Self::RoleState(_) => users::ROLE_STATE,
             Self::Groups(_) => users::GROUPS,
             Self::ReachedUsers(_) => users::REACHED_USERS,
-            Self::TiedRoles(_) => users::TIED_ROLES,
+            Self::HeldRoles(_) => users::HELD_ROLES,
             Self::Roles => users::ROLES,
             Self::Subscribed(_) => users::SUBSCRIBED,
             Self::Stands(_) => users::STANDS,
             Self::Prepared(_) => users::PREPARED,
             Self::Members(_) => users::MEMBERS,
-            Self::Parting => users::PARTING,
+            Self::UserMemberships => users::USER_MEMBERSHIPS,
             Self::HandOver(_) => users::HAND_OVER,
             Self::Databases => databases::FOR_CLIENTS,
             Self::AllDatabases => databases::ENTERABLE,
@@ -138,11 +138,11 @@ impl<'a> Query<'a> {
     /// What stands for `$1` and so on in it.
     pub fn parameters(&self) -> Vec<&'a str> {
         match *self {
-            Self::Facts { role, tied } => vec![role, tied],
+            Self::Facts { role, held } => vec![role, held],
             Self::RoleState(name)
             | Self::Groups(name)
             | Self::ReachedUsers(name)
-            | Self::TiedRoles(name)
+            | Self::HeldRoles(name)
             | Self::Subscribed(name)
             | Self::Stands(name)
             | Self::Prepared(name)
@@ -161,7 +161,7 @@ impl<'a> Query<'a> {
             | Self::Settings
             | Self::OldestSegment
             | Self::Roles
-            | Self::Parting
+            | Self::UserMemberships
             | Self::Databases
             | Self::AllDatabases
             | Self::Open

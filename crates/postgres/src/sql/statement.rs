@@ -57,7 +57,7 @@ pub enum Statement {
     /// Lets a role read and write everything.
     GrantAllData(RoleName),
     /// Says of a role that it goes when `owner` goes.
-    Tie { name: RoleName, owner: RoleName },
+    SetHolder { name: RoleName, holder: RoleName },
     /// Removes a role that owns nothing any more.
     DropRole(RoleName),
     /// Hands a role's databases to the connected user.
@@ -136,8 +136,8 @@ impl Statement {
             Self::GrantAllData(name) => {
                 format!("GRANT pg_read_all_data, pg_write_all_data TO {}", name.quoted())
             }
-            Self::Tie { name, owner } => {
-                let comment = quote_literal(&users::tied_to(owner));
+            Self::SetHolder { name, holder } => {
+                let comment = quote_literal(&users::holder_comment(holder));
                 format!("COMMENT ON ROLE {} IS {comment}", name.quoted())
             }
             Self::DropRole(name) => format!("DROP ROLE IF EXISTS {}", name.quoted()),
@@ -199,7 +199,7 @@ impl Statement {
             Self::GrantRole { .. } => "GRANT role",
             Self::RevokeRole { .. } => "REVOKE role",
             Self::GrantAllData(_) => "GRANT PG_READ_ALL_DATA",
-            Self::Tie { .. } => "COMMENT ON ROLE",
+            Self::SetHolder { .. } => "COMMENT ON ROLE",
             Self::DropRole(_) => "DROP ROLE",
             Self::HandDatabases(_)
             | Self::RestSubscriptions(_)

@@ -1,11 +1,8 @@
 //! Statements on roles.
 
 use super::{Attributes, Statement};
-use crate::roles::ACCESS_GROUPS;
+use crate::roles::{ACCESS_GROUPS, SYSTEM_USERS};
 use crate::{DatabaseName, ExtraRoles, RoleName, Verifier, quote_literal};
-
-/// The charm's own users, in the order upstream lists them.
-pub const SYSTEM_USERS: [&str; 5] = ["backup", "replication", "rewind", "operator", "monitoring"];
 
 /// What the server says about a role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +35,7 @@ LEFT JOIN pg_catalog.pg_roles b ON b.oid = m.grantor ORDER BY 1";
 /// A query whose rows are the statements that take from clients' users, who are in
 /// `relation_access`, what makes them a charm's own user or another client's, at whichever remove,
 /// and what makes them as good as superusers.
-pub(super) const PARTING: &str = "\
+pub(super) const USER_MEMBERSHIPS: &str = "\
 WITH RECURSIVE clients AS (
   SELECT u.oid FROM pg_catalog.pg_roles u WHERE u.rolcanlogin AND EXISTS (
     SELECT FROM pg_catalog.pg_auth_members c
@@ -85,7 +82,7 @@ WITH RECURSIVE reached (oid) AS (
 SELECT r.rolname::pg_catalog.text FROM reached JOIN pg_catalog.pg_roles r ON r.oid = reached.oid
 WHERE r.rolcanlogin OR r.rolsuper ORDER BY 1";
 
-pub(super) const TIED_ROLES: &str = "\
+pub(super) const HELD_ROLES: &str = "\
 SELECT r.rolname::pg_catalog.text FROM pg_catalog.pg_roles r
 JOIN pg_catalog.pg_shdescription d ON d.objoid = r.oid
   AND d.classoid = 'pg_catalog.pg_authid'::pg_catalog.regclass::pg_catalog.oid
@@ -169,16 +166,16 @@ pub fn left(
 }
 
 /// What a comment begins with that names the role with which another goes.
-const TIED: &str = "goes with the role ";
+const HELD: &str = "goes with the role ";
 
-/// What the comment on a role says that goes with `owner`.
-pub fn tied_to(owner: &RoleName) -> String {
-    format!("{TIED}{owner}")
+/// What the comment on a role says that goes with `holder`.
+pub fn holder_comment(holder: &RoleName) -> String {
+    format!("{HELD}{holder}")
 }
 
 /// The role that such a comment names.
-pub fn owner_in(comment: &str) -> Option<RoleName> {
-    comment.strip_prefix(TIED)?.parse().ok()
+pub fn holder_in(comment: &str) -> Option<RoleName> {
+    comment.strip_prefix(HELD)?.parse().ok()
 }
 
 /// Hands a role's databases to the connected user.

@@ -87,7 +87,7 @@ pub(crate) async fn memberships_go_with_the_wish(far: &Far) -> Result<(), Error>
 }
 
 /// Users of clients are taken out of each other.
-pub(crate) async fn users_are_parted(far: &Far) -> Result<(), Error> {
+pub(crate) async fn user_memberships_are_revoked(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
     for name in ["one", "two"] {
         operator.ensure_user(&user(name, "")).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn users_are_parted(far: &Far) -> Result<(), Error> {
     assert_eq!(far.runs("postgres", &joined).await, Ok(()));
     assert_eq!(far.knocks("two", "two", "one").await, "");
     for _ in 0..2 {
-        operator.part_users().await?;
+        operator.revoke_user_memberships().await?;
     }
     assert_eq!(far.knocks("two", "two", "one").await, FORBIDDEN);
     assert_eq!(far.knocks("two", "two", "two").await, "");
@@ -134,7 +134,7 @@ pub(crate) async fn nobody_is_a_member_of_a_user(far: &Far) -> Result<(), Error>
 
 /// Users of clients are taken out of each other at whichever remove, and out of the server's own
 /// rights.
-pub(crate) async fn users_are_parted_at_any_remove(far: &Far) -> Result<(), Error> {
+pub(crate) async fn user_memberships_are_revoked_at_any_remove(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
     for name in ["one", "two"] {
         operator.ensure_user(&user(name, "")).await?;
@@ -150,7 +150,7 @@ pub(crate) async fn users_are_parted_at_any_remove(far: &Far) -> Result<(), Erro
     assert_eq!(far.runs("postgres", &joined).await, Ok(()));
     assert_eq!(far.knocks("two", "two", "one").await, "");
     for _ in 0..2 {
-        operator.part_users().await?;
+        operator.revoke_user_memberships().await?;
         assert_eq!(far.knocks("two", "two", "one").await, FORBIDDEN);
         assert_eq!(far.groups("two").await, ["between", "pg_monitor", "relation_access"]);
         assert_eq!(far.groups("between").await, [""; 0]);

@@ -5,10 +5,10 @@
 
 mod databases;
 mod guards;
+mod holders;
 mod lookups;
 mod removal;
 mod standby;
-mod ties;
 mod users;
 
 use std::sync::Arc;
@@ -26,16 +26,16 @@ pub(crate) use databases::{
 };
 pub(crate) use guards::{
     clients_have_nothing_on_extensions, memberships_go_with_the_wish, nobody_is_a_member_of_a_user,
-    roles_make_nobody_somebody_else, the_template_holds_nobody_up, users_are_parted,
-    users_are_parted_at_any_remove,
+    roles_make_nobody_somebody_else, the_template_holds_nobody_up, user_memberships_are_revoked,
+    user_memberships_are_revoked_at_any_remove,
 };
+pub(crate) use holders::users_of_two_models_stay_apart;
 pub(crate) use lookups::{
     a_lookup_goes_with_its_database_only, a_lookup_is_for_its_user_alone,
     a_lookup_shows_ordinary_roles, a_lookup_that_lacks_something_is_seen,
 };
 pub(crate) use removal::{a_role_goes_when_nothing_depends_on_it, tied_roles_go_too, users_go};
 pub(crate) use standby::a_standby_takes_no_writes;
-pub(crate) use ties::users_of_two_models_stay_apart;
 pub(crate) use users::{
     logins_are_refused, ordinary_users_read_and_change_nothing, passwords_change,
     users_are_as_wanted,
@@ -123,7 +123,7 @@ fn user(name: &str, roles: &str) -> User {
         password: name.to_owned().into(),
         salt: [3; 16],
         roles: ExtraRoles::parse(roles).unwrap(),
-        tied_to: None,
+        holder: None,
         takes_over: false,
         former: Vec::new(),
     }

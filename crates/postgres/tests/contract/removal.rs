@@ -57,23 +57,23 @@ pub(crate) async fn users_go(far: &Far) -> Result<(), Error> {
     Ok(())
 }
 
-/// Roles tied to another go with it, with their lookups; others stay.
+/// Roles held by another go with it, with their lookups; others stay.
 pub(crate) async fn tied_roles_go_too(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
     let (shop, before) = (database("shop"), operator.roles().await?);
     operator.ensure_user(&user("boss", "superuser")).await?;
     operator.ensure_user(&user("boss2", "superuser")).await?;
     let boss = far.login("boss", "boss", "postgres").await?;
-    let tied = |name: &str| User { tied_to: Some(role("boss")), ..user(name, "") };
+    let held = |name: &str| User { holder: Some(role("boss")), ..user(name, "") };
     for _ in 0..2 {
-        boss.ensure_user(&tied("app")).await?;
-        boss.ensure_user(&tied("pooler")).await?;
-        boss.ensure_user(&User { tied_to: Some(role("boss2")), ..user("kept", "") }).await?;
+        boss.ensure_user(&held("app")).await?;
+        boss.ensure_user(&held("pooler")).await?;
+        boss.ensure_user(&User { holder: Some(role("boss2")), ..user("kept", "") }).await?;
         boss.ensure_database(&shop, &role("app"), Owner::Sole).await?;
         boss.install_auth_function(&shop, &role("pooler"), &[]).await?;
     }
-    assert_eq!(boss.facts(&role("kept")).await?.tied, ["app", "pooler"]);
-    assert_eq!(operator.facts(&role("kept")).await?.tied, [""; 0]);
+    assert_eq!(boss.facts(&role("kept")).await?.held_roles, ["app", "pooler"]);
+    assert_eq!(operator.facts(&role("kept")).await?.held_roles, [""; 0]);
     operator.delete_user(&role("boss")).await?;
     assert!(!operator.has_auth_function(&shop, &role("pooler")).await?);
     operator.delete_user(&role("boss")).await?;

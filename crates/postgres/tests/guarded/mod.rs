@@ -203,7 +203,7 @@ async fn memberships_go_when_the_list_shrinks() {
 
 /// An older charm granted what a client asked for, another client's user among it.
 #[tokio::test]
-async fn users_that_are_members_of_each_other_are_parted() {
+async fn memberships_of_users_in_each_other_are_revoked() {
     let server = Server::start().await;
     let client = set_up(&server).await;
     for name in ["relation_id_6", "relation_id_7"] {
@@ -211,7 +211,7 @@ async fn users_that_are_members_of_each_other_are_parted() {
     }
     let joined = "CREATE ROLE team; GRANT relation_id_6, team TO relation_id_7";
     operator(&server, "postgres", joined).await;
-    client.part_users().await.unwrap();
+    client.revoke_user_memberships().await.unwrap();
     let groups =
         "SELECT roleid::regrole FROM pg_auth_members WHERE member = 'relation_id_7'::regrole";
     let mut found = operator(&server, "postgres", groups).await;
@@ -242,7 +242,7 @@ async fn nobody_is_the_next_client_before_it_comes() {
         GRANT pg_read_server_files, pg_monitor TO relation_id_4";
     operator(&server, "postgres", joined).await;
     for _ in 0..2 {
-        client.part_users().await.unwrap();
+        client.revoke_user_memberships().await.unwrap();
     }
     let refused = server.sql("relation_id_4", "one", "shop", "SET ROLE relation_id_8").await;
     assert!(refused.unwrap_err().contains("permission denied to set role"));

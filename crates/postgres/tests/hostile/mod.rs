@@ -110,7 +110,7 @@ fn user(name: &str, password: &str, group: Option<&str>, owner: Option<&str>) ->
         name: name.parse().unwrap(),
         password: password.to_owned().into(),
         salt: [7; 16],
-        tied_to: owner.map(|name| name.parse().unwrap()),
+        holder: owner.map(|name| name.parse().unwrap()),
         takes_over: false,
         roles: ExtraRoles { member_of, ..ExtraRoles::default() },
         former: Vec::new(),
@@ -157,7 +157,7 @@ async fn life(server: &Server, client: &Client, names: &Names) -> Case {
     let gone = format!("DROP TABLE {object}.{object}; DROP SCHEMA {object} CASCADE");
     server.sql(next, password, database.as_str(), &gone).await.map_err(told)?;
 
-    // The pooler, its lookup and the second client go with the group, to which they are tied.
+    // The pooler, its lookup and the second client go with the group, which holds them.
     client.delete_user(&role(group)).await.map_err(told)?;
     prop_assert!(!client.has_auth_function(&database, &role(pooler)).await.map_err(told)?);
     operator(&format!("DROP DATABASE {}", database.quoted())).await?;

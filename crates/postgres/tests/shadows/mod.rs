@@ -130,10 +130,10 @@ impl Life<'_> {
         boss.server_version().await.unwrap();
         boss.oldest_log().await.unwrap();
         assert!(boss.databases().await.unwrap().contains(&shop));
-        let tied = |name: &str| User { tied_to: Some(role("boss")), ..user(name, "one", "") };
+        let held = |name: &str| User { holder: Some(role("boss")), ..user(name, "one", "") };
         for _ in 0..2 {
-            boss.ensure_user(&tied("pooler")).await.unwrap();
-            boss.ensure_user(&tied("pooled")).await.unwrap();
+            boss.ensure_user(&held("pooler")).await.unwrap();
+            boss.ensure_user(&held("pooled")).await.unwrap();
             boss.ensure_database(&shop, &role("pooled"), Owner::Shared).await.unwrap();
             for base in BASES.map(database) {
                 assert!(boss.database_exists(&base).await.unwrap());
@@ -144,7 +144,7 @@ impl Life<'_> {
         operator.ensure_user(&user("older", "one", "")).await.unwrap();
         assert_eq!(boss.holder(&role("older")).await.unwrap(), Some(Holder::Unknown));
         assert!(boss.claim(&role("older"), Some(&"one".to_owned().into())).await.unwrap());
-        operator.part_users().await.unwrap();
+        operator.revoke_user_memberships().await.unwrap();
         for base in BASES {
             assert!(operator.holds_lookup(&database(base)).await.unwrap(), "{base}");
             let query = "SELECT username, password FROM pooler.get_auth($1)";

@@ -7,19 +7,18 @@ use juju_names::{AppName, UnitName};
 use kube_api::Kind;
 use serde_json::{Value, json};
 
+use super::PASSFILE;
 use super::data::{CONTROL, Data, PGDATA, VERSION};
 use super::dcs::{self, Dcs};
 use super::hba::{Login, method};
 use super::member::{Credentials, Member, Phase};
+use crate::far::Far;
 use crate::far::pebble::{File, Owner, Running};
 use crate::far::postgresql;
-use crate::world::{MODEL, State};
+use crate::names::MODEL;
 
 /// The service that runs Patroni.
 const SERVICE: &str = "postgresql";
-
-/// Where Patroni keeps the password with which PostgreSQL streams.
-const PASSFILE: &str = "/tmp/pgpass";
 
 /// Cycles without a change after which time may jump.
 const QUIET: u32 = 2;
@@ -55,61 +54,59 @@ const AT_LEAST: [&str; 5] = [
 ];
 
 /// Lets the members of every cluster do what they do in the time that has passed.
-pub(crate) fn run(state: &mut State) {
-    if state.patroni.is_empty() {
+pub(crate) fn run(far: &mut Far) {
+    if far.patroni.is_empty() {
         return;
     }
-    let apps: Vec<AppName> = state.patroni.keys().cloned().collect();
-    let now = state.now().as_second();
+    let apps: Vec<AppName> = far.patroni.keys().cloned().collect();
+    let now = far.now().as_second();
     for app in apps {
-        run_one(state, &app, now);
+        run_one(far, &app, now);
     }
-    state.watch_backends();
 }
 
 /// Lets a second pass; whether nothing changed in any cluster.
-pub(crate) fn rests(state: &mut State) -> bool {
-    if state.patroni.is_empty() {
+pub(crate) fn rests(far: &mut Far) -> bool {
+    if far.patroni.is_empty() {
         return true;
     }
-    state.pass(SignedDuration::from_secs(1));
-    let now = state.now().as_second();
-    let apps: Vec<AppName> = state.patroni.keys().cloned().collect();
+    far.pass(SignedDuration::from_secs(1));
+    let now = far.now().as_second();
+    let apps: Vec<AppName> = far.patroni.keys().cloned().collect();
     let mut rests = true;
     for app in apps {
-        let Some(cluster) = state.patroni.get_mut(&app) else { continue };
+        let Some(cluster) = far.patroni.get_mut(&app) else { continue };
         cluster.seen = now;
-        let changed = cycle(state, &app, now);
-        let Some(cluster) = state.patroni.get_mut(&app) else { continue };
+        let changed = cycle(far, &app, now);
+        let Some(cluster) = far.patroni.get_mut(&app) else { continue };
         cluster.quiet = if changed { 0 } else { cluster.quiet + 1 };
         let quiet = cluster.quiet;
-        let ttl = Dcs::read(state, &app).ttl();
-        let headless = super::primary(state, &app).is_none()
-            && super::members(state, &app).any(|(_, member)| member.serves());
+        let ttl = Dcs::read(far, &app).ttl();
+        let headless = super::primary(far, &app).is_none()
+            && super::members(far, &app).any(|(_, member)| member.serves());
         // A lock that is not renewed has to expire first.
         let enough = if headless { ttl + 5 } else { REST };
         rests &= quiet > enough;
     }
-    state.watch_backends();
     rests
 }
 
-fn run_one(state: &mut State, app: &AppName, now: i64) {
-    let Some(cluster) = state.patroni.get_mut(app) else { return };
+fn run_one(far: &mut Far, app: &AppName, now: i64) {
+    let Some(cluster) = far.patroni.get_mut(app) else { return };
     let mut at = std::mem::replace(&mut cluster.seen, now);
     let mut quiet = 0;
     while at < now && quiet < QUIET {
         at += 1;
-        quiet = if cycle(state, app, at) { 0 } else { quiet + 1 };
+        quiet = if cycle(far, app, at) { 0 } else { quiet + 1 };
     }
     if at >= now {
         return;
     }
     // Nothing happens any more but that locks are renewed, or expire.
-    super::elect::renew(state, app, now);
+    super::elect::renew(far, app, now);
     let mut quiet = 0;
     for _ in 0..AFTER_JUMP {
-        quiet = if cycle(state, app, now) { 0 } else { quiet + 1 };
+        quiet = if cycle(far, app, now) { 0 } else { quiet + 1 };
         if quiet >= QUIET {
             break;
         }
@@ -117,27 +114,26 @@ fn run_one(state: &mut State, app: &AppName, now: i64) {
 }
 
 /// One cycle of every member, in an order by chance; whether anything changed.
-fn cycle(state: &mut State, app: &AppName, now: i64) -> bool {
-    let mut units: Vec<UnitName> =
-        super::members(state, app).map(|(unit, _)| unit.clone()).collect();
-    if let Some(cluster) = state.patroni.get_mut(app).filter(|_| units.len() > 1) {
+fn cycle(far: &mut Far, app: &AppName, now: i64) -> bool {
+    let mut units: Vec<UnitName> = super::members(far, app).map(|(unit, _)| unit.clone()).collect();
+    if let Some(cluster) = far.patroni.get_mut(app).filter(|_| units.len() > 1) {
         let first = cluster.dice.below(units.len());
         units.rotate_left(first);
     }
     let mut changed = false;
     for unit in units {
-        let dcs = Dcs::read_at(state, app, now);
-        let mut cycle = Cycle { state, app: app.clone(), unit, dcs, now, changed: false };
+        let dcs = Dcs::read_at(far, app, now);
+        let mut cycle = Cycle { far, app: app.clone(), unit, dcs, now, changed: false };
         cycle.run();
         changed |= cycle.changed;
     }
-    super::elect::watch(state, app);
+    super::elect::watch(far, app);
     changed
 }
 
 /// One cycle of one member.
 pub(super) struct Cycle<'a> {
-    pub(super) state: &'a mut State,
+    pub(super) far: &'a mut Far,
     pub(super) app: AppName,
     pub(super) unit: UnitName,
     pub(super) dcs: Dcs,
@@ -147,7 +143,7 @@ pub(super) struct Cycle<'a> {
 
 impl Cycle<'_> {
     fn slot(&mut self) -> Option<&mut Running> {
-        let container = self.state.pods.get_mut(&self.unit)?.container.as_mut()?;
+        let container = self.far.pods.get_mut(&self.unit)?.container.as_mut()?;
         container.services.get_mut(SERVICE)
     }
 
@@ -179,20 +175,29 @@ impl Cycle<'_> {
         if self.reaches_api() {
             self.show(&mut member);
         }
-        let notice = member.due.take().and_then(|callback| member.notice(callback));
-        if let (Some(key), Ok(name)) = (notice, "postgresql".parse()) {
+        if let Some(key) = member.due.take().and_then(|callback| member.notice(callback)) {
             self.changed = true;
-            self.state.notify(&self.unit, &name, key);
+            self.notify(key);
         }
         if let Some(slot) = self.slot() {
             *slot = Running::Patroni(member);
         }
     }
 
+    /// A callback records a notice in the member's container.
+    fn notify(&mut self, key: &str) {
+        if let Some(cluster) = self.far.patroni.get_mut(&self.app) {
+            match cluster.notices_lost.checked_sub(1) {
+                Some(left) => cluster.notices_lost = left,
+                None => cluster.notices.push((self.unit.clone(), key.to_owned())),
+            }
+        }
+    }
+
     /// Whether the member reaches the Kubernetes API.
     pub(super) fn reaches_api(&self) -> bool {
-        let trusted = self.state.model.application(&self.app).is_some_and(|app| app.trust);
-        trusted && !self.state.patroni.get(&self.app).is_some_and(|c| c.cut.contains(&self.unit))
+        let cluster = self.far.patroni.get(&self.app);
+        cluster.is_some_and(|cluster| cluster.trusted && !cluster.cut.contains(&self.unit))
     }
 
     /// The pod's name, which is the member's.
@@ -202,7 +207,7 @@ impl Cycle<'_> {
 
     /// The own data.
     pub(super) fn data(&mut self) -> Option<&mut Data> {
-        self.state.volumes.get_mut(&self.unit)?.data.as_mut()
+        self.far.volumes.get_mut(&self.unit)?.data.as_mut()
     }
 
     /// The unit that holds the lock, or held it last.
@@ -217,7 +222,7 @@ impl Cycle<'_> {
         if member.told.is_some() {
             self.write_passfile(member);
         }
-        let container = self.state.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
+        let container = self.far.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
         if let Some(container) = container {
             member.read_again(&container.files);
         }
@@ -238,7 +243,7 @@ impl Cycle<'_> {
     }
 
     fn put_file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
-        let container = self.state.pods.get_mut(&self.unit).and_then(|pod| pod.container.as_mut());
+        let container = self.far.pods.get_mut(&self.unit).and_then(|pod| pod.container.as_mut());
         if let Some(container) = container {
             container.files.insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
         }
@@ -248,12 +253,12 @@ impl Cycle<'_> {
     pub(super) fn lets_in(&self, leader: &UnitName, who: &Credentials, replicates: bool) -> bool {
         let (user, password) = who;
         let database = (!replicates).then_some("postgres");
-        let member = super::member(self.state, leader);
+        let member = super::member(self.far, leader);
         // libpq encrypts where it can.
         let encrypted = member.is_some_and(Member::speaks_tls);
         let login = Login { user, database, encrypted };
         let admitted = member.and_then(|member| method(member, login));
-        let cluster = self.state.clusters.get(&self.app);
+        let cluster = self.far.clusters.get(&self.app);
         admitted.is_some() && cluster.is_some_and(|cluster| cluster.proves(user, password))
     }
 
@@ -271,32 +276,32 @@ impl Cycle<'_> {
             return;
         }
         // What runs as PostgreSQL's own user cannot make a folder where root's volume begins.
-        let container = self.state.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
+        let container = self.far.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
         if !container.is_some_and(|container| container.folders.contains_key(PGDATA)) {
             return;
         }
         let begins = known.is_none() && self.dcs.holder.is_none();
         if begins {
-            dcs::annotate(&self.state.kube, &self.app, "-config", json!({"initialize": ""}));
-            dcs::guard(&self.state.kube, &self.app);
+            dcs::annotate(&self.far.kube, &self.app, "-config", json!({"initialize": ""}));
+            dcs::guard(&self.far.kube, &self.app);
         } else if !self.may_copy(member) {
             return;
         }
         self.changed = true;
         member.phase = if begins { Phase::Founds } else { Phase::Copies };
-        self.state.volumes.entry(self.unit.clone()).or_default().data = Some(Data::unfinished());
+        self.far.volumes.entry(self.unit.clone()).or_default().data = Some(Data::unfinished());
         self.put_file(&format!("{PGDATA}/postgresql.conf"), Vec::new(), 0o600);
     }
 
     /// Whether there is a primary that lets this member copy it.
     fn may_copy(&self, member: &Member) -> bool {
         let Some(leader) = self.leader() else { return false };
-        let parted =
-            |unit| self.state.patroni.get(&self.app).is_some_and(|c| c.parted.contains(unit));
-        let serves = super::member(self.state, &leader).is_some_and(|m| m.serves() && m.leads);
+        let partitioned =
+            |unit| self.far.patroni.get(&self.app).is_some_and(|c| c.partitioned.contains(unit));
+        let serves = super::member(self.far, &leader).is_some_and(|m| m.serves() && m.leads);
         serves
-            && !parted(&leader)
-            && !parted(&self.unit)
+            && !partitioned(&leader)
+            && !partitioned(&self.unit)
             && member.user("replication").is_some_and(|who| self.lets_in(&leader, &who, true))
     }
 
@@ -310,18 +315,18 @@ impl Cycle<'_> {
             (user.clone(), postgresql::Role::of_patroni(password, *kind != "replication"))
         });
         let content = postgresql::Cluster::of_initdb(roles.collect());
-        let Some(cluster) = self.state.patroni.get_mut(&self.app) else { return };
+        let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
         let system = 7_000_000_000_000_000_000 + cluster.dice.draw() % 1_000_000_000_000;
         if cluster.acknowledged > 0 {
             cluster.wrong.push(format!("{} made the cluster anew", self.unit));
         }
         let first = member.yml["bootstrap"]["dcs"].clone();
         let data = Data::new(system, content, first.clone());
-        self.state.volumes.entry(self.unit.clone()).or_default().data = Some(data);
+        self.far.volumes.entry(self.unit.clone()).or_default().data = Some(data);
         self.put_control(system);
         let made = json!({"initialize": system.to_string(), "config": first.to_string()});
-        dcs::annotate(&self.state.kube, &self.app, "-config", made);
-        self.dcs = Dcs::read_at(self.state, &self.app, self.now);
+        dcs::annotate(&self.far.kube, &self.app, "-config", made);
+        self.dcs = Dcs::read_at(self.far, &self.app, self.now);
         self.come_up(member);
         self.acquire();
         self.lead(member);
@@ -331,9 +336,9 @@ impl Cycle<'_> {
     fn copy(&mut self, member: &mut Member) {
         self.changed = true;
         let leader = self.leader().filter(|_| self.may_copy(member));
-        let copied = leader.and_then(|leader| self.state.volumes.get(&leader)?.data.clone());
+        let copied = leader.and_then(|leader| self.far.volumes.get(&leader)?.data.clone());
         let system = copied.as_ref().and_then(|data| data.system);
-        self.state.volumes.entry(self.unit.clone()).or_default().data = copied;
+        self.far.volumes.entry(self.unit.clone()).or_default().data = copied;
         member.phase = if system.is_some() { Phase::Starts } else { Phase::Waits };
         if let Some(system) = system {
             self.put_control(system);
@@ -348,7 +353,7 @@ impl Cycle<'_> {
     }
 
     pub(super) fn come_up(&mut self, member: &mut Member) {
-        let Some(cluster) = self.state.patroni.get_mut(&self.app) else { return };
+        let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
         cluster.lives += 1;
         member.life = cluster.lives;
         member.phase = Phase::Runs;
@@ -372,7 +377,7 @@ impl Cycle<'_> {
     pub(super) fn fix_parameters(&mut self, member: &mut Member) {
         member.fixed = self.wanted(member);
         let leader = self.leader().filter(|leader| *leader != self.unit);
-        let leader = leader.and_then(|leader| super::member(self.state, &leader));
+        let leader = leader.and_then(|leader| super::member(self.far, &leader));
         for (name, value) in leader.iter().flat_map(|leader| &leader.fixed) {
             let own = member.fixed.get(name).and_then(Value::as_u64);
             if AT_LEAST.contains(&name.as_str()) && own < value.as_u64() {
@@ -407,7 +412,7 @@ impl Cycle<'_> {
             _ => None,
         };
         let pod = self.pod();
-        let Some(object) = self.state.kube.get(Kind::Pod, MODEL, &pod) else { return };
+        let Some(object) = self.far.kube.get(Kind::Pod, MODEL, &pod) else { return };
         let metadata = &object["metadata"];
         if metadata["labels"]["role"].as_str() == role
             && metadata["annotations"]["status"].as_str() == Some(&status)
@@ -416,7 +421,7 @@ impl Cycle<'_> {
         }
         let patch =
             json!({"metadata": {"labels": {"role": role}, "annotations": {"status": status}}});
-        drop(self.state.kube.patch(Kind::Pod, MODEL, &pod, &patch));
+        drop(self.far.kube.patch(Kind::Pod, MODEL, &pod, &patch));
         self.changed = true;
     }
 
@@ -430,7 +435,7 @@ impl Cycle<'_> {
         let status = status.to_string();
         let patch =
             json!({"metadata": {"labels": {"role": null}, "annotations": {"status": status}}});
-        drop(self.state.kube.patch(Kind::Pod, MODEL, &self.pod(), &patch));
+        drop(self.far.kube.patch(Kind::Pod, MODEL, &self.pod(), &patch));
     }
 
     /// Where the member is reached.
@@ -466,35 +471,20 @@ impl Cycle<'_> {
 }
 
 /// PostgreSQL stops and starts at once.
-pub(super) fn start_again(state: &mut State, unit: &UnitName) {
+pub(super) fn start_again(far: &mut Far, unit: &UnitName) {
     let app = unit.app().clone();
-    let (dcs, now) = (Dcs::read(state, &app), state.now().as_second());
-    let mut cycle = Cycle { state, app, unit: unit.clone(), dcs, now, changed: false };
+    let (dcs, now) = (Dcs::read(far, &app), far.now().as_second());
+    let mut cycle = Cycle { far, app, unit: unit.clone(), dcs, now, changed: false };
     let Some(slot) = cycle.slot() else { return };
     let Running::Patroni(mut member) = std::mem::replace(slot, Running::Other) else { return };
     let leads = member.leads;
     cycle.come_up(&mut member);
     member.leads = leads;
     let life = member.life;
-    if let Some(cluster) = cycle.state.clusters.get_mut(unit.app()).filter(|_| leads) {
+    if let Some(cluster) = cycle.far.clusters.get_mut(unit.app()).filter(|_| leads) {
         cluster.life = life;
     }
     if let Some(slot) = cycle.slot() {
         *slot = Running::Patroni(member);
     }
-}
-
-/// The user and the password with which a unit's PostgreSQL streams.
-pub(crate) fn read_passfile(state: &State, unit: &UnitName) -> Option<Credentials> {
-    let container = state.pods.get(unit)?.container.as_ref()?;
-    let file = container.files.get(PASSFILE)?;
-    let text = String::from_utf8_lossy(&file.content).into_owned();
-    let mut fields = text.lines().next()?.splitn(5, ':').skip(3);
-    let (user, escaped) = (fields.next()?.to_owned(), fields.next()?);
-    let mut password = String::new();
-    let mut rest = escaped.chars();
-    while let Some(letter) = rest.next() {
-        password.extend(if letter == '\\' { rest.next() } else { Some(letter) });
-    }
-    Some((user, password))
 }

@@ -5,7 +5,8 @@ use kube_api::{Api, Kind};
 use serde_json::{Value, json};
 
 use super::scope;
-use crate::world::{MODEL, State};
+use crate::far::Far;
+use crate::names::MODEL;
 
 /// The order to hand the lead over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +32,19 @@ pub(crate) struct Dcs {
     pub(crate) sync_leader: Option<String>,
     /// The standbys that have every commit.
     pub(crate) sync: Vec<String>,
-    pub(super) failover: Option<Failover>,
+    pub(crate) failover: Option<Failover>,
 }
 
 impl Dcs {
     /// Reads all of it as it is now.
-    pub(crate) fn read(state: &State, app: &AppName) -> Self {
-        Self::read_at(state, app, state.now().as_second())
+    pub(crate) fn read(far: &Far, app: &AppName) -> Self {
+        Self::read_at(far, app, far.now().as_second())
     }
 
     /// Reads all of it; a lock that was not renewed for too long has no holder.
-    pub(super) fn read_at(state: &State, app: &AppName, now: i64) -> Self {
-        let renewed = state.patroni.get(app).map_or(0, |cluster| cluster.renewed);
-        let api = &state.kube;
+    pub(super) fn read_at(far: &Far, app: &AppName, now: i64) -> Self {
+        let renewed = far.patroni.get(app).map_or(0, |cluster| cluster.renewed);
+        let api = &far.kube;
         let annotations = |suffix: &str| {
             let object = api.get(Kind::Endpoints, MODEL, &format!("{}{suffix}", scope(app)));
             object.map(|object| object["metadata"]["annotations"].clone()).unwrap_or_default()

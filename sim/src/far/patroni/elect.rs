@@ -10,100 +10,101 @@ use super::cycle::Cycle;
 use super::dcs::{self, Failover};
 use super::member::{Member, Phase};
 use super::members;
-use crate::world::State;
+use crate::far::Far;
 
 /// The lock of a leader who lives is renewed.
-pub(super) fn renew(state: &mut State, app: &AppName, now: i64) {
-    let holder = dcs::Dcs::read_at(state, app, now).holder;
-    let trusted = state.model.application(app).is_some_and(|app| app.trust);
+pub(super) fn renew(far: &mut Far, app: &AppName, now: i64) {
+    let holder = dcs::Dcs::read_at(far, app, now).holder;
     let lives = holder.and_then(|pod| UnitName::from_pod(&pod).ok()).is_some_and(|unit| {
-        let cut = state.patroni.get(app).is_some_and(|cluster| cluster.cut.contains(&unit));
-        trusted && !cut && super::member(state, &unit).is_some()
+        let cluster = far.patroni.get(app);
+        let reaches =
+            cluster.is_some_and(|cluster| cluster.trusted && !cluster.cut.contains(&unit));
+        reaches && super::member(far, &unit).is_some()
     });
-    if let Some(cluster) = state.patroni.get_mut(app).filter(|_| lives) {
+    if let Some(cluster) = far.patroni.get_mut(app).filter(|_| lives) {
         cluster.renewed = now;
     }
 }
 
 /// What clients reach follows from who leads; that there are not two.
-pub(crate) fn watch(state: &mut State, app: &AppName) {
-    let leading: Vec<String> = members(state, app)
+pub(crate) fn watch(far: &mut Far, app: &AppName) {
+    let leading: Vec<String> = members(far, app)
         .filter(|(_, member)| member.serves() && member.leads)
         .map(|(unit, _)| unit.to_string())
         .collect();
-    if let Some(cluster) = state.clusters.get_mut(app) {
+    if let Some(cluster) = far.clusters.get_mut(app) {
         cluster.up = !leading.is_empty();
     }
-    if let Some(cluster) = state.patroni.get_mut(app).filter(|_| leading.len() > 1) {
+    if let Some(cluster) = far.patroni.get_mut(app).filter(|_| leading.len() > 1) {
         cluster.wrong.push(format!("{} take writes at once", leading.join(" and ")));
     }
 }
 
 /// A unit's Patroni gets a request to stop and stops in order: a primary sends everything first.
-pub(crate) fn stop(state: &mut State, unit: &UnitName) {
-    if let Some(member) = super::member(state, unit).cloned() {
-        resign(state, unit, &member);
+pub(crate) fn stop(far: &mut Far, unit: &UnitName) {
+    if let Some(member) = super::member(far, unit).cloned() {
+        resign(far, unit, &member);
     }
 }
 
 /// A unit's Patroni stopped in order, or another has taken its place, if it is not the one
 /// that it was.
-pub(crate) fn stopped(state: &mut State, unit: &UnitName, was: &Member) {
-    let now = super::member(state, unit);
+pub(crate) fn stopped(far: &mut Far, unit: &UnitName, was: &Member) {
+    let now = super::member(far, unit);
     if now.is_some_and(|now| now.phase == was.phase && now.life == was.life) {
         return;
     }
-    resign(state, unit, was);
-    watch(state, unit.app());
+    resign(far, unit, was);
+    watch(far, unit.app());
     let app = unit.app().clone();
-    let dcs = dcs::Dcs::read(state, &app);
-    let now = state.now().as_second();
-    Cycle { state, app, unit: unit.clone(), dcs, now, changed: false }.show_stopped();
+    let dcs = dcs::Dcs::read(far, &app);
+    let now = far.now().as_second();
+    Cycle { far, app, unit: unit.clone(), dcs, now, changed: false }.show_stopped();
 }
 
-fn resign(state: &mut State, unit: &UnitName, member: &Member) {
+fn resign(far: &mut Far, unit: &UnitName, member: &Member) {
     let app = unit.app();
     if !(member.leads && member.serves()) {
         return;
     }
     let life = member.life;
-    let data = state.volumes.get(unit).and_then(|volume| volume.data.clone());
+    let data = far.volumes.get(unit).and_then(|volume| volume.data.clone());
     let streams = |(_, other): &(&UnitName, &Member)| other.streams_from(unit, life);
     let standbys: Vec<UnitName> =
-        members(state, app).filter(streams).map(|(unit, _)| unit.clone()).collect();
+        members(far, app).filter(streams).map(|(unit, _)| unit.clone()).collect();
     for standby in standbys {
-        state.volumes.entry(standby).or_default().data.clone_from(&data);
+        far.volumes.entry(standby).or_default().data.clone_from(&data);
     }
-    dcs::annotate(&state.kube, app, "", json!({"leader": null}));
+    dcs::annotate(&far.kube, app, "", json!({"leader": null}));
 }
 
 /// The primary has made a commit: it stands in its data.
-pub(crate) fn commit(state: &mut State, app: &AppName) -> Option<u64> {
-    let unit = super::primary(state, app)?;
-    let content = Arc::new(state.clusters.get(app)?.clone());
-    let data = state.volumes.get_mut(&unit)?.data.as_mut()?;
+pub(crate) fn commit(far: &mut Far, app: &AppName) -> Option<u64> {
+    let unit = super::primary(far, app)?;
+    let content = Arc::new(far.clusters.get(app)?.clone());
+    let data = far.volumes.get_mut(&unit)?.data.as_mut()?;
     data.position += 1;
     data.content = content;
     Some(data.position)
 }
 
 /// Whether those who must have it have a commit, so that it may be acknowledged.
-pub(crate) fn is_safe(state: &mut State, app: &AppName, position: u64) -> bool {
-    let Some(unit) = super::primary(state, app) else { return false };
-    let Some(life) = super::member(state, &unit).map(|member| member.life) else { return false };
-    let Some(cluster) = state.patroni.get(app) else { return false };
+pub(crate) fn is_safe(far: &mut Far, app: &AppName, position: u64) -> bool {
+    let Some(unit) = super::primary(far, app) else { return false };
+    let Some(life) = super::member(far, &unit).map(|member| member.life) else { return false };
+    let Some(cluster) = far.patroni.get(app) else { return false };
     let (strict, sync) = (cluster.strict, cluster.sync.clone());
     let streams = |other: &UnitName| {
-        super::member(state, other).is_some_and(|member| member.streams_from(&unit, life))
+        super::member(far, other).is_some_and(|member| member.streams_from(&unit, life))
     };
     if !sync.iter().all(streams) || (strict && sync.is_empty()) {
         return false;
     }
-    let data = state.volumes.get(&unit).and_then(|volume| volume.data.clone());
+    let data = far.volumes.get(&unit).and_then(|volume| volume.data.clone());
     for standby in &sync {
-        state.volumes.entry(standby.clone()).or_default().data.clone_from(&data);
+        far.volumes.entry(standby.clone()).or_default().data.clone_from(&data);
     }
-    if let Some(cluster) = state.patroni.get_mut(app) {
+    if let Some(cluster) = far.patroni.get_mut(app) {
         cluster.acknowledged = cluster.acknowledged.max(position);
     }
     true
@@ -135,7 +136,7 @@ impl Cycle<'_> {
     /// Whether the leader, which does not reach the API, answers the members all the same.
     fn is_spared(&self) -> bool {
         let Some(leader) = self.leader() else { return false };
-        super::member(self.state, &leader).is_some_and(|member| member.serves() && member.leads)
+        super::member(self.far, &leader).is_some_and(|member| member.serves() && member.leads)
     }
 
     /// Without the API a primary stays one while all others answer.
@@ -146,9 +147,9 @@ impl Cycle<'_> {
             }
             return;
         }
-        let known = super::known_members(self.state, &self.app);
+        let known = super::known_members(self.far, &self.app);
         let silent =
-            |unit: &&UnitName| **unit != self.unit && super::member(self.state, unit).is_none();
+            |unit: &&UnitName| **unit != self.unit && super::member(self.far, unit).is_none();
         if known.iter().any(|unit| silent(&unit)) {
             self.step_down(member);
         }
@@ -167,10 +168,10 @@ impl Cycle<'_> {
         self.changed = true;
         let (pod, time) = (self.pod(), self.now.to_string());
         let lock = json!({"leader": pod, "ttl": self.dcs.ttl().to_string(), "acquireTime": time});
-        dcs::annotate(&self.state.kube, &self.app, "", lock);
+        dcs::annotate(&self.far.kube, &self.app, "", lock);
         (self.dcs.leader, self.dcs.holder) = (Some(pod.clone()), Some(pod));
         if self.dcs.failover.take().is_some() {
-            dcs::order(&self.state.kube, &self.app, None);
+            dcs::order(&self.far.kube, &self.app, None);
         }
     }
 
@@ -182,7 +183,7 @@ impl Cycle<'_> {
                 Some(candidate) if candidate == pod => return true,
                 Some(candidate) => {
                     let unit = UnitName::from_pod(&candidate).ok();
-                    let able = |unit| super::member(self.state, &unit).is_some_and(Member::serves);
+                    let able = |unit| super::member(self.far, &unit).is_some_and(Member::serves);
                     if unit.is_some_and(able) {
                         return false;
                     }
@@ -202,11 +203,11 @@ impl Cycle<'_> {
             return false;
         }
         let ahead = |(unit, other): (&UnitName, &Member)| {
-            let data = self.state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+            let data = self.far.volumes.get(unit).and_then(|volume| volume.data.as_ref());
             let further = data.is_some_and(|data| (data.timeline, data.position) > own);
             other.serves() && (other.leads || (further && self.is_eligible(&unit.pod())))
         };
-        !members(self.state, &self.app).any(ahead)
+        !members(self.far, &self.app).any(ahead)
     }
 
     /// Whether a member may have every acknowledged commit.
@@ -219,7 +220,7 @@ impl Cycle<'_> {
 
     /// The member holds the lock.
     pub(super) fn lead(&mut self, member: &mut Member) {
-        if let Some(cluster) = self.state.patroni.get_mut(&self.app) {
+        if let Some(cluster) = self.far.patroni.get_mut(&self.app) {
             cluster.renewed = self.now;
         }
         if !member.leads {
@@ -236,15 +237,15 @@ impl Cycle<'_> {
                 }
             }
             Some(_) => {}
-            None => dcs::configure(&self.state.kube, &self.app, &dynamic),
+            None => dcs::configure(&self.far.kube, &self.app, &dynamic),
         }
         if let (None, Some(system)) = (&self.dcs.initialize, system) {
             let known = json!({"initialize": system.to_string()});
-            dcs::annotate(&self.state.kube, &self.app, "-config", known);
+            dcs::annotate(&self.far.kube, &self.app, "-config", known);
         }
         if optime != self.dcs.optime {
             let progress = json!({"optime": optime.to_string()});
-            dcs::annotate(&self.state.kube, &self.app, "", progress);
+            dcs::annotate(&self.far.kube, &self.app, "", progress);
         }
         self.choose_standbys(member);
         if let Some(order) = self.dcs.failover.clone() {
@@ -266,10 +267,10 @@ impl Cycle<'_> {
         let (position, timeline) = (data.position, data.timeline);
         let mut content = data.content.as_ref().clone();
         (content.up, content.timeline, content.life) = (true, timeline, life);
-        self.state.clusters.insert(self.app.clone(), content);
-        dcs::write_sync(&self.state.kube, &self.app, &self.unit.pod(), &[]);
+        self.far.clusters.insert(self.app.clone(), content);
+        dcs::write_sync(&self.far.kube, &self.app, &self.unit.pod(), &[]);
         (self.dcs.sync_leader, self.dcs.sync) = (Some(self.unit.pod()), Vec::new());
-        let Some(cluster) = self.state.patroni.get_mut(&self.app) else { return };
+        let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
         cluster.sync.clear();
         if position < cluster.acknowledged && !std::mem::take(&mut cluster.forced) {
             cluster.wrong.push(format!("{unit} leads without commits that clients heard of"));
@@ -283,10 +284,10 @@ impl Cycle<'_> {
         let wanted = self.dcs.number("synchronous_node_count").unwrap_or(1).max(strict.into());
         let wanted = if self.dcs.is("synchronous_mode") { wanted } else { 0 };
         let Some(position) = self.data().map(|data| data.position) else { return };
-        let streaming: Vec<String> = members(self.state, &self.app)
+        let streaming: Vec<String> = members(self.far, &self.app)
             .filter(|(_, other)| other.streams_from(&self.unit, member.life))
             .filter(|(unit, _)| {
-                let data = self.state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+                let data = self.far.volumes.get(unit).and_then(|volume| volume.data.as_ref());
                 data.is_some_and(|data| data.position == position)
             })
             .map(|(unit, _)| unit.pod())
@@ -299,12 +300,12 @@ impl Cycle<'_> {
         let own = Some(self.pod());
         if chosen != self.dcs.sync || self.dcs.sync_leader != own {
             self.changed = true;
-            dcs::write_sync(&self.state.kube, &self.app, &self.pod(), &chosen);
+            dcs::write_sync(&self.far.kube, &self.app, &self.pod(), &chosen);
             self.dcs.sync.clone_from(&chosen);
         }
         let units: BTreeSet<UnitName> =
             chosen.iter().filter_map(|pod| UnitName::from_pod(pod).ok()).collect();
-        if let Some(cluster) = self.state.patroni.get_mut(&self.app) {
+        if let Some(cluster) = self.far.patroni.get_mut(&self.app) {
             (cluster.sync, cluster.strict) = (units, strict);
         }
     }
@@ -313,7 +314,7 @@ impl Cycle<'_> {
     fn hand_over(&mut self, member: &mut Member, order: &Failover) {
         let own = self.pod();
         let fits = |name: &String| *name != own && self.is_eligible(name);
-        let able = members(self.state, &self.app)
+        let able = members(self.far, &self.app)
             .filter(|(_, other)| other.streams_from(&self.unit, member.life))
             .map(|(unit, _)| unit.clone())
             .filter(|unit| fits(&unit.pod()))
@@ -321,23 +322,23 @@ impl Cycle<'_> {
         let ours = order.leader.as_ref().is_none_or(|leader| *leader == own);
         self.changed = true;
         let Some(able) = able.filter(|_| ours) else {
-            dcs::order(&self.state.kube, &self.app, None);
+            dcs::order(&self.far.kube, &self.app, None);
             return;
         };
         // A primary that stops in order sends everything first.
         let data = self.data().cloned();
-        self.state.volumes.entry(able).or_default().data = data;
-        dcs::annotate(&self.state.kube, &self.app, "", json!({"leader": null}));
+        self.far.volumes.entry(able).or_default().data = data;
+        dcs::annotate(&self.far.kube, &self.app, "", json!({"leader": null}));
         (self.dcs.leader, self.dcs.holder) = (None, None);
         self.step_down(member);
     }
 
     /// The member follows the leader, if that serves and lets it.
     fn follow(&mut self, member: &mut Member, leader: &UnitName) {
-        let parted =
-            |unit| self.state.patroni.get(&self.app).is_some_and(|c| c.parted.contains(unit));
-        let apart = parted(leader) || parted(&self.unit);
-        let life = super::member(self.state, leader).filter(|m| m.serves() && m.leads && !apart);
+        let partitioned =
+            |unit| self.far.patroni.get(&self.app).is_some_and(|c| c.partitioned.contains(unit));
+        let apart = partitioned(leader) || partitioned(&self.unit);
+        let life = super::member(self.far, leader).filter(|m| m.serves() && m.leads && !apart);
         let Some(life) = life.map(|leader| leader.life) else {
             self.changed |= member.source.take().is_some();
             return;
@@ -347,7 +348,7 @@ impl Cycle<'_> {
             member.told = Some(leader.clone());
             self.write_passfile(member);
         }
-        let theirs = self.state.volumes.get(leader).and_then(|volume| volume.data.clone());
+        let theirs = self.far.volumes.get(leader).and_then(|volume| volume.data.clone());
         let Some(theirs) = theirs else { return };
         let joins = self.data().is_some_and(|own| own.leads_to(&theirs));
         if !member.streams_from(leader, life) {
@@ -356,12 +357,12 @@ impl Cycle<'_> {
                 let rewinds = member.user("rewind");
                 if rewinds.is_some_and(|who| self.lets_in(leader, &who, false)) {
                     self.changed = true;
-                    self.state.volumes.entry(self.unit.clone()).or_default().data = Some(theirs);
+                    self.far.volumes.entry(self.unit.clone()).or_default().data = Some(theirs);
                     member.phase = Phase::Starts;
                 }
                 return;
             }
-            let who = super::cycle::read_passfile(self.state, &self.unit);
+            let who = super::read_passfile(self.far, &self.unit);
             if !who.is_some_and(|who| self.lets_in(leader, &who, true)) {
                 return;
             }
@@ -370,7 +371,7 @@ impl Cycle<'_> {
         }
         if self.data().is_some_and(|own| *own != theirs) {
             self.changed = true;
-            self.state.volumes.entry(self.unit.clone()).or_default().data = Some(theirs);
+            self.far.volumes.entry(self.unit.clone()).or_default().data = Some(theirs);
         }
     }
 }

@@ -1,228 +1,42 @@
-//! The REST API of the members, as the charm's client sees it.
-
-use std::fmt::{Display, Formatter};
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+//! What the REST API of a member answers and does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::BodyExt as _;
-use http1_client::{Body, Boxed, Bytes, Method, Request, Response, StatusCode, Stream, Transport};
 use juju_names::UnitName;
-use patroni::Rest;
 use serde_json::{Value, json};
 
 use super::dcs::{self, Dcs, Failover};
 use super::{known_pods, scope};
-use crate::World;
-use crate::far::NEVER;
-use crate::fault::{Fault, Port};
-use crate::mutant::{self, Plant};
-use crate::world::{MODEL, State};
-
-/// How often Patroni looks whether another member leads, once a second.
-const LOOKS: u32 = 20;
-
-/// The way from one unit's charm to a host's Patroni.
-struct Way {
-    world: Arc<World>,
-    from: UnitName,
-    host: String,
-    /// The CA that the other side is verified with; without one the request is in clear.
-    authorities: Option<String>,
-}
-
-/// A client of the Patroni at a host.
-pub(crate) fn client(
-    world: Arc<World>,
-    from: UnitName,
-    host: &str,
-    authorities: Option<String>,
-) -> Rest {
-    Rest::over(Arc::new(Way { world, from, host: host.to_owned(), authorities }))
-}
-
-impl std::fmt::Debug for Way {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Way({self})")
-    }
-}
-
-impl Display for Way {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:8008", self.host)
-    }
-}
-
-impl Transport for Way {
-    fn dial(&self) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
-        Box::pin(async { Err(io::Error::from(io::ErrorKind::Unsupported)) })
-    }
-
-    fn send(&self, request: Request<Body>) -> Boxed<'_, Result<Response, http1_client::Error>> {
-        Box::pin(self.answer(request))
-    }
-}
+use crate::far::Far;
+use crate::names::MODEL;
 
 /// A status and a body.
-type Answer = (u16, Value);
+pub(crate) type Answer = (u16, Value);
 
-fn words(status: u16, text: impl Into<String>) -> Answer {
+pub(crate) fn words(status: u16, text: impl Into<String>) -> Answer {
     (status, Value::String(text.into()))
 }
 
-/// The unit whose Patroni answers at a host.
-fn resolve(from: &UnitName, host: &str) -> Option<UnitName> {
-    if host == "127.0.0.1" {
-        return Some(from.clone());
-    }
-    UnitName::from_pod(host.split('.').next()?).ok()
-}
-
-impl Way {
-    async fn answer(&self, request: Request<Body>) -> Result<Response, http1_client::Error> {
-        let refused =
-            || http1_client::Error::Connect(io::Error::from(io::ErrorKind::ConnectionRefused));
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let path = parts.uri.path().to_owned();
-        let what = || format!("{} {} at {}", parts.method, path, self.host);
-        match self.world.effect(Port::Patroni, what) {
-            Some(Fault::PatroniAway) => return Err(refused()),
-            Some(Fault::PatroniSlow) => tokio::time::sleep(NEVER).await,
-            Some(Fault::PatroniFails) => {
-                return Ok(response((503, Value::String("no answer of the API".to_owned()))));
-            }
-            _ => {}
-        }
-        let unit = self.world.look(|state| {
-            let unit = resolve(&self.from, &self.host)?;
-            super::member(state, &unit).map(|_| unit)
-        });
-        let Some(unit) = unit else { return Err(refused()) };
-        self.look_for_secrets(
-            &unit,
-            parts.headers.contains_key(http1_client::header::AUTHORIZATION),
-        );
-        if !self.is_understood(&unit) {
-            return Err(refused());
-        }
-        let reads = parts.method == Method::GET;
-        if mutant::silences(&format!("{} {path}", parts.method)) {
-            self.world.effect_done();
-            return Ok(response(words(200, "")));
-        }
-        let answer = if reads {
-            self.world.look(|state| look(state, &unit, &path)).ok_or_else(refused)?
-        } else {
-            let login = parts.headers.get(http1_client::header::AUTHORIZATION);
-            let login = login.and_then(|login| login.to_str().ok()).unwrap_or_default();
-            let order: Value = serde_json::from_slice(&mutant::order(body)).unwrap_or_default();
-            let login = if mutant::is(&Plant::Anonymous) { "" } else { login };
-            if self.world.look(|state| knows(state, &unit, login)) {
-                self.world.change(|state| state.gate.write(what));
-                self.act(&unit, &path, &order).await
-            } else {
-                words(401, "not authenticated")
-            }
-        };
-        self.world.effect_done();
-        Ok(response((answer.0, mutant::heard(answer.1))))
-    }
-
-    /// Notes a password that crosses the network in clear to a member that speaks TLS: whether it
-    /// is understood there or not, others have read it.
-    fn look_for_secrets(&self, unit: &UnitName, has_password: bool) {
-        if !has_password || self.authorities.is_some() || self.is_own() {
-            return;
-        }
-        self.world.change(|state| {
-            if super::shown_authority(state, unit).is_some()
-                && let Some(cluster) = state.patroni.get_mut(unit.app())
-            {
-                cluster.wrong.push(format!("Patroni's password goes to {unit} in clear"));
-            }
-        });
-    }
-
-    /// Whether both ends speak the same: a client with a CA speaks in clear to the own member
-    /// alone, and one without always.
-    fn is_understood(&self, unit: &UnitName) -> bool {
-        let shown = self.world.look(|state| super::shown_authority(state, unit));
-        match (&self.authorities, shown) {
-            (None, shown) => shown.is_none(),
-            (Some(_), None) => self.is_own(),
-            (Some(trusted), Some(shown)) => shown.contains(trusted),
-        }
-    }
-
-    fn is_own(&self) -> bool {
-        self.host == "127.0.0.1"
-    }
-
-    async fn act(&self, unit: &UnitName, path: &str, order: &Value) -> Answer {
-        match path {
-            "/config" => self.world.change(|state| configure(state, unit, order)),
-            "/reinitialize" => self.world.change(|state| reinitialise(state, unit)),
-            "/restart" => self.world.change(|state| restart(state, unit)),
-            "/switchover" | "/failover" => {
-                let begun = self.world.change(|state| begin(state, unit, path, order));
-                match begun {
-                    Ok(former) => self.follow_up(unit, &path[1..], former).await,
-                    Err(answer) => answer,
-                }
-            }
-            _ => words(404, "not found"),
-        }
-    }
-
-    /// Looks until another member leads.
-    async fn follow_up(&self, unit: &UnitName, what: &str, former: Option<String>) -> Answer {
-        for _ in 0..LOOKS {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let dcs = self.world.look(|state| Dcs::read(state, unit.app()));
-            match dcs.leader {
-                Some(leader) if Some(&leader) != former.as_ref() => {
-                    return words(200, format!("Successfully {what} over to \"{leader}\""));
-                }
-                Some(_) if dcs.failover.is_none() => return words(503, format!("{what} failed")),
-                _ => {}
-            }
-        }
-        words(503, format!("{what} status unknown"))
-    }
-}
-
-fn response((status, body): Answer) -> Response {
-    let text = match body {
-        Value::String(text) => text,
-        body => body.to_string(),
-    };
-    let status = StatusCode::from_u16(status).unwrap_or_default();
-    Response { status, headers: Default::default(), body: Bytes::from(text) }
-}
-
 /// Whether a member takes this login.
-fn knows(state: &State, unit: &UnitName, login: &str) -> bool {
-    let Some((user, password)) = super::member(state, unit).and_then(|member| member.rest_user())
+pub(crate) fn knows(far: &Far, unit: &UnitName, login: &str) -> bool {
+    let Some((user, password)) = super::member(far, unit).and_then(|member| member.rest_user())
     else {
         return true;
     };
     login == format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-fn look(state: &State, unit: &UnitName, path: &str) -> Option<Answer> {
-    let member = super::member(state, unit)?;
+pub(crate) fn look(far: &Far, unit: &UnitName, path: &str) -> Option<Answer> {
+    let member = super::member(far, unit)?;
     Some(match path {
-        "/cluster" => (200, cluster(state, unit)),
-        "/config" => match Dcs::read(state, unit.app()).config {
+        "/cluster" => (200, cluster(far, unit)),
+        "/config" => match Dcs::read(far, unit.app()).config {
             Some(config) => (200, config),
             None => words(502, ""),
         },
         "/health" => {
             let mut body = json!({"state": member.state(), "role": member.role()});
-            let data = state.volumes.get(unit).and_then(|volume| volume.data.as_ref());
+            let data = far.volumes.get(unit).and_then(|volume| volume.data.as_ref());
             if let Some(data) = data.filter(|_| member.serves()) {
                 body["timeline"] = data.timeline.into();
             }
@@ -232,7 +46,7 @@ fn look(state: &State, unit: &UnitName, path: &str) -> Option<Answer> {
             if member.streams() {
                 body["replication_state"] = "streaming".into();
             }
-            let standbys = super::members(state, unit.app())
+            let standbys = super::members(far, unit.app())
                 .filter(|(_, other)| other.streams_from(unit, member.life))
                 .map(|(other, _)| json!({"application_name": other.pod(), "state": "streaming"}));
             body["replication"] = standbys.collect();
@@ -243,9 +57,9 @@ fn look(state: &State, unit: &UnitName, path: &str) -> Option<Answer> {
 }
 
 /// The cluster as the objects in the API show it.
-fn cluster(state: &State, unit: &UnitName) -> Value {
-    let dcs = Dcs::read(state, unit.app());
-    let members = known_pods(state, unit.app());
+fn cluster(far: &Far, unit: &UnitName) -> Value {
+    let dcs = Dcs::read(far, unit.app());
+    let members = known_pods(far, unit.app());
     let members: Vec<Value> = members.iter().filter_map(|pod| shown(pod, &dcs)).collect();
     json!({"members": members, "scope": scope(unit.app())})
 }
@@ -284,12 +98,12 @@ fn shown(pod: &Value, dcs: &Dcs) -> Option<Value> {
 }
 
 /// Merges into the dynamic configuration.
-fn configure(state: &mut State, unit: &UnitName, patch: &Value) -> Answer {
-    let Some(mut config) = Dcs::read(state, unit.app()).config else {
+pub(crate) fn configure(far: &mut Far, unit: &UnitName, patch: &Value) -> Answer {
+    let Some(mut config) = Dcs::read(far, unit.app()).config else {
         return words(503, "");
     };
     merge(&mut config, patch);
-    dcs::configure(&state.kube, unit.app(), &config);
+    dcs::configure(&far.kube, unit.app(), &config);
     (200, config)
 }
 
@@ -307,26 +121,26 @@ pub(super) fn merge(into: &mut Value, patch: &Value) {
 }
 
 /// What the member has goes, and it copies the leader.
-fn reinitialise(state: &mut State, unit: &UnitName) -> Answer {
-    let leader = Dcs::read(state, unit.app()).leader;
+pub(crate) fn reinitialise(far: &mut Far, unit: &UnitName) -> Answer {
+    let leader = Dcs::read(far, unit.app()).leader;
     if leader.is_none_or(|leader| leader == unit.pod()) {
         return words(503, "Cluster has no leader, can not reinitialize");
     }
-    super::forget_data(state, unit);
+    super::forget_data(far, unit);
     words(200, "reinitialize started")
 }
 
-fn restart(state: &mut State, unit: &UnitName) -> Answer {
-    if super::member(state, unit).is_some_and(|member| member.serves()) {
-        super::cycle::start_again(state, unit);
+pub(crate) fn restart(far: &mut Far, unit: &UnitName) -> Answer {
+    if super::member(far, unit).is_some_and(|member| member.serves()) {
+        super::cycle::start_again(far, unit);
         return words(200, "restarted successfully");
     }
     words(503, "postgres is not running")
 }
 
 /// Checks an order to hand the lead over and writes it; who leads now.
-fn begin(
-    state: &mut State,
+pub(crate) fn begin(
+    far: &mut Far,
     unit: &UnitName,
     path: &str,
     order: &Value,
@@ -335,13 +149,13 @@ fn begin(
     let planned = path == "/switchover";
     let text = |key: &str| order[key].as_str().map(str::to_owned);
     let order = Failover { leader: text("leader"), candidate: text("candidate") };
-    let dcs = Dcs::read(state, app);
+    let dcs = Dcs::read(far, app);
     let refuse = |text: &str| Err(words(412, text));
     if planned && order.leader != dcs.leader {
         return refuse("leader name does not match");
     }
     let in_sync = |name: &str| !dcs.is("synchronous_mode") || dcs.sync.iter().any(|s| s == name);
-    let known = super::known_members(state, app);
+    let known = super::known_members(far, app);
     let others = known.iter().filter(|unit| Some(unit.pod()) != dcs.leader);
     let candidates: Vec<&UnitName> = match &order.candidate {
         Some(name) if planned && !in_sync(name) => {
@@ -359,14 +173,14 @@ fn begin(
             }
         });
     }
-    let able = |unit: &&&UnitName| super::member(state, unit).is_some_and(|m| m.serves());
+    let able = |unit: &&&UnitName| super::member(far, unit).is_some_and(|m| m.serves());
     if !candidates.iter().any(|unit| able(&unit)) {
         return refuse("switchover is not possible: no good candidates have been found");
     }
-    if let Some(cluster) = state.patroni.get_mut(app).filter(|_| !planned) {
+    if let Some(cluster) = far.patroni.get_mut(app).filter(|_| !planned) {
         cluster.forced = true;
     }
-    dcs::order(&state.kube, app, Some(&order));
+    dcs::order(&far.kube, app, Some(&order));
     // Without a leader there is none to become another.
     Ok(dcs.leader.filter(|_| planned))
 }

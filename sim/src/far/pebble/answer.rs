@@ -22,7 +22,7 @@ pub(crate) enum Answer {
 }
 
 /// Wraps an answer as Pebble does.
-pub(super) fn response(answer: Answer, changes: &mut Vec<Result<u8, String>>) -> Response {
+pub(crate) fn response(answer: Answer, changes: &mut Vec<Result<u8, String>>) -> Response {
     let mut kind = HeaderValue::from_static("application/json");
     let change = |changes: &[_], result: &str| {
         let id = changes.len();

@@ -4,7 +4,9 @@ mod answer;
 mod api;
 mod container;
 mod exec;
-mod files;
+pub(crate) mod files;
 
-pub(crate) use api::Socket;
+pub(crate) use answer::{Answer, response};
+pub(crate) use api::{act, look};
 pub(crate) use container::{Container, File, Folder, Owner, Pod, Running};
+pub(crate) use exec::dial;

@@ -2,16 +2,14 @@
 
 mod hostile;
 mod lookup;
-mod query;
-mod session;
-mod statement;
+pub(crate) mod query;
+pub(crate) mod statement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::{Failure, scram};
 
 pub(crate) use lookup::Lookup;
-pub(crate) use session::Servers;
 
 /// A role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,7 +112,7 @@ impl Database {
     }
 
     /// Whether clients may make anything in it.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.owner.is_some() || !self.users.is_empty()
     }
 }

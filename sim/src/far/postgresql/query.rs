@@ -10,7 +10,7 @@ use super::{AVAILABLE, Cluster, Database, READS_FILES, SERVER_VERSION, TEMPLATE}
 use crate::mutant::{self, Twist};
 
 /// The rows that answer a query; none where a planted fault overlooks it.
-pub(super) fn answer(
+pub(crate) fn answer(
     cluster: &Cluster,
     (user, database): (&str, &str),
     query: Query<'_>,
@@ -19,20 +19,15 @@ pub(super) fn answer(
     let names: Vec<String> = match query {
         Query::Setting("server_version") => vec![SERVER_VERSION.to_owned()],
         Query::Setting(_) | Query::Settings => return Err(unknown(query)),
-        Query::Facts { role, tied } => return Ok(vec![facts(cluster, here, role, tied)]),
+        Query::Facts { role, held } => return Ok(vec![facts(cluster, here, role, held)]),
         // A simulated server keeps all of its log.
         Query::OldestSegment => vec!["0000000000000001".to_owned()],
-        Query::RoleState(name) if cluster.roles.get(user).is_some_and(|user| user.superuser) => {
-            return Ok(state(cluster, name));
-        }
-        Query::RoleState(_) => {
-            return Err(Failure::new(Some("42501"), "permission denied for table pg_authid"));
-        }
+        Query::RoleState(name) => return state(cluster, user, name),
         Query::Groups(name) => {
             cluster.roles.get(name).into_iter().flat_map(|role| role.member_of.clone()).collect()
         }
         Query::ReachedUsers(name) => somebody(cluster, name),
-        Query::TiedRoles(comment) => tied(cluster, comment),
+        Query::HeldRoles(comment) => held_roles(cluster, comment),
         Query::Roles => cluster.roles.keys().cloned().collect(),
         Query::Stands(name) => {
             let all = !mutant::twisted(Twist::StandsInOrdinary);
@@ -45,7 +40,7 @@ pub(super) fn answer(
         }
         Query::Open => open(cluster),
         Query::Members(name) => members(cluster, name),
-        Query::Parting => parting(cluster),
+        Query::UserMemberships => user_memberships(cluster),
         Query::TakeOwnership(user) => {
             let heirless = here.is_some_and(|here| here.owner.is_none());
             heirless.then(|| Found::Own(user.to_owned()).row()).into_iter().collect()
@@ -108,9 +103,9 @@ fn facts(cluster: &Cluster, here: Option<&Database>, role: &str, comment: &str) 
     // The name of the log's segment begins with the timeline; a standby writes none.
     let segment = format!("{:08X}0000000000000003", cluster.timeline);
     let segment = (cluster.timeline > 0).then_some(segment);
-    let tied = Some(serde_json::json!(tied(cluster, comment)).to_string());
+    let held = Some(serde_json::json!(held_roles(cluster, comment)).to_string());
     let lookup = here.and_then(|here| whole_lookup(here, role));
-    row.into_iter().chain([segment, tied, lookup]).collect()
+    row.into_iter().chain([segment, held, lookup]).collect()
 }
 
 /// The text of a user's lookup, if all about it but the text is as it should be.
@@ -123,9 +118,9 @@ fn whole_lookup(here: &Database, user: &str) -> Option<String> {
 }
 
 /// The roles with a comment.
-fn tied(cluster: &Cluster, comment: &str) -> Vec<String> {
-    let tied = cluster.roles.iter().filter(|(_, role)| role.comment == comment);
-    tied.map(|(name, _)| name.clone()).collect()
+fn held_roles(cluster: &Cluster, comment: &str) -> Vec<String> {
+    let held = cluster.roles.iter().filter(|(_, role)| role.comment == comment);
+    held.map(|(name, _)| name.clone()).collect()
 }
 
 /// The databases that can be entered, the template with them or not, of which something is true.
@@ -165,7 +160,7 @@ fn members(cluster: &Cluster, name: &str) -> Vec<String> {
 
 /// What takes clients' users out of each other and out of the charm's own, at whichever remove, and
 /// out of what makes them as good as superusers.
-fn parting(cluster: &Cluster) -> Vec<String> {
+fn user_memberships(cluster: &Cluster) -> Vec<String> {
     let mut found = std::collections::BTreeSet::new();
     let clients = cluster.roles.keys().filter(|name| cluster.is_user(name, &["relation_access"]));
     for client in clients {
@@ -205,12 +200,15 @@ fn look_up(
     Ok(found.map(row).into_iter().collect())
 }
 
-/// The row that says how a role is.
-fn state(cluster: &Cluster, name: &str) -> Vec<Row> {
-    let Some(role) = cluster.roles.get(name) else { return Vec::new() };
+/// The row that says how a role is, for a superuser.
+fn state(cluster: &Cluster, user: &str, name: &str) -> Result<Vec<Row>, Failure> {
+    if !cluster.roles.get(user).is_some_and(|user| user.superuser) {
+        return Err(Failure::new(Some("42501"), "permission denied for table pg_authid"));
+    }
+    let Some(role) = cluster.roles.get(name) else { return Ok(Vec::new()) };
     let flags = [role.login, role.superuser, role.create_db, role.create_role];
     let mut row: Row = flags.iter().map(|flag| Some(flag.to_string())).collect();
     row.push(role.verifier.clone());
     row.push(Some(role.comment.clone()));
-    vec![row]
+    Ok(vec![row])
 }

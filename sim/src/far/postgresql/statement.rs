@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use postgres::sql::{Attributes, OnExtension, OnLookup, Statement, tied_to};
+use postgres::sql::{Attributes, OnExtension, OnLookup, Statement, holder_comment};
 use postgres::{Failure, RoleName, Verifier};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +53,7 @@ impl Found {
 }
 
 /// Statements for the trace, without what may be secret.
-pub(super) fn shown(statements: &[Statement]) -> String {
+pub(crate) fn shown(statements: &[Statement]) -> String {
     let text = postgres::sql::text(statements);
     let shown = text.split("PASSWORD").next().unwrap_or_default();
     let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -87,7 +87,7 @@ fn database<'a>(cluster: &'a mut Cluster, name: &str) -> Result<&'a mut Database
 }
 
 /// Runs statements one after another; the caller undoes all if one is refused.
-pub(super) fn run_all(
+pub(crate) fn run_all(
     cluster: &mut Cluster,
     here: &str,
     statements: &[Statement],
@@ -146,7 +146,9 @@ fn run(cluster: &mut Cluster, here: &str, statement: &Statement) -> Result<(), F
         Statement::GrantAllData(name) => {
             role(cluster, name.as_str())?.member_of.extend(ALL_DATA.map(str::to_owned));
         }
-        Statement::Tie { name, owner } => role(cluster, name.as_str())?.comment = tied_to(owner),
+        Statement::SetHolder { name, holder } => {
+            role(cluster, name.as_str())?.comment = holder_comment(holder);
+        }
         Statement::DropRole(name) => drop_role(cluster, name.as_str())?,
         Statement::EndSessions(name) => {
             let databases = cluster.databases.values_mut();

@@ -311,8 +311,8 @@ fn a_user_of_whom_nothing_is_known_goes() {
     facts.backend.as_mut().unwrap().owned_roles = Some(known.to_vec());
     let (mut facts, decision) = step(&Event::UpdateStatus, facts);
     assert!(!has(&decision, "remove orphaned users"));
-    let tied = facts.backend.as_mut().unwrap().owned_roles.as_mut().unwrap();
-    tied.push("relation_id_99".parse().unwrap());
+    let held = facts.backend.as_mut().unwrap().owned_roles.as_mut().unwrap();
+    held.push("relation_id_99".parse().unwrap());
     let (_, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!(list(&decision, "remove orphaned"), ["remove orphaned users relation_id_99"]);
 }

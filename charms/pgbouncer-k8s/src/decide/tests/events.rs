@@ -8,8 +8,8 @@ use crate::decide::decide;
 use crate::effect::Effect;
 use crate::facts::{Facts, FullFacts};
 use crate::fixture::{self, PEERS, client, ready, relation, running, step};
-use crate::options::OptionsError;
 use crate::render::ini as shared;
+use crate::settings::OptionsError;
 use crate::wording::BACKEND_NOT_READY;
 use crate::{names, settings};
 

@@ -9,8 +9,8 @@ use crate::effect::Effect;
 use crate::facts::{FullFacts, Service, ServiceView};
 use crate::fixture::{self, fresh, pebble_ready, ready, relation, running, step};
 use crate::names;
-use crate::options::OptionsError;
 use crate::render::ini as shared;
+use crate::settings::OptionsError;
 use crate::wording::{
     BACKEND_NOT_READY, CONFIGURATION, NO_BACKEND, NO_CONTAINER, NOT_RUNNING, SERVICE_COMING,
     SERVICE_DOWN, no_trust,

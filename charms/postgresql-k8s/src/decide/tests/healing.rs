@@ -7,9 +7,8 @@ use serde_json::json;
 use super::{check_without, decide, list};
 use crate::effect::Effect;
 use crate::facts::fixture::{joined, member, new_leader, second_unit, steady};
-use crate::facts::{Facts, NearlyFull, Objects};
+use crate::facts::{Facts, NearlyFull, NotStreaming, Objects};
 use crate::resources::Volume;
-use crate::status::Parted;
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
 fn cluster_of(members: Vec<Member>) -> Facts {
@@ -250,24 +249,24 @@ fn a_copy_that_was_broken_off_is_made_anew() {
 }
 
 /// `pg/1` beside its primary, running without a stream for this reason.
-fn parted(why: Parted) -> Facts {
+fn not_streaming(why: NotStreaming) -> Facts {
     let mut facts = pair(false);
     (facts.unit, facts.leader) = ("pg/1".parse().unwrap(), false);
     facts.cluster.as_mut().unwrap().members[1] = member("pg-1", Role::Replica, State::Running);
-    Facts { parted: Some(why), ..facts }
+    Facts { not_streaming: Some(why), ..facts }
 }
 
 #[test]
 fn converge_does_it_follow_no_says_why() {
-    let waits = |why| list(&decide(&Event::UpdateStatus, &parted(why)));
-    for why in [Parted::Unknown, Parted::Diverged { timeline: 1, bytes: 9 }] {
+    let waits = |why| list(&decide(&Event::UpdateStatus, &not_streaming(why)));
+    for why in [NotStreaming::Unknown, NotStreaming::Diverged { timeline: 1, bytes: 9 }] {
         let effects = waits(why);
         assert!(effects.ends_with(&["report version and ports".into(), "show status".into()]));
         assert!(effects.contains(&"await member".into()), "{effects:?}");
         assert!(!effects.contains(&"copy anew".into()), "{effects:?}");
     }
-    assert!(waits(Parted::LacksWal).contains(&"copy anew".into()));
-    let status = decide(&Event::UpdateStatus, &parted(Parted::LacksWal)).status;
+    assert!(waits(NotStreaming::LacksWal).contains(&"copy anew".into()));
+    let status = decide(&Event::UpdateStatus, &not_streaming(NotStreaming::LacksWal)).status;
     let copied = "does not follow pg/0: no member has the WAL any more that it needs, so it is copied \
                   anew";
     assert_eq!(status, Some(Status::waiting(copied)));
@@ -282,7 +281,7 @@ fn check_reinitialise(facts: Facts, force: bool, expected: &[&str]) {
 
 #[test]
 fn data_that_the_primary_lacks_go_on_a_persons_word_only() {
-    let diverged = || parted(Parted::Diverged { timeline: 1, bytes: 9 });
+    let diverged = || not_streaming(NotStreaming::Diverged { timeline: 1, bytes: 9 });
     let lost = "9 bytes of WAL of timeline 1 that the primary pg-0 never had";
     let refused = format!("fail: Nothing is done without force=true. What would be lost: {lost}");
     check_reinitialise(diverged(), false, &[&refused]);
@@ -290,7 +289,7 @@ fn data_that_the_primary_lacks_go_on_a_persons_word_only() {
     check_reinitialise(pair(false), true, &["fail: pg/0 is the primary, which the others copy"]);
     let unknown = "result lost=it does not follow, and it is unknown what it has that the primary \
                    lacks";
-    check_reinitialise(parted(Parted::Unknown), true, &[unknown, "reinitialise"]);
+    check_reinitialise(not_streaming(NotStreaming::Unknown), true, &[unknown, "reinitialise"]);
     let headless = cluster_of(vec![member("pg-0", Role::Replica, State::Running)]);
     let nobody = "fail: The cluster has no primary that could be copied.";
     check_reinitialise(headless, true, &[nobody]);

@@ -14,7 +14,7 @@ fn told(refused: Result<(), Error>) -> String {
 pub(crate) async fn users_of_two_models_stay_apart(far: &Far) -> Result<(), Error> {
     let operator = far.operator().await?;
     let own = |name: &str, roles: &str| User {
-        tied_to: Some(role("operator")),
+        holder: Some(role("operator")),
         takes_over: true,
         ..user(name, roles)
     };
@@ -23,7 +23,7 @@ pub(crate) async fn users_of_two_models_stay_apart(far: &Far) -> Result<(), Erro
     let one = far.login("boss", "boss", "postgres").await?;
     let two = far.login("boss2", "boss2", "postgres").await?;
     let of = |boss: &str, name: &str, password: &str| User {
-        tied_to: Some(role(boss)),
+        holder: Some(role(boss)),
         password: password.to_owned().into(),
         ..user(name, "")
     };
@@ -46,11 +46,11 @@ pub(crate) async fn users_of_two_models_stay_apart(far: &Far) -> Result<(), Erro
     assert_eq!(operator.holder(&role("app")).await?, Some(Holder::Role(role("boss"))));
     assert_eq!(operator.holder(&role("nobody")).await?, None);
 
-    // What is tied to no role is proven by its password, unless no other charm makes such names.
+    // What no role holds is proven by its password, unless no other charm makes such names.
     for name in ["older", "oldest", "auth"] {
         operator.ensure_user(&user(name, "")).await?;
     }
-    let gone = [Statement::Tie { name: role("oldest"), owner: role("nobody") }];
+    let gone = [Statement::SetHolder { name: role("oldest"), holder: role("nobody") }];
     assert_eq!(far.runs("postgres", &gone).await, Ok(()));
     for name in ["older", "oldest"] {
         let refused = told(two.ensure_user(&of("boss2", name, "mine")).await);

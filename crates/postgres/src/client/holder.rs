@@ -28,8 +28,8 @@ impl Client {
         }
     }
 
-    /// Whether a role is the connected user's to remove: it is tied to that user, or is tied to
-    /// none and has this password, as one that an older charm made; then it is tied to that user
+    /// Whether a role is the connected user's to remove: that user holds it, or
+    /// none does and it has this password, as one that an older charm made; then that user holds it
     /// from now on.
     ///
     /// # Errors
@@ -48,9 +48,9 @@ impl Client {
                     scram::proves(&stored, name.as_str(), password.expose_secret())
                 });
                 if proven {
-                    let owner = self.options.user.clone();
-                    let tie = [Statement::Tie { name: name.clone(), owner }];
-                    self.run(&format!("keep account of the user {name}"), &tie).await?;
+                    let holder = self.options.user.clone();
+                    let held = [Statement::SetHolder { name: name.clone(), holder }];
+                    self.run(&format!("keep account of the user {name}"), &held).await?;
                 }
                 Ok(proven)
             }
@@ -67,7 +67,7 @@ impl Client {
         let taken = |holder: String| Err(Error::Taken { role: user.name.clone(), holder });
         let proves =
             |stored| scram::proves(stored, user.name.as_str(), user.password.expose_secret());
-        match (self.holder_in(state).await?, &user.tied_to) {
+        match (self.holder_in(state).await?, &user.holder) {
             (Holder::Role(holder), Some(owner)) if holder == *owner => Ok(()),
             (Holder::Role(holder), _) => taken(format!("the role {holder}")),
             (Holder::Unknown, None) => Ok(()),
@@ -77,7 +77,7 @@ impl Client {
     }
 
     async fn holder_in(&self, state: &RoleState) -> Result<Holder, Error> {
-        match state.comment.as_deref().and_then(sql::owner_in) {
+        match state.comment.as_deref().and_then(sql::holder_in) {
             Some(owner) if self.role_exists(&owner).await? => Ok(Holder::Role(owner)),
             _ => Ok(Holder::Unknown),
         }

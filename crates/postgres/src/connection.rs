@@ -1,0 +1,63 @@
+//! A connection to a server, and the task that drives it.
+
+use std::ops::Deref;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::failure::Failure;
+use crate::tls::tls_config;
+
+/// A connection, driven by a task of the running runtime. Dropping it closes it.
+pub struct Connection {
+    client: Client,
+    driver: JoinHandle<Option<tokio_postgres::Error>>,
+}
+
+impl Connection {
+    /// Logs in. With CA certificates, in PEM, the connection is encrypted and the server's
+    /// certificate and name are checked. The caller bounds the time.
+    ///
+    /// # Errors
+    /// When the server is not there, shows another certificate or refuses the login.
+    pub async fn open(mut config: Config, ca: Option<&str>) -> Result<Self, Failure> {
+        Ok(match ca {
+            None => drive(config.connect(NoTls).await?),
+            Some(ca) => {
+                config.ssl_mode(SslMode::Require);
+                drive(config.connect(MakeRustlsConnect::new(tls_config(ca)?)).await?)
+            }
+        })
+    }
+
+    /// Waits until the connection ends; the error that ended it, if it was one.
+    pub async fn ended(&mut self) -> Option<tokio_postgres::Error> {
+        (&mut self.driver).await.ok().flatten()
+    }
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Has the connection driven. An error on it comes back from the statement that waits for it.
+fn drive<S, T>((client, connection): (Client, tokio_postgres::Connection<S, T>)) -> Connection
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Connection { client, driver: tokio::spawn(async move { connection.await.err() }) }
+}
