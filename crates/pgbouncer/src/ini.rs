@@ -47,9 +47,6 @@ pub struct Database {
     pub pool_size: Option<u32>,
     /// The most server connections, if not `max_db_connections` of `[pgbouncer]`.
     pub max_db_connections: Option<u32>,
-    /// What a new server connection runs first. A process that reads another value than
-    /// before leaves its server connections as soon as clients release them.
-    pub connect_query: Option<Word>,
 }
 
 /// One entry of `[peers]`: another process on the same port, for cancel requests.
@@ -223,10 +220,7 @@ impl fmt::Display for Database {
         if let Some(most) = self.max_db_connections {
             write!(f, " max_db_connections={most}")?;
         }
-        match &self.connect_query {
-            Some(query) => pair(f, "connect_query", &query.0),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -247,7 +241,6 @@ mod tests {
             auth_user: user,
             pool_size: None,
             max_db_connections: None,
-            connect_query: None,
         };
         let fallback = Database {
             entry: Entry::Fallback,
@@ -255,7 +248,6 @@ mod tests {
             auth_dbname: Some(name),
             pool_size: Some(7),
             max_db_connections: Some(9),
-            connect_query: Some("-- one".parse().unwrap()),
             ..named.clone()
         };
         let mut settings = Settings::default();
@@ -272,7 +264,7 @@ mod tests {
         insta::assert_snapshot!(sample(), @r#"
         [databases]
         test-database = host=primary.model.svc.cluster.local dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3
-        * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=7 max_db_connections=9 connect_query='-- one'
+        * = host=primary.model.svc.cluster.local auth_dbname=test-database port=5432 auth_user=pgbouncer_auth_relation_id_3 pool_size=7 max_db_connections=9
 
         [peers]
         1 = host=/var/lib/pgbouncer/instance_0 port=6432

@@ -91,7 +91,7 @@ fn database(key: &str, value: &str) -> Result<Database, String> {
     };
     let (mut host, mut port) = (None, 5432);
     let (mut dbname, mut auth_dbname, mut auth_user) = (None, None, None);
-    let (mut pool_size, mut max_db_connections, mut connect_query) = (None, None, None);
+    let (mut pool_size, mut max_db_connections) = (None, None);
     for (option, value) in pairs(value).ok_or("its connection string is malformed")? {
         match option {
             "host" => host = Some(value.parse().map_err(text)?),
@@ -101,7 +101,6 @@ fn database(key: &str, value: &str) -> Result<Database, String> {
             "auth_user" => auth_user = Some(value.parse().map_err(text)?),
             "pool_size" => pool_size = Some(value.parse().map_err(text)?),
             "max_db_connections" => max_db_connections = Some(value.parse().map_err(text)?),
-            "connect_query" => connect_query = Some(value.parse().map_err(text)?),
             _ => return Err(format!("{option:?} is an option this charm does not use")),
         }
     }
@@ -115,7 +114,6 @@ fn database(key: &str, value: &str) -> Result<Database, String> {
         auth_user,
         pool_size,
         max_db_connections,
-        connect_query,
     })
 }
 
@@ -160,7 +158,7 @@ mod tests {
 
     fn some_database() -> impl Strategy<Value = Database> {
         let entry = prop_oneof![name().prop_map(Entry::Named), Just(Entry::Fallback)];
-        let rest = (of(1u32..), of(1u32..), of(word()));
+        let rest = (of(1u32..), of(1u32..));
         (entry, word(), 1u16.., of(word()), of(name()), of(word()), rest).prop_map(
             |(entry, host, port, dbname, auth_dbname, auth_user, rest)| Database {
                 entry,
@@ -171,7 +169,6 @@ mod tests {
                 auth_user,
                 pool_size: rest.0,
                 max_db_connections: rest.1,
-                connect_query: rest.2,
             },
         )
     }

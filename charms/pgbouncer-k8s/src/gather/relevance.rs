@@ -31,9 +31,8 @@ enum Unless {
     Departs,
     /// This unit leads, or is the one that departs.
     LeadsOrDeparts,
-    /// This unit leads, and the remote one has taken over from another primary, or is a
-    /// subordinate and ready.
-    LeadsAndIsReported,
+    /// This unit leads, and the remote one is a subordinate that reports itself ready.
+    LeadsAndIsReady,
     /// The peer was not planned when that was read last, a client waits for what it serves, or this
     /// unit leads and TLS is to be published to clients once all serve with it.
     IsAwaited,
@@ -44,25 +43,20 @@ enum Unless {
 /// Events that may be left out, by endpoint, kind and what they are about, and why.
 const TABLE: [(Endpoint, RelationKind, Who, Unless, &str); 12] = {
     use RelationKind::{Changed, Created, Departed, Joined};
-    use Unless::{Departs, IsAwaited, IsUnknown, Leads, LeadsAndIsReported, LeadsOrDeparts, Never};
+    use Unless::{Departs, IsAwaited, IsUnknown, Leads, LeadsAndIsReady, LeadsOrDeparts, Never};
     use Who::{Application, Unit};
     const ASKS: &str = "what a client wants comes with a change of its application's databag";
+    const LEGACY: &str = "a legacy client asks when it joins";
     [
         (Database, Created, Application, Never, ASKS),
-        (Db, Created, Application, Never, "a client of the old interface speaks when it joins"),
-        (
-            DbAdmin,
-            Created,
-            Application,
-            Never,
-            "a client of the old interface speaks when it joins",
-        ),
+        (Db, Created, Application, Never, LEGACY),
+        (DbAdmin, Created, Application, Never, LEGACY),
         (Database, Joined, Unit, Never, ASKS),
         (Database, Changed, Unit, Never, ASKS),
         (Database, Changed, Application, Leads, "only the leader grants"),
         (Database, Departed, Unit, Departs, "when the last unit of a client goes it is broken"),
         (Backend, Joined, Unit, Leads, "only the leader talks to PostgreSQL"),
-        (Backend, Changed, Unit, LeadsAndIsReported, "only the leader talks to PostgreSQL"),
+        (Backend, Changed, Unit, LeadsAndIsReady, "only the leader talks to PostgreSQL"),
         (Backend, Departed, Unit, LeadsOrDeparts, "only the leader talks to PostgreSQL"),
         (Peers, Joined, Unit, IsUnknown, "it is one of the planned units, and these were read"),
         (Peers, Changed, Unit, IsAwaited, "what a peer serves only the leader wants to know"),
@@ -85,20 +79,17 @@ pub(super) fn why_irrelevant(
         Unless::Leads => juju.is_leader()?,
         Unless::Departs => departs,
         Unless::LeadsOrDeparts => departs || juju.is_leader()?,
-        Unless::LeadsAndIsReported => juju.is_leader()? && reports(juju, relation)?,
+        Unless::LeadsAndIsReady => juju.is_leader()? && is_ready(juju, relation)?,
         Unless::IsUnknown => is_unknown(juju, relation)?,
         Unless::IsAwaited => is_awaited(juju, relation)?,
     };
     Ok((!matters).then_some(why))
 }
 
-/// Whether a unit of PostgreSQL says that it took over from another primary, or, of a
-/// subordinate, that it is ready.
-fn reports(juju: &mut Reader, relation: &RelationEvent) -> Result<bool, HookError> {
+/// Whether a unit of a subordinate PostgreSQL reports itself ready.
+fn is_ready(juju: &mut Reader, relation: &RelationEvent) -> Result<bool, HookError> {
     let Some(unit) = relation.remote_unit.clone() else { return Ok(false) };
-    let bag = juju.bag(relation.id, &unit.into())?;
-    let timeline = bag.get("timeline").and_then(|timeline| timeline.parse::<u32>().ok());
-    Ok(relations::is_ready(&bag) || timeline.is_some_and(|timeline| timeline > 1))
+    Ok(relations::is_ready(&juju.bag(relation.id, &unit.into())?))
 }
 
 fn is_unknown(juju: &mut Reader, relation: &RelationEvent) -> Result<bool, HookError> {

@@ -82,7 +82,6 @@ impl Entries {
             auth_user: Some(login.auth_user.as_str().parse()?),
             pool_size: None,
             max_db_connections: None,
-            connect_query: None,
         };
         let (hosts, port) = replicas(login);
         let ro = Database { host: hosts.parse()?, port, ..rw.clone() };
