@@ -51,10 +51,10 @@ unit:
 	@tools/on-ordinary-run cargo test --locked --workspace --exclude end-to-end
 
 e2e:
-	@tools/on-ordinary-run cargo test --locked -p end-to-end -- --test-threads=1
+	@tools/on-ordinary-run cargo test --locked -p end-to-end -- --test-threads=2
 
 e2e-juju4: ## The charms' scenarios once more, under the rules of Juju 4.0
-	@TALISMAN_JUJU=4.0 tools/on-ordinary-run cargo test --locked -p end-to-end --test scenarios -- main_job:: single:: cluster:: clients:: tls:: acceptance:: contract:: python_charm:: --test-threads=1
+	@TALISMAN_JUJU=4.0 tools/on-ordinary-run cargo test --locked -p end-to-end --test scenarios -- main_job:: single:: cluster:: clients:: tls:: acceptance:: contract:: python_charm:: --test-threads=2
 
 parity: ## The contract of the Kubernetes API, on ours and on a real kube-apiserver
 	@tools/setup parity

@@ -11,6 +11,7 @@ pub mod real;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -48,6 +49,8 @@ fn newest(folder: &Path) -> std::io::Result<SystemTime> {
 /// The charm of the suite that is written in Python, packed; again only when its sources or what
 /// packs them are newer, for that asks the package index.
 pub fn packed_probe(engine: &Talisman) -> Result<PathBuf> {
+    static PACKING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = PACKING.lock();
     let source = root().join("tests/charms/ops-probe");
     let out = root().join("target/charms");
     let charm = out.join("ops-probe_ubuntu@22.04-amd64.charm");

@@ -118,6 +118,27 @@ fn comments_speak_the_words_of_the_glossary() {
     check(offenders.collect());
 }
 
+/// The names of engines and the ports in a text: `"e2e…"` and 16000 to 16999.
+fn of_its_own(text: &str) -> BTreeSet<&str> {
+    let quoted = text.split('"').filter(|word| word.starts_with("e2e"));
+    let words = text.split(|sign: char| !sign.is_ascii_digit());
+    let ports = words.filter(|word| word.len() == 5 && word.starts_with("16"));
+    quoted.chain(ports).collect()
+}
+
+#[test]
+fn scenarios_run_beside_each_other() {
+    let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in rust_files().iter().filter(|(path, _)| path.starts_with("tests/tests")) {
+        for name in of_its_own(text) {
+            users.entry(name.to_owned()).or_default().push(path.display().to_string());
+        }
+    }
+    assert!(users.len() > 60, "only {} engines and ports", users.len());
+    let shared = users.into_iter().filter(|(name, files)| files.len() > 1 && name != "e2e");
+    check(shared.map(|(name, files)| format!("{name}: {}", files.join(", "))).collect());
+}
+
 /// The workspace's crates, each with its non-test dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let mut graph = BTreeMap::new();

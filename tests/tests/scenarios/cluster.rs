@@ -9,7 +9,7 @@ use end_to_end::failover::{Cluster, Fault};
 fn a_cluster_lives_through_what_its_owner_does() -> Result<()> {
     let begun = Instant::now();
     let step = |what: &str| eprintln!("{:>4} s {what}", begun.elapsed().as_secs());
-    let cluster = Cluster::up("e2elife", 16606)?;
+    let cluster = Cluster::up("e2elife", 16605)?;
     step("up");
     cluster.has_its_objects()?;
     cluster.is_observed()?;

@@ -168,7 +168,7 @@ fn a_full_disk_refuses_changes_and_keeps_none() -> Result<()> {
 
 #[test]
 fn a_spoilt_store_is_refused_and_left_as_it_is() -> Result<()> {
-    let engine = Talisman::new("e2ebad");
+    let engine = Talisman::new("e2espoil");
     let store = "/var/lib/talisman/e2ebad/model.redb";
     std::fs::create_dir_all("/var/lib/talisman/e2ebad")?;
     std::fs::write(store, "not a store")?;

@@ -56,7 +56,7 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
     world.engine.wait_active(90)?;
     assert_eq!(ask()?, "42", "the credentials of before work again");
 
-    let operator = operator_url(&world.engine, "postgresql-k8s", 16440, "postgres")?;
+    let operator = operator_url(&world.engine, "postgresql-k8s", 16444, "postgres")?;
     let operator =
         |sql: &str| runtime.block_on(async { value(&connect(&operator).await?, sql).await });
     a_login_that_postgresql_refuses_is_mended(&world, &operator, &unit)?;

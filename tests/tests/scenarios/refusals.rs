@@ -109,7 +109,7 @@ fn a_taken_port_is_named() -> Result<()> {
 /// A model whose charms are gone, or lie where another program kept them, is refused at once.
 #[test]
 fn a_model_without_its_charm_is_refused() -> Result<()> {
-    let engine = Talisman::new("e2elost");
+    let engine = Talisman::new("e2egone");
     engine.call(&["up"])?;
     engine.call(&["deploy", &hello()])?;
     engine.wait_active(60)?;
