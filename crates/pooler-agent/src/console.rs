@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pgbouncer::Version;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -21,6 +22,11 @@ const CONSOLE: &str = "pgbouncer";
 const GATE: Duration = Duration::from_millis(300);
 /// How long anything else on a console may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The pause between two looks at clients.
+const LOOK: Duration = Duration::from_millis(20);
+/// The first release in which SIGTERM waits for clients.
+const WAITS: Version = Version { minor: 23, patch: 0 };
 
 /// What went wrong on a console.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +58,7 @@ pub(crate) enum ConsoleError {
 }
 
 /// A console that is open.
-struct Console {
+pub(crate) struct Console {
     process: String,
     client: Client,
     driver: JoinHandle<()>,
@@ -65,7 +71,11 @@ impl Drop for Console {
 }
 
 impl Console {
-    async fn open(folder: &Path, port: u16) -> Result<Self, ConsoleError> {
+    /// Opens the console of the process in a folder.
+    ///
+    /// # Errors
+    /// When there is no way to it, or none in time.
+    pub(crate) async fn open(folder: &Path, port: u16) -> Result<Self, ConsoleError> {
         let process = folder.display().to_string();
         let mut config = tokio_postgres::Config::new();
         config.host_path(folder).port(port).user(CONSOLE).dbname(CONSOLE);
@@ -112,9 +122,29 @@ impl Console {
         timeout(GATE, quiet).await.unwrap_or(Ok(()))
     }
 
+    /// Whether SIGTERM makes the process wait for its clients: since 1.23; before, it ends them.
+    pub(crate) async fn waits_for_clients(&self) -> bool {
+        let answer = self.client.simple_query("SHOW VERSION").await.unwrap_or_default();
+        let version = column(&answer, "version").next().map(Version::from_output);
+        version.is_some_and(|version| version.is_ok_and(|version| version >= WAITS))
+    }
+
+    /// Waits until every client but those of the console has left.
+    pub(crate) async fn alone(&self) {
+        while let Ok(answer) = self.client.simple_query("SHOW CLIENTS").await {
+            if column(&answer, "database").all(|database| database == CONSOLE) {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
     /// Pauses, and returns how many logins that cut off: the two are one write, which PgBouncer
     /// handles without anything in between. Returns when every transaction has ended.
-    async fn pause(&self) -> Result<u64, ConsoleError> {
+    ///
+    /// # Errors
+    /// When the console does not answer.
+    pub(crate) async fn pause(&self) -> Result<u64, ConsoleError> {
         let (pools, paused) =
             tokio::join!(self.client.simple_query("SHOW POOLS"), self.client.simple_query("PAUSE"));
         match paused {
@@ -144,11 +174,15 @@ fn is_refusal(error: &tokio_postgres::Error) -> bool {
 
 /// The sum of the column `sv_login`.
 fn logins(answer: &[SimpleQueryMessage]) -> u64 {
-    let of = |message: &SimpleQueryMessage| match message {
-        SimpleQueryMessage::Row(row) => row.try_get("sv_login").ok()??.parse::<u64>().ok(),
+    column(answer, "sv_login").filter_map(|text| text.parse::<u64>().ok()).sum()
+}
+
+/// The values of a column.
+fn column<'a>(answer: &'a [SimpleQueryMessage], name: &'a str) -> impl Iterator<Item = &'a str> {
+    answer.iter().filter_map(move |message| match message {
+        SimpleQueryMessage::Row(row) => row.try_get(name).ok()?,
         _ => None,
-    };
-    answer.iter().filter_map(of).sum::<u64>()
+    })
 }
 
 /// The pause of all processes, as far as it has come.

@@ -6,6 +6,8 @@
 //! seen a primary that is another one, or was started again. [`machine`] decides; the rest carries
 //! it out. A pause cannot outlast its bound: the agent's clock ends it, the lease that was
 //! started before it, and the next agent, which finds it written down.
+//!
+//! The same program starts each PgBouncer process, and ends it between transactions: see `serve`.
 
 mod config;
 mod console;
@@ -13,6 +15,7 @@ mod lease;
 pub mod machine;
 mod primary;
 mod run;
+mod serve;
 mod state;
 
 use std::path::{Path, PathBuf};
@@ -22,12 +25,14 @@ use std::time::Duration;
 pub use config::{Config, ConfigError, Pools};
 pub use primary::{APPLICATION_NAME, SESSION_APPLICATION_NAME};
 
-/// Runs the program with these arguments, without its own name: the configuration's path, or what
-/// a lease gives to the process that it starts.
+/// Runs the program with these arguments, without its own name: the configuration's path; `serve`,
+/// a PgBouncer's configuration and the agent's; or what it gives to a process that it starts.
 pub fn main(arguments: &[String]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         [lease::WORD, config, left, since] => lease(Path::new(config), left, since),
+        [serve::WORD, ini, config] => serve::run(Path::new(ini), Path::new(config)),
+        [serve::BECOME, ini] => serve::become_pgbouncer(Path::new(ini)),
         [config] => run::run(Path::new(config)),
         _ => Err("cannot start the agent: it takes the path of its configuration".to_owned()),
     };

@@ -11,6 +11,7 @@ mod contract;
 mod crash;
 mod disks;
 mod disorder;
+mod drain;
 mod example;
 mod exposed;
 mod failover;

@@ -238,7 +238,8 @@ impl Wanted {
         agent.into_iter().chain(write(folders, files)).chain(removals).collect()
     }
 
-    /// Writes the agent's program, where it is that of another revision of the charm.
+    /// Writes the agent's program, which starts the processes too, where it is that of another
+    /// revision of the charm.
     fn program(&self, own: &str, there: Option<&str>) -> Option<Effect> {
         let version = File {
             path: names::AGENT_VERSION.to_owned(),
@@ -246,8 +247,7 @@ impl Wanted {
             mode: 0o644,
             owner: None,
         };
-        let differs = self.agent.is_some() && there != Some(own);
-        differs.then(|| Effect::Container(ContainerEffect::PushAgent(version)))
+        (there != Some(own)).then(|| Effect::Container(ContainerEffect::PushAgent(version)))
     }
 
     /// Makes running processes take over what changed: SIGHUP, or a restart one by one.

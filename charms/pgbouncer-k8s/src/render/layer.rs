@@ -14,6 +14,10 @@ pub(crate) const LABEL: &str = "pgbouncer";
 /// The port on which the first process' exporter answers; the others follow.
 const METRICS_PORT: u32 = 9127;
 
+/// How long a process may take to end: its clients' transactions go on for most of it. It is less
+/// than a pod's grace, 30 s.
+const KILL_DELAY: &str = "25s";
+
 /// What the services follow from.
 pub(crate) struct Services {
     /// How many PgBouncer processes there are.
@@ -37,7 +41,7 @@ pub(crate) fn layer(app: &AppName, services: &Services, backend: Option<&Endpoin
     for index in 0..processes.get() {
         let metrics = metrics(app, index, port, exporter);
         layer = layer
-            .service(&names::service(index), pooler(index))
+            .service(&names::service(index), pooler(app, index))
             .service(&names::exporter(index), metrics);
     }
     let check = Check {
@@ -69,10 +73,13 @@ pub(crate) fn metrics_port(index: u32) -> u16 {
     u16::try_from(METRICS_PORT.saturating_add(index)).unwrap_or(u16::MAX)
 }
 
-fn pooler(index: u32) -> Service {
+/// A process, under the program that ends it between transactions.
+fn pooler(app: &AppName, index: u32) -> Service {
+    let (ini, agent) = (names::ini(index), names::agent_config(app));
     Service {
         summary: Some(format!("pgbouncer service {index}")),
-        command: Some(format!("/usr/sbin/pgbouncer {}", names::ini(index))),
+        command: Some(format!("{} serve {ini} {agent}", names::AGENT_PROGRAM)),
+        kill_delay: Some(KILL_DELAY.to_owned()),
         startup: Some(Startup::Enabled),
         user: Some(names::OWNER.to_owned()),
         group: Some(names::OWNER.to_owned()),
@@ -236,18 +243,20 @@ mod tests {
           "pgbouncer_0": {
             "override": "replace",
             "summary": "pgbouncer service 0",
-            "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_0/pgbouncer.ini",
+            "command": "/var/lib/pgbouncer/pooler-agent serve /var/lib/pgbouncer/instance_0/pgbouncer.ini /dev/shm/pgbouncer-k8s.agent.json",
             "startup": "enabled",
             "user": "postgres",
-            "group": "postgres"
+            "group": "postgres",
+            "kill-delay": "25s"
           },
           "pgbouncer_1": {
             "override": "replace",
             "summary": "pgbouncer service 1",
-            "command": "/usr/sbin/pgbouncer /var/lib/pgbouncer/instance_1/pgbouncer.ini",
+            "command": "/var/lib/pgbouncer/pooler-agent serve /var/lib/pgbouncer/instance_1/pgbouncer.ini /dev/shm/pgbouncer-k8s.agent.json",
             "startup": "enabled",
             "user": "postgres",
-            "group": "postgres"
+            "group": "postgres",
+            "kill-delay": "25s"
           }
         }
         "#);

@@ -300,9 +300,14 @@ impl Container {
             // It is over before it is read again.
             "sleep" if rest == "2" => return Ok(Running::Stopped),
             "sleep" | "sh" | "/usr/bin/prometheus-postgres-exporter" => return Ok(Running::Other),
-            // A program that the charm wrote itself.
+            // A program that the charm wrote itself; with `serve` it starts PgBouncer.
             _ if self.files.get(program).is_some_and(|file| file.mode & 0o001 != 0) => {
-                return Ok(Running::Other);
+                match rest.split(' ').collect::<Vec<_>>().as_slice() {
+                    ["serve", ini, _] => {
+                        self.run(ini).map(|process| Running::Pooler(Box::new(process)))
+                    }
+                    _ => return Ok(Running::Other),
+                }
             }
             _ => {
                 let why = format!("exec: \"{program}\": executable file not found in $PATH");
