@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::settings::OptionsError;
 use crate::state_keys::EFFECTIVE;
 use pgbouncer::Version;
-use postgres::RoleName;
+use postgres::{Pause, RoleName};
 
 /// What was gathered, as much as the event needs.
 pub enum Facts {
@@ -107,6 +107,9 @@ pub struct FullFacts {
     pub(crate) metrics: Metrics,
     /// This unit is being removed: the relations that end for it go on for the others.
     pub(crate) leaving: bool,
+    /// The first process that an operator has paused, and what it holds clients back from; looked
+    /// for from time to time.
+    pub(crate) paused: Option<(u32, Pause)>,
 }
 
 impl FullFacts {

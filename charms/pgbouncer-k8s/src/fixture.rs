@@ -118,6 +118,7 @@ pub(crate) fn fresh() -> FullFacts {
         tls: Tls::none(),
         metrics: Metrics::default(),
         leaving: false,
+        paused: None,
     }
 }
 

@@ -81,6 +81,11 @@ pub(crate) fn passfile(app: &AppName) -> String {
     format!("/dev/shm/{app}.pgpass")
 }
 
+/// Where the agent writes its own pause down, in memory.
+pub(crate) fn agent_hold(app: &AppName) -> String {
+    format!("{MEMORY}/{app}.agent.hold")
+}
+
 /// The agent's configuration, in memory.
 pub(crate) fn agent_config(app: &AppName) -> String {
     format!("{MEMORY}/{app}.agent.json")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use charm_kit::ports::System;
-use postgres::{Boxed, Console, Failure};
+use postgres::{Boxed, Console, Failure, Pause};
 
 /// What comes from outside, but for Juju and Pebble, which come with the hook.
 pub trait Ports: charm_kit::ports::Ports {
@@ -15,6 +15,9 @@ pub trait Ports: charm_kit::ports::Ports {
         &'a self,
         console: &'a Console,
     ) -> Boxed<'a, Result<BTreeMap<String, String>, Failure>>;
+
+    /// What a PgBouncer process holds clients back from; none where it serves.
+    fn pause<'a>(&'a self, console: &'a Console) -> Boxed<'a, Result<Option<Pause>, Failure>>;
 
     /// How many rounds a verifier takes.
     fn iterations(&self) -> u32 {
@@ -32,5 +35,9 @@ impl Ports for System {
         console: &'a Console,
     ) -> Boxed<'a, Result<BTreeMap<String, String>, Failure>> {
         Box::pin(console.settings())
+    }
+
+    fn pause<'a>(&'a self, console: &'a Console) -> Boxed<'a, Result<Option<Pause>, Failure>> {
+        Box::pin(console.pause())
     }
 }

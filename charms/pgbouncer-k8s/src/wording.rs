@@ -2,6 +2,7 @@
 //! tools know them; the heading says in which of its files they stand.
 
 use juju_charm::Status;
+use postgres::Pause;
 
 use crate::settings;
 use crate::settings::OptionsError;
@@ -72,6 +73,15 @@ pub(crate) fn units_behind(units: &str) -> String {
 /// A process that does not answer on its console.
 pub(crate) fn process_silent(index: u32) -> String {
     format!("PgBouncer process {index} does not say what it has taken")
+}
+
+/// A process that an operator has paused.
+pub(crate) fn paused(index: u32, pause: &Pause) -> String {
+    let whom = match pause {
+        Pause::Everything => "all clients".to_owned(),
+        Pause::Databases(names) => format!("the clients of {}", names.join(", ")),
+    };
+    format!("PgBouncer process {index} is paused and holds {whom}: RESUME on its console ends that")
 }
 
 /// A process that has another setting than its file.

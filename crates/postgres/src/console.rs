@@ -21,6 +21,15 @@ use crate::failure::Failure;
 /// The database that is none.
 const CONSOLE: &str = "pgbouncer";
 
+/// What a process holds clients back from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pause {
+    /// All databases.
+    Everything,
+    /// These.
+    Databases(Vec<String>),
+}
+
 /// Where a process listens for itself, and as which user it is queried.
 #[derive(Clone)]
 pub struct Console {
@@ -44,12 +53,42 @@ impl Console {
     /// # Errors
     /// When the process does not answer in time, shows another certificate or refuses the login.
     pub async fn settings(&self) -> Result<BTreeMap<String, String>, Failure> {
+        Ok(self.ask("SHOW CONFIG", ["key", "value"]).await?.into_iter().collect())
+    }
+
+    /// What the process holds clients back from; none where it serves.
+    ///
+    /// # Errors
+    /// As [`Self::settings`].
+    pub async fn pause(&self) -> Result<Option<Pause>, Failure> {
+        let yes = |word: &str| ["yes", "1"].contains(&word);
+        let state = self.ask("SHOW STATE", ["key", "value"]).await?;
+        let held = |(key, value): &(String, String)| key != "active" && yes(value);
+        if state.iter().any(held) {
+            return Ok(Some(Pause::Everything));
+        }
+        let databases = self.ask("SHOW DATABASES", ["name", "paused"]).await?;
+        let paused = databases.into_iter().filter(|(_, paused)| yes(paused)).map(|(name, _)| name);
+        let paused: Vec<String> = paused.collect();
+        Ok((!paused.is_empty()).then_some(Pause::Databases(paused)))
+    }
+
+    /// Two columns of an answer.
+    async fn ask(
+        &self,
+        command: &str,
+        columns: [&str; 2],
+    ) -> Result<Vec<(String, String)>, Failure> {
         let late = || Failure::new(None, "no answer in time");
-        let asked = tokio::time::timeout(self.timeout, self.ask()).await;
+        let asked = tokio::time::timeout(self.timeout, self.connect(command, columns)).await;
         asked.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn ask(&self) -> Result<BTreeMap<String, String>, Failure> {
+    async fn connect(
+        &self,
+        command: &str,
+        columns: [&str; 2],
+    ) -> Result<Vec<(String, String)>, Failure> {
         let mut config = tokio_postgres::Config::new();
         config
             .host(self.address.to_string())
@@ -61,11 +100,12 @@ impl Console {
         match &self.certificate {
             None => {
                 config.ssl_mode(SslMode::Disable);
-                show(config.connect(NoTls).await?).await
+                show(config.connect(NoTls).await?, command, columns).await
             }
             Some(certificate) => {
                 config.ssl_mode(SslMode::Require);
-                show(config.connect(MakeRustlsConnect::new(pinned(certificate)?)).await?).await
+                let connected = config.connect(MakeRustlsConnect::new(pinned(certificate)?));
+                show(connected.await?, command, columns).await
             }
         }
     }
@@ -74,7 +114,9 @@ impl Console {
 /// Asks, while the connection is driven.
 async fn show<S, T>(
     (client, connection): (tokio_postgres::Client, tokio_postgres::Connection<S, T>),
-) -> Result<BTreeMap<String, String>, Failure>
+    command: &str,
+    [key, value]: [&str; 2],
+) -> Result<Vec<(String, String)>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
@@ -82,7 +124,7 @@ where
     let mut connection = std::pin::pin!(connection);
     // The console takes one statement without parameters at a time.
     let answer = tokio::select! {
-        answer = client.simple_query("SHOW CONFIG") => answer?,
+        answer = client.simple_query(command) => answer?,
         ended = &mut connection => {
             ended?;
             return Err(Failure::new(None, "the connection ended"));
@@ -93,8 +135,8 @@ where
     connection.await.ok();
     let pair = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => {
-            let name = row.try_get("key").ok()??;
-            let value = row.try_get("value").ok()?.unwrap_or_default();
+            let name = row.try_get(key).ok()??;
+            let value = row.try_get(value).ok()?.unwrap_or_default();
             Some((name.to_owned(), value.to_owned()))
         }
         _ => None,

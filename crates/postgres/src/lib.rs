@@ -21,7 +21,7 @@ mod version;
 pub use certificate::Validity;
 pub use client::{Client, ConnectOptions, Error, Holder, Owner, SEGMENT, ServerFacts};
 pub use connection::Connection;
-pub use console::Console;
+pub use console::{Console, Pause};
 pub use failure::Failure;
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};
 pub use port::{Boxed, Network, Row, SESSION_OPTIONS, Server, Session};

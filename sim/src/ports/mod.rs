@@ -12,7 +12,7 @@ use charm_kit::ports::Ports;
 use juju_charm::Error;
 use juju_names::UnitName;
 use kubernetes_client::InClusterError;
-use postgres::{Boxed, ConnectOptions, Console, Failure};
+use postgres::{Boxed, ConnectOptions, Console, Failure, Pause};
 use postgresql_k8s::{Resources, Volume};
 use secrecy::ExposeSecret;
 
@@ -79,6 +79,11 @@ impl pgbouncer_k8s::Ports for Simulated {
         console: &'a Console,
     ) -> Boxed<'a, Result<BTreeMap<String, String>, Failure>> {
         Box::pin(self.ask(console))
+    }
+
+    /// Nobody pauses a simulated process; who may not read settings may not ask for this either.
+    fn pause<'a>(&'a self, console: &'a Console) -> Boxed<'a, Result<Option<Pause>, Failure>> {
+        Box::pin(async move { self.ask(console).await.map(|_| None) })
     }
 
     fn iterations(&self) -> u32 {

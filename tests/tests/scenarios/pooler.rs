@@ -41,6 +41,7 @@ fn the_pooler_outlives_a_backend_that_is_away_and_a_bad_option() -> Result<()> {
     };
 
     settings_that_cannot_be_followed_change_nothing(&world, &ask, &unit)?;
+    runtime.block_on(a_pause_that_an_operator_left_is_named(&world, &unit))?;
     world.engine.call(&["config", "pgbouncer-k8s", "max_db_connections=5000"])?;
     world.engine.wait("more than PostgreSQL has", 30, |s| {
         let said = unit(s)["message"].to_string();
@@ -207,6 +208,29 @@ fn every_process_is_measured(world: &Pooled) -> Result<()> {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
+    Ok(())
+}
+
+/// A pause holds every client of its process, until an operator resumes it.
+async fn a_pause_that_an_operator_left_is_named(
+    world: &Pooled,
+    unit: &impl Fn(&Value) -> Value,
+) -> Result<()> {
+    world.engine.call(&["model-config", "update-status-hook-interval=2s"])?;
+    let console = world.console().await?;
+    for (pause, resume, whom) in
+        [("PAUSE", "RESUME", "all clients"), ("PAUSE app", "RESUME app", "the clients of app")]
+    {
+        console.simple_query(pause).await?;
+        world.engine.wait("the pause in the status", 60, |status| {
+            let said = unit(status)["message"].to_string();
+            unit(status)["current"] == "blocked"
+                && said.contains(&format!("is paused and holds {whom}: RESUME"))
+        })?;
+        console.simple_query(resume).await?;
+        world.engine.wait_active(60)?;
+    }
+    world.engine.call(&["model-config", "update-status-hook-interval=5m"])?;
     Ok(())
 }
 

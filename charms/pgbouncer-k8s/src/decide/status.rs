@@ -49,6 +49,9 @@ pub(crate) fn update_status(event: &Event, facts: &FullFacts, next: &Next) -> St
     if next.valid.tls.problem.is_some() {
         return Status::blocked(wording::CERTIFICATE);
     }
+    if let Some((index, pause)) = &facts.paused {
+        return Status::blocked(wording::paused(*index, pause));
+    }
     if next.valid.tls.waits {
         return Status::waiting(charm_kit::certificates::UNANSWERED);
     }

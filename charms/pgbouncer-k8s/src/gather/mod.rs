@@ -1,6 +1,7 @@
 //! All reads, each at most once, and only those that the event needs.
 
 mod legacy;
+mod pause;
 mod peers;
 mod relations;
 mod relevance;
@@ -178,7 +179,7 @@ async fn full(
     let workload = workload::workload(hook, event, &common, nonce, &effective).await?;
     let service = service::service(connections, hook, event, &common).await;
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
-    let mut facts = FullFacts {
+    let facts = FullFacts {
         common,
         seed: seed(connections.ports.as_ref())?,
         others: peers::others(hook, id)?,
@@ -197,7 +198,19 @@ async fn full(
         tls,
         metrics: metrics(hook, event)?,
         leaving,
+        paused: None,
     };
+    ask_processes(connections, hook, event, facts).await
+}
+
+/// What only the processes know: whether they hold clients, and whether they would start.
+async fn ask_processes(
+    connections: &Connections,
+    hook: &mut Reader,
+    event: &Event,
+    mut facts: FullFacts,
+) -> Result<Facts, Error> {
+    facts.paused = pause::look(connections, hook, event, &facts).await?;
     trial::check(hook, event, &mut facts).await?;
     Ok(Facts::Full(Box::new(facts)))
 }

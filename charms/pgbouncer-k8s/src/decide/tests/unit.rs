@@ -3,6 +3,7 @@
 use charm_kit::credentials::Seed;
 use juju_charm::{Decision, Event, Own, RelationKind, Status};
 use juju_interfaces::pgb_peers::{departing_key, secret_keys};
+use postgres::Pause;
 
 use super::{check_settled, follower, has, list, reported, touches_container};
 use crate::effect::Effect;
@@ -162,6 +163,25 @@ fn update_status_is_ready_no_is_blocked() {
 fn update_status_is_active_yes_is_active() {
     check_status(&Event::UpdateStatus, ready(), Status::active());
     check_settled(ready());
+}
+
+#[test]
+fn update_status_is_paused_no_is_active() {
+    check_status(&Event::UpdateStatus, ready(), Status::active());
+}
+
+#[test]
+fn update_status_is_paused_yes_names_the_process() {
+    let check = |pause, whom: &str| {
+        let facts = FullFacts { paused: Some((1, pause)), ..ready() };
+        let paused = format!(
+            "PgBouncer process 1 is paused and holds {whom}: RESUME on its console ends that"
+        );
+        check_status(&Event::UpdateStatus, facts, Status::blocked(paused));
+    };
+    check(Pause::Everything, "all clients");
+    let names = ["shop", "waltz"].map(str::to_owned);
+    check(Pause::Databases(names.to_vec()), "the clients of shop, waltz");
 }
 
 #[test]
