@@ -22,6 +22,30 @@ const LEAVING_KEY: &str = "leaving";
 /// A larger bag is read each time: Juju bounds the state of a unit.
 const BAG_BYTES_MAX: usize = 16 << 10;
 
+/// The most that is remembered in all. Juju takes 2 MiB of state, and fails a hook that leaves
+/// more; what is not remembered is read.
+const MEMORY_BYTES_MAX: usize = 1 << 20;
+/// The most that is remembered as one value, of which Juju takes 64 KiB.
+const VALUE_BYTES_MAX: usize = 60 << 10;
+
+/// Forgets what is more than Juju takes, databags first.
+pub(super) fn bound(state: &mut Bag) {
+    let size = |(key, text): &(&String, &String)| key.len() + text.len();
+    let fits =
+        |(key, text): &(&String, &String)| key.starts_with(PREFIX) && text.len() <= VALUE_BYTES_MAX;
+    let mut kept: Vec<_> = state.iter().filter(fits).collect();
+    let is_bag = |key: &str| matches!(Key::parse(key), Some(Key::OwnBag(..)));
+    kept.sort_by_key(|one| (is_bag(one.0), size(one), one.0.clone()));
+    let mut bytes = 0;
+    let fits = |one: &(&String, &String)| {
+        bytes += size(one);
+        bytes <= MEMORY_BYTES_MAX
+    };
+    let fitting = kept.into_iter().filter(fits).map(|(key, _)| key.clone());
+    let fitting: BTreeSet<String> = fitting.collect();
+    state.retain(|key, _| !key.starts_with(PREFIX) || fitting.contains(key));
+}
+
 /// One thing that is remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Key {

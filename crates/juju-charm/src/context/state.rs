@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cache::bound;
 use super::pairs::Pairs;
 use super::{Context, HookError, Reader};
 use crate::Bag;
@@ -50,7 +51,8 @@ impl Context {
     }
 
     pub(super) fn flush_state(&mut self) -> Result<(), HookError> {
-        let Some(State { stored, wanted }) = self.state.take() else { return Ok(()) };
+        let Some(State { stored, mut wanted }) = self.state.take() else { return Ok(()) };
+        bound(&mut wanted);
         let doing = || "write the controller state".to_owned();
         for key in stored.keys().filter(|key| !wanted.contains_key(*key)) {
             self.call(doing, "state-delete", &[key], None)?;

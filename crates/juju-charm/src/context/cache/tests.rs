@@ -92,3 +92,20 @@ fn every_kind_has_one_row() {
     assert_eq!(Key::parse("cached:other:4"), None);
     assert_eq!(Key::parse("relations:db"), None);
 }
+
+#[test]
+fn what_is_remembered_of_thousands_of_relations_fits_into_the_state() {
+    let bag = |id: u32| (format!("cached:app-bag:{id}"), "x".repeat(1000));
+    let mut state: Bag = (0..5000).map(bag).collect();
+    let kept = [("deferred", "y".repeat(100)), ("cached:relations:db", "z".repeat(2000))];
+    state.extend(kept.map(|(key, text)| (key.to_owned(), text)));
+    state.insert("cached:relations:all".to_owned(), "z".repeat(65 << 10));
+    bound(&mut state);
+    let bytes: usize = state.iter().map(|(key, text)| key.len() + text.len()).sum();
+    assert!((MEMORY_BYTES_MAX - 2000..=MEMORY_BYTES_MAX + 200).contains(&bytes), "{bytes}");
+    assert!(state.contains_key("deferred") && state.contains_key("cached:relations:db"));
+    assert!(!state.contains_key("cached:relations:all"));
+    let before = state.clone();
+    bound(&mut state);
+    assert_eq!(state, before, "the same is remembered by every hook");
+}
