@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::resources::Resources;
 use crate::sync::StandbyCount;
+use settings::LEAST_CONNECTIONS;
 
 pub(crate) use plugins::Plugins;
 pub(crate) use timing::Timing;
@@ -119,7 +120,8 @@ impl Settings {
         reader.memory(resources, &mut all);
         let default_connections = (4 * resources.cores).max(100);
         let connections = reader.integer("experimental_max_connections", 1, 250_000);
-        let connections = connections.unwrap_or(default_connections);
+        // Of less Patroni makes 100.
+        let connections = connections.unwrap_or(default_connections).max(LEAST_CONNECTIONS);
         all.insert("max_connections".to_owned(), connections.into());
         all.insert("max_replication_slots".to_owned(), 25.into());
         all.insert("max_wal_senders".to_owned(), 25.into());

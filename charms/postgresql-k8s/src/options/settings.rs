@@ -21,7 +21,7 @@ const DERIVED: [(&str, &str); 8] = [
 ];
 
 /// Patroni takes its own default for a smaller number of connections.
-const LEAST_CONNECTIONS: u64 = 25;
+pub(super) const LEAST_CONNECTIONS: u64 = 25;
 
 /// Names and values, or what the option takes instead. Whether PostgreSQL knows a name and takes
 /// its value, only PostgreSQL knows.
@@ -104,7 +104,7 @@ pub(super) fn check_reserved(pairs: &[(String, String)], connections: u64) -> Re
         .zip(given("reserved_connections", 0))
         .and_then(|(superusers, others): (u64, u64)| superusers.checked_add(others));
     match reserved {
-        Some(reserved) if reserved < connections.max(LEAST_CONNECTIONS) => Ok(()),
+        Some(reserved) if reserved < connections => Ok(()),
         _ => Err(format!("fewer reserved connections than there are, which is {connections}")),
     }
 }

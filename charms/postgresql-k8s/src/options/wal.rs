@@ -11,6 +11,9 @@ const MEBIBYTE: u64 = 1 << 20;
 /// What PostgreSQL needs of each size at least: two segments of 16 MiB.
 const LEAST: u64 = 2 * 16;
 
+/// The least that is kept for standbys without a slot: of less Patroni makes 128 MiB.
+const KEPT_LEAST: u64 = 16;
+
 /// Sizes of the log on one volume, in mebibytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shares {
@@ -46,9 +49,9 @@ impl Settings {
         set("min_wal_size", shares.between_checkpoints.min(80));
         set("max_slot_wal_keep_size", shares.slot);
         if let Some(kept) = self.shared.get_mut("wal_keep_size")
-            && kept.as_u64().is_some_and(|asked| asked > shares.kept)
+            && let Some(asked) = kept.as_u64()
         {
-            *kept = shares.kept.into();
+            *kept = asked.clamp(KEPT_LEAST, shares.kept).into();
         }
         Ok(self)
     }
@@ -70,7 +73,7 @@ impl Shares {
     fn of(total: u64) -> Self {
         Self {
             between_checkpoints: steady(total / 8).clamp(LEAST, 1024),
-            kept: steady(total / 8),
+            kept: steady(total / 8).max(KEPT_LEAST),
             slot: steady(total / 4).max(LEAST),
         }
     }
@@ -109,13 +112,23 @@ mod tests {
 
     #[test]
     fn sizes_are_shares_of_the_volume() {
-        check(100, ["32MB", "32MB", "32MB", "12"]);
+        check(100, ["32MB", "32MB", "32MB", "16"]);
         check(512, ["64MB", "64MB", "128MB", "64"]);
         check(1024, ["128MB", "80MB", "256MB", "128"]);
         check(1000, ["112MB", "80MB", "224MB", "112"]);
         check(2048, ["256MB", "80MB", "512MB", "256"]);
         check(10_240, ["1024MB", "80MB", "2560MB", "1280"]);
         check(1 << 20, ["1024MB", "80MB", "262144MB", "4096"]);
+    }
+
+    #[test]
+    fn of_little_that_is_asked_for_patroni_does_not_make_much() {
+        for (asked, expected) in [(0, 16), (15, 16), (16, 16), (100, 100), (4096, 256)] {
+            let (mut settings, _) = fixture::rendering();
+            settings.shared.insert("wal_keep_size".to_owned(), asked.into());
+            let volume = Volume { used: 0, free: 2048 * MEBIBYTE };
+            assert_eq!(settings.on_volume(volume).unwrap().shared["wal_keep_size"], expected);
+        }
     }
 
     #[test]
