@@ -2,6 +2,8 @@
 
 use juju_names::{AppName, RelationId, UnitName};
 
+use crate::far::patroni;
+use crate::far::pgbouncer::Process;
 use crate::history::Client;
 use crate::juju::apps::{old_database, read_secret};
 use crate::world::State;
@@ -16,6 +18,8 @@ struct Credentials {
     database: String,
     /// Where it connects, to read and write and to read only.
     endpoints: String,
+    /// The database by which it reads only, where it was given one.
+    reads: Option<String>,
     /// What is wrong with the rest of what it was given.
     lacks: Vec<&'static str>,
     /// Whether its roles open other databases to it.
@@ -61,6 +65,11 @@ fn modern(state: &State, id: RelationId, app: &AppName, client: &Client) -> Opti
     lacks.extend((outside && inside).then_some("an address outside of the cluster"));
     lacks.extend((content.get("uris") != Some(&uri)).then_some("a connection string that works"));
     lacks.extend(readers.is_empty().then_some("endpoints for reading only"));
+    let read_only = content.get("read-only-uris");
+    let reads = read_only.and_then(|uri| uri.rsplit_once('/')).map(|(_, name)| name.to_owned());
+    let reader = |name: &String| format!("postgresql://{user}:{password}@{readers}/{name}");
+    let leads = read_only == reads.as_ref().map(reader).as_ref();
+    lacks.extend((!leads).then_some("a connection string for reading that works"));
     lacks.extend((!bag.contains_key("version")).then_some("the server's version"));
     lacks.extend((!bag.contains_key("data")).then_some("the echo of its request"));
     Some(Credentials {
@@ -69,6 +78,7 @@ fn modern(state: &State, id: RelationId, app: &AppName, client: &Client) -> Opti
         password: password.clone(),
         database: database.clone(),
         endpoints: [endpoints.as_str(), readers].join(",").trim_end_matches(',').to_owned(),
+        reads,
         lacks,
         privileged: !["", "createdb"].contains(&client.roles.as_str()),
         wide: client.is_privileged(),
@@ -84,6 +94,8 @@ fn old(state: &State, id: RelationId, app: &AppName, client: &Client) -> Option<
         words.iter().all(|word| field(key).contains(word))
     };
     let unit = format!("{app}/0");
+    let mut standbys = field("standbys").split(' ');
+    let reads = standbys.find_map(|word| word.strip_prefix("dbname=")).map(str::to_owned);
     let mut lacks = Vec::new();
     lacks.extend((!connects("master")).then_some("a connection string that works"));
     lacks.extend((!connects("standbys")).then_some("a connection string for reading that works"));
@@ -97,6 +109,7 @@ fn old(state: &State, id: RelationId, app: &AppName, client: &Client) -> Option<
         password: bag.get("password")?.clone(),
         database: bag.get("database")?.clone(),
         endpoints: format!("{}:{}", bag.get("host")?, bag.get("port")?),
+        reads,
         lacks,
         privileged: client.is_privileged(),
         wide: client.is_privileged(),
@@ -178,6 +191,11 @@ fn serves(state: &State, known: &Credentials) -> Vec<String> {
             let Credentials { app, database, .. } = known;
             wrong.push(format!("{app} cannot use {database} at {service} of {unit}: {why}"));
         }
+        if let Some(Err(why)) = known.reads.as_ref().map(|name| reads(state, process, known, name))
+        {
+            let app = &known.app;
+            wrong.push(format!("{app} cannot read at {service} of {unit}: {why}"));
+        }
         if known.wide && process.entry("elsewhere").is_none() {
             wrong.push(format!("{service} of {unit} has no wildcard, but {} needs it", known.app));
         }
@@ -190,6 +208,20 @@ fn serves(state: &State, known: &Credentials) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether a client that reads only gets to a server that has its database.
+fn reads(state: &State, process: &Process, known: &Credentials, name: &str) -> Result<(), String> {
+    let entry = process.entry(name).ok_or_else(|| format!("no entry {name}"))?;
+    let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());
+    let host = entry.host.as_str().split(',').next().unwrap_or_default();
+    let standby = patroni::standby_behind(&state.far, host);
+    let copy = standby.and_then(|unit| patroni::copy_of(&state.far, &unit));
+    let primary =
+        || state.far.server_behind(host).and_then(|app| state.far.clusters.get(&app).cloned());
+    let server = copy.or_else(primary).ok_or_else(|| format!("no server behind {host}"))?;
+    let login = server.login(&known.user, &known.password, database);
+    login.map_err(|error| format!("{name}: {error}"))
 }
 
 /// Whether a login is accepted that should not be.
