@@ -157,6 +157,8 @@ pub enum Effect {
         /// Whether there is no other unit.
         alone: bool,
     },
+    /// Has the parameters compared again with those that were asked for.
+    CompareAgain,
     /// Reports the version and the ports of the workload to Juju.
     ReportVersionAndPorts,
     /// Reports the status from how the cluster is once the other effects are true.

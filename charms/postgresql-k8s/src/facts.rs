@@ -80,6 +80,12 @@ pub struct Facts {
     /// Why this member does not stream although it runs and a member leads; none where it streams
     /// or leads.
     pub not_streaming: Option<NotStreaming>,
+    /// The standby for which this primary keeps most WAL while it is away, where that is much;
+    /// looked at from time to time.
+    pub away: Option<Away>,
+    /// The parameters with which the own server runs otherwise than asked; compared from time to
+    /// time.
+    pub unlike: Vec<Unlike>,
     /// The identifier of the cluster's data; read only while the own member is down.
     pub system: Option<u64>,
     /// The client relations; read on the leader only.
@@ -98,6 +104,30 @@ pub struct NearlyFull {
     pub volume: Volume,
     /// How much of it is WAL, in bytes; none where that cannot be looked at.
     pub wal: Option<u64>,
+}
+
+/// A standby that is away while WAL is kept for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Away {
+    /// Its unit.
+    pub unit: UnitName,
+    /// How much WAL is kept for it, in bytes.
+    pub bytes: u64,
+    /// For how long it has been away, in seconds.
+    pub seconds: u64,
+}
+
+/// A parameter with which a server runs otherwise than asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlike {
+    /// Its name.
+    pub name: String,
+    /// What the server has.
+    pub runs: String,
+    /// What it shall have.
+    pub asked: String,
+    /// Whether a restart of the server brings that, which Patroni has announced.
+    pub restarts: bool,
 }
 
 /// The peer relation.
@@ -256,6 +286,8 @@ impl Facts {
             dynamic: None,
             objects: None,
             not_streaming: None,
+            away: None,
+            unlike: Vec::new(),
             system: None,
             clients: Vec::new(),
             events_pending: false,

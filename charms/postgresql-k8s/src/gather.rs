@@ -1,6 +1,7 @@
 //! Reads what one decision needs to know: each bag and secret once.
 
 pub(crate) mod objects;
+mod parameters;
 mod settings;
 pub(crate) mod tls;
 mod wal;
@@ -81,8 +82,7 @@ pub(crate) async fn gather(
     let machine = ports.machine().limited(pod.as_ref(), layer::NAME);
     options(hook, &mut facts, machine, volume).await?;
     if facts.initialised() {
-        facts.cluster = cluster(ports, &facts).await;
-        facts.not_streaming = wal::not_streaming(ports, &facts).await;
+        look_at_cluster(ports, &mut facts, event, volume).await;
     }
     if facts.container.as_ref().is_some_and(|container| container.system.is_some()) {
         facts.system = objects::system(ports, &facts.topology).await;
@@ -104,6 +104,25 @@ pub(crate) async fn gather(
         }
     }
     Ok(facts)
+}
+
+/// The cluster and, from time to time, what only the own server knows: it may have missed a reload,
+/// or keep WAL for a standby that is away, and no event reports either.
+async fn look_at_cluster(
+    ports: &dyn Ports,
+    facts: &mut Facts,
+    event: &Event,
+    volume: Option<Volume>,
+) {
+    facts.cluster = cluster(ports, facts).await;
+    facts.not_streaming = wal::not_streaming(ports, facts).await;
+    if *event != Event::UpdateStatus {
+        return;
+    }
+    facts.unlike = parameters::unlike(ports, facts).await;
+    if let Some(volume) = volume {
+        facts.away = wal::away(ports, facts, volume).await;
+    }
 }
 
 /// Whether another CA is to be published to clients than before.

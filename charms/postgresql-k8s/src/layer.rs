@@ -133,8 +133,12 @@ fn health(encrypted: bool) -> Check {
 /// out of the Service for reading. Juju sends the charm an event when it fails and when it passes
 /// again.
 pub(crate) const FOLLOWS: &str = "follows";
-/// The check that fails on a primary that a member does not stream from. Its pod stays ready.
-pub(crate) const FEEDS: &str = "feeds";
+/// The check that fails on a primary that a member does not stream from, and on a member whose
+/// parameters wait for a restart. Its pod stays ready.
+pub(crate) const SETTLED: &str = "settled";
+
+/// The checks whose failure or recovery changes what a unit says: whether PostgreSQL runs, too.
+pub(crate) const CHECKS: [&str; 3] = [NAME, FOLLOWS, SETTLED];
 
 /// The pause between two reads of which member streams.
 const STREAM_PERIOD: &str = "10s";
@@ -178,7 +182,7 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName, encrypted: bool) -> La
     let pod = unit.pod();
     let not_streaming = "lead and own not in lead and own.get('state') == 'running' \
                   and o.get('replication_state') != 'streaming'";
-    let alone = "own in lead and set(m) - {own['name']} - {x['application_name'] \
+    let unsettled = "o.get('pending_restart') or own in lead and set(m) - {own['name']} - {x['application_name'] \
                  for x in o.get('replication', []) if x['state'] == 'streaming'}";
     let scope = topology.scope();
     let environment = [
@@ -210,7 +214,7 @@ pub(crate) fn layer(topology: &Topology, unit: &UnitName, encrypted: bool) -> La
         .service(NOTICES, notices())
         .check(NAME, health(encrypted))
         .check(FOLLOWS, streaming(encrypted, &pod, not_streaming, Some("ready")))
-        .check(FEEDS, streaming(encrypted, &pod, alone, None))
+        .check(SETTLED, streaming(encrypted, &pod, unsettled, None))
 }
 
 #[cfg(test)]
@@ -313,7 +317,7 @@ checks:
              for x in m.values() if x['role'] == 'leader' and x['state'] == 'running']; raise \
              SystemExit(bool(lead and own not in lead and own.get('state') == 'running' and \
              o.get('replication_state') != 'streaming'))\"
-    feeds:
+    settled:
         override: replace
         period: 10s
         threshold: 4
@@ -324,7 +328,7 @@ checks:
              (c.request('GET', path), json.load(c.getresponse()))[1]; m = {x['name']: x for x in \
              get('/cluster')['members']}; o = get('/health'); own = m.get('pg-1', {}); lead = [x \
              for x in m.values() if x['role'] == 'leader' and x['state'] == 'running']; raise \
-             SystemExit(bool(own in lead and set(m) - {own['name']} - {x['application_name'] for x \
+             SystemExit(bool(o.get('pending_restart') or own in lead and set(m) - {own['name']} - {x['application_name'] for x \
              in o.get('replication', []) if x['state'] == 'streaming'}))\"
 ";
 
@@ -367,7 +371,7 @@ checks:
         members: [(&str, &str, &str); 2],
         health: &serde_json::Value,
         unit: &str,
-        (follows, feeds): (bool, bool),
+        (follows, settled): (bool, bool),
     ) {
         let topology = Topology { app: "pg".parse().unwrap(), model: "db".to_owned() };
         let layer = layer(&topology, &unit.parse().unwrap(), false);
@@ -377,7 +381,7 @@ checks:
             let status = Command::new("sh").args(["-c", &command.replace("8008", &port)]).status();
             status.unwrap().success()
         };
-        assert_eq!((passes(FOLLOWS), passes(FEEDS)), (follows, feeds), "{unit} {members:?}");
+        assert_eq!((passes(FOLLOWS), passes(SETTLED)), (follows, settled), "{unit} {members:?}");
     }
 
     #[test]
@@ -400,6 +404,9 @@ checks:
         check_streams(standby("streaming"), &fed("streaming"), "pg/0", (true, true));
         check_streams(standby("streaming"), &fed("startup"), "pg/0", (true, false));
         check_streams(standby("streaming"), &none, "pg/0", (true, false));
+        let mut pending = fed("streaming");
+        pending["pending_restart"] = true.into();
+        check_streams(standby("streaming"), &pending, "pg/0", (true, false));
     }
 
     /// Runs a line as a user until it ends; whether it went well.

@@ -38,18 +38,41 @@ pub(crate) fn status(seen: Seen<'_>, expected: Expected) -> Status {
 }
 
 fn of_member(seen: Seen<'_>, expected: Expected) -> Status {
-    let Some(cluster) = seen.cluster else { return Status::active() };
-    if let Some(member) = cluster.last_resort() {
+    if let Some(member) = seen.cluster.and_then(Cluster::last_resort) {
         return wording::headless(&name(&member.name));
     }
+    // What a member says of itself is newer than what others see of it.
+    let Some(health) = seen.health else { return wording::member_waits() };
+    if let Some(status) = of_stopped(seen.pod, seen.cluster, &health.state) {
+        return status;
+    }
+    let Some(cluster) = seen.cluster else { return Status::active() };
     match cluster.leader() {
         Some(leader) if leader.name == seen.pod => of_primary(cluster, leader, seen, expected),
-        Some(leader) if seen.health.is_some_and(is_not_streaming) && leader.state.is_ready() => {
+        Some(leader) if is_not_streaming(health) && leader.state.is_ready() => {
             wording::not_streaming(&name(seen.pod), &name(&leader.name), expected.not_streaming)
         }
+        // It can be read.
         Some(_) | None => Status::active(),
     }
 }
+
+/// What a member says whose PostgreSQL takes no sessions; none where it does.
+pub(crate) fn of_stopped(pod: &str, cluster: Option<&Cluster>, state: &State) -> Option<Status> {
+    let unit = name(pod);
+    let leader = cluster.and_then(Cluster::leader).filter(|leader| leader.name != pod);
+    match state {
+        State::Running | State::Streaming => None,
+        State::Starting => Some(wording::starting(&unit, leader.is_some())),
+        State::Other(state) if FAILED.contains(&state.as_str()) => {
+            Some(wording::start_failed(&unit, leader.is_some()))
+        }
+        State::Other(_) => Some(wording::member_waits()),
+    }
+}
+
+/// States in which PostgreSQL was to run and does not.
+const FAILED: [&str; 4] = ["start failed", "restart failed", "stop failed", "crashed"];
 
 /// Whether a member that does not lead runs and does not stream, as it says itself: what others see
 /// of it is older.
@@ -99,8 +122,8 @@ mod tests {
     fn check(pod: &str, state: State, fed: bool, strict: bool, expected: &Status) {
         let mut health = running_health();
         health.replication_state = (state == State::Streaming).then(|| "streaming".to_owned());
-        if state == State::Starting {
-            health.state = State::Starting;
+        if !state.is_ready() {
+            health.state = state.clone();
         }
         health.replication = match fed {
             true => {
@@ -135,6 +158,50 @@ mod tests {
              had. To give them up: `juju run pg/1 reinitialise force=true`",
         );
         check("pg-1", State::Running, false, true, &blocked);
-        check("pg-1", State::Starting, false, true, &Status::active());
+    }
+
+    #[test]
+    fn no_state_but_a_running_one_is_active() {
+        let log = "`juju ssh --container postgresql pg/1 /charm/bin/pebble logs postgresql`";
+        let starting = format!(
+            "PostgreSQL is starting, its log says how far it is: {log}. If it does not come up: \
+             `juju run pg/1 reinitialise`"
+        );
+        check("pg-1", State::Starting, false, true, &Status::waiting(starting));
+        let failed = Status::waiting(format!(
+            "PostgreSQL does not start, its log says why: {log}. To copy the primary anew: `juju \
+             run pg/1 reinitialise`"
+        ));
+        let waits = Status::waiting("awaiting for cluster to start");
+        for (state, expected) in [
+            ("start failed", &failed),
+            ("restart failed", &failed),
+            ("crashed", &failed),
+            ("stop failed", &failed),
+            ("stopped", &waits),
+            ("creating replica", &waits),
+            ("in archive recovery", &waits),
+        ] {
+            check("pg-1", State::Other(state.to_owned()), false, true, expected);
+        }
+    }
+
+    #[test]
+    fn a_primary_that_does_not_run_is_not_active() {
+        let mut health = running_health();
+        health.state = State::Other("start failed".to_owned());
+        let leader = member("pg-0", Role::Leader, State::Running);
+        let cluster = Cluster { members: vec![leader] };
+        let log = "`juju ssh --container postgresql pg/0 /charm/bin/pebble logs postgresql`";
+        let failed = format!("PostgreSQL does not start, its log says why: {log}");
+        let expected = Expected { planned: 1, certificate_waits: false, not_streaming: None };
+        let of = |health, cluster| {
+            status(Seen { pod: "pg-0", cluster, health, strict: false }, expected)
+        };
+        assert_eq!(of(Some(&health), Some(&cluster)), Status::waiting(failed));
+        // Its Patroni does not answer.
+        let waits = Status::waiting("awaiting for cluster to start");
+        assert_eq!(of(None, Some(&cluster)), waits);
+        assert_eq!(of(None, None), waits);
     }
 }

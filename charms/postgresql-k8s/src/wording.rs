@@ -6,7 +6,7 @@
 use charm_kit::certificates::UNANSWERED;
 use juju_charm::{Status, UnitName};
 
-use crate::facts::NotStreaming;
+use crate::facts::{Away, NotStreaming, Unlike};
 use crate::layer::{self, PEBBLE};
 use crate::patroni_yml::{PGDATA, STORAGE};
 use crate::resources::Volume;
@@ -37,18 +37,38 @@ pub(crate) fn bad_configuration(problems: &[String]) -> Status {
 }
 
 /// A volume on which PostgreSQL will stop; upstream's `src/charm.py`. What fills it follows where
-/// it is WAL, of which this many bytes are there.
-pub(crate) fn no_space(volume: Volume, wal: Option<u64>) -> Status {
+/// it is WAL, of which this many bytes are there, and for whom it is kept.
+pub(crate) fn no_space(volume: Volume, wal: Option<u64>, away: Option<&Away>) -> Status {
     let text = "<10% free space on pgdata volume.";
     let mebibytes = |bytes: u64| bytes >> 20;
     match wal {
         Some(wal) if wal > volume.total() / 4 => Status::blocked(format!(
-            "{text} pg_wal holds {} of {} MiB",
+            "{text} pg_wal holds {} of {} MiB{}",
             mebibytes(wal),
-            mebibytes(volume.total())
+            mebibytes(volume.total()),
+            away.map(|away| format!(", {}", kept_for(away))).unwrap_or_default()
         )),
         Some(_) | None => Status::blocked(text),
     }
+}
+
+/// A primary that keeps much WAL for a standby that is away.
+pub(crate) fn keeps_wal(status: &str, away: &Away) -> Status {
+    Status::Active(format!("{status}: pg_wal holds {}", kept_for(away)))
+}
+
+fn kept_for(Away { unit, bytes, seconds }: &Away) -> String {
+    format!("{} MiB for {unit}, which has been away for {} min", bytes >> 20, seconds / 60)
+}
+
+/// A server that goes on with another value than asked after a reload.
+pub(crate) fn unlike(Unlike { name, runs, asked, .. }: &Unlike) -> Status {
+    Status::blocked(format!("PostgreSQL runs with {name}={runs} and does not take {asked}"))
+}
+
+/// A restart for parameters that was put off.
+pub(crate) fn restart_waits(why: &str) -> Status {
+    Status::waiting(format!("parameters wait for a restart: {why}"))
 }
 
 /// A volume that belongs to another user; a line for the log as well.
@@ -111,13 +131,29 @@ pub(crate) fn not_streaming(unit: &str, primary: &str, why: Option<NotStreaming>
     }
 }
 
-/// A PostgreSQL that does not start.
-pub(crate) fn start_failed(unit: &UnitName) -> Status {
+/// A PostgreSQL that does not start; another member may lead, which could be copied.
+pub(crate) fn start_failed(unit: &str, another_leads: bool) -> Status {
+    let failed = format!("PostgreSQL does not start, its log says why: {}", log(unit));
+    Status::waiting(match another_leads {
+        true => format!("{failed}. To copy the primary anew: `juju run {unit} reinitialise`"),
+        false => failed,
+    })
+}
+
+/// A PostgreSQL that starts, which takes as long as it has WAL to replay, or for ever where it has
+/// what another member that leads lacks.
+pub(crate) fn starting(unit: &str, another_leads: bool) -> Status {
+    let starts = format!("PostgreSQL is starting, its log says how far it is: {}", log(unit));
+    Status::waiting(match another_leads {
+        true => format!("{starts}. If it does not come up: `juju run {unit} reinitialise`"),
+        false => starts,
+    })
+}
+
+/// The command that shows PostgreSQL's log.
+fn log(unit: &str) -> String {
     let container = layer::NAME;
-    Status::waiting(format!(
-        "PostgreSQL does not start, its log says why: \
-         `juju ssh --container {container} {unit} {PEBBLE} logs {container}`"
-    ))
+    format!("`juju ssh --container {container} {unit} {PEBBLE} logs {container}`")
 }
 
 /// The lost primary comes back, or the operator gives up what only it had.

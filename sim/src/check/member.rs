@@ -6,7 +6,7 @@ use pebble_client::{Check, Startup};
 use serde_json::Value;
 
 use super::database::{able, server};
-use crate::far::patroni::Member;
+use crate::far::patroni::{Member, members};
 use crate::names::MODEL;
 use crate::world::State;
 
@@ -101,10 +101,15 @@ fn is_owned(object: &Value) -> bool {
 }
 
 /// What Patroni made goes with the application, and is not taken for left over; what Juju made is
-/// there.
+/// there. Every server runs with the parameters of its file.
 pub(super) fn adopted(state: &State) -> Vec<String> {
     let Some(app) = server(state).filter(|_| able(state)) else { return Vec::new() };
     let mut wrong = Vec::new();
+    for (unit, member) in members(&state.far, &app) {
+        for name in member.missed() {
+            wrong.push(format!("{unit} runs with another {name} than its file has"));
+        }
+    }
     let scope = format!("patroni-{app}");
     for object in state.far.kube.list(Kind::Endpoints, MODEL, &Selector::default()) {
         let Some(name) =

@@ -42,6 +42,7 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
         (Fault::EventsLate, Some(unit)) => drop(state.delayed.insert(unit.clone(), HELD)),
         (Fault::Echoes, _) => state.echoes = true,
         (Fault::Ghosts, _) => drop(state.ghosts.get_or_insert_default()),
+        (Fault::ReloadMissed, Some(unit)) => patroni::miss_reload(&mut state.far, unit),
         (Fault::WatchGone, Some(unit)) => patroni::lose_watch(&mut state.far, unit),
         (Fault::ConfigEdited, Some(unit)) => {
             let (key, value) = EDITS[pick as usize % EDITS.len()];
@@ -145,6 +146,7 @@ const HELD: u32 = 25;
 /// Every network and every pod is well again.
 pub(crate) fn heal(state: &mut State) {
     state.delayed.clear();
+    patroni::hear_again(&mut state.far);
     for cluster in state.far.patroni.values_mut() {
         cluster.cut.clear();
         cluster.partitioned.clear();

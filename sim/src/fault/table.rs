@@ -109,6 +109,7 @@ faults! {
     ReloadRefused, "reload-refused", At(Pebble), "PgBouncers do not take one reload";
     Ghosts, "ghosts", Between, "from now on it is not reported that a peer went, and it stays listed";
     Echoes, "echoes", Between, "from now on units get events for what they wrote themselves, too";
+    ReloadMissed, "reload-missed", Between, "PostgreSQL misses the next reload, which is not reported";
 }
 
 impl Fault {

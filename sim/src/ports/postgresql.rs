@@ -7,6 +7,7 @@ use juju_names::{AppName, UnitName};
 use postgres::sql::{Query, Statement};
 use postgres::{Boxed, ConnectOptions, Failure, Row, Server, Session};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use crate::World;
 use crate::far::NEVER;
@@ -14,6 +15,7 @@ use crate::far::patroni::{self, Login};
 use crate::far::postgresql::{Cluster, Database, query, statement};
 use crate::fault::{Fault, Gate, Port};
 use crate::mutant::{self, Twist};
+use crate::world::State;
 
 /// The simulated servers as the PostgreSQL client sees them.
 pub(crate) struct Servers(pub(crate) Arc<World>);
@@ -109,6 +111,19 @@ impl Connection {
         held.find(|(held, _)| *held == name).map(|(_, value)| value)
     }
 
+    /// The parameters with which its server runs, each as text.
+    fn parameters(&self, state: &State) -> Vec<Row> {
+        let primary = || patroni::primary(&state.far, &self.app);
+        let unit = self.standby.clone().or_else(primary);
+        let member = unit.and_then(|unit| patroni::member(&state.far, &unit));
+        let row = |(name, value): (&String, &Value)| {
+            let kind = if value.is_number() { "integer" } else { "string" };
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            [name, value.as_str(), "", kind, "false"].map(|text| Some(text.to_owned())).to_vec()
+        };
+        member.into_iter().flat_map(|member| member.running()).map(row).collect()
+    }
+
     /// Whether clients' functions run in this session with more rights than theirs: wherever they
     /// may make any, they have made one of each name, and had the database look there first.
     fn is_hijacked(&self, cluster: &Cluster) -> bool {
@@ -171,9 +186,16 @@ impl Connection {
 impl Session for Connection {
     fn query<'a>(&'a self, query: Query<'a>) -> Boxed<'a, Result<Vec<Row>, Failure>> {
         Box::pin(async move {
+            let parameters = match query {
+                Query::Parameters => self.world.look(|state| self.parameters(state)),
+                _ => Vec::new(),
+            };
             let run = |cluster: &mut Cluster, _: &mut Gate| {
                 if mutant::overlooks(&query) {
                     return Ok(Vec::new());
+                }
+                if query == Query::Parameters {
+                    return Ok(parameters.clone());
                 }
                 if let Query::Setting(name) = query
                     && let Some(value) = self.setting(name)

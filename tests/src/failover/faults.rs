@@ -70,7 +70,7 @@ impl fmt::Display for Fault {
 const PROBED: &str = "38812-38829";
 
 /// Ends an unfinished fault, so that no test leaves one behind.
-struct Undo(Box<dyn FnMut()>);
+pub(super) struct Undo(Box<dyn FnMut()>);
 
 impl Drop for Undo {
     fn drop(&mut self) {
@@ -134,7 +134,7 @@ impl Members {
     }
 
     /// Drops what matches on its way into and out of a pod, until the answer is dropped.
-    fn cut(&self, pod: &str, into: &str, out: &str) -> Result<Undo> {
+    pub(super) fn cut(&self, pod: &str, into: &str, out: &str) -> Result<Undo> {
         // A node that is cut off goes on asking its own containers how they are.
         let rules = format!(
             "add table inet fault {{ chain in {{ type filter hook input priority -300; \

@@ -1,6 +1,6 @@
 //! Faults after which a charm has to do its part.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -35,6 +35,52 @@ impl Cluster {
         })?;
         self.engine.call(&["model-config", "update-status-hook-interval=5m"])?;
         Ok(outcome)
+    }
+
+    /// Cuts a primary off, has it write what no standby gets, and lets it come back where it cannot
+    /// be rewound: its unit says so, whatever state its server is in, and is made anew by command.
+    ///
+    /// # Errors
+    /// When it is active meanwhile, or not well in the end.
+    pub fn diverge(&self) -> Result<()> {
+        self.await_well(HEAL_BOUND)?;
+        let primary = self.primary()?;
+        let unit = Members::unit(&primary)?;
+        let rewind = "/usr/lib/postgresql/17/bin/pg_rewind";
+        self.inside(&primary, &format!("printf '#!/bin/sh\\nexit 1\\n' > {rewind}"))?;
+        {
+            let _mend = self.cut(&primary, "iif != lo", "oif != lo")?;
+            let write = "SET synchronous_commit = local; CREATE TABLE lost AS SELECT 1";
+            self.query(&primary, write)?;
+            self.await_another(&primary, HAND_OVER)?;
+        }
+        let begun = Instant::now();
+        self.await_choice(&unit)?;
+        // From now on its server does not even start, because it has the other's history.
+        self.pebble(&primary, "restart").ok();
+        let end = Instant::now() + HEAL_BOUND;
+        while Instant::now() < end {
+            let status = self.engine.status()?;
+            let said = &status["applications"][APP]["units"][&unit]["workload-status"];
+            ensure!(said["current"] != "active", "active after {:?}: {said}", begun.elapsed());
+            if said["message"].as_str().is_some_and(|text| text.starts_with("PostgreSQL ")) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        self.engine.call(&["run", &unit, "reinitialise", "force=true"])?;
+        self.await_well(HEAL_BOUND)?;
+        self.engine.wait_active(60).map(drop)
+    }
+
+    /// Waits until a unit says that it is not well, and names the action that gives its data up.
+    fn await_choice(&self, unit: &str) -> Result<()> {
+        self.engine.wait("the choice in the status", 120, |status| {
+            let said = &status["applications"][APP]["units"][unit]["workload-status"];
+            let named = said["message"].as_str().is_some_and(|text| text.contains("reinitialise"));
+            named && said["current"] != "active"
+        })?;
+        Ok(())
     }
 
     /// Deletes all pods at once after a standby has lost its charm, under writers.

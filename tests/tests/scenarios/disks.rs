@@ -68,10 +68,19 @@ fn a_small_volume_never_fills_and_a_late_standby_follows_again() -> Result<()> {
     let [primary, standby] = pair.roles()?;
     pair.inside(&standby, "pkill -STOP -u postgres")?;
     let lost = "SELECT count(*) FROM pg_replication_slots WHERE wal_status = $$lost$$";
-    let mut most = 0;
+    let (mut most, mut said) = (0, false);
     for round in 0.. {
         ensure!(round < 40, "the slot keeps more than {most} MiB");
         most = most.max(pair.write(&primary)?);
+        if !said && most > LOG_MAX / 2 {
+            pair.0.wait("for whom WAL is kept", 60, |status| {
+                let unit = &status["applications"][APP]["units"][&primary]["workload-status"];
+                let text = unit["message"].as_str().unwrap_or_default();
+                text.contains("MiB for")
+                    && text.contains(&format!("{standby}, which has been away"))
+            })?;
+            said = true;
+        }
         if pair.ask(&primary, lost)? == "1" {
             break;
         }

@@ -48,6 +48,11 @@ fn members_restart_one_by_one() -> Result<()> {
 }
 
 #[test]
+fn a_former_primary_that_diverged_is_never_active() -> Result<()> {
+    Cluster::up("e2ediv", 16610)?.diverge()
+}
+
+#[test]
 fn a_primary_lost_for_good_is_given_up_by_command() -> Result<()> {
     Cluster::up("e2elost", 16604)?.lose_for_good()
 }

@@ -308,6 +308,26 @@ fn further_parameters_reach_the_server(engine: &Talisman) -> Result<()> {
     Ok(())
 }
 
+/// What a reload mends is mended; what it does not is named until the operator mends it.
+fn a_server_that_runs_otherwise_than_asked_is_mended(engine: &Talisman) -> Result<()> {
+    engine.call(&["model-config", "update-status-hook-interval=3s"])?;
+    let file = "/var/lib/postgresql/data/pgdata/postgresql.conf";
+    let asked = ask(engine, "postgres", "SHOW max_wal_size")?;
+    inside(engine, &format!("sed -i \"s/^max_wal_size = .*/max_wal_size = '96MB'/\" {file}"))?;
+    inside(engine, &format!("grep \"^max_wal_size = '96MB'\" {file}"))?;
+    ask(engine, "postgres", "SELECT pg_reload_conf()")?;
+    await_answer(engine, "SHOW max_wal_size", &asked)?;
+    engine.wait_active(60)?;
+    ask(engine, "postgres", "ALTER SYSTEM SET max_wal_size = '96MB'")?;
+    ask(engine, "postgres", "SELECT pg_reload_conf()")?;
+    let named = format!("PostgreSQL runs with max_wal_size=96 and does not take {asked}");
+    blocked(engine, &[&named])?;
+    ask(engine, "postgres", "ALTER SYSTEM RESET max_wal_size")?;
+    ask(engine, "postgres", "SELECT pg_reload_conf()")?;
+    engine.wait_active(60)?;
+    engine.call(&["model-config", "update-status-hook-interval=5m"]).map(drop)
+}
+
 /// The charm's sources have an answer for every parameter of the image's server.
 fn every_parameter_is_decided(engine: &Talisman) -> Result<()> {
     let folder = root().join("charms/postgresql-k8s/src/options");
@@ -385,6 +405,7 @@ fn one_unit_says_what_it_lacks_and_is_as_its_options_have_it() -> Result<()> {
     parallel_queries_have_room(&engine)?;
     further_parameters_reach_the_server(&engine)?;
     a_password_change_that_was_broken_off_is_undone(&engine)?;
+    a_server_that_runs_otherwise_than_asked_is_mended(&engine)?;
     a_full_volume(&engine)?;
     a_volume_that_somebody_took(&engine)?;
     parameters_are_as_told(&engine)?;

@@ -87,6 +87,7 @@ pub(crate) async fn apply(
         Effect::ReportPendingRestart { id, alone } => {
             return restarts::report_pending(ports, hook, id, alone).await;
         }
+        Effect::CompareAgain => return Ok(Applied::Rerun),
         Effect::AdoptObjects => objects::adopt(ports, hook).await,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(ports, hook).await),
         Effect::ReportVersionAndPorts => return report_version_and_ports(hook).await,

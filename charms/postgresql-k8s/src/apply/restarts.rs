@@ -13,6 +13,7 @@ use super::workload::away;
 use crate::decide::PENDING;
 use crate::gather::topology;
 use crate::ports::Ports;
+use crate::wording::restart_waits;
 
 const POLL: Duration = Duration::from_millis(250);
 /// How long a hook waits in all until all members serve, besides two of Patroni's looks: where they
@@ -85,13 +86,13 @@ pub(super) async fn restart_members(
     let end = Instant::now() + WAIT_BOUND + two_looks(&own(ports, hook).await).await;
     loop {
         let Some(cluster) = await_ready(ports, hook, last.as_deref(), end).await else {
-            return Ok(Applied::defer("not all members serve, so none is restarted"));
+            return Ok(put_off("not all members serve, so none is restarted"));
         };
         let Some(step) = next(&cluster, &done) else { return Ok(Applied::Done) };
         let rest = match to(ports, hook, &cluster, &step).await {
             Ok(Some(rest)) => rest.with_login("patroni", password.clone()),
             Ok(None) => {
-                return Ok(Applied::defer("a member waits for its certificate, or this one does"));
+                return Ok(put_off("a member waits for its certificate, or this one does"));
             }
             Err(error) => return away(error),
         };
@@ -101,7 +102,7 @@ pub(super) async fn restart_members(
         };
         if let Err(error) = stepped {
             hook.log(Level::Error, error.to_string());
-            return Ok(Applied::defer("a member could not be restarted"));
+            return Ok(put_off("a member could not be restarted"));
         }
         if let Step::Restart(pod) = step {
             if cluster.leader().is_some_and(|leader| leader.name == pod) {
@@ -111,6 +112,11 @@ pub(super) async fn restart_members(
             last = Some(pod.to_owned());
         }
     }
+}
+
+/// The next event tries again; the check `settled` brings one.
+fn put_off(why: &str) -> Applied {
+    Applied::Defer { reason: why.to_owned(), status: Some(restart_waits(why)) }
 }
 
 /// The member that takes this step, where the password may go there: any takes a switchover, a

@@ -19,7 +19,7 @@ pub(crate) use workload::PENDING;
 
 use crate::effect::Effect;
 use crate::endpoint::Endpoint::{self, Certificates, Database, Metrics, Peers, Upgrade};
-use crate::facts::Facts;
+use crate::facts::{Facts, NearlyFull};
 use crate::layer;
 use crate::status::{self, Expected, Seen};
 use crate::validate::Validated;
@@ -39,7 +39,7 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
             container.as_str() == layer::NAME
         }
         Event::PebbleCheckFailed { check, .. } | Event::PebbleCheckRecovered { check, .. } => {
-            [layer::FOLLOWS, layer::FEEDS].contains(&check.as_str())
+            layer::CHECKS.contains(&check.as_str())
         }
         Event::Relation(relation) => {
             matches!(endpoint(relation), Some(Peers | Database | Certificates))
@@ -73,9 +73,9 @@ fn of_event(event: &Event, facts: &Validated<'_>) -> Decision<Effect> {
         Event::UpdateStatus | Event::UpgradeCharm => converge(facts).effects(clients::guard(facts)),
         Event::ConfigChanged | Event::SecretChanged { .. } => converge(facts),
         Event::PebbleCheckFailed { check, .. } | Event::PebbleCheckRecovered { check, .. } => {
-            match check.as_str() {
-                layer::FOLLOWS | layer::FEEDS => converge(facts),
-                _ => Decision::new(),
+            match layer::CHECKS.contains(&check.as_str()) {
+                true => converge(facts),
+                false => Decision::new(),
             }
         }
         Event::PebbleCustomNotice { key, .. } => match key.as_str() {
@@ -168,8 +168,10 @@ fn steady_status(facts: &Validated<'_>) -> Option<Status> {
     if let Err(problems) = &facts.facts().settings {
         return Some(wording::bad_configuration(problems));
     }
-    let active = matches!(steady, Status::Active(_));
-    Some(no_space(facts).filter(|_| active).unwrap_or(steady))
+    let Status::Active(word) = &steady else { return Some(steady) };
+    let away = facts.away.as_ref().map(|away| wording::keeps_wal(word, away));
+    let unlike = facts.unlike.iter().find(|one| !one.restarts).map(wording::unlike);
+    Some(no_space(facts).or(unlike).or(away).unwrap_or(steady))
 }
 
 /// What the status of this unit rests on besides its cluster.
@@ -180,7 +182,8 @@ fn expected(facts: &Validated<'_>) -> Expected {
 
 /// What a unit says whose volume is nearly full.
 fn no_space(facts: &Validated<'_>) -> Option<Status> {
-    facts.nearly_full.map(|nearly_full| wording::no_space(nearly_full.volume, nearly_full.wal))
+    let status = |full: NearlyFull| wording::no_space(full.volume, full.wal, facts.away.as_ref());
+    facts.nearly_full.map(status)
 }
 
 /// What is said of the options, if they cannot be used, before Kubernetes or a client refuses

@@ -2,7 +2,6 @@
 
 use charm_kit::certificates::FLAG;
 use juju_charm::{Changes, Decision, ExposeSecret, SecretString, Status, Write, databag};
-use patroni::State;
 
 use super::{clients, members, plugins, refuse_options, tls};
 use crate::effect::{Confirmation, Effect};
@@ -10,6 +9,7 @@ use crate::facts::{Container, NotStreaming, Peer};
 use crate::layer;
 use crate::passwords::Passwords;
 use crate::patroni_yml;
+use crate::status::of_stopped;
 use crate::validate::Validated;
 use crate::wording;
 
@@ -120,6 +120,8 @@ impl Member<'_> {
             )
             // Patroni has read by now what changed.
             .effects(self.report_pending(reloaded))
+            // By now it has made of them what it makes of them.
+            .effects(unlike(facts).then_some(Effect::CompareAgain))
             // It writes the file anew when it reloads, so this comes after.
             .effects(passfile(facts, self.passwords, reloaded))
             // It makes the leader look: by now there is something to see.
@@ -203,9 +205,9 @@ impl Member<'_> {
 
     /// The status of a member that does not come up.
     fn otherwise(&self) -> Status {
-        let state = self.container.health.as_ref().map(|health| &health.state);
-        let failed = matches!(state, Some(State::Other(state)) if state == "start failed");
-        let failed = failed.then(|| wording::start_failed(&self.facts.unit));
+        let (pod, cluster) = (self.facts.unit.pod(), self.facts.cluster.as_ref());
+        let health = self.container.health.as_ref();
+        let failed = health.and_then(|health| of_stopped(&pod, cluster, &health.state));
         super::no_space(self.facts).or(failed).unwrap_or_else(wording::member_waits)
     }
 
@@ -245,11 +247,18 @@ impl Member<'_> {
             effects.push(Effect::Reload);
             effects.extend((!twice).then(|| Effect::PushConfig(kept)));
         }
+        // A hook that dies before leaves it to the next update-status, which compares again.
+        effects.extend((!starts && !reloads && unlike(self.facts)).then_some(Effect::Reload));
         if starts || laid {
             effects.push(Effect::StartWorkload(Box::new(layer)));
         }
         effects
     }
+}
+
+/// Whether the server has a parameter otherwise than asked, and no restart is due that brings it.
+fn unlike(facts: &Validated<'_>) -> bool {
+    facts.unlike.iter().any(|one| !one.restarts)
 }
 
 /// The comparison of the server's passwords with those that are kept, where it is due.

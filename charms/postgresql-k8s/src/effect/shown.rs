@@ -48,6 +48,7 @@ impl std::fmt::Debug for Effect {
             },
             Self::ReportToClients => f.write_str("report to clients"),
             Self::RestartMembers { .. } => f.write_str("restart members"),
+            Self::CompareAgain => f.write_str("compare again"),
             Self::ReportPendingRestart { .. } => f.write_str("report pending restart"),
             Self::HandOver { .. } => f.write_str("hand over"),
             Self::ReportTimeline(_) => f.write_str("report timeline"),

@@ -6,9 +6,10 @@ use postgres::SEGMENT;
 
 use super::workload;
 use crate::effect::SuperuserLogin;
-use crate::facts::{Facts, NotStreaming};
+use crate::facts::{Away, Facts, NotStreaming};
 use crate::patroni_yml;
 use crate::ports::Ports;
+use crate::resources::Volume;
 use crate::status::is_not_streaming;
 
 /// How far a standby has the log.
@@ -37,6 +38,30 @@ pub(super) async fn not_streaming(ports: &dyn Ports, facts: &Facts) -> Option<No
 pub(super) async fn size(hook: &Reader) -> Option<u64> {
     let files = workload(hook).list_files(patroni_yml::WAL, "*").await.ok()?;
     Some(files.iter().filter_map(|file| file.size).sum())
+}
+
+/// What of a volume WAL that is kept for one standby may take before its unit says so.
+const MUCH: u64 = 8;
+
+/// The standby for which this member keeps most WAL while it is away, where that is much of the
+/// volume; none where this member does not lead.
+pub(super) async fn away(ports: &dyn Ports, facts: &Facts, volume: Volume) -> Option<Away> {
+    let own = facts.unit.pod();
+    facts.cluster.as_ref().and_then(Cluster::leader).filter(|leader| leader.name == own)?;
+    let ca = facts.container.as_ref()?.ca.clone();
+    let login = SuperuserLogin { password: facts.passwords()?.operator, ca };
+    let host = facts.topology.qualified(&facts.host());
+    let slots = ports.postgres(&login.at(host)).await.ok()?.idle_slots().await.ok()?;
+    let slot = slots.into_iter().max_by_key(|slot| slot.bytes)?;
+    let mut units = facts.peer.iter().flat_map(|peer| &peer.units);
+    let unit = units.find(|unit| slot_of(&unit.pod()) == slot.name)?.clone();
+    let much = slot.bytes >= volume.total() / MUCH;
+    much.then_some(Away { unit, bytes: slot.bytes, seconds: slot.seconds })
+}
+
+/// Patroni's name for a member's slot.
+fn slot_of(pod: &str) -> String {
+    pod.replace('-', "_")
 }
 
 /// The leader, where this member is a standby that runs and does not stream.

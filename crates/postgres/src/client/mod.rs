@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use crate::failure::Failure;
 use crate::port::{Network, Row, SESSION_OPTIONS, Server, Session};
 use crate::sql::{self, Query, Statement};
-use crate::{DatabaseName, RoleName, ServerVersion, VersionError};
+use crate::{DatabaseName, Parameter, RoleName, ServerVersion, VersionError};
 
 /// How long a statement may take. The server ends one that runs for longer than 30 s, but not
 /// a commit that waits for a standby, which may never come.
@@ -41,6 +41,24 @@ pub struct ConnectOptions {
     /// The CA certificates, in PEM, that the server is verified with. With them the connection is
     /// encrypted and the server's certificate and name are checked.
     pub ca: Option<String>,
+}
+
+/// A replication slot from which nobody reads now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdleSlot {
+    /// Its name.
+    pub name: String,
+    /// How much of the log it keeps, in bytes.
+    pub bytes: u64,
+    /// For how long nobody has read from it, in seconds.
+    pub seconds: u64,
+}
+
+impl IdleSlot {
+    fn read(row: Row) -> Option<Self> {
+        let [name, bytes, seconds] = row.try_into().ok()?;
+        Some(Self { name: name?, bytes: bytes?.parse().ok()?, seconds: seconds?.parse().ok()? })
+    }
 }
 
 /// How often a statement is sent that meets another session's change of the same object. Nothing
@@ -314,6 +332,24 @@ impl Client {
     pub async fn oldest_log(&self) -> Result<Option<u64>, Error> {
         let names = self.texts("read the oldest log", Query::OldestSegment).await?;
         Ok(names.first().and_then(|name| segment_start(name)))
+    }
+
+    /// The parameters with which the server runs, whatever this session holds itself.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn parameters(&self) -> Result<Vec<Parameter>, Error> {
+        let rows = self.rows("read the parameters", Query::Parameters).await?;
+        Ok(rows.into_iter().filter_map(Parameter::read).collect())
+    }
+
+    /// The slots of standbys that are away; on a primary only, and from PostgreSQL 17 on.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn idle_slots(&self) -> Result<Vec<IdleSlot>, Error> {
+        let rows = self.rows("read the slots", Query::IdleSlots).await?;
+        Ok(rows.into_iter().filter_map(IdleSlot::read).collect())
     }
 
     /// The rows of a query.

@@ -16,6 +16,8 @@ pub enum Query<'a> {
     /// The settings that any role may change, with the values that they have in this session and
     /// those that PostgreSQL is made with.
     Settings,
+    /// The parameters as the server runs with them.
+    Parameters,
     /// What a pooler has to know of a server.
     Facts {
         /// The role that may be there.
@@ -25,6 +27,8 @@ pub enum Query<'a> {
     },
     /// The name of the oldest segment of the log, less its timeline.
     OldestSegment,
+    /// The slots of standbys that are away, with what each keeps of the log and since when.
+    IdleSlots,
     /// How a role is.
     RoleState(&'a str),
     /// The roles of which a role is a direct member.
@@ -99,8 +103,10 @@ impl<'a> Query<'a> {
         Cow::Borrowed(match self {
             Self::Setting(name) => return format!("SHOW {name}").into(),
             Self::Settings => server::SETTINGS,
+            Self::Parameters => server::PARAMETERS,
             Self::Facts { .. } => server::FACTS,
             Self::OldestSegment => server::OLDEST_SEGMENT,
+            Self::IdleSlots => server::IDLE_SLOTS,
             Self::RoleState(_) => users::ROLE_STATE,
             Self::Groups(_) => users::GROUPS,
             Self::ReachedUsers(_) => users::REACHED_USERS,
@@ -159,7 +165,9 @@ impl<'a> Query<'a> {
             Self::LookUp { wanted, .. } => vec![wanted],
             Self::Setting(_)
             | Self::Settings
+            | Self::Parameters
             | Self::OldestSegment
+            | Self::IdleSlots
             | Self::Roles
             | Self::UserMemberships
             | Self::Databases

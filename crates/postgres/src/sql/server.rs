@@ -43,3 +43,22 @@ SELECT s.name, s.setting, COALESCE(s.boot_val, '') FROM pg_catalog.pg_settings s
 WHERE s.context IN ('user', 'superuser')
 UNION ALL SELECT 'role', current_user::pg_catalog.text, ''
 UNION ALL SELECT 'session_authorization', session_user::pg_catalog.text, ''";
+
+/// Parameters as the server runs with them. What a session sets for itself, or a database or a role
+/// for it, says nothing of the server: there it is what the server's files say.
+pub(super) const PARAMETERS: &str = "\
+SELECT s.name, s.setting, COALESCE(s.unit, ''), s.vartype, s.pending_restart::pg_catalog.text
+FROM pg_catalog.pg_settings s
+WHERE s.source IN ('default', 'configuration file', 'command line', 'global')
+UNION ALL SELECT s.name, f.setting, '', 'string', 'false' FROM pg_catalog.pg_file_settings f
+JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(f.name)
+WHERE f.applied AND s.source NOT IN ('default', 'configuration file', 'command line', 'global')";
+
+/// Slots that keep log for nobody who reads it now: the name, the bytes, the seconds. Only
+/// PostgreSQL 17 knows since when.
+pub(super) const IDLE_SLOTS: &str = "\
+SELECT s.slot_name::pg_catalog.text,
+  pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn)::pg_catalog.text,
+  pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.now() - s.inactive_since))::pg_catalog.text
+FROM pg_catalog.pg_replication_slots s
+WHERE NOT s.active AND s.restart_lsn IS NOT NULL AND s.inactive_since IS NOT NULL";

@@ -129,6 +129,8 @@ impl Life<'_> {
         boss.facts(&pooler).await.unwrap();
         boss.server_version().await.unwrap();
         boss.oldest_log().await.unwrap();
+        boss.parameters().await.unwrap();
+        boss.idle_slots().await.unwrap();
         assert!(boss.databases().await.unwrap().contains(&shop));
         let held = |name: &str| User { holder: Some(role("boss")), ..user(name, "one", "") };
         for _ in 0..2 {

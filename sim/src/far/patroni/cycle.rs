@@ -355,10 +355,10 @@ impl Cycle<'_> {
     pub(super) fn come_up(&mut self, member: &mut Member) {
         let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
         cluster.lives += 1;
-        member.life = cluster.lives;
-        member.phase = Phase::Runs;
+        (member.life, member.phase) = (cluster.lives, Phase::Runs);
         (member.leads, member.source, member.told) = (false, None, None);
         member.due = Some("on_start");
+        member.take_parameters();
         self.fix_parameters(member);
     }
 

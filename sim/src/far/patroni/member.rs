@@ -43,6 +43,10 @@ pub(crate) struct Member {
     pub(super) fixed: BTreeMap<String, Value>,
     /// Whether a parameter waits for a start.
     pub(super) pending: bool,
+    /// The parameters of its file with which PostgreSQL runs, but for those.
+    pub(super) in_force: Value,
+    /// Whether PostgreSQL misses the next reload.
+    pub(super) deaf: bool,
     /// Whether its configuration is to be read again.
     pub(super) reload: bool,
     /// The certificates that its REST API can be verified with, as they were read: its own and the
@@ -77,6 +81,8 @@ impl Member {
             life: 0,
             fixed: BTreeMap::new(),
             pending: false,
+            in_force: Value::Null,
+            deaf: false,
             reload: false,
             shown: None,
             misses: 0,
@@ -102,6 +108,29 @@ impl Member {
             }
         }
         self.yml = yml;
+        if !std::mem::take(&mut self.deaf) {
+            self.take_parameters();
+        }
+    }
+
+    /// PostgreSQL has what its file says from now on.
+    pub(super) fn take_parameters(&mut self) {
+        self.in_force = self.yml["postgresql"]["parameters"].clone();
+    }
+
+    /// The parameters with which PostgreSQL runs, and whether a start would change them.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let own = self.in_force.as_object().into_iter().flatten();
+        own.filter(|(name, _)| !self.fixed.contains_key(*name)).chain(&self.fixed)
+    }
+
+    /// The parameters of its file with which PostgreSQL does not run.
+    pub(crate) fn missed(&self) -> Vec<&String> {
+        let asked = self.yml["postgresql"]["parameters"].as_object().into_iter().flatten();
+        let has = |(name, value): &(&String, &Value)| {
+            self.fixed.contains_key(*name) || self.in_force[name.as_str()] == **value
+        };
+        asked.filter(|one| !has(one)).map(|(name, _)| name).collect()
     }
 
     /// Whether its REST API speaks TLS.

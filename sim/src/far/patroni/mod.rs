@@ -125,6 +125,22 @@ pub(crate) fn lose_watch(far: &mut Far, unit: &UnitName) {
     }
 }
 
+/// The unit's PostgreSQL misses the next reload, as one does that is about to start.
+pub(crate) fn miss_reload(far: &mut Far, unit: &UnitName) {
+    if let Some(member) = slot(far, unit) {
+        member.deaf = true;
+    }
+}
+
+/// Every PostgreSQL takes its next reload.
+pub(crate) fn hear_again(far: &mut Far) {
+    for unit in far.pods.keys().cloned().collect::<Vec<_>>() {
+        if let Some(member) = slot(far, &unit) {
+            member.deaf = false;
+        }
+    }
+}
+
 /// Whether the unit's pod stands still.
 pub(crate) fn is_frozen(far: &Far, unit: &UnitName) -> bool {
     let container = far.pods.get(unit).and_then(|pod| pod.container.as_ref());

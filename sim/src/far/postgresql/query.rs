@@ -18,10 +18,12 @@ pub(crate) fn answer(
     let here = cluster.databases.get(database);
     let names: Vec<String> = match query {
         Query::Setting("server_version") => vec![SERVER_VERSION.to_owned()],
-        Query::Setting(_) | Query::Settings => return Err(unknown(query)),
+        Query::Setting(_) | Query::Settings | Query::Parameters => return Err(unknown(query)),
         Query::Facts { role, held } => return Ok(vec![facts(cluster, here, role, held)]),
         // A simulated server keeps all of its log.
         Query::OldestSegment => vec!["0000000000000001".to_owned()],
+        // Nobody's log is kept longer than another's.
+        Query::IdleSlots => Vec::new(),
         Query::RoleState(name) => return state(cluster, user, name),
         Query::Groups(name) => {
             cluster.roles.get(name).into_iter().flat_map(|role| role.member_of.clone()).collect()

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{check_without, decide, list};
 use crate::effect::Effect;
 use crate::facts::fixture::{joined, member, new_leader, second_unit, steady};
-use crate::facts::{Facts, NearlyFull, NotStreaming, Objects};
+use crate::facts::{Away, Facts, NearlyFull, NotStreaming, Objects, Unlike};
 use crate::resources::Volume;
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
@@ -311,4 +311,56 @@ fn a_server_that_does_not_start_is_never_active() {
     let volume = Volume { used: 99 << 20, free: 1 << 20 };
     facts.nearly_full = Some(NearlyFull { volume, wal: None });
     assert_eq!(waits(&facts).unwrap(), "<10% free space on pgdata volume.");
+}
+
+#[test]
+fn converge_does_it_run_no_shows_its_log() {
+    let mut facts = pair(false);
+    facts.container.as_mut().unwrap().health.as_mut().unwrap().state = State::Starting;
+    let status = decide(&Event::UpdateStatus, &facts).status.unwrap();
+    assert!(status.message().starts_with("PostgreSQL is starting"), "{status:?}");
+    for check in ["postgresql", "follows", "settled"] {
+        let container = "postgresql".parse().unwrap();
+        let event = Event::PebbleCheckFailed { container, check: check.to_owned() };
+        assert_eq!(decide(&event, &facts).status.as_ref(), Some(&status), "{event:?}");
+    }
+}
+
+/// `pg/0`, whose server has a parameter otherwise than asked.
+fn unlike(restarts: bool) -> Facts {
+    let [name, runs, asked] = ["wal_keep_size", "4096", "64"].map(str::to_owned);
+    Facts { unlike: vec![Unlike { name, runs, asked, restarts }], ..steady() }
+}
+
+#[test]
+fn converge_has_parameters_no_reloads_and_names_them() {
+    let decision = decide(&Event::UpdateStatus, &unlike(false));
+    let effects = list(&decision);
+    let at = |what: &str| effects.iter().position(|effect| effect == what);
+    assert!(at("reload").is_some() && at("reload") < at("compare again"), "{effects:?}");
+    let named = "PostgreSQL runs with wal_keep_size=4096 and does not take 64";
+    assert_eq!(decision.status, Some(Status::blocked(named)));
+}
+
+#[test]
+fn converge_has_parameters_yes_reloads_nothing() {
+    for facts in [steady(), unlike(true)] {
+        let decision = decide(&Event::UpdateStatus, &facts);
+        check_without(&decision, "reload");
+        check_without(&decision, "compare again");
+        assert!(matches!(decision.status, Some(Status::Active(_))));
+    }
+}
+
+#[test]
+fn a_primary_says_for_whom_it_keeps_much_of_its_log() {
+    let away = Away { unit: "pg/1".parse().unwrap(), bytes: 300 << 20, seconds: 750 };
+    let mut facts = Facts { away: Some(away), ..steady() };
+    let kept = "300 MiB for pg/1, which has been away for 12 min";
+    let status = |facts: &Facts| decide(&Event::UpdateStatus, facts).status.unwrap();
+    assert_eq!(status(&facts), Status::Active(format!("Primary: pg_wal holds {kept}")));
+    let volume = Volume { used: 990 << 20, free: 10 << 20 };
+    facts.nearly_full = Some(NearlyFull { volume, wal: Some(500 << 20) });
+    let full = format!("<10% free space on pgdata volume. pg_wal holds 500 of 1000 MiB, {kept}");
+    assert_eq!(status(&facts), Status::blocked(full));
 }
