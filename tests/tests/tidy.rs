@@ -118,9 +118,9 @@ fn comments_speak_the_words_of_the_glossary() {
     check(offenders.collect());
 }
 
-/// The names of engines and the ports in a text: `"e2e…"` and 16000 to 16999.
+/// The names of engines and the ports in a text: `e2e…` in a string or a path, and 16000 to 16999.
 fn of_its_own(text: &str) -> BTreeSet<&str> {
-    let quoted = text.split('"').filter(|word| word.starts_with("e2e"));
+    let quoted = text.split(['"', '/']).filter(|word| word.starts_with("e2e"));
     let words = text.split(|sign: char| !sign.is_ascii_digit());
     let ports = words.filter(|word| word.len() == 5 && word.starts_with("16"));
     quoted.chain(ports).collect()

@@ -169,12 +169,12 @@ fn a_full_disk_refuses_changes_and_keeps_none() -> Result<()> {
 #[test]
 fn a_spoilt_store_is_refused_and_left_as_it_is() -> Result<()> {
     let engine = Talisman::new("e2espoil");
-    let store = "/var/lib/talisman/e2ebad/model.redb";
-    std::fs::create_dir_all("/var/lib/talisman/e2ebad")?;
+    let store = "/var/lib/talisman/e2espoil/model.redb";
+    std::fs::create_dir_all("/var/lib/talisman/e2espoil")?;
     std::fs::write(store, "not a store")?;
     let words = engine.refusal(&["up"])?;
     assert!(words.contains("cannot open the store"), "{words}");
     assert_eq!(std::fs::read_to_string(store)?, "not a store");
-    std::fs::remove_dir_all("/var/lib/talisman/e2ebad")?;
+    std::fs::remove_dir_all("/var/lib/talisman/e2espoil")?;
     Ok(())
 }

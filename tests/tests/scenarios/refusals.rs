@@ -115,8 +115,8 @@ fn a_model_without_its_charm_is_refused() -> Result<()> {
     engine.wait_active(60)?;
     engine.call(&["down"])?;
     std::fs::rename(
-        "/var/lib/talisman/e2elost/charms/hello",
-        "/var/lib/talisman/e2elost/charms/.hello",
+        "/var/lib/talisman/e2egone/charms/hello",
+        "/var/lib/talisman/e2egone/charms/.hello",
     )?;
     check(&engine, &["up"], &["cannot run hello", "charms/hello", "down --destroy-storage"]);
     check(&engine, &["status"], &["not running"]);
