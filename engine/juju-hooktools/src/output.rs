@@ -112,8 +112,12 @@ impl From<&Value> for Node {
             Value::String(text) => Self::Text(text.clone()),
             Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
             Value::Object(map) => {
-                let mut members: Vec<_> = map.iter().collect();
-                members.sort_by(|(a, _), (b, _)| natural(a, b));
+                let mut members: Vec<(&String, &Value)> = Vec::with_capacity(map.len());
+                for (key, value) in map {
+                    // Go's order is no total one, for which the library's sort may panic.
+                    let at = members.partition_point(|(other, _)| natural(other, key).is_le());
+                    members.insert(at, (key, value));
+                }
                 Self::Map(members.into_iter().map(|(k, v)| (k.clone(), Self::from(v))).collect())
             }
         }

@@ -55,10 +55,13 @@ JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(f.n
 WHERE f.applied AND s.source NOT IN ('default', 'configuration file', 'command line', 'global')";
 
 /// Slots that keep log for nobody who reads it now: the name, the bytes, the seconds. Only
-/// PostgreSQL 17 knows since when.
+/// PostgreSQL 17 knows since when; before it the column is missing, and so are the lines.
 pub(super) const IDLE_SLOTS: &str = "\
-SELECT s.slot_name::pg_catalog.text,
+SELECT s.slot_name,
   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn)::pg_catalog.text,
-  pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.now() - s.inactive_since))::pg_catalog.text
-FROM pg_catalog.pg_replication_slots s
-WHERE NOT s.active AND s.restart_lsn IS NOT NULL AND s.inactive_since IS NOT NULL";
+  pg_catalog.floor(EXTRACT(epoch FROM pg_catalog.now() - s.since))::pg_catalog.text
+FROM (SELECT r.slot_name::pg_catalog.text AS slot_name, r.restart_lsn, r.active,
+    pg_catalog.jsonb_object_field_text(pg_catalog.to_jsonb(r), 'inactive_since')
+      ::pg_catalog.timestamptz AS since
+  FROM pg_catalog.pg_replication_slots r) s
+WHERE NOT s.active AND s.restart_lsn IS NOT NULL AND s.since IS NOT NULL";
