@@ -159,7 +159,10 @@ impl Cluster {
             .wait("the application is gone", 120, |status| status["applications"][APP].is_null())?;
         self.await_objects(&[])?;
         self.deploy(APP, 2)?;
-        self.engine.call(&["integrate", "pgbouncer-k8s:backend-database", APP])?;
+        // The pooler may still be on its way out of the relation with the one before.
+        eventually("the pooler is integrated", || {
+            self.engine.call(&["integrate", "pgbouncer-k8s:backend-database", APP]).map(drop)
+        })?;
         self.await_units(2)
     }
 }
