@@ -154,14 +154,14 @@ pub(crate) struct Backend {
     pub(crate) offered: bool,
     /// The credentials and addresses, on the leader.
     pub(crate) login: Option<Login>,
-    /// Where it is.
-    pub(crate) primary: Option<Endpoint>,
     /// The CA of its certificates, in PEM, if it offers TLS.
     pub(crate) ca: Option<String>,
     /// PostgreSQL's version as it offers it.
     pub(crate) version: Option<String>,
     /// PostgreSQL's version if it let us in, on the leader.
     pub(crate) server: Option<String>,
+    /// It answers logins, if only to refuse them.
+    pub(crate) answers: bool,
     /// Its connections, where it reported them.
     pub(crate) connection_budget: Option<ConnectionBudget>,
     /// It knows the user who looks passwords up.

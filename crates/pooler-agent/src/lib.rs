@@ -8,9 +8,11 @@
 //! started before it, and the next agent, which finds it written down.
 //!
 //! The same program starts each PgBouncer process, and ends it between transactions: see `serve`.
+//! And it is the unit's check of PostgreSQL: see `isready`.
 
 mod config;
 mod console;
+pub mod isready;
 mod lease;
 pub mod machine;
 mod primary;
@@ -26,13 +28,15 @@ pub use config::{Config, ConfigError, Pools};
 pub use primary::{APPLICATION_NAME, SESSION_APPLICATION_NAME};
 
 /// Runs the program with these arguments, without its own name: the configuration's path; `serve`,
-/// a PgBouncer's configuration and the agent's; or what it gives to a process that it starts.
+/// a PgBouncer's configuration and the agent's; `isready` and what was seen; or what it gives to a process
+/// that it starts.
 pub fn main(arguments: &[String]) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         [lease::WORD, config, left, since] => lease(Path::new(config), left, since),
         [serve::WORD, ini, config] => serve::run(Path::new(ini), Path::new(config)),
         [serve::BECOME, ini] => serve::become_pgbouncer(Path::new(ini)),
+        [isready::WORD, seen] => isready::run(seen, |name| std::env::var(name).ok()),
         [config] => run::run(Path::new(config)),
         _ => Err("cannot start the agent: it takes the path of its configuration".to_owned()),
     };

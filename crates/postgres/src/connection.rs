@@ -61,3 +61,23 @@ where
 {
     Connection { client, driver: tokio::spawn(async move { connection.await.err() }) }
 }
+
+/// Whether a server lets sessions in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// It does, or it refuses this one.
+    Ready,
+    /// It is not there, starts or stops, or has no room.
+    Away,
+}
+
+/// Asks a server as `pg_isready` does: with a user and without a password. A server that goes on to
+/// ask for that lets sessions in, and logs nothing of this one. The caller bounds the time.
+pub async fn readiness(config: Config, ca: Option<&str>) -> Readiness {
+    match Connection::open(config, ca).await {
+        Ok(_) => Readiness::Ready,
+        Err(failure) if failure.is_password_missing() => Readiness::Ready,
+        Err(failure) if failure.is_transient() => Readiness::Away,
+        Err(_) => Readiness::Ready,
+    }
+}

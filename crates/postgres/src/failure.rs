@@ -1,5 +1,11 @@
 //! Why a server did not do what it was asked for.
 
+/// PostgreSQL's code for a write on a server that was the primary a moment ago.
+pub(crate) const READ_ONLY: &str = "25006";
+
+/// What the client library says instead of a password that it was not given.
+const PASSWORD_MISSING: &str = "password missing";
+
 /// What the server said when it refused, or what broke on the way to it.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause}")]
@@ -25,6 +31,19 @@ impl Failure {
             Some("XX000") => self.cause.to_string().contains("tuple concurrently"),
             _ => false,
         }
+    }
+
+    /// Whether a later try may succeed without the operator: the server is away, starting, shutting
+    /// down, without room, or follows another now. What it refused otherwise, it refuses again.
+    pub fn is_transient(&self) -> bool {
+        self.code().is_none_or(|code| {
+            code == READ_ONLY || matches!(code.get(..2), Some("57" | "08" | "53"))
+        })
+    }
+
+    /// Whether the server asked for a password where there was none to give.
+    pub(crate) fn is_password_missing(&self) -> bool {
+        self.code.is_none() && self.cause.to_string().ends_with(PASSWORD_MISSING)
     }
 
     /// The SQLSTATE with which the server refused.

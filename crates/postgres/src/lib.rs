@@ -20,8 +20,10 @@ mod tls;
 mod version;
 
 pub use certificate::Validity;
-pub use client::{Client, ConnectOptions, Error, Holder, IdleSlot, Owner, SEGMENT, ServerFacts};
-pub use connection::Connection;
+pub use client::{
+    Client, ConnectOptions, Error, Holder, IdleSlot, OpenTransactions, Owner, SEGMENT, ServerFacts,
+};
+pub use connection::{Connection, Readiness, readiness};
 pub use console::{Console, Pause};
 pub use failure::Failure;
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};

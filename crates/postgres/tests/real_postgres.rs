@@ -14,7 +14,11 @@ mod server;
 mod shadows;
 mod tapped;
 
-use postgres::{Client, DatabaseName, ExtraRoles, Owner, RoleName, User};
+use std::time::Duration;
+
+use postgres::{
+    Client, DatabaseName, ExtraRoles, OpenTransactions, Owner, Readiness, RoleName, User,
+};
 use server::{OPERATOR_PASSWORD, Server};
 
 fn role(name: &str) -> RoleName {
@@ -387,4 +391,39 @@ async fn extensions_come_and_go_unless_something_depends_on_them() {
     assert_eq!(all, [database("postgres"), database("template1")]);
     let missing = client.create_extension("no such").await.unwrap_err();
     assert!(!missing.is_transient(), "{missing}");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_password_is_ready_and_one_that_ends_is_away() {
+    let server = Server::start().await;
+    let session = server.operator().await;
+    let before = server.log().matches("FATAL").count();
+    for (user, database) in
+        [("operator", "postgres"), ("operator", "no such database"), ("no such user", "postgres")]
+    {
+        assert_eq!(server.readiness(user, database).await, Readiness::Ready, "{user} {database}");
+    }
+    assert_eq!(server.log().matches("FATAL").count(), before, "{}", server.log());
+    server.shut_down();
+    for _ in 0..1200 {
+        if server.readiness("operator", "postgres").await == Readiness::Away {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.readiness("operator", "postgres").await, Readiness::Away);
+    assert!(server.log().contains("the database system is shutting down"), "{}", server.log());
+    drop(session);
+}
+
+#[tokio::test]
+async fn open_transactions_are_counted() {
+    let server = Server::start().await;
+    let client = server.operator().await;
+    assert_eq!(client.open_transactions().await.unwrap(), OpenTransactions { count: 0, oldest: 0 });
+    let session = server.session().await;
+    session.batch_execute("BEGIN; SELECT 1").await.unwrap();
+    assert_eq!(client.open_transactions().await.unwrap().count, 1);
+    session.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(client.open_transactions().await.unwrap().count, 0);
 }

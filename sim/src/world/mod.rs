@@ -317,15 +317,17 @@ impl State {
         let mut changed = Vec::new();
         for (unit, pod) in &self.far.pods {
             let Some(container) = &pod.container else { continue };
-            let host = container.layers.iter().rev().find_map(|(_, layer)| {
+            let asked = container.layers.iter().rev().find_map(|(_, layer)| {
                 let check = layer.checks.get("backend")?;
                 let enabled = check.startup != Some(pebble_client::Startup::Disabled);
-                check.tcp.as_ref().filter(|_| enabled)?.host.clone()
+                let exec = check.exec.as_ref().filter(|_| enabled)?;
+                let seen = exec.command.rsplit(' ').next()? == "ready";
+                Some((exec.environment.get("PGHOST")?.clone(), seen))
             });
-            let failed = host.is_some_and(|host| {
+            let failed = asked.is_some_and(|(host, seen)| {
                 let cluster =
                     self.far.server_behind(&host).and_then(|app| self.far.clusters.get(&app));
-                !cluster.is_some_and(|cluster| cluster.up)
+                cluster.is_some_and(|cluster| cluster.up) != seen
             });
             if failed != container.backend_failed {
                 changed.push((unit.clone(), failed));

@@ -6,6 +6,7 @@ use juju_charm::{ExposeSecret, Hidden, Write};
 use juju_interfaces::pgb_peers::secret_keys;
 use pebble_client::Layer;
 use pgbouncer::{Ini, Reload};
+use pooler_agent::isready::Seen;
 
 use crate::digest::digest;
 use crate::effect::{Confirm, ContainerEffect, Effect, File};
@@ -15,7 +16,7 @@ use crate::options::Options;
 use crate::render::RenderError;
 use crate::render::agent;
 use crate::render::ini::{Local, instances};
-use crate::render::layer::{self, Services, logrotate_rules};
+use crate::render::layer::{self, Services, Watch, logrotate_rules};
 use crate::settings;
 
 use super::Next;
@@ -143,7 +144,11 @@ impl Wanted {
             .as_ref()
             .and_then(|(_, list)| agent::config(&inis, list, &local, ca.as_ref()));
         let agent = agent.map(|text| (names::agent_config(app), text));
-        let primary = facts.backend.as_ref().and_then(|backend| backend.primary.as_ref());
+        let watch = facts.backend.as_ref().and_then(|backend| {
+            let seen = if backend.answers { Seen::Ready } else { Seen::Away };
+            let login = backend.login.as_ref()?;
+            Some(Watch { login, verified: backend.ca.is_some(), seen })
+        });
         let (processes, port) = (facts.common.processes, options.listen_port);
         let services = Services {
             processes,
@@ -151,7 +156,7 @@ impl Wanted {
             exporter: passfile.is_some(),
             agent: agent.as_ref().map(|(_, text)| digest(text.expose())),
         };
-        let layer = layer::layer(app, &services, primary);
+        let layer = layer::layer(app, &services, watch.as_ref());
         let text = serde_json::to_string(&layer);
         let text = text.map_err(|error| RenderError::Layer(error.to_string()))?;
         let (layer_digest, digest) = (digest(&text), String::new());

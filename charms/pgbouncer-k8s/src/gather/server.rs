@@ -29,9 +29,13 @@ pub(super) async fn connect(
             let owned = facts.held_roles.iter().filter_map(|name| name.parse().ok()).collect();
             backend.owned_roles = facts.timeline.is_some().then_some(owned);
             backend.server = Some(facts.version.text);
+            backend.answers = true;
             connections.sql = Some(client);
         }
-        Err(error) => hook.log(Level::Warning, format!("the backend: {error}")),
+        Err(error) => {
+            backend.answers = !error.is_transient();
+            hook.log(Level::Warning, format!("the backend: {}", error_chain(error)));
+        }
     }
 }
 
@@ -71,7 +75,7 @@ async fn server(
     connections: &Connections,
     login: &Login,
     ca: Option<&str>,
-) -> Result<(postgres::Client, ServerFacts), String> {
+) -> Result<(postgres::Client, ServerFacts), postgres::Error> {
     let options = ConnectOptions {
         host: login.primary.host.clone(),
         port: login.primary.port,
@@ -81,7 +85,7 @@ async fn server(
         timeout: PATIENCE,
         ca: ca.map(str::to_owned),
     };
-    let client = connections.ports.postgres(&options).await.map_err(error_chain)?;
-    let facts = client.facts(&login.auth_user).await.map_err(error_chain)?;
+    let client = connections.ports.postgres(&options).await?;
+    let facts = client.facts(&login.auth_user).await?;
     Ok((client, facts))
 }

@@ -5,8 +5,10 @@ use std::num::NonZeroU32;
 
 use juju_charm::AppName;
 use juju_interfaces::Endpoint;
-use pebble_client::{Check, Layer, Override, Service, Startup, TcpCheck};
+use pebble_client::{Check, ExecCheck, Layer, Override, Service, Startup, TcpCheck};
+use pooler_agent::isready::{self, Seen};
 
+use crate::facts::Login;
 use crate::names;
 
 /// The layer's label.
@@ -30,11 +32,18 @@ pub(crate) struct Services {
     pub(crate) agent: Option<String>,
 }
 
-/// What runs in the container. The exporter runs only with a user for statistics.
-///
-/// The check of the backend notifies the charm when PostgreSQL goes and when it is back: no databag
-/// changes then. It is no matter of the pod's own health.
-pub(crate) fn layer(app: &AppName, services: &Services, backend: Option<&Endpoint>) -> Layer {
+/// What the check of the backend asks, and what this hook saw of it.
+pub(crate) struct Watch<'a> {
+    /// Where, and as whom.
+    pub(crate) login: &'a Login,
+    /// With its certificate checked.
+    pub(crate) verified: bool,
+    /// What this hook saw.
+    pub(crate) seen: Seen,
+}
+
+/// What runs in the container.
+pub(crate) fn layer(app: &AppName, services: &Services, backend: Option<&Watch<'_>>) -> Layer {
     let Services { processes, port, exporter, .. } = *services;
     let mut layer = Layer { summary: "pgbouncer layer".to_owned(), ..Layer::default() };
     let poolers: Vec<String> = (0..processes.get()).map(names::service).collect();
@@ -50,22 +59,48 @@ pub(crate) fn layer(app: &AppName, services: &Services, backend: Option<&Endpoin
         tcp: Some(TcpCheck { port, host: None }),
         ..Check::default()
     };
-    let away = Endpoint { host: "localhost".to_owned(), port };
-    let Endpoint { host, port: server } = backend.unwrap_or(&away);
-    let watch = Check {
+    layer
+        .check(names::BACKEND_CHECK, watch(backend))
+        .service(names::AGENT, agent(app, services.agent.as_deref(), poolers.clone()))
+        .service(names::LOGROTATE, logrotate(poolers))
+        .check("pgbouncer", check)
+}
+
+/// The check that PostgreSQL is as this hook saw it. It notifies the charm of a server that went or
+/// came since, which no databag shows; a hook that met neither leaves the check failing until one
+/// does. It is no matter of the pod's own health.
+fn watch(backend: Option<&Watch<'_>>) -> Check {
+    let check = Check {
         r#override: Override::Replace,
         startup: Some(if backend.is_some() { Startup::Enabled } else { Startup::Disabled }),
         period: Some("5s".to_owned()),
         timeout: Some("3s".to_owned()),
-        threshold: Some(2),
-        tcp: Some(TcpCheck { port: *server, host: Some(host.clone()) }),
+        threshold: Some(1),
         ..Check::default()
     };
-    layer
-        .check(names::BACKEND_CHECK, watch)
-        .service(names::AGENT, agent(app, services.agent.as_deref(), poolers.clone()))
-        .service(names::LOGROTATE, logrotate(poolers))
-        .check("pgbouncer", check)
+    let (seen, environment) = match backend {
+        None => (Seen::Away, BTreeMap::new()),
+        Some(Watch { login, verified, seen }) => {
+            let Endpoint { host, port } = &login.primary;
+            let ca = verified.then(|| (isready::CA, names::SERVER_CA.to_owned()));
+            let variables = [
+                (isready::HOST, host.clone()),
+                (isready::PORT, port.to_string()),
+                (isready::USER, login.username.to_string()),
+                (isready::DATABASE, names::OWN_DATABASE.to_string()),
+            ];
+            let all = variables.into_iter().chain(ca);
+            (*seen, all.map(|(name, value)| (name.to_owned(), value)).collect())
+        }
+    };
+    let exec = ExecCheck {
+        command: format!("{} {} {seen}", names::AGENT_PROGRAM, isready::WORD),
+        environment,
+        user: Some(names::OWNER.to_owned()),
+        group: Some(names::OWNER.to_owned()),
+        ..ExecCheck::default()
+    };
+    Check { exec: Some(exec), ..check }
 }
 
 /// The port of the exporter of process `index`.
@@ -193,7 +228,8 @@ mod tests {
 
     #[test]
     fn the_layer_with_a_backend() {
-        let backend = fixture::login().primary;
+        let login = fixture::login();
+        let backend = Watch { login: &login, verified: false, seen: Seen::Ready };
         let layer = layer(&fixture::app(), &services(true), Some(&backend));
         assert_eq!(layer.summary, "pgbouncer layer");
         let mut services = layer.services;
@@ -264,7 +300,8 @@ mod tests {
 
     #[test]
     fn the_agent_starts_again_with_another_configuration() {
-        let backend = fixture::login().primary;
+        let login = fixture::login();
+        let backend = Watch { login: &login, verified: false, seen: Seen::Ready };
         let layer = layer(&fixture::app(), &services(true), Some(&backend));
         insta::assert_json_snapshot!(layer.services[names::AGENT], @r#"
         {
@@ -288,7 +325,8 @@ mod tests {
 
     #[test]
     fn the_poolers_and_the_backend_are_checked() {
-        let backend = fixture::login().primary;
+        let login = fixture::login();
+        let backend = Watch { login: &login, verified: false, seen: Seen::Ready };
         let layer = layer(&fixture::app(), &services(true), Some(&backend));
         insta::assert_json_snapshot!(layer.checks, @r#"
         {
@@ -297,10 +335,17 @@ mod tests {
             "startup": "enabled",
             "period": "5s",
             "timeout": "3s",
-            "threshold": 2,
-            "tcp": {
-              "port": 5432,
-              "host": "postgresql-k8s-primary.m.svc.cluster.local"
+            "threshold": 1,
+            "exec": {
+              "command": "/var/lib/pgbouncer/pooler-agent isready ready",
+              "environment": {
+                "PGDATABASE": "pgbouncer",
+                "PGHOST": "postgresql-k8s-primary.m.svc.cluster.local",
+                "PGPORT": "5432",
+                "PGUSER": "relation_id_3"
+              },
+              "user": "postgres",
+              "group": "postgres"
             }
           },
           "pgbouncer": {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, READ_ONLY};
 use crate::port::{Network, Row, SESSION_OPTIONS, Server, Session};
 use crate::sql::{self, Query, Statement};
 use crate::{DatabaseName, Parameter, RoleName, ServerVersion, VersionError};
@@ -61,12 +61,18 @@ impl IdleSlot {
     }
 }
 
+/// What clients have begun and not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenTransactions {
+    /// How many transactions.
+    pub count: u64,
+    /// The age of the oldest, in seconds.
+    pub oldest: u64,
+}
+
 /// How often a statement is sent that meets another session's change of the same object. Nothing
 /// of it was done then.
 const COLLISIONS_MAX: u32 = 10;
-
-/// PostgreSQL's code for a write on a server that was the primary a moment ago.
-const READ_ONLY: &str = "25006";
 
 /// Why an operation did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -155,11 +161,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } => true,
-            Self::Connect { source, .. } | Self::Statement { source, .. } => {
-                source.code().is_none_or(|code| {
-                    code == READ_ONLY || matches!(code.get(..2), Some("57" | "08" | "53"))
-                })
-            }
+            Self::Connect { source, .. } | Self::Statement { source, .. } => source.is_transient(),
             Self::NoSuchRole(_)
             | Self::ReachesUser { .. }
             | Self::Taken { .. }
@@ -350,6 +352,18 @@ impl Client {
     pub async fn idle_slots(&self) -> Result<Vec<IdleSlot>, Error> {
         let rows = self.rows("read the slots", Query::IdleSlots).await?;
         Ok(rows.into_iter().filter_map(IdleSlot::read).collect())
+    }
+
+    /// The transactions that clients have open, besides this session's.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn open_transactions(&self) -> Result<OpenTransactions, Error> {
+        let rows = self.rows("read the open transactions", Query::OpenTransactions).await?;
+        let [count, oldest] =
+            rows.into_iter().next().and_then(|row| row.try_into().ok()).unwrap_or_default();
+        let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok(OpenTransactions { count: number(count), oldest: number(oldest) })
     }
 
     /// The rows of a query.

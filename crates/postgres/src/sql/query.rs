@@ -29,6 +29,8 @@ pub enum Query<'a> {
     OldestSegment,
     /// The slots of standbys that are away, with what each keeps of the log and since when.
     IdleSlots,
+    /// The transactions that clients have open: how many, and the age of the oldest in seconds.
+    OpenTransactions,
     /// How a role is.
     RoleState(&'a str),
     /// The roles of which a role is a direct member.
@@ -107,6 +109,7 @@ impl<'a> Query<'a> {
             Self::Facts { .. } => server::FACTS,
             Self::OldestSegment => server::OLDEST_SEGMENT,
             Self::IdleSlots => server::IDLE_SLOTS,
+            Self::OpenTransactions => server::OPEN_TRANSACTIONS,
             Self::RoleState(_) => users::ROLE_STATE,
             Self::Groups(_) => users::GROUPS,
             Self::ReachedUsers(_) => users::REACHED_USERS,
@@ -168,6 +171,7 @@ impl<'a> Query<'a> {
             | Self::Parameters
             | Self::OldestSegment
             | Self::IdleSlots
+            | Self::OpenTransactions
             | Self::Roles
             | Self::UserMemberships
             | Self::Databases

@@ -54,6 +54,16 @@ UNION ALL SELECT s.name, f.setting, '', 'string', 'false' FROM pg_catalog.pg_fil
 JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(f.name)
 WHERE f.applied AND s.source NOT IN ('default', 'configuration file', 'command line', 'global')";
 
+/// Transactions of clients that are open now: how many, and the age of the oldest in seconds. What
+/// comes through the socket is no client but the workload itself.
+pub(super) const OPEN_TRANSACTIONS: &str = "\
+SELECT pg_catalog.count(*)::pg_catalog.text,
+  COALESCE(pg_catalog.floor(pg_catalog.max(
+    EXTRACT(epoch FROM pg_catalog.now() - a.xact_start))), 0)::pg_catalog.text
+FROM pg_catalog.pg_stat_activity a
+WHERE a.backend_type = 'client backend' AND a.xact_start IS NOT NULL
+  AND a.client_addr IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()";
+
 /// Slots that keep log for nobody who reads it now: the name, the bytes, the seconds. Only
 /// PostgreSQL 17 knows since when; before it the column is missing, and so are the lines.
 pub(super) const IDLE_SLOTS: &str = "\

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use postgres::{Client, ConnectOptions};
+use postgres::{Client, ConnectOptions, Readiness};
+use tokio_postgres::NoTls;
 
 /// A running server; dropping it stops it and removes its data.
 pub(crate) struct Server {
@@ -145,6 +146,19 @@ impl Server {
         panic!("PostgreSQL did not start: {}", self.log());
     }
 
+    /// Whether it lets sessions in, asked without a password.
+    pub(crate) async fn readiness(&self, user: &str, database: &str) -> Readiness {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).user(user).dbname(database);
+        postgres::readiness(config, None).await
+    }
+
+    /// Begins a smart shutdown, which waits for the sessions that are open.
+    pub(crate) fn shut_down(&self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
@@ -191,6 +205,15 @@ impl Server {
                 _ => None,
             })
             .collect())
+    }
+
+    /// A session of the operator's, without the pinned options.
+    pub(crate) async fn session(&self) -> tokio_postgres::Client {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).user("operator").password(OPERATOR_PASSWORD);
+        let (client, connection) = config.dbname("postgres").connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 
     /// Queries without the pinned session options, as a pooler does: the first column.

@@ -1,11 +1,11 @@
 //! Secrets, upgrades, stops and departures, what is asked of processes, and what cannot be written.
 
-use juju_charm::{Bag, Event, Hidden, Own, RelationEvent, RelationKind, Status};
+use juju_charm::{Bag, Decision, Event, Hidden, Own, RelationEvent, RelationKind, Status};
 use juju_interfaces::pgb_peers::secret_keys;
 
 use super::{check_settled, follower, has, list, reported, touches_container};
 use crate::decide::decide;
-use crate::effect::Effect;
+use crate::effect::{ContainerEffect, Effect};
 use crate::facts::{Facts, FullFacts};
 use crate::fixture::{self, PEERS, client, ready, relation, running, step};
 use crate::render::ini as shared;
@@ -74,14 +74,28 @@ fn upgrade_charm_is_md5_no_changes_nothing() {
 #[test]
 fn a_backend_that_is_back_is_used_at_once() {
     let mut facts = ready();
-    facts.backend.as_mut().unwrap().server = None;
+    let backend = facts.backend.as_mut().unwrap();
+    (backend.server, backend.answers) = (None, false);
     let (container, check) = (names::CONTAINER.parse().unwrap(), names::BACKEND_CHECK.to_owned());
     let (mut facts, decision) = step(&Event::PebbleCheckFailed { container, check }, facts);
     assert_eq!(decision.status, Some(Status::blocked(BACKEND_NOT_READY)));
+    assert_eq!(seen(&decision).as_deref(), Some("away"), "the check fails once it is back");
     facts.backend = Some(fixture::backend());
     let (container, check) = (names::CONTAINER.parse().unwrap(), names::BACKEND_CHECK.to_owned());
-    let (_, decision) = step(&Event::PebbleCheckRecovered { container, check }, facts);
+    let (_, decision) = step(&Event::PebbleCheckFailed { container, check }, facts);
     assert_eq!(decision.status, Some(Status::active()));
+    assert_eq!(seen(&decision).as_deref(), Some("ready"));
+}
+
+/// What the check of the backend shall compare with.
+fn seen(decision: &Decision<Effect>) -> Option<String> {
+    decision.effects.iter().find_map(|effect| match effect {
+        Effect::Container(ContainerEffect::Replan(layer)) => {
+            let command = &layer.checks[names::BACKEND_CHECK].exec.as_ref()?.command;
+            command.rsplit(' ').next().map(str::to_owned)
+        }
+        _ => None,
+    })
 }
 
 #[test]
