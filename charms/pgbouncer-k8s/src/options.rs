@@ -26,6 +26,10 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<(String, String)>,
     /// Server connections per unit of single databases, instead of `max_db_connections`.
     pub(crate) pool_sizes: BTreeMap<DatabaseName, u32>,
+    /// How long clients may be held while the primary changes, in seconds.
+    pub(crate) pause_max: u32,
+    /// The same while the primary serves on, in seconds.
+    pub(crate) pause_without_stop_max: u32,
 }
 
 /// How clients outside the cluster connect.
@@ -76,6 +80,14 @@ impl Options {
             annotations: annotations(config)?,
             settings: Vec::new(),
             pool_sizes: database_sizes(config)?,
+            pause_max: number(config, "pause-max", 45, 1..=3600, "seconds, from 1 to 3600")?,
+            pause_without_stop_max: number(
+                config,
+                "pause-without-stop-max",
+                6,
+                1..=60,
+                "seconds, from 1 to 60",
+            )?,
         })
     }
 }
@@ -205,6 +217,10 @@ mod tests {
         check("max_db_connections", json!(-1), false);
         check("max_prepared_statements", json!(1000), true);
         check("max_prepared_statements", json!(1001), false);
+        check("pause-max", json!(3600), true);
+        check("pause-max", json!(0), false);
+        check("pause-without-stop-max", json!(1), true);
+        check("pause-without-stop-max", json!(61), false);
         check("expose-external", json!("nodeport"), true);
         check("expose-external", json!("maybe"), false);
         check("loadbalancer-extra-annotations", json!("{\"a\": \"b\"}"), true);
