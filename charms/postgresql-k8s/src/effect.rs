@@ -131,6 +131,11 @@ pub enum Effect {
         /// The password of the REST API.
         password: SecretString,
     },
+    /// Says what a switchover would cut.
+    ShowOpenTransactions {
+        /// The way in.
+        login: SuperuserLogin,
+    },
     /// Lets another member lead, as soon as one can and within a bound.
     HandOver {
         /// The password of the REST API.

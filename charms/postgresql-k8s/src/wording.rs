@@ -208,3 +208,7 @@ pub(crate) fn no_plugins(missing: &[&str]) -> String {
 pub(crate) fn because(text: &str, reason: &str) -> String {
     format!("{text}: {}", reason.chars().take(REASON_MAX).collect::<String>())
 }
+
+/// A switchover that was refused or did not end in time, in upstream's words.
+pub(crate) const SWITCHOVER_FAILED: &str =
+    "Switchover failed or timed out, check the logs for details";

@@ -203,6 +203,8 @@ fn another_primary_is_followed(world: &World) -> Result<()> {
     };
     let all = || (0..3).map(entries).collect::<Result<Vec<_>>>();
     let before = all()?;
+    let dry = world.call(&["run", "postgresql-k8s/0", "switchover", "dry-run=true"])?;
+    ensure!(dry.contains("open-transactions:"), "{dry}");
     world.call(&["run", "postgresql-k8s/0", "switchover"])?;
     world.engine.wait_active(120)?;
     assert_eq!(world.query(&url, "SELECT n::text FROM kept")?, "42");

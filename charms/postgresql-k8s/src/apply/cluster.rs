@@ -16,7 +16,7 @@ use crate::effect::{BACKUP, PatroniCommand, SuperuserLogin};
 use crate::endpoint::Endpoint;
 use crate::passwords::Passwords;
 use crate::ports::Ports;
-use crate::wording::primary_waits;
+use crate::wording::{SWITCHOVER_FAILED, primary_waits};
 
 const POLL: Duration = Duration::from_millis(250);
 /// How long a hook waits for its member, however often it has to.
@@ -271,8 +271,30 @@ pub(super) async fn run_command(
     Ok(())
 }
 
+/// Has the action say which transactions of clients are open at the primary.
+pub(super) async fn show_open_transactions(
+    ports: &dyn Ports,
+    hook: &mut Context,
+    login: &SuperuserLogin,
+) -> Result<(), Error> {
+    let read = async {
+        let client = ports.postgres(&log_in_at_primary(ports, hook, login).await?).await?;
+        Ok::<_, SqlError>(client.open_transactions().await?)
+    };
+    match read.await {
+        Ok(open) => {
+            hook.action_result("open-transactions", open.count.to_string());
+            hook.action_result("oldest-transaction-seconds", open.oldest.to_string());
+        }
+        Err(error) => {
+            hook.log(Level::Error, error_chain(error));
+            hook.action_fail("cannot ask the primary for open transactions, check the logs")?;
+        }
+    }
+    Ok(())
+}
+
 /// In upstream's words.
-const SWITCHOVER_FAILED: &str = "Switchover failed or timed out, check the logs for details";
 const FAILOVER_FAILED: &str = "Failover failed or timed out, check the logs for details";
 
 /// A standby that has just joined is in sync before Patroni lets it lead.

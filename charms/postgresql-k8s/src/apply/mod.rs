@@ -78,6 +78,9 @@ pub(crate) async fn apply(
             return cluster::set_password(ports, hook, &user, &password, &salt, &login).await;
         }
         Effect::ConfirmPasswords(kept) => return confirm::passwords(ports, hook, *kept).await,
+        Effect::ShowOpenTransactions { login } => {
+            cluster::show_open_transactions(ports, hook, &login).await?
+        }
         Effect::HandOver { password } => cluster::hand_over(ports, hook, password).await,
         Effect::ReportTimeline(id) => cluster::report_timeline(ports, hook, id).await?,
         Effect::ReportToClients => cluster::report_to_clients(ports, hook).await?,

@@ -9,6 +9,7 @@ use crate::passwords::{self, CHANGEABLE, SHOWN};
 use crate::patroni_yml;
 use crate::topology::unit_of;
 use crate::validate::Validated;
+use crate::wording::SWITCHOVER_FAILED;
 
 /// Runs an action.
 pub(super) fn run(name: &str, facts: &Validated<'_>) -> Decision<Effect> {
@@ -147,6 +148,11 @@ fn force(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
 
 /// A planned change of the primary, to a named unit or to the one that Patroni finds best.
 fn switchover(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
+    if facts.parameters.get("dry-run") == Some(&true.into()) {
+        facts.cluster.as_ref().and_then(|cluster| cluster.leader()).ok_or(SWITCHOVER_FAILED)?;
+        let login = facts.superuser().ok_or(SWITCHOVER_FAILED)?;
+        return Ok(vec![Effect::ShowOpenTransactions { login }]);
+    }
     let Some(name) = parameter(facts, "candidate").filter(|name| !name.is_empty()) else {
         return hand_over(facts, None);
     };
@@ -157,12 +163,12 @@ fn switchover(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
 }
 
 fn hand_over(facts: &Validated<'_>, candidate: Option<String>) -> Result<Vec<Effect>, String> {
-    let failed = "Switchover failed or timed out, check the logs for details";
-    let leader = facts.cluster.as_ref().and_then(|cluster| cluster.leader()).ok_or(failed)?;
+    let cluster = facts.cluster.as_ref();
+    let leader = cluster.and_then(|cluster| cluster.leader()).ok_or(SWITCHOVER_FAILED)?;
     if candidate.as_ref() == Some(&leader.name) {
         return Ok(Vec::new());
     }
-    let password = patroni(facts).ok_or(failed)?;
+    let password = patroni(facts).ok_or(SWITCHOVER_FAILED)?;
     let leader = leader.name.clone();
     let command = PatroniCommand::Switchover { leader, candidate };
     Ok(vec![Effect::RunPatroniCommand { command, password }])

@@ -46,6 +46,7 @@ impl std::fmt::Debug for Effect {
                 PatroniCommand::Restart => f.write_str("restart"),
                 PatroniCommand::Reinitialise => f.write_str("reinitialise"),
             },
+            Self::ShowOpenTransactions { .. } => f.write_str("show open transactions"),
             Self::ReportToClients => f.write_str("report to clients"),
             Self::RestartMembers { .. } => f.write_str("restart members"),
             Self::CompareAgain => f.write_str("compare again"),

@@ -430,6 +430,8 @@ fn the_lead_goes_to_the_named_or_the_best_unit() {
     assert_eq!(action("switchover", &json!({}), with_standby()), ["switch over from pg-0 to any"]);
     let named = json!({"candidate": "pg/1"});
     assert_eq!(action("switchover", &named, with_standby()), ["switch over from pg-0 to pg-1"]);
+    let dry = json!({"candidate": "pg/1", "dry-run": true});
+    assert_eq!(action("switchover", &dry, with_standby()), ["show open transactions"]);
     assert_eq!(action("switchover", &named, steady()), ["fail: pg/1 is not a member"]);
     let nonsense = json!({"candidate": "x"});
     assert_eq!(action("switchover", &nonsense, steady()), ["fail: x is not the name of a unit"]);
