@@ -26,7 +26,7 @@ pub struct Topology {
 #[derive(Serialize)]
 struct Job {
     metrics_path: &'static str,
-    static_configs: [Targets; 1],
+    static_configs: Vec<Targets>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scheme: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,34 +41,61 @@ struct TlsConfig {
 
 #[derive(Serialize)]
 struct Targets {
-    targets: Vec<String>,
+    targets: [String; 1],
+    labels: Labels,
+}
+
+/// The reader gives all targets of a unit the same `instance`, so that series of two processes that
+/// have the same name would be one without a label of their own.
+#[derive(Serialize)]
+struct Labels {
+    process: String,
+}
+
+/// A port at which a unit answers `/metrics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The process that is measured there: the value of the label `process`.
+    pub process: String,
+    /// The port.
+    pub port: u16,
+}
+
+impl Target {
+    /// A process and the port of its metrics.
+    pub fn new(process: impl Into<String>, port: u16) -> Self {
+        Self { process: process.into(), port }
+    }
 }
 
 impl Job {
-    /// Every unit answers `/metrics` on these ports.
-    fn of(ports: impl IntoIterator<Item = u16>) -> Self {
-        // The reader puts the units' addresses in the place of the star.
-        let targets = ports.into_iter().map(|port| format!("*:{port}")).collect();
-        let static_configs = [Targets { targets }];
+    /// Every unit has these targets.
+    fn of(targets: impl IntoIterator<Item = Target>) -> Self {
+        let targets = targets.into_iter().map(|target| Targets {
+            // The reader puts the units' addresses in the place of the star.
+            targets: [format!("*:{}", target.port)],
+            labels: Labels { process: target.process },
+        });
+        let static_configs = targets.collect();
         Self { metrics_path: "/metrics", static_configs, scheme: None, tls_config: None }
     }
 }
 
-/// What the leader writes: every unit answers `/metrics` on these ports.
-pub fn app_bag(ports: impl IntoIterator<Item = u16>, topology: &Topology) -> Bag {
-    shared(&[Job::of(ports)], topology)
+/// What the leader writes: every unit has these targets.
+pub fn app_bag(targets: impl IntoIterator<Item = Target>, topology: &Topology) -> Bag {
+    shared(&[Job::of(targets)], topology)
 }
 
 /// The same where `encrypted` is answered with TLS, by certificates that this CA, in PEM, has
-/// signed, and the other ports in clear.
+/// signed, and the other targets in clear.
 pub fn app_bag_with_tls(
-    ports: impl IntoIterator<Item = u16>,
-    (encrypted, authorities): (u16, &str),
+    targets: impl IntoIterator<Item = Target>,
+    (encrypted, authorities): (Target, &str),
     topology: &Topology,
 ) -> Bag {
     let tls_config = Some(TlsConfig { ca_file: authorities.to_owned() });
     let job = Job { scheme: Some("https"), tls_config, ..Job::of([encrypted]) };
-    shared(&[Job::of(ports), job], topology)
+    shared(&[Job::of(targets), job], topology)
 }
 
 fn shared(jobs: &[Job], topology: &Topology) -> Bag {
@@ -101,12 +128,13 @@ mod tests {
             unit: "a/0".to_owned(),
             charm_name: "c".to_owned(),
         };
-        let bag = app_bag([9127, 9128], &topology);
-        insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127", "*:9128"]}]}]"#);
+        let bag = app_bag([Target::new("a_0", 9127), Target::new("a_1", 9128)], &topology);
+        insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127"], "labels": {"process": "a_0"}}, {"targets": ["*:9128"], "labels": {"process": "a_1"}}]}]"#);
         assert_eq!(bag["alert_rules"], r#"{"groups": []}"#);
         insta::assert_snapshot!(bag["scrape_metadata"], @r#"{"model": "m", "model_uuid": "u", "application": "a", "unit": "a/0", "charm_name": "c"}"#);
-        let bag = app_bag_with_tls([9127], (8008, "pem"), &topology);
-        insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127"]}]}, {"metrics_path": "/metrics", "static_configs": [{"targets": ["*:8008"]}], "scheme": "https", "tls_config": {"ca_file": "pem"}}]"#);
+        let bag =
+            app_bag_with_tls([Target::new("a", 9127)], (Target::new("b", 8008), "pem"), &topology);
+        insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127"], "labels": {"process": "a"}}]}, {"metrics_path": "/metrics", "static_configs": [{"targets": ["*:8008"], "labels": {"process": "b"}}], "scheme": "https", "tls_config": {"ca_file": "pem"}}]"#);
         let bag = unit_bag(&"a/0".parse().unwrap(), "a-0.a-endpoints".to_owned());
         assert_eq!(bag["prometheus_scrape_unit_address"], "a-0.a-endpoints");
         assert_eq!(bag["prometheus_scrape_unit_name"], "a/0");

@@ -2,7 +2,7 @@
 
 use charm_kit::metrics::{bags, topology};
 use juju_charm::Write;
-use juju_interfaces::prometheus_scrape::app_bag;
+use juju_interfaces::prometheus_scrape::{Target, app_bag};
 
 use crate::facts::{Common, Metrics};
 use crate::names;
@@ -11,8 +11,9 @@ use crate::render::layer;
 /// The chart "metrics joined".
 pub(super) fn metrics_joined(common: &Common, metrics: &Metrics) -> Vec<Write> {
     let topology = topology(&common.unit, &common.model, &metrics.model_uuid, "pgbouncer-k8s");
-    let ports = (0..common.processes.get()).map(layer::metrics_port);
-    let shared = common.leader.then(|| app_bag(ports, &topology));
+    let target = |index| Target::new(names::service(index), layer::metrics_port(index));
+    let targets = (0..common.processes.get()).map(target);
+    let shared = common.leader.then(|| app_bag(targets, &topology));
     let host = names::hostname(&common.unit, &common.model);
     bags(&metrics.relations, (&common.unit, &host), shared.as_ref())
 }

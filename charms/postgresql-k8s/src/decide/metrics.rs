@@ -2,10 +2,10 @@
 
 use charm_kit::metrics::{bags, topology};
 use juju_charm::Write;
-use juju_interfaces::prometheus_scrape::{app_bag, app_bag_with_tls};
+use juju_interfaces::prometheus_scrape::{Target, app_bag, app_bag_with_tls};
 
 use super::tls;
-use crate::layer::METRICS_PORT;
+use crate::layer::{self, METRICS_PORT};
 use crate::topology::PATRONI_PORT;
 use crate::validate::Validated;
 
@@ -13,9 +13,11 @@ use crate::validate::Validated;
 pub(super) fn metrics_joined(facts: &Validated<'_>) -> Vec<Write> {
     let topology =
         topology(&facts.unit, &facts.topology.model, &facts.model_uuid, "postgresql-k8s");
+    let server = Target::new(layer::NAME, METRICS_PORT);
+    let patroni = Target::new("patroni", PATRONI_PORT);
     let shared = facts.leader.then(|| match authority(facts) {
-        None => app_bag([METRICS_PORT, PATRONI_PORT], &topology),
-        Some(ca) => app_bag_with_tls([METRICS_PORT], (PATRONI_PORT, &ca), &topology),
+        None => app_bag([server, patroni], &topology),
+        Some(ca) => app_bag_with_tls([server], (patroni, &ca), &topology),
     });
     let host = facts.topology.qualified(&facts.host());
     bags(&facts.metrics, (&facts.unit, &host), shared.as_ref())

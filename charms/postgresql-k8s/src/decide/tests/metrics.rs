@@ -39,10 +39,10 @@ fn metrics_joined_is_leader_yes_tells_of_tls_as_clients_know_it() {
     };
     let words = reported("pem");
     assert!(
-        words.contains(r#"["*:8008"]}], "scheme": "https", "tls_config": {"ca_file": "pem"}"#),
+        words.contains(r#"["*:8008"], "labels": {"process": "patroni"}}], "scheme": "https", "tls_config": {"ca_file": "pem"}"#),
         "{words}"
     );
-    assert!(words.contains(r#"["*:9187"]}]}"#), "{words}");
+    assert!(words.contains(r#"["*:9187"], "labels": {"process": "postgresql"}}]}"#), "{words}");
     assert!(!reported("").contains("https"));
 }
 
