@@ -32,11 +32,11 @@ fn client(old: bool, database: &str) -> Client {
 /// The scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     let first = Scenario {
-        name: "a client comes and goes",
+        name: "a client comes and goes, and at last the server",
         units: 1,
         databases: 0,
         clients: vec![client(false, "waltz")],
-        ops: vec![Op::Backend, Op::Relate(0), Op::Unrelate(0)],
+        ops: vec![Op::Backend, Op::Relate(0), Op::Unrelate(0), Op::NoBackend],
     };
     let second = Scenario {
         name: "an old client, a second pooler, another port",
@@ -49,6 +49,7 @@ pub fn scenarios() -> Vec<Scenario> {
             Op::Scale(2),
             Op::Config("listen_port", "6433"),
             Op::Unrelate(0),
+            Op::NoBackend,
         ],
     };
     let third = Scenario {

@@ -71,4 +71,5 @@ keeps!(
     restarts_take_the_rest,
     the_console_shows_what_is_in_force,
     a_refused_reload_takes_a_part,
+    users_stay_until_there_is_another_list,
 );

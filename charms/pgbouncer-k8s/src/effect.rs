@@ -127,6 +127,8 @@ pub struct Confirm {
     pub(crate) password: Hidden,
     /// The certificate that they have to show, if they serve with TLS.
     pub(crate) certificate: Option<String>,
+    /// Whether they read a user list. One that was started without refuses every login.
+    pub(crate) listed: bool,
     /// Each process, by number, and its settings.
     pub(crate) processes: Vec<(u32, pgbouncer::Settings)>,
 }

@@ -46,6 +46,13 @@ impl Failure {
         self.code.is_none() && self.cause.to_string().ends_with(PASSWORD_MISSING)
     }
 
+    /// Whether a PgBouncer does not know the user, or not with this password. All that PgBouncer
+    /// refuses has one SQLSTATE.
+    pub fn is_login_refused(&self) -> bool {
+        self.code() == Some("08P01")
+            && self.cause.to_string().contains("SASL authentication failed")
+    }
+
     /// The SQLSTATE with which the server refused.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()

@@ -111,8 +111,9 @@ fn settings(state: &State) -> Vec<String> {
         expect("so_reuseport", &|value| value == "1");
         expect("ignore_startup_parameters", &|value| value.contains("extra_float_digits"));
         expect("max_db_connections", &|value| value.parse::<u32>().is_ok());
-        let known = |user: &str| backend || process.listed(user).is_none();
-        expect("stats_users", &|user| !user.is_empty() && known(user));
+        expect("stats_users", &|user| !user.is_empty());
+        // Users that it knew it keeps until it is restarted, as PgBouncer does.
+        expect("auth_file", &|list| backend || list.is_empty());
         // Without trust the address for clients is unknown, and a server waits for that.
         if able {
             expect("admin_users", &|user| process.listed(user).is_some());

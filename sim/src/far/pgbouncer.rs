@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pgbouncer::{Database, Entry, Ini, IniError, KEYS, Key, Kind, Reload, Userlist, Version};
-use postgres::scram;
+use postgres::{Failure, scram};
 use secrecy::ExposeSecret;
 
 use crate::far::Far;
@@ -172,7 +172,8 @@ impl Process {
         let text = read(&self.path, files)?;
         let (mut ini, error) = parse(&text, self.version);
         if error.is_ok() {
-            self.users = listed(&ini, files);
+            // Users go only when there is another list.
+            self.users = listed(&ini, files).or(self.users.take());
             self.text = text;
         } else {
             let known: Vec<Entry> = ini.databases.iter().map(|own| own.entry.clone()).collect();
@@ -219,16 +220,19 @@ impl Process {
         user: &str,
         password: &str,
         certificate: Option<&str>,
-    ) -> Result<BTreeMap<String, String>, String> {
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let refused = |why: String| Failure::new(Some("08P01"), why);
         match (&self.tls.clients, certificate) {
-            (Some((mode, _)), None) if mode == "require" => return Err("SSL required".to_owned()),
-            (None, Some(_)) => return Err("server does not support TLS".to_owned()),
+            (Some((mode, _)), None) if mode == "require" => {
+                return Err(refused("SSL required".to_owned()));
+            }
+            (None, Some(_)) => return Err(Failure::new(None, "server does not support TLS")),
             (Some((_, own)), Some(asked)) if own != asked => {
-                return Err("another certificate".to_owned());
+                return Err(Failure::new(None, "another certificate"));
             }
             _ => {}
         }
-        self.console(user, password)?;
+        self.console(user, password).map_err(refused)?;
         Ok(self.shown())
     }
 
@@ -254,11 +258,11 @@ impl Process {
 
     /// Whether its configuration is what its files say.
     pub(crate) fn is_current(&self, files: &BTreeMap<String, File>) -> bool {
-        let users = listed(&self.ini, files);
+        let users = listed(&self.ini, files).is_none_or(|users| self.users == Some(users));
         let tls = Tls::of(&self.ini, files).is_ok_and(|tls| tls == self.tls);
         let taken =
             self.fixed.iter().all(|(key, fixed)| self.ini.settings.get(key) == fixed.as_deref());
-        taken && tls && text(files, &self.path) == Some(&self.text) && users == self.users
+        taken && tls && text(files, &self.path) == Some(&self.text) && users
     }
 
     /// What the user list holds for a user.

@@ -115,8 +115,7 @@ impl Simulated {
             Some(process.ask(&console.user, password, certificate))
         });
         self.world.effect_done();
-        let answer = answer.unwrap_or_else(|| Err("connection refused".to_owned()));
-        answer.map_err(|why| Failure::new(None, why))
+        answer.unwrap_or_else(|| Err(Failure::new(None, "connection refused")))
     }
 }
 

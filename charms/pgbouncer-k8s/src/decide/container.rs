@@ -298,8 +298,8 @@ impl Wanted {
         effects
     }
 
-    /// How reloaded processes are asked whether they have read their files. Without a user list no
-    /// login is possible, and nothing can be asked.
+    /// How reloaded processes are asked whether they have read their files. A process whose user
+    /// list is taken away knows its users until it is restarted.
     fn confirm(
         &self,
         facts: &FullFacts,
@@ -323,7 +323,9 @@ impl Wanted {
         let processes = self.indexed().filter(|(index, _)| takes_over(*index));
         let processes = processes.map(|(index, (ini, _))| (index, ini.settings.clone()));
         let processes: Vec<_> = processes.collect();
-        self.auth_file.as_ref().filter(|_| !processes.is_empty())?;
+        if processes.is_empty() {
+            return None;
+        }
         let password = next.secret.as_ref()?.get(secret_keys::MONITORING_PASSWORD)?.clone();
         Some(Confirm {
             effective: effective.clone(),
@@ -336,6 +338,7 @@ impl Wanted {
             user: names::stats_user(facts.common.unit.app()),
             password: password.into(),
             certificate: next.valid.tls.serves.as_ref().map(|files| files.certificate.clone()),
+            listed: self.auth_file.is_some(),
             processes,
         })
     }

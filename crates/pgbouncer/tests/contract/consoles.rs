@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::{BOUND, Failure, Far, PORT, ini};
 
 /// Waits until the console shows these settings; everything that it shows then.
-async fn await_shown(
+pub(super) async fn await_shown(
     far: &Far<'_>,
     expected: &[(&str, &str)],
 ) -> Result<BTreeMap<String, String>, Failure> {

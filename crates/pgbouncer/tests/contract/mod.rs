@@ -23,7 +23,9 @@ pub(crate) use logins::{
     a_wildcard_leads_to_every_database, clients_prove_who_they_are, the_console_has_its_own_users,
     what_the_server_refuses_is_refused,
 };
-pub(crate) use reloads::{reloads_take_what_they_can, restarts_take_the_rest};
+pub(crate) use reloads::{
+    reloads_take_what_they_can, restarts_take_the_rest, users_stay_until_there_is_another_list,
+};
 
 /// How any step of the contract may fail.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;

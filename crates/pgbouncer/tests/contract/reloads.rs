@@ -1,6 +1,7 @@
 //! What a reload takes, and what waits for a start.
 
-use super::{FOLDER, Failure, Far, PORT, ini, list, settings};
+use super::consoles::await_shown;
+use super::{FOLDER, Failure, Far, LIST, PORT, ini, list, settings};
 
 /// Databases, user lists, who may see the console: a reload takes them.
 pub(crate) async fn reloads_take_what_they_can(far: &Far<'_>) -> Result<(), Failure> {
@@ -66,4 +67,29 @@ pub(crate) async fn restarts_take_the_rest(far: &Far<'_>) -> Result<(), Failure>
     far.await_knocks(PORT, &closed).await?;
     far.stop("suite").await?;
     far.await_knocks(OTHER, &closed).await
+}
+
+/// A list that is named no more, or is not there, takes no user away; a start without one does.
+pub(crate) async fn users_stay_until_there_is_another_list(far: &Far<'_>) -> Result<(), Failure> {
+    far.populate("suite_shop", &["suite_app"]).await?;
+    let shop = far.entries(&["suite_shop"]);
+    let unlisted = settings(PORT).replace(&format!("auth_file = {LIST}\n"), "");
+    for settings in [unlisted, settings(PORT)] {
+        far.begin(&shop, "").await?;
+        far.pebble.remove_path(LIST, false).await?;
+        far.push(&ini(), &format!("{shop}{settings}server_lifetime = 60\n")).await?;
+        far.pebble.signal("SIGHUP", &["suite"]).await?;
+        await_shown(far, &[("server_lifetime", "60")]).await?;
+        far.await_knocks(PORT, &[("console", "co\"nsole", "pgbouncer", true)]).await?;
+        far.await_knocks(PORT, &[("suite_app", "suite_app", "suite_shop", true)]).await?;
+        assert!(far.starts("suite", &ini()).await?, "PgBouncer did not start without a list");
+        let knocks = [
+            ("console", "co\"nsole", "pgbouncer", false),
+            ("looker", "looker", "pgbouncer", false),
+            ("suite_app", "suite_app", "suite_shop", false),
+        ];
+        far.await_knocks(PORT, &knocks).await?;
+        far.stop("suite").await?;
+    }
+    Ok(())
 }
