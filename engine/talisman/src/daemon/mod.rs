@@ -1,6 +1,7 @@
 //! The daemon: the only place that wires model, hook tools, Kubernetes and node together.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod agents;
 mod charms;
 mod commands;
 mod engine;

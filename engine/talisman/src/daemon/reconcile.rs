@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use juju_names::{AppName, UnitName};
+use juju_names::AppName;
 use kube_api::{Authority, Authorize, Identity, ServerTls};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::task::JoinHandle;
 
+use crate::daemon::agents::Agents;
 use crate::daemon::engine::Engine;
 use crate::daemon::kubernetes::forwards;
 use crate::daemon::kubernetes::network;
@@ -134,7 +134,7 @@ const LAST_HOOKS_MAX: Duration = Duration::from_secs(10);
 pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
     let mut changes = engine.changes();
     let mut objects = engine.kubernetes.subscribe();
-    let mut agents: BTreeMap<UnitName, JoinHandle<()>> = BTreeMap::new();
+    let mut agents = Agents::new();
     let mut applications: BTreeMap<AppName, Wanted> = BTreeMap::new();
     let mut told = BTreeSet::new();
     let mut moved = true;
@@ -153,27 +153,20 @@ pub(crate) async fn keep_units(engine: Arc<Engine>, api_port: u16) {
         replace::roll(&engine);
         replace::follow(&engine);
         let units = engine.with(|state| crate::daemon::state::all_units(&state.persisted.model));
-        agents.retain(|unit, task| units.contains(unit) || !task.is_finished());
-        for unit in units {
-            let ended = agents.get(&unit).is_none_or(JoinHandle::is_finished);
-            if ended {
-                let task = tokio::spawn(unit::live(engine.clone(), unit.clone(), api_port));
-                agents.insert(unit, task);
-            }
-        }
+        agents.keep(&units, |unit| unit::live(engine.clone(), unit, api_port));
         tokio::select! {
             changed = changes.changed() => {
                 if changed.is_err() { return }
                 moved = true;
             }
             changed = objects.changed() => if changed.is_err() { return },
+            () = agents.ended() => {}
             () = tokio::time::sleep(WRITE_RETRY), if !told.is_empty() => {}
             () = engine.stopped() => break,
         }
     }
     // Tasks that start a pod or run a hook end before the pods are removed.
-    let aborts: Vec<_> = agents.values().map(JoinHandle::abort_handle).collect();
-    let all = futures_util::future::join_all(agents.into_values());
+    let (all, aborts) = agents.join();
     if tokio::time::timeout(LAST_HOOKS_MAX, all).await.is_err() {
         aborts.iter().for_each(tokio::task::AbortHandle::abort);
     }
