@@ -59,11 +59,9 @@ pub enum Effect {
     RefreshPassfile(SecretString),
     /// Lays the layer over the plan and starts what does not run.
     StartWorkload(Box<Layer>),
-    /// Has Patroni copy the primary anew, over what a copy left that was broken off.
-    CopyAnew {
-        /// The password of the REST API.
-        password: SecretString,
-    },
+    /// Has Patroni copy the primary anew, over what a copy left that was broken off, with the
+    /// password of the REST API. What the primary has given up of what it kept goes before.
+    CopyAnew(SecretString, SuperuserLogin),
     /// Waits until this member's PostgreSQL is up and follows, within a bound; where it does not
     /// come up, this is the status.
     AwaitMember(Status),

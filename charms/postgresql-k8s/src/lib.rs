@@ -22,6 +22,7 @@ mod passwords;
 mod patroni_yml;
 mod ports;
 mod resources;
+mod slots;
 mod status;
 mod sync;
 mod tls;

@@ -37,9 +37,9 @@ pub(crate) const AUDIT: &str = "/usr/lib/postgresql/17/lib/pgaudit.so";
 /// less than a failover takes by waiting for the lock.
 const PRIMARY_START_TIMEOUT: u32 = 10;
 
-/// Seconds that the slot of a member that is away stays: long enough for a pod to be replaced. A
-/// unit that has left needs no log.
-const MEMBER_SLOTS_TTL: u32 = 300;
+/// Seconds that the slot of a member that Patroni sees no more stays where no entry of the dynamic
+/// configuration keeps it: of a unit that has left. With none, standbys would have no slots.
+const MEMBER_SLOTS_TTL: u32 = 1;
 
 /// Renders the file.
 ///
@@ -268,7 +268,7 @@ fn pg_hba(method: &str, encrypted: bool) -> Vec<String> {
 }
 
 /// The change that the dynamic configuration needs, if it needs one: every key that a new cluster
-/// would have and that has another value. Keys of others, for instance `slots`, stay.
+/// would have and that has another value, and these entries of `slots`. Keys of others stay.
 ///
 /// # Errors
 /// When the settings have no JSON form.
@@ -276,8 +276,10 @@ pub(crate) fn dynamic_patch(
     current: &Value,
     settings: &Settings,
     sync: Sync,
+    slots: Value,
 ) -> Result<Option<Value>, serde_json::Error> {
     let mut wanted = serde_json::to_value(dynamic(settings, sync))?;
+    wanted["slots"] = slots;
     let parameters = &mut wanted["postgresql"]["parameters"];
     for name in SHARED {
         // What no option asks for any more goes back to the default; null removes a key.
@@ -399,11 +401,17 @@ mod tests {
     fn only_what_differs_is_patched() {
         let (settings, _) = fixture::rendering();
         let sync = Sync { count: 1, strict: true };
-        let made = |sync| serde_json::to_value(dynamic(&settings, sync)).unwrap();
+        let slot = json!({"type": "physical"});
+        let made = |sync| {
+            let mut made = serde_json::to_value(dynamic(&settings, sync)).unwrap();
+            made["slots"] = json!({"pg_0": slot});
+            made
+        };
         let check = |change: Value, patch: Option<Value>| {
             let mut current = made(sync);
             merge(&mut current, &change);
-            assert_eq!(dynamic_patch(&current, &settings, sync).unwrap(), patch, "{change}");
+            let found = dynamic_patch(&current, &settings, sync, json!({"pg_0": slot})).unwrap();
+            assert_eq!(found, patch, "{change}");
         };
         check(json!({}), None);
         check(
@@ -412,7 +420,7 @@ mod tests {
         );
         // Each key that a new cluster has, removed and set to something else.
         for (key, value) in made(sync).as_object().unwrap() {
-            if key != "postgresql" {
+            if !["postgresql", "slots"].contains(&key.as_str()) {
                 check(json!({key: null}), Some(json!({key: value})));
                 check(json!({key: "other"}), Some(json!({key: value})));
             }
@@ -434,7 +442,10 @@ mod tests {
             Some(parameter("track_commit_timestamp", Value::Null)),
         );
         // What others keep there is theirs.
-        check(json!({"slots": {"mine": {"type": "physical"}}}), None);
+        check(json!({"slots": {"mine": slot}}), None);
+        let own = json!({"slots": {"pg_0": slot}});
+        check(json!({"slots": null}), Some(own.clone()));
+        check(json!({"slots": {"pg_0": {"type": "logical"}}}), Some(own));
         check(parameter("log_min_messages", json!("info")), None);
     }
 

@@ -1,12 +1,14 @@
 //! What a member of PostgreSQL needs around it: its environment and objects of Kubernetes.
 
+use std::collections::BTreeSet;
+
 use juju_names::AppName;
 use kube_api::{Kind, Selector};
 use pebble_client::{Check, Startup};
 use serde_json::Value;
 
 use super::database::{able, server};
-use crate::far::patroni::{Member, members};
+use crate::far::patroni::{Member, members, slots};
 use crate::names::MODEL;
 use crate::world::State;
 
@@ -101,7 +103,7 @@ fn is_owned(object: &Value) -> bool {
 }
 
 /// What Patroni made goes with the application, and is not taken for left over; what Juju made is
-/// there. Every server runs with the parameters of its file.
+/// there. Every server runs with the parameters of its file, and log is kept for units alone.
 pub(super) fn adopted(state: &State) -> Vec<String> {
     let Some(app) = server(state).filter(|_| able(state)) else { return Vec::new() };
     let mut wrong = Vec::new();
@@ -110,6 +112,7 @@ pub(super) fn adopted(state: &State) -> Vec<String> {
             wrong.push(format!("{unit} runs with another {name} than its file has"));
         }
     }
+    wrong.extend(kept_for(state, &app));
     let scope = format!("patroni-{app}");
     for object in state.far.kube.list(Kind::Endpoints, MODEL, &Selector::default()) {
         let Some(name) =
@@ -125,4 +128,15 @@ pub(super) fn adopted(state: &State) -> Vec<String> {
         wrong.push("the members have no names".to_owned());
     }
     wrong
+}
+
+/// Log is kept for each unit while it is away, and for none that has left.
+fn kept_for(state: &State, app: &AppName) -> Vec<String> {
+    let units = state.model.units(app).map(|unit| slots::of_pod(&unit.name.pod()));
+    let units: BTreeSet<String> = units.collect();
+    let permanent = slots::permanent(&state.far, app);
+    let forgotten = units.difference(&permanent);
+    let left = slots::present(&state.far, app).filter(|name| !units.contains(*name));
+    let forgotten = forgotten.map(|name| format!("the slot {name} goes while its unit is away"));
+    forgotten.chain(left.map(|name| format!("the slot {name} keeps log for nobody"))).collect()
 }

@@ -163,6 +163,13 @@ const OBJECTS: [(&str, &str, &str); 7] = [
 /// Requests to Patroni that are swallowed.
 const ORDERS: [&str; 4] = ["PATCH /config", "POST /restart", "POST /switchover", "POST /failover"];
 
+/// Texts of what is sent to Patroni that become others.
+const BODIES: [(&str, &str, &str); 3] = [
+    ("another candidate is named", "\"candidate\"", "\"other\""),
+    ("no slot stays while its unit is away", "\"slots\"", "\"slits\""),
+    ("the slot of a unit that has left stays", "_k8s_1\":null", "_k8s_1\":{}"),
+];
+
 /// Keys of secrets.
 const SECRETS: [&str; 10] = [
     "operator-password",
@@ -293,8 +300,9 @@ pub(super) fn all() -> Vec<Mutant> {
         add(format!("Patroni: nobody reads {key}"), plant);
     }
     add("Patroni: passwords go in clear".to_owned(), Plant::InClear);
-    let best = Plant::PatroniBody("\"candidate\"", "\"other\"");
-    add("Patroni: another candidate is named".to_owned(), best);
+    for (name, from, to) in BODIES {
+        add(format!("Patroni: {name}"), Plant::PatroniBody(from, to));
+    }
     add("random numbers are always the same".to_owned(), Plant::SameRandom);
     let swaps = [
         ("patroni.yml", &TEXTS[..], Plant::Text as fn(&'static str, &'static str) -> Plant),

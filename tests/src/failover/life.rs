@@ -93,8 +93,8 @@ impl Cluster {
     /// Changes the number of units step by step under writers; at the end it is what it was.
     ///
     /// # Errors
-    /// When the members are not the units, a service leads elsewhere, no write is possible, or an
-    /// acknowledged number is lost.
+    /// When the members are not the units, a service leads elsewhere, WAL is kept for a unit that has
+    /// left, no write is possible, or an acknowledged number is lost.
     pub fn resize(&self, sizes: &[usize]) -> Result<Outcome> {
         self.watched(|_, writer| {
             for size in sizes {
@@ -102,6 +102,7 @@ impl Cluster {
                 self.await_units(*size)?;
                 if *size > 0 {
                     self.serves_by_name()?;
+                    self.await_slots(*size)?;
                     writer.await_writes(20)?;
                 }
             }

@@ -3,7 +3,7 @@
 //! What Patroni shows of other members may be seconds old; what it says of its own server it
 //! has just asked that server for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,6 +16,11 @@ use super::{Members, UNITS, network};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long after a unit has left its slot may stay.
+const SLOTS_BOUND: Duration = Duration::from_secs(15);
+/// The slots of standbys, whether they are there or not.
+const SLOTS: &str = "SELECT slot_name FROM pg_replication_slots WHERE NOT temporary";
 
 /// One member by its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +133,23 @@ impl Members {
                 }
                 Err(_) => std::thread::sleep(PAUSE),
             }
+        }
+    }
+
+    /// Waits until the primary of so many units has a slot for each of the others and no more.
+    pub(super) fn await_slots(&self, size: usize) -> Result<()> {
+        let end = Instant::now() + SLOTS_BOUND;
+        loop {
+            let primary = self.primary()?;
+            let others = (0..size).map(Self::pod).filter(|pod| *pod != primary);
+            let wanted: BTreeSet<String> = others.map(|pod| pod.replace('-', "_")).collect();
+            let found = self.query(&primary, SLOTS)?;
+            let found: BTreeSet<String> = found.split_whitespace().map(str::to_owned).collect();
+            if found == wanted {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{primary} has the slots {found:?}, not {wanted:?}");
+            std::thread::sleep(PAUSE);
         }
     }
 

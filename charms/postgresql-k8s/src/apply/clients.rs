@@ -212,7 +212,8 @@ async fn guard_extensions(server: &Client, database: &DatabaseName) -> Result<()
     server.in_database(database).await?.guard_extensions().await
 }
 
-/// Closes what is no client's, and revokes clients' memberships in other users.
+/// Closes what is no client's, revokes clients' memberships in other users, and drops slots that
+/// keep nothing any more.
 pub(super) async fn guard(
     ports: &dyn Ports,
     hook: &mut Context,
@@ -222,6 +223,9 @@ pub(super) async fn guard(
         let server = enter(ports, hook, login).await?;
         server.close_shared_databases().await?;
         server.revoke_user_memberships().await?;
+        if let Err(error) = server.drop_lost_slots().await {
+            hook.log(Level::Warning, error_chain(SqlError::Server(error)));
+        }
         // Before a pooler comes any client may own it.
         match server.holds_lookup(&DatabaseName::constant(postgres::sql::POOLERS)).await {
             Ok(true) => server.hold_poolers_database().await?,

@@ -57,7 +57,7 @@ pub(crate) async fn apply(
         Effect::Reload => return workload::reload(hook).await,
         Effect::RefreshPassfile(word) => return workload::refresh_passfile(hook, &word).await,
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
-        Effect::CopyAnew { password } => cluster::copy_anew(ports, hook, password).await,
+        Effect::CopyAnew(word, login) => cluster::copy_anew(ports, hook, word, &login).await,
         Effect::AwaitMember(otherwise) => {
             return Ok(cluster::await_member(ports, hook, &otherwise, patience).await);
         }

@@ -9,6 +9,7 @@ use crate::facts::{Container, Peer};
 use crate::options::Settings;
 use crate::passwords;
 use crate::patroni_yml;
+use crate::slots;
 use crate::sync::{Members, Sync};
 use crate::validate::Validated;
 
@@ -95,7 +96,8 @@ fn dynamic(facts: &Validated<'_>, members: &[String]) -> Option<Effect> {
         return None;
     }
     let sync = wanted_sync(facts, settings, members);
-    match patroni_yml::dynamic_patch(current, settings, sync) {
+    let slots = slots::wanted(&current["slots"], &facts.topology.app, members);
+    match patroni_yml::dynamic_patch(current, settings, sync, slots) {
         Ok(None) => None,
         Ok(Some(patch)) => {
             let password = facts.passwords.as_ref()?.patroni.clone();

@@ -154,8 +154,9 @@ impl Member<'_> {
         let leader = self.facts.cluster.as_ref().and_then(patroni::Cluster::leader)?;
         let broken =
             self.container.unfinished || self.facts.not_streaming == Some(NotStreaming::LacksWal);
-        (broken && leader.name != self.facts.unit.pod())
-            .then(|| Effect::CopyAnew { password: self.passwords.patroni.clone() })
+        let copies = broken && leader.name != self.facts.unit.pod();
+        let login = self.facts.superuser().filter(|_| copies)?;
+        Some(Effect::CopyAnew(self.passwords.patroni.clone(), login))
     }
 
     /// What follows a change of passwords that may not have been stored.

@@ -21,7 +21,7 @@ impl std::fmt::Debug for Effect {
             Self::RefreshPassfile(_) => f.write_str("refresh passfile"),
             Self::Reload => f.write_str("reload"),
             Self::StartWorkload(_) => f.write_str("start workload"),
-            Self::CopyAnew { .. } => f.write_str("copy anew"),
+            Self::CopyAnew(..) => f.write_str("copy anew"),
             Self::AwaitMember(_) => f.write_str("await member"),
             Self::SetUpCluster { .. } => f.write_str("set up cluster"),
             Self::PatchDynamic { patch, .. } => write!(f, "patch {patch}"),

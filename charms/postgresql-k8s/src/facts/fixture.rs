@@ -164,7 +164,9 @@ pub(crate) fn steady() -> Facts {
     facts.cluster = Some(Cluster { members: vec![member("pg-0", Role::Leader, State::Running)] });
     let settings = facts.settings.clone().unwrap();
     let dynamic = patroni_yml::dynamic(&settings, patroni_yml::ALONE);
-    facts.dynamic = Some(serde_json::to_value(dynamic).unwrap());
+    let mut dynamic = serde_json::to_value(dynamic).unwrap();
+    dynamic["slots"] = json!({"pg_0": {"type": "physical"}});
+    facts.dynamic = Some(dynamic);
     facts
 }
 

@@ -10,6 +10,7 @@ use crate::facts::{Away, Facts, NotStreaming};
 use crate::patroni_yml;
 use crate::ports::Ports;
 use crate::resources::Volume;
+use crate::slots;
 use crate::status::is_not_streaming;
 
 /// How far a standby has the log.
@@ -54,14 +55,9 @@ pub(super) async fn away(ports: &dyn Ports, facts: &Facts, volume: Volume) -> Op
     let slots = ports.postgres(&login.at(host)).await.ok()?.idle_slots().await.ok()?;
     let slot = slots.into_iter().max_by_key(|slot| slot.bytes)?;
     let mut units = facts.peer.iter().flat_map(|peer| &peer.units);
-    let unit = units.find(|unit| slot_of(&unit.pod()) == slot.name)?.clone();
+    let unit = units.find(|unit| slots::of_pod(&unit.pod()) == slot.name)?.clone();
     let much = slot.bytes >= volume.total() / MUCH;
     much.then_some(Away { unit, bytes: slot.bytes, seconds: slot.seconds })
-}
-
-/// Patroni's name for a member's slot.
-fn slot_of(pod: &str) -> String {
-    pod.replace('-', "_")
 }
 
 /// The leader, where this member is a standby that runs and does not stream.

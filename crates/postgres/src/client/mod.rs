@@ -366,6 +366,16 @@ impl Client {
         Ok(OpenTransactions { count: number(count), oldest: number(oldest) })
     }
 
+    /// Drops the slots of standbys whose log the server has given up: Patroni before 4.0.10 makes
+    /// none in their place while they are there.
+    ///
+    /// # Errors
+    /// When the server does not answer, or a standby reads from one again.
+    pub async fn drop_lost_slots(&self) -> Result<(), Error> {
+        let lost = self.found("look for lost slots", Query::LostSlots).await?;
+        self.run("drop lost slots", &lost).await
+    }
+
     /// The rows of a query.
     async fn rows(&self, what: &str, query: Query<'_>) -> Result<Vec<Row>, Error> {
         in_time(what, self.session.query(query)).await

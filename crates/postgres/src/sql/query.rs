@@ -31,6 +31,8 @@ pub enum Query<'a> {
     IdleSlots,
     /// The transactions that clients have open: how many, and the age of the oldest in seconds.
     OpenTransactions,
+    /// Drops the slots of standbys whose log the server has given up.
+    LostSlots,
     /// How a role is.
     RoleState(&'a str),
     /// The roles of which a role is a direct member.
@@ -110,6 +112,7 @@ impl<'a> Query<'a> {
             Self::OldestSegment => server::OLDEST_SEGMENT,
             Self::IdleSlots => server::IDLE_SLOTS,
             Self::OpenTransactions => server::OPEN_TRANSACTIONS,
+            Self::LostSlots => server::LOST_SLOTS,
             Self::RoleState(_) => users::ROLE_STATE,
             Self::Groups(_) => users::GROUPS,
             Self::ReachedUsers(_) => users::REACHED_USERS,
@@ -172,6 +175,7 @@ impl<'a> Query<'a> {
             | Self::OldestSegment
             | Self::IdleSlots
             | Self::OpenTransactions
+            | Self::LostSlots
             | Self::Roles
             | Self::UserMemberships
             | Self::Databases

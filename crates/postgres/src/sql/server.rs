@@ -75,3 +75,10 @@ FROM (SELECT r.slot_name::pg_catalog.text AS slot_name, r.restart_lsn, r.active,
       ::pg_catalog.timestamptz AS since
   FROM pg_catalog.pg_replication_slots r) s
 WHERE NOT s.active AND s.restart_lsn IS NOT NULL AND s.since IS NOT NULL";
+
+/// Statements that drop slots of standbys which keep no log any more: a standby may stream from
+/// one, but nothing is kept for it again. One that is read from now cannot be dropped.
+pub(super) const LOST_SLOTS: &str = "\
+SELECT pg_catalog.format('SELECT pg_catalog.pg_drop_replication_slot(%L)', s.slot_name)
+FROM pg_catalog.pg_replication_slots s
+WHERE s.wal_status = 'lost' AND s.slot_type = 'physical' AND NOT s.active AND NOT s.temporary";

@@ -248,6 +248,7 @@ impl Cycle<'_> {
             dcs::annotate(&self.far.kube, &self.app, "", progress);
         }
         self.choose_standbys(member);
+        self.keep_slots();
         if let Some(order) = self.dcs.failover.clone() {
             self.hand_over(member, &order);
         }
@@ -270,8 +271,10 @@ impl Cycle<'_> {
         self.far.clusters.insert(self.app.clone(), content);
         dcs::write_sync(&self.far.kube, &self.app, &self.unit.pod(), &[]);
         (self.dcs.sync_leader, self.dcs.sync) = (Some(self.unit.pod()), Vec::new());
+        let now = self.now;
         let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
         cluster.sync.clear();
+        cluster.slots.values_mut().for_each(|seen| *seen = now);
         if position < cluster.acknowledged && !std::mem::take(&mut cluster.forced) {
             cluster.wrong.push(format!("{unit} leads without commits that clients heard of"));
         }

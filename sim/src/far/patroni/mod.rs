@@ -11,6 +11,7 @@ mod elect;
 mod hba;
 mod member;
 pub(crate) mod rest_api;
+pub(crate) mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +57,8 @@ pub(crate) struct Cluster {
     pub(crate) acknowledged: u64,
     /// Whether the operator gave up what only the lost primary had.
     forced: bool,
+    /// The slots on the leader, and when each last had a reason to be there.
+    slots: BTreeMap<String, i64>,
     /// The starts of PostgreSQL so far.
     lives: u64,
     /// What must not happen to a cluster and did.
@@ -83,6 +86,7 @@ impl Cluster {
             strict: false,
             acknowledged: 0,
             forced: false,
+            slots: BTreeMap::new(),
             lives: 0,
             wrong: Vec::new(),
             trusted: false,

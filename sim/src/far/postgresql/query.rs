@@ -23,7 +23,7 @@ pub(crate) fn answer(
         // A simulated server keeps all of its log.
         Query::OldestSegment => vec!["0000000000000001".to_owned()],
         // Nobody's log is kept longer than another's.
-        Query::IdleSlots => Vec::new(),
+        Query::IdleSlots | Query::LostSlots => Vec::new(),
         // A simulated transaction ends with its statement.
         Query::OpenTransactions => {
             return Ok(vec![vec![Some("0".to_owned()), Some("0".to_owned())]]);

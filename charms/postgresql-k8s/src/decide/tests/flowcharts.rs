@@ -162,7 +162,9 @@ mod leader_elected {
     #[test]
     fn leader_elected_update_config_to_return() {
         let decision = elected(&joined());
-        assert_eq!(list(&decision).last().unwrap(), r#"patch {"synchronous_node_count":1}"#);
+        let slot = r#""slots":{"pg_1":{"type":"physical"}}"#;
+        let patch = format!(r#"patch {{{slot},"synchronous_node_count":1}}"#);
+        assert_eq!(list(&decision).last().unwrap(), &patch);
         assert_eq!(decision.status, None);
     }
 }

@@ -81,7 +81,8 @@ fn clients_are_served_and_commits_wait_for_standbys_that_join() {
     let found = effects(&Event::UpdateStatus, facts);
     let served = "serve relation_id_7 waltz Sole pg-replicas.db.svc.cluster.local".to_owned();
     assert!(found.contains(&served), "{found:#?}");
-    let patch = r#"patch {"synchronous_node_count":1}"#.to_owned();
+    let slot = r#""slots":{"pg_1":{"type":"physical"}}"#;
+    let patch = format!(r#"patch {{{slot},"synchronous_node_count":1}}"#);
     assert!(found.contains(&patch), "{found:#?}");
 }
 

@@ -186,6 +186,7 @@ fn a_second_unit_joins_and_commits_wait_once_it_streams() {
     facts.peer.as_mut().unwrap().app.insert("endpoints".to_owned(), hosts);
     let replica = member("pg-1", Role::Replica, State::Streaming);
     facts.cluster.as_mut().unwrap().members.push(replica);
+    facts.dynamic.as_mut().unwrap()["slots"]["pg_1"] = json!({"type": "physical"});
     assert!(list(&decide(&peer_joined, &facts)).contains(
         &r#"patch {"synchronous_mode_strict":true,"synchronous_node_count":1}"#.to_owned()
     ));
@@ -229,12 +230,15 @@ fn peer_departed_is_own_no_strikes_it_off_and_commits_do_not_wait() {
     let dynamic = facts.dynamic.as_mut().unwrap();
     dynamic["synchronous_node_count"] = 1.into();
     dynamic["synchronous_mode_strict"] = true.into();
+    // Its log is kept no longer.
+    dynamic["slots"]["pg_1"] = json!({"type": "physical"});
     let departed = event("database-peers", RelationKind::Departed, Some("pg/1"));
     assert_eq!(
         list(&decide(&departed, &facts)),
         [
             r#"set app 1: endpoints=["pg-0.pg-endpoints"]"#,
-            r#"patch {"synchronous_mode_strict":false,"synchronous_node_count":0}"#
+            "patch {\"slots\":{\"pg_1\":null},\"synchronous_mode_strict\":false,\
+             \"synchronous_node_count\":0}"
         ]
     );
     let own = event("database-peers", RelationKind::Departed, Some("pg/0"));
