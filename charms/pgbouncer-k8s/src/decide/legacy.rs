@@ -1,5 +1,7 @@
 //! Legacy clients: one database and one user each, credentials in bags.
 
+use std::collections::BTreeSet;
+
 use juju_charm::{Changes, ExposeSecret, Hidden, Own, SecretContent, Write};
 use juju_interfaces::pgb_peers::secret_keys;
 use juju_interfaces::pgsql::Connection;
@@ -30,13 +32,12 @@ pub(crate) fn secret(
     }
     let old = secret?;
     // One whose events this unit has not had yet is known by the map only.
-    let stays = |key: &str| {
-        let mapped = map.relations.keys().filter(|id| !valid.knows(**id));
-        let mut kept = mapped
-            .flat_map(|id| [secret_keys::legacy_user(*id), secret_keys::legacy_password(*id)]);
-        !key.starts_with(secret_keys::LEGACY) || kept.any(|kept| kept == key)
-    };
-    let kept = old.keys().filter(|key| stays(key));
+    let mapped = map.relations.keys().filter(|id| !valid.knows(**id));
+    let mapped: BTreeSet<String> = mapped
+        .flat_map(|id| [secret_keys::legacy_user(*id), secret_keys::legacy_password(*id)])
+        .collect();
+    let stays = |key: &&str| !key.starts_with(secret_keys::LEGACY) || mapped.contains(*key);
+    let kept = old.keys().filter(stays);
     let kept = kept.filter_map(|key| Some((key, old.get(key)?.clone())));
     let mut new: SecretContent = kept.collect();
     for client in &valid.legacy {

@@ -5,6 +5,7 @@ mod backend;
 mod client;
 mod events;
 mod legacy;
+mod many;
 mod tls;
 mod unit;
 mod upgrade;
