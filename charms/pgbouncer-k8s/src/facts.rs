@@ -110,6 +110,8 @@ pub struct FullFacts {
     /// The first process that an operator has paused, and what it holds clients back from; looked
     /// for from time to time.
     pub(crate) paused: Option<(u32, Pause)>,
+    /// Whether the last look found one.
+    pub(crate) was_paused: bool,
 }
 
 impl FullFacts {

@@ -22,7 +22,7 @@ use crate::facts::{Metrics, Service, ServiceView, Workload};
 use crate::names;
 use crate::options::Options;
 use crate::render::Shape;
-use crate::state_keys::BARRIER;
+use crate::state_keys::{BARRIER, PAUSED};
 
 pub(crate) const PEERS: RelationId = RelationId(1);
 pub(crate) const BACKEND: RelationId = RelationId(3);
@@ -119,6 +119,7 @@ pub(crate) fn fresh() -> FullFacts {
         metrics: Metrics::default(),
         leaving: false,
         paused: None,
+        was_paused: false,
     }
 }
 
@@ -243,6 +244,7 @@ fn settle_write(facts: &mut FullFacts, write: &Write) {
         Write::State(key, value) if key == BARRIER => {
             facts.barrier = value.as_ref().map(|text| serde_json::from_str(text).unwrap());
         }
+        Write::State(key, value) if key == PAUSED => facts.was_paused = value.is_some(),
         Write::State(_, value) => facts.effective = Effective::parse(value.as_ref().unwrap()),
         Write::Secret { content, owner: SecretOwner::App, .. } => {
             facts.secret = Some(content.clone());

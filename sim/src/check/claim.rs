@@ -1,4 +1,4 @@
-//! What a member's status claims at the end of an update-status in which nothing went wrong.
+//! What a unit's status claims at the end of an update-status in which nothing went wrong.
 
 use juju_model::Life;
 use juju_names::{AppName, UnitName};
@@ -7,9 +7,32 @@ use super::database::{able, server};
 use crate::far::patroni::{self, Member};
 use crate::world::State;
 
+/// What is not true of what a unit says.
+pub(crate) fn claims(state: &State, unit: &UnitName) -> Vec<String> {
+    held(state, unit).into_iter().chain(of_member(state, unit)).collect()
+}
+
+/// What is not true of what poolers say of operators' pauses.
+pub(crate) fn holds(state: &State) -> Vec<String> {
+    state.units().iter().filter_map(|unit| held(state, unit)).collect()
+}
+
+/// What is not true of what a pooler says of an operator's pause.
+fn held(state: &State, unit: &UnitName) -> Option<String> {
+    let container = state.far.pods.get(unit)?.container.as_ref()?;
+    let holds = container.poolers().any(|(_, process)| process.paused);
+    let status = state.model.unit(unit)?.status();
+    let text = format!("{unit} says {} {:?}", status.status, status.message);
+    match holds {
+        true if status.status == "active" => Some(format!("{text}, but a process holds clients")),
+        false if status.message.contains("is paused") => Some(format!("{text}, but none is")),
+        _ => None,
+    }
+}
+
 /// What is not true of a unit of PostgreSQL that says it is active: a client can read there, or
 /// write where it says Primary, and who is missing is not concealed.
-pub(crate) fn claims(state: &State, unit: &UnitName) -> Vec<String> {
+fn of_member(state: &State, unit: &UnitName) -> Vec<String> {
     let Some(app) = server(state).filter(|app| unit.app() == app && able(state)) else {
         return Vec::new();
     };

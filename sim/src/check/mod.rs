@@ -30,7 +30,7 @@ use crate::world::State;
 
 pub(crate) use acted::{acted, cluster, failed};
 pub(crate) use always::{Watch, always};
-pub(crate) use claim::claims;
+pub(crate) use claim::{claims, holds};
 pub(crate) use container::failed_changes;
 pub(crate) use database::{HEADLESS, able, blocked, routes};
 pub(crate) use login::{cut_off, processes_by_boot, waiting};

@@ -32,6 +32,8 @@ pub(crate) struct Process {
     fixed: BTreeMap<&'static str, Option<String>>,
     users: Option<String>,
     tls: Tls,
+    /// Whether an operator has it hold its clients; a reload goes on with that.
+    pub(crate) paused: bool,
 }
 
 /// With what TLS a process serves and reaches servers. What cannot be taken leaves it as it was,
@@ -163,7 +165,8 @@ impl Process {
         let fixed = fixed.map(|key| (key.name, ini.settings.get(key.name).map(str::to_owned)));
         let tls = Tls::of(&ini, files)?;
         let users = listed(&ini, files);
-        Ok(Self { path: path.to_owned(), version, fixed: fixed.collect(), ini, text, users, tls })
+        let (path, fixed) = (path.to_owned(), fixed.collect());
+        Ok(Self { path, version, fixed, ini, text, users, tls, paused: false })
     }
 
     /// Reads the configuration again. Of a bad one it takes what comes before the bad line, and

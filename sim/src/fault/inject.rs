@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::Fault;
 use crate::far::patroni;
+use crate::far::pebble::Container;
+use crate::far::pgbouncer::Process;
 use crate::names::{POOLER, SERVER};
 use crate::world::State;
 
@@ -143,9 +145,25 @@ fn thaw(state: &mut State, unit: &UnitName) {
 /// How many hooks others run while a unit's events wait.
 const HELD: u32 = 25;
 
-/// Every network and every pod is well again.
+/// An operator has a PgBouncer process hold its clients, or lets them go on.
+pub(crate) fn turn_pause(state: &mut State, pick: u32) {
+    let mut processes: Vec<_> = poolers(state).collect();
+    let count = processes.len().max(1);
+    if let Some(process) = processes.get_mut(pick as usize % count) {
+        process.paused = !process.paused;
+    }
+}
+
+/// Every PgBouncer process.
+fn poolers(state: &mut State) -> impl Iterator<Item = &mut Process> {
+    let containers = state.far.pods.values_mut().filter_map(|pod| pod.container.as_mut());
+    containers.flat_map(Container::poolers_mut)
+}
+
+/// Every network and every pod is well again, and no client is held.
 pub(crate) fn heal(state: &mut State) {
     state.delayed.clear();
+    poolers(state).for_each(|process| process.paused = false);
     patroni::hear_again(&mut state.far);
     for cluster in state.far.patroni.values_mut() {
         cluster.cut.clear();

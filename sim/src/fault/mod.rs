@@ -6,5 +6,5 @@ mod table;
 
 pub use gate::Injection;
 pub(crate) use gate::{Effects, Gate, Killed, SHORT};
-pub(crate) use inject::{heal, inject, inject_into, restart};
+pub(crate) use inject::{heal, inject, inject_into, restart, turn_pause};
 pub use table::{FAULTS, Fault, FaultSpec, Occurs, Port};

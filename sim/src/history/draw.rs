@@ -61,6 +61,7 @@ pub fn draw(seed: u64, faults: &Faults) -> History {
     }
     let old_image = rng.chance(200);
     let shuffled = on.contains(&Fault::Shuffled);
+    pauses(seed, &mut steps);
     History { seed, units, databases: 0, clients, slow, old_image, shuffled, steps }
 }
 
@@ -88,7 +89,19 @@ pub fn draw_database(seed: u64, faults: &Faults) -> History {
         hooks_between(&mut rng, &mut steps, hooks, &on, rate);
     }
     let (old_image, shuffled) = (false, on.contains(&Fault::Shuffled));
+    pauses(seed, &mut steps);
     History { seed, units, databases, clients, slow, old_image, shuffled, steps }
+}
+
+/// In some histories an operator pauses processes; all else is as it is without.
+fn pauses(seed: u64, steps: &mut Vec<Step>) {
+    let mut rng = Rng::new(seed ^ 0x7061_7573_6573_2121);
+    if rng.chance(150) {
+        for _ in 0..1 + rng.below(3) {
+            let pick = rng.below(10) as u32;
+            steps.insert(rng.below(steps.len()), Step::Pause(pick));
+        }
+    }
 }
 
 /// Some hooks, with faults in and between them.

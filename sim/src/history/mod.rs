@@ -138,6 +138,8 @@ pub enum Step {
     Hook(u32, Option<Injection>),
     /// A fault between two hooks.
     Strike(Fault, u32),
+    /// An operator has a PgBouncer process hold its clients, or lets them go on.
+    Pause(u32),
 }
 
 /// A history: the same every time it is played.
@@ -170,6 +172,7 @@ impl std::fmt::Display for Step {
                 write!(f, "hook {pick} with {} at {}", injection.fault.name(), injection.at)
             }
             Self::Strike(fault, pick) => write!(f, "fault: {} {pick}", fault.name()),
+            Self::Pause(pick) => write!(f, "operator: PAUSE or RESUME {pick}"),
         }
     }
 }

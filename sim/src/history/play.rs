@@ -12,7 +12,7 @@ use pgbouncer::Version;
 use super::{Client, History, Op, Step, Which, database};
 use crate::World;
 use crate::check;
-use crate::fault::{Effects, Fault, Injection, inject, restart};
+use crate::fault::{Effects, Fault, Injection, inject, restart, turn_pause};
 use crate::juju::apps::ROTATE;
 use crate::juju::hook::{self, Ran};
 use crate::names::{POOLER, SERVER};
@@ -245,6 +245,7 @@ impl Run {
                 *self.played.faults.entry(*fault).or_default() += 1;
                 self.world.change(|state| inject(state, *fault, *pick));
             }
+            Step::Pause(pick) => self.world.change(|state| turn_pause(state, *pick)),
         }
         self.world.change(|state| state.tend());
     }

@@ -84,6 +84,7 @@ pub(super) fn of_pooler() -> Vec<Plant> {
         "keep effective" Drop: Juju(Write::State(key, Some(_))) if key == "effective",
         "confirm" Drop: Effect::Confirm(_),
         "keep barrier" Drop: Juju(Write::State(key, Some(_))) if key == "barrier",
+        "keep pause" Drop: Juju(Write::State(key, Some(_))) if key == "paused",
         "forget barrier" Drop: Juju(Write::State(key, None)) if key == "barrier",
         "apply service" Drop GoOn: Effect::ApplyService(_),
         "grant" Drop GoOn: Effect::Grant(_),

@@ -247,6 +247,7 @@ pub fn all() -> Vec<Mutant> {
         add(format!("Pebble: {words} does nothing"), Plant::Pebble(words));
     }
     add("a reload that was refused goes unnoticed".to_owned(), Plant::Trusts);
+    add("a pause goes unnoticed".to_owned(), Plant::SeesNoPause);
     add("every file is open".to_owned(), Plant::OpenFiles);
     for line in LINES {
         add(format!("the files lack {line}"), Plant::Line(line));

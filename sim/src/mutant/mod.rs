@@ -69,6 +69,8 @@ pub enum Plant {
     Pebble(&'static str),
     /// It takes what files say for what is in force.
     Trusts,
+    /// It sees no process that holds its clients.
+    SeesNoPause,
     /// Every file is readable by all users.
     OpenFiles,
     /// A line that begins so is left out of every file.

@@ -17,6 +17,7 @@ use postgresql_k8s::{Resources, Volume};
 use secrecy::ExposeSecret;
 
 use crate::World;
+use crate::far::pebble::Container;
 use crate::far::pgbouncer::Process;
 use crate::fault::{Fault, Port};
 use crate::mutant::{self, Plant};
@@ -81,9 +82,14 @@ impl pgbouncer_k8s::Ports for Simulated {
         Box::pin(self.ask(console))
     }
 
-    /// Nobody pauses a simulated process; who may not read settings may not ask for this either.
+    /// Who may not read settings may not ask for this either.
     fn pause<'a>(&'a self, console: &'a Console) -> Boxed<'a, Result<Option<Pause>, Failure>> {
-        Box::pin(async move { self.ask(console).await.map(|_| None) })
+        Box::pin(async move {
+            self.ask(console).await?;
+            let held = self.world.look(|state| Some(self.asked(state, console)?.1.paused));
+            let seen = held == Some(true) && !mutant::is(&Plant::SeesNoPause);
+            Ok(seen.then_some(Pause::Everything))
+        })
     }
 
     fn iterations(&self) -> u32 {
@@ -92,7 +98,22 @@ impl pgbouncer_k8s::Ports for Simulated {
 }
 
 impl Simulated {
-    /// Asks the unit's process that listens on an address of its own.
+    /// The unit's process that listens on an address of its own, with its container.
+    fn asked<'a>(
+        &self,
+        state: &'a State,
+        console: &Console,
+    ) -> Option<(&'a Container, &'a Process)> {
+        let address = console.address.to_string();
+        let container = state.far.pods.get(&self.unit)?.container.as_ref()?;
+        let here = |process: &&Process| {
+            process.port() == Some(console.port) && process.listens_on(&address)
+        };
+        let process = container.poolers().map(|(_, process)| process).find(here)?;
+        Some((container, process))
+    }
+
+    /// Asks it for its settings.
     async fn ask(&self, console: &Console) -> Result<BTreeMap<String, String>, Failure> {
         let address = console.address.to_string();
         let fault = self.world.effect(Port::Sql, || format!("SHOW CONFIG at {address}"));
@@ -104,11 +125,7 @@ impl Simulated {
             return Err(Failure::new(None, "no answer"));
         }
         let answer = self.world.look(|state| {
-            let container = state.far.pods.get(&self.unit)?.container.as_ref()?;
-            let here = |process: &&Process| {
-                process.port() == Some(console.port) && process.listens_on(&address)
-            };
-            let process = container.poolers().map(|(_, process)| process).find(here)?;
+            let (container, process) = self.asked(state, console)?;
             let password = console.password.expose_secret();
             let certificate = console.certificate.as_deref();
             let process = &process.as_believed(container, mutant::is(&Plant::Trusts));

@@ -3,7 +3,7 @@
 use juju_names::UnitName;
 
 use crate::check;
-use crate::fault::{Fault, inject, restart};
+use crate::fault::{Fault, inject, restart, turn_pause};
 use crate::history::{Client, History, Op, Run};
 use crate::juju::apps::OLDER;
 use crate::names::POOLER;
@@ -84,6 +84,7 @@ impl Script {
                     return run.look(check::statuses);
                 }
             }
+            Step::Pause(pick) => return pause(run, *pick),
             Step::AgentGone(number) => {
                 run.world.change(|state| {
                     let now = state.now();
@@ -123,6 +124,19 @@ impl Script {
 
 fn pooler(number: u32) -> Option<UnitName> {
     Some(UnitName::new(POOLER.parse().ok()?, number))
+}
+
+/// An operator has a process hold its clients and, some hooks later, lets them go on.
+fn pause(run: &mut Run, pick: u32) {
+    run.world.change(|state| turn_pause(state, pick));
+    run.round();
+    // Hooks of other kinds look as well then.
+    run.operate(&Op::Config("max_prepared_statements", "7"));
+    run.settle();
+    run.look(|state, _| check::holds(state));
+    run.world.change(|state| turn_pause(state, pick));
+    run.round();
+    run.look(check::statuses);
 }
 
 /// An older charm writes what it would, and is refreshed.

@@ -88,6 +88,7 @@ pub(crate) fn scripts() -> Vec<Script> {
         script(2, then(all(), vec![Strike(Fault::LeaderTurns, 0), keep(Scale(1)), keep(Scale(3))])),
         script(3, then(all(), vec![keep(Scale(1)), op(Scale(0)), op(Scale(2)), Console])),
         script(2, then(all(), gone)),
+        script(2, then(two(), vec![Step::Pause(1)])),
         script(2, then(two(), vec![config("listen_port", "6433"), Strike(Fault::PodChurn, 1)])),
         script(2, then(two(), options)),
         script(1, then(two(), vec![config("listen_port", "0"), come(1), op(NoBackend)])),

@@ -18,6 +18,8 @@ pub(super) enum Step {
     HearsFirst(u32, Op),
     /// PostgreSQL goes, or comes back.
     TurnServer,
+    /// An operator has a process hold its clients, which its unit says until that ends.
+    Pause(u32),
     /// A pooler's agent goes, or comes back.
     AgentGone(u32),
     AgentBack(u32),

@@ -157,6 +157,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         .effects(removals)
         .effects(database_map::orphaned_users(facts, &next))
         .effects(rollout::barrier(facts, &next))
+        .effects(status::remember_pause(facts))
         .effects(granted)
         // The CA is written beside credentials that are there.
         .effects(trust)

@@ -4,6 +4,7 @@ use juju_charm::{Event, Status, Write};
 
 use crate::endpoint::CLIENTS;
 use crate::facts::{FullFacts, Service};
+use crate::state_keys::PAUSED;
 use crate::wording;
 
 use super::{Next, Step, capacity, rollout};
@@ -59,6 +60,12 @@ pub(crate) fn update_status(event: &Event, facts: &FullFacts, next: &Next) -> St
         Some(units) if pending => Status::waiting(wording::units_behind(&units)),
         _ => Status::active(),
     }
+}
+
+/// Remembers that a process is paused, so that every hook looks until none is.
+pub(super) fn remember_pause(facts: &FullFacts) -> Option<Write> {
+    let text = facts.paused.as_ref().map(|_| "yes".to_owned());
+    (text.is_some() != facts.was_paused).then(|| Write::State(PAUSED.to_owned(), text))
 }
 
 /// A follower has what it needs once the leader has published it.

@@ -29,7 +29,7 @@ use crate::names;
 use crate::options::Options;
 use crate::ports::Ports;
 use crate::settings;
-use crate::state_keys::{BARRIER, EFFECTIVE};
+use crate::state_keys::{BARRIER, EFFECTIVE, PAUSED};
 use crate::validate::client::is_privileged;
 
 /// Reads what the event needs.
@@ -199,6 +199,7 @@ async fn full(
         metrics: metrics(hook, event)?,
         leaving,
         paused: None,
+        was_paused: hook.state(PAUSED)?.is_some(),
     };
     ask_processes(connections, hook, event, facts).await
 }

@@ -17,14 +17,15 @@ const ANSWER: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The first process that an operator has paused, and what it holds clients back from. No event
-/// reports a pause; one of the agent's own ends by itself.
+/// reports a pause or its end: once one was seen, every hook looks until there is none. One of the
+/// agent's own ends by itself.
 pub(super) async fn look(
     connections: &Connections,
     hook: &mut Reader,
     event: &Event,
     facts: &FullFacts,
 ) -> Result<Option<(u32, Pause)>, Error> {
-    if *event != Event::UpdateStatus {
+    if *event != Event::UpdateStatus && !facts.was_paused {
         return Ok(None);
     }
     let runs = |index: &u32| {

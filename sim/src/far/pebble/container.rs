@@ -235,6 +235,14 @@ impl Container {
         })
     }
 
+    /// The same, for who changes them.
+    pub(crate) fn poolers_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.services.values_mut().filter_map(|running| match running {
+            Running::Pooler(process) => Some(process.as_mut()),
+            _ => None,
+        })
+    }
+
     /// The Patroni that runs and answers.
     pub(crate) fn patroni(&self) -> Option<&Member> {
         self.services.values().find_map(|running| match running {

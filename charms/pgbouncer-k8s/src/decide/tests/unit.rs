@@ -177,7 +177,14 @@ fn update_status_is_paused_yes_names_the_process() {
         let paused = format!(
             "PgBouncer process 1 is paused and holds {whom}: RESUME on its console ends that"
         );
-        check_status(&Event::UpdateStatus, facts, Status::blocked(paused));
+        let (facts, decision) = step(&Event::UpdateStatus, facts);
+        assert_eq!(decision.status, Some(Status::blocked(paused.clone())));
+        // Whatever comes next, until there is none.
+        let (facts, decision) = step(&Event::ConfigChanged, facts);
+        assert_eq!((decision.status, facts.was_paused), (Some(Status::blocked(paused)), true));
+        let (facts, decision) = step(&Event::ConfigChanged, FullFacts { paused: None, ..facts });
+        assert_eq!((decision.status, facts.was_paused), (Some(Status::active()), false));
+        check_settled(facts);
     };
     check(Pause::Everything, "all clients");
     let names = ["shop", "waltz"].map(str::to_owned);
