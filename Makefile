@@ -81,7 +81,7 @@ have-juju:
 test-juju: have-juju build example ## The jubilant suite and the acceptance scenarios on the Juju that is bootstrapped here
 	@TALISMAN_REAL_JUJU=$$(command -v juju) TALISMAN_PROGRAM=$(CURDIR)/target/debug/as-juju cargo test --locked -p end-to-end --test scenarios -- jubilant:: acceptance:: --test-threads=1
 
-test-long: build images ## What years write, in minutes: 60 switchovers, 50 passwords and certificates; prints what grew
+test-long: build images ## What years write, in minutes: 60 switchovers, 50 passwords and certificates, 100 relations; prints what grew
 	@tools/on-ordinary-run cargo test --locked -p end-to-end --test long -- --nocapture
 
 faults: build example ## Kill the engine at every effect of a scenario, and 200 times at random

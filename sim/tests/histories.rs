@@ -2,7 +2,7 @@
 
 use sim::exhaust::scenarios;
 use sim::fault::Fault;
-use sim::history::{Faults, History, draw, draw_database, play};
+use sim::history::{Client, DatabaseOp, Faults, History, Op, Step, draw, draw_database, play};
 use sim::mutant::{self, Target};
 
 /// How many fresh seeds of poolers each test plays: with those of databases about as many as two
@@ -117,5 +117,38 @@ fn a_hook_may_die_at_any_effect() {
         // Every 97th death; `sim --exhaust` dies them all.
         let all = scenario.exhaust(&[Fault::KillBefore, Fault::KillAfter], 97, false);
         assert!(all.wrong.is_empty(), "{:#?}", all.wrong);
+    }
+}
+
+/// Texts with numbers of two digits sort otherwise than the numbers.
+#[test]
+fn units_of_two_digits_lead_and_take_writes() {
+    let client =
+        |database: &str| Client { old: false, database: database.to_owned(), roles: String::new() };
+    let database = |op| Step::Op(Op::Database(op));
+    let hooks = |count| (0..count).map(|pick| Step::Hook(pick, None));
+    let mut steps = vec![Step::Op(Op::Backend), Step::Op(Op::Relate(0)), Step::Op(Op::Direct(1))];
+    steps.extend(hooks(1500));
+    // The lead goes from each unit to the next one: of poolers, and of PostgreSQL.
+    for lot in (0..20).map(|turn| turn % 2) {
+        steps.push(Step::Strike(Fault::LeaderTurns, lot));
+        steps.extend(hooks(30));
+    }
+    steps.push(database(DatabaseOp::Act("promote-to-primary", 10)));
+    steps.extend(hooks(200));
+    steps.push(Step::Op(Op::Relate(2)));
+    steps.push(Step::Op(Op::UnrelateDirect(1)));
+    steps.push(database(DatabaseOp::SetPassword("operator")));
+    steps.extend(hooks(600));
+    steps.push(database(DatabaseOp::Scale(3)));
+    let (seed, slow, old_image, shuffled) = (1, false, false, false);
+    let clients = ["waltz", "tango", "samba"].map(client).to_vec();
+    let history =
+        History { seed, units: 11, databases: 11, clients, slow, old_image, shuffled, steps };
+    let played = play(&history, true);
+    assert!(played.wrong.is_empty(), "{:#?}", played.wrong);
+    for app in ["pgbouncer-k8s", "postgresql-k8s"] {
+        let name = format!("{app}/10 leader-elected");
+        assert!(played.trace.iter().any(|line| line.contains(&name)), "{name} does not run");
     }
 }
