@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use juju_charm::{Context, HookError, Status};
+use juju_charm::{Applied, Context, HookError};
 use patroni::{Cluster, Rest};
 
 use crate::facts::Peer;
@@ -64,16 +64,16 @@ pub(super) async fn primary(
     }))
 }
 
-/// The unit's status as the cluster is now, seen from the own member.
-pub(super) async fn status(ports: &dyn Ports, hook: &Context, expected: Expected) -> Status {
+/// Shows the unit's status as the cluster is now, seen from the own member.
+pub(super) async fn show(ports: &dyn Ports, hook: &Context, expected: Expected) -> Applied {
     let rest = own(ports, hook).await;
     let (cluster, health) = (rest.cluster().await.ok(), rest.health().await.ok());
     let strict = rest.config().await.is_ok_and(|it| it["synchronous_mode_strict"] == true);
     let pod = &hook.unit().pod();
-    status::status(
+    Applied::Status(status::status(
         Seen { pod, cluster: cluster.as_ref(), health: health.as_ref(), strict },
         expected,
-    )
+    ))
 }
 
 /// The CA of the members, as this unit's files have it; none while it has no certificate.

@@ -94,9 +94,7 @@ pub(crate) async fn apply(
         Effect::AdoptObjects => objects::adopt(ports, hook).await,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(ports, hook).await),
         Effect::ReportVersionAndPorts => return report_version_and_ports(hook).await,
-        Effect::ShowStatus(expected) => {
-            return Ok(Applied::Status(members::status(ports, hook, expected).await));
-        }
+        Effect::ShowStatus(expected) => return Ok(members::show(ports, hook, expected).await),
         Effect::RunPatroniCommand { command, password } => {
             cluster::run_command(ports, hook, command, password).await?
         }

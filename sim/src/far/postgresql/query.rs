@@ -22,12 +22,9 @@ pub(crate) fn answer(
         Query::Facts { role, held } => return Ok(vec![facts(cluster, here, role, held)]),
         // A simulated server keeps all of its log.
         Query::OldestSegment => vec!["0000000000000001".to_owned()],
-        // Nobody's log is kept longer than another's.
+        // Nobody's log is kept longer than another's, and a transaction ends with its statement.
         Query::IdleSlots | Query::LostSlots => Vec::new(),
-        // A simulated transaction ends with its statement.
-        Query::OpenTransactions => {
-            return Ok(vec![vec![Some("0".to_owned()), Some("0".to_owned())]]);
-        }
+        Query::OpenTransactions => return Ok(vec![vec![Some("0".to_owned()); 2]]),
         Query::RoleState(name) => return state(cluster, user, name),
         Query::Groups(name) => {
             cluster.roles.get(name).into_iter().flat_map(|role| role.member_of.clone()).collect()
