@@ -1,6 +1,9 @@
 //! Tidiness as a test: sizes, module headers, arrows between crates, the form of the changelog.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

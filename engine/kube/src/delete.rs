@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::format::instant;
+use crate::merge::drop_empty;
 use crate::owners::Owners;
 use crate::store::{Key, Object, Store};
-use crate::write::{drop_empty, instant};
 use crate::{ApiError, Filter, Kind};
 
 /// Holds an owner until those that block its deletion are gone.

@@ -18,15 +18,6 @@ pub(crate) fn selector(service: &Value) -> Option<Selector> {
     (!wanted.is_empty()).then(|| Selector::equals(wanted))
 }
 
-/// Fills in what the writer of endpoints left out.
-pub(crate) fn defaults(endpoints: &mut Value) {
-    let subsets = endpoints["subsets"].as_array_mut().into_iter().flatten();
-    let ports = subsets.filter_map(|subset| subset.get_mut("ports")?.as_array_mut()).flatten();
-    for port in ports.filter_map(Value::as_object_mut) {
-        port.entry("protocol").or_insert_with(|| json!("TCP"));
-    }
-}
-
 /// Whether a pod says of itself that it is ready.
 pub(crate) fn ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();

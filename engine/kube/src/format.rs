@@ -1,6 +1,9 @@
-//! Kubernetes' rules for texts: names, labels, ports. Each answer is what is wrong, in its words.
+//! Kubernetes' rules for texts: names, labels, ports; each answer is what is wrong, in its words.
+//! And how it writes a time.
 
 use std::net::IpAddr;
+
+use jiff::Timestamp;
 
 use crate::Kind;
 
@@ -186,6 +189,11 @@ pub(crate) fn endpoint_address(text: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// A time as Kubernetes writes it: UTC, whole seconds.
+pub fn instant(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cause::Cause;
 use crate::fields::{self, Fields, Path};
-use crate::write::instant;
+use crate::format::instant;
 use crate::{ApiError, Kind};
 
 /// The most managers that updated an object and are kept apart.

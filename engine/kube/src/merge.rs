@@ -1,4 +1,5 @@
-//! How patches change an object: merge, strategic merge, and what an apply takes back.
+//! How patches change an object: merge, strategic merge, what an apply takes back, and what is
+//! left out of the result.
 
 use serde_json::{Map, Value};
 
@@ -183,6 +184,25 @@ pub(crate) fn prune(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(prune),
         _ => {}
     }
+}
+
+/// Fields that Kubernetes omits when they are empty.
+pub(crate) fn drop_empty(value: &mut Value) {
+    let is_empty = |field: Option<&Value>| match field {
+        Some(Value::Object(fields)) => fields.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        _ => false,
+    };
+    let drop = |value: &mut Value, names: &[&str]| {
+        let Some(fields) = value.as_object_mut() else { return };
+        for name in names {
+            if is_empty(fields.get(*name)) {
+                fields.remove(*name);
+            }
+        }
+    };
+    drop(&mut value["metadata"], &["labels", "annotations", "ownerReferences", "finalizers"]);
+    drop(value, &["subsets", "status", "spec"]);
 }
 
 fn without_directives(fields: &Map<String, Value>) -> Map<String, Value> {

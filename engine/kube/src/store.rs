@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::list_options::ListOptions;
 use crate::managers::Managers;
 use crate::selector::Labels;
-use crate::{ApiError, FieldSelector, Kind, Selector};
+use crate::{ApiError, Filter, Kind};
 
 /// What a store needs to know at its birth.
 #[derive(Debug, Clone)]
@@ -116,6 +116,13 @@ pub(crate) fn string_map(map: &Value) -> Labels {
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
+/// Whether a list or a watch wants an object, as far as its name says.
+fn concerns(filter: &Filter, key: &Key) -> bool {
+    key.kind == filter.kind
+        && filter.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+        && filter.name.as_ref().is_none_or(|name| *name == key.name)
+}
+
 /// One change; `before` and `after` distinguish a creation, an update and a deletion.
 #[derive(Debug)]
 struct Change {
@@ -138,36 +145,6 @@ const HISTORY_BYTES_MAX: usize = 16 << 20;
 
 /// No more changes are looked at once an answer to a watch has so many bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
-
-/// Which objects a list or a watch wants.
-#[derive(Debug, Clone)]
-pub struct Filter {
-    /// The kind.
-    pub kind: Kind,
-    /// One namespace, or all.
-    pub namespace: Option<String>,
-    /// One name, or all.
-    pub name: Option<String>,
-    /// Requirements on the labels.
-    pub selector: Selector,
-    /// Requirements on other fields.
-    pub fields: FieldSelector,
-}
-
-impl Filter {
-    /// All objects of `kind` in `namespace`.
-    pub fn all(kind: Kind, namespace: &str) -> Filter {
-        let namespace = kind.namespaced().then(|| namespace.to_owned());
-        let (selector, fields) = Default::default();
-        Filter { kind, namespace, name: None, selector, fields }
-    }
-
-    fn concerns(&self, key: &Key) -> bool {
-        key.kind == self.kind
-            && self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
-            && self.name.as_ref().is_none_or(|name| *name == key.name)
-    }
-}
 
 /// A list and the version at which it was taken.
 #[derive(Debug)]
@@ -243,7 +220,7 @@ impl Store {
         let items = self.keys_of(filter.kind, filter.namespace.as_deref());
         let items = items
             .filter(|(key, object)| {
-                filter.concerns(key)
+                concerns(filter, key)
                     && filter.selector.matches(object.labels())
                     && filter.fields.matches(object.value())
             })
@@ -314,7 +291,7 @@ impl Store {
         let (mut lines, mut bytes) = (Vec::new(), 0);
         for change in self.history.range(start..).take(max) {
             reached = change.version;
-            if filter.concerns(&change.key)
+            if concerns(filter, &change.key)
                 && let Some(line) = line(change, filter)
             {
                 bytes += line.len();

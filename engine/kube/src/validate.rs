@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::cause::Cause;
 use crate::store::Key;
+use crate::validate_common::{labels, texts};
 use crate::{
     ApiError, Kind, format, validate_endpoints, validate_pod, validate_service, validate_values,
 };
@@ -80,23 +81,6 @@ pub(crate) fn refuse(key: &Key, causes: Vec<Cause>) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::Invalid { kind: key.kind, name: key.name.clone(), causes })
-}
-
-/// The entries of a map of texts.
-pub(crate) fn texts(map: &Value) -> impl Iterator<Item = (&String, &str)> {
-    let entries = map.as_object().into_iter().flatten();
-    entries.map(|(key, value)| (key, value.as_str().unwrap_or_default()))
-}
-
-/// What is wrong with labels, or with a selector, which has the same form.
-pub(crate) fn labels(field: &str, map: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    for (key, value) in texts(map) {
-        let wrong = format::qualified_name(key).map(|rule| (key.as_str(), rule));
-        let wrong = wrong.into_iter().chain(format::label_value(value).map(|rule| (value, rule)));
-        causes.extend(wrong.map(|(found, rule)| Cause::invalid(field, found, &rule)));
-    }
-    causes
 }
 
 fn metadata(key: &Key, metadata: &Value) -> Vec<Cause> {
@@ -204,15 +188,4 @@ fn new_finalizers(old: &Value, new: &Value) -> Option<Cause> {
     );
     let late = old["metadata"]["deletionTimestamp"].is_string() && !extra.is_empty();
     late.then(|| Cause::forbidden("metadata.finalizers", &rule))
-}
-
-/// The entry in a list whose value came before, for lists in which each may be once.
-#[derive(Default)]
-pub(crate) struct Seen(BTreeSet<String>);
-
-impl Seen {
-    /// Whether `value` is new.
-    pub(crate) fn is_new(&mut self, value: impl ToString) -> bool {
-        self.0.insert(value.to_string())
-    }
 }

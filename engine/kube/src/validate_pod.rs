@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cause::Cause;
 use crate::format;
-use crate::validate::{Seen, labels};
+use crate::validate_common::{Seen, labels};
 
 /// What of a pod may change once it is there.
 const POD_CHANGES: &str = "pod updates may not change fields other than \

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::address::HEADLESS;
 use crate::cause::Cause;
-use crate::validate::{Seen, labels};
+use crate::validate_common::{Seen, labels};
 use crate::{format, validate_endpoints};
 
 /// The types of a service.

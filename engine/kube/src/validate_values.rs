@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cause::Cause;
-use crate::validate::texts;
+use crate::validate_common::texts;
 
 /// The most bytes of the values of one object.
 const BYTES_MAX: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! What Kubernetes fills in, in kinds that hold values, and in pods.
+//! What Kubernetes fills in, in kinds that hold values, in endpoints, and in pods.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +10,7 @@ use crate::store::Key;
 /// Fills in what the writer of an object left out; `old` is what it replaces.
 pub(crate) fn defaults(key: &Key, value: &mut Value, old: Option<&Value>) {
     match key.kind {
+        Kind::Endpoints => endpoints(value),
         Kind::Secret => secret(value),
         Kind::Namespace => namespace(key, value),
         Kind::Pod => {
@@ -45,6 +46,14 @@ fn fill(fields: &mut Value, usual: &[(&str, Value)]) {
         if fields[*name].is_null() {
             fields[*name] = value.clone();
         }
+    }
+}
+
+fn endpoints(endpoints: &mut Value) {
+    let subsets = endpoints["subsets"].as_array_mut().into_iter().flatten();
+    let ports = subsets.filter_map(|subset| subset.get_mut("ports")?.as_array_mut()).flatten();
+    for port in ports.filter_map(Value::as_object_mut) {
+        port.entry("protocol").or_insert_with(|| json!("TCP"));
     }
 }
 

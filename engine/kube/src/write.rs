@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cause::Cause;
+use crate::format::instant;
 use crate::managers::Manager;
 use crate::selector::Labels;
 use crate::store::{Key, Object, Store};
 use crate::{
-    ApiError, DeleteOptions, Kind, address, delete, endpoints, json_patch, merge, schema, validate,
-    values,
+    ApiError, DeleteOptions, Kind, address, delete, json_patch, merge, schema, validate, values,
 };
 
 /// The longest beginning of a generated name that is used.
@@ -208,14 +208,13 @@ impl Store {
         self.own_metadata(&key, &mut value, before, scope, now);
         match key.kind {
             Kind::Service => address::defaults(&mut value, before),
-            Kind::Endpoints => endpoints::defaults(&mut value),
             _ => values::defaults(&key, &mut value, before),
         }
         validate::object(&key, &value, before, scope != Scope::Whole)?;
         if key.kind == Kind::Service {
             address::allocate(self, &key, &mut value, before)?;
         }
-        drop_empty(&mut value);
+        merge::drop_empty(&mut value);
         if before.is_some_and(|old| same(old, &value)) {
             return Ok(None);
         }
@@ -328,25 +327,6 @@ fn within_scope(mut value: Value, old: Option<&Value>, scope: Scope) -> Value {
     value
 }
 
-/// Fields that Kubernetes omits when they are empty.
-pub(crate) fn drop_empty(value: &mut Value) {
-    let is_empty = |field: Option<&Value>| match field {
-        Some(Value::Object(fields)) => fields.is_empty(),
-        Some(Value::Array(items)) => items.is_empty(),
-        _ => false,
-    };
-    let drop = |value: &mut Value, names: &[&str]| {
-        let Some(fields) = value.as_object_mut() else { return };
-        for name in names {
-            if is_empty(fields.get(*name)) {
-                fields.remove(*name);
-            }
-        }
-    };
-    drop(&mut value["metadata"], &["labels", "annotations", "ownerReferences", "finalizers"]);
-    drop(value, &["subsets", "status", "spec"]);
-}
-
 /// Equal but for the version.
 fn same(old: &Value, new: &Value) -> bool {
     let mut new = new.clone();
@@ -369,9 +349,4 @@ fn mixed(value: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// A time as Kubernetes writes it: UTC, whole seconds.
-pub(crate) fn instant(now: Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,12 +1,9 @@
 //! Runs a program inside a container: hooks, actions, commands in a hook context.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -21,17 +18,6 @@ const LONGEST: u64 = 64 * 1024;
 const LAST_LINES: Duration = Duration::from_millis(200);
 /// How long its last lines may take in all: what it left behind may print for ever, too.
 const LAST_LINES_IN_ALL: Duration = Duration::from_secs(5);
-
-/// A program to run inside a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookCommand {
-    /// Full path of the program in the container, then its arguments.
-    pub argv: Vec<String>,
-    /// Its whole environment; nothing is inherited.
-    pub env: BTreeMap<String, String>,
-    /// Full path of the folder that it starts in. It must exist.
-    pub cwd: PathBuf,
-}
 
 /// A line that the program wrote, without its end; bytes that are not UTF-8 are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]

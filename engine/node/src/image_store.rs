@@ -16,7 +16,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::image::ImageDefinition;
+use crate::image_definition::ImageDefinition;
 use crate::mounts;
 use crate::options::NodeOptions;
 use crate::packages::{self, Packages};

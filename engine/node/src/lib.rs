@@ -15,6 +15,7 @@ mod etc;
 mod exec;
 mod forward;
 mod image;
+mod image_definition;
 mod image_store;
 mod mounts;
 mod netns;
@@ -36,18 +37,16 @@ mod spec;
 mod sweep;
 
 pub use address::{ENGINE, PodAddress, SERVICES, ServiceAddress};
-pub use agent::AGENT;
 pub use agent::serve::serve;
+pub use agent::{AGENT, HookCommand};
 pub use back_off::BackOff;
 pub use command::CommandError;
 pub use container::ContainerError;
 pub use dns::Zone;
-pub use exec::{HookCommand, Line, Running};
+pub use exec::{Line, Running};
 pub use forward::{Forward, ForwardError};
-pub use image::{
-    DirectoryDefinition, FileDefinition, Image, ImageDefinition, ImageError, Refreshed,
-    build_image, refresh_image,
-};
+pub use image::{Image, ImageError, Refreshed, build_image, refresh_image};
+pub use image_definition::{DirectoryDefinition, FileDefinition, ImageDefinition};
 pub use image_store::{
     Build, Prune, Uses, builds, newest_build, private_folder, prune, set_uses, uses,
 };

@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::agent::HookCommand;
 use crate::agent::ask::Agents;
 use crate::container::{Runtime, id};
-use crate::exec::{HookCommand, Running};
+use crate::exec::Running;
 use crate::options::NodeOptions;
 use crate::process::Process;
 use crate::sockets::SocketFile;

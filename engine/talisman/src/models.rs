@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// The model that an instance has without being asked.
 pub(crate) const FIRST: &str = "talisman";
+/// The variable that says which Juju a new model plays.
+pub(crate) const JUJU: &str = "TALISMAN_JUJU";
 /// Where instances keep what outlives them.
 const STATE: &str = "/var/lib/talisman";
 

@@ -19,9 +19,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
-use super::{AGENT, STREAMS};
+use super::{AGENT, HookCommand, STREAMS};
 use crate::container::Runtime;
-use crate::exec::HookCommand;
 use crate::process::Process;
 
 /// How long a container may take to start an agent, and its agent to take a request.

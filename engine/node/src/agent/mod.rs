@@ -5,6 +5,11 @@
 //! the runtime. The charm may do to the program what it likes, for it is root in its container:
 //! this machine reads no more than four bytes from it.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
 pub(crate) mod ask;
 pub(crate) mod serve;
 
@@ -16,3 +21,14 @@ const STREAMS: usize = 3;
 
 /// Longest request, in bytes: the system takes no longer arguments and environment.
 const LONGEST: usize = 6 << 20;
+
+/// A program to run inside a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookCommand {
+    /// Full path of the program in the container, then its arguments.
+    pub argv: Vec<String>,
+    /// Its whole environment; nothing is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Full path of the folder that it starts in. It must exist.
+    pub cwd: PathBuf,
+}

@@ -12,8 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use super::{LONGEST, STREAMS};
-use crate::exec::HookCommand;
+use super::{HookCommand, LONGEST, STREAMS};
 
 /// Exit codes of a shell for a program that is not there, and for one that cannot be started.
 const NOT_FOUND: i32 = 127;

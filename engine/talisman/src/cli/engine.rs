@@ -12,10 +12,8 @@ use super::deploy::must_exist;
 use super::output::tell;
 use crate::client::Client;
 use crate::images;
+use crate::models::JUJU;
 use crate::paths::Paths;
-
-/// The variable that says which Juju a new model plays.
-pub(crate) const JUJU: &str = "TALISMAN_JUJU";
 
 /// Starts the engine of an instance unless it runs, on a machine that can run pods. A model that
 /// is new plays the Juju.

@@ -58,7 +58,6 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::paths::Paths;
-pub(crate) use engine::JUJU;
 use invocation::Invocation;
 pub(crate) use output::{refused, tell, usage};
 use values::Format;

@@ -142,7 +142,7 @@ fn forget_agents(engine: &Engine) -> Result<()> {
 
 /// A new model.
 fn empty(instance: &str) -> Result<Snapshot> {
-    let juju = match std::env::var(crate::cli::JUJU) {
+    let juju = match std::env::var(crate::models::JUJU) {
         Ok(text) => text.parse()?,
         Err(_) => juju_model::Juju::default(),
     };

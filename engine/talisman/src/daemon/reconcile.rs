@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::daemon::agents::Agents;
 use crate::daemon::engine::Engine;
+use crate::daemon::kubernetes::created_by::created_by;
 use crate::daemon::kubernetes::forwards;
 use crate::daemon::kubernetes::network;
 use crate::daemon::kubernetes::objects;
@@ -208,7 +209,7 @@ fn keep_applications(engine: &Engine, known: &mut BTreeMap<AppName, Wanted>) -> 
             model.applications().map(|app| (app.name.clone(), Wanted::of(model, app))).collect();
         let gone = known.keys().filter(|app| !wanted.contains_key(*app));
         let gone: BTreeMap<AppName, _> =
-            gone.map(|app| (app.clone(), objects::created_by(model, app.as_str()))).collect();
+            gone.map(|app| (app.clone(), created_by(model, app.as_str()))).collect();
         (model.name().to_string(), wanted, gone)
     });
     let mut faults = BTreeSet::new();

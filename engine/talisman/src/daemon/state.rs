@@ -133,7 +133,7 @@ pub(crate) fn identities(persisted: &Snapshot) -> BTreeMap<String, Identity> {
     let identity = |(app, token): (&AppName, &String)| {
         let trusted = persisted.model.application(app).is_some_and(|app| app.trust);
         let (namespace, app) = (namespace.clone(), app.to_string());
-        let labels = crate::daemon::kubernetes::objects::created_by(&persisted.model, &app);
+        let labels = crate::daemon::kubernetes::created_by::created_by(&persisted.model, &app);
         (token.clone(), Identity { namespace, app, trusted, labels })
     };
     persisted.tokens.iter().map(identity).collect()

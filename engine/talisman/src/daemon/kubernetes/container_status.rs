@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube_api::instant;
 use serde_json::{Value, json};
-
-use crate::daemon::kubernetes::pod_objects::instant;
 
 /// How a container is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use juju_names::{AppName, UnitName};
-use kube_api::{Api, ApiError, Kind, Selector};
+use kube_api::{Api, ApiError, Kind, Selector, instant};
 use node::Limits;
 use serde_json::{Value, json};
 
@@ -204,11 +204,6 @@ pub(crate) fn set_health(
         Ok(_) | Err(ApiError::NotFound { .. }) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// A time as Kubernetes writes it.
-pub(crate) fn instant(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The conditions of a pod; those that hold as they did `before` do so since then.
