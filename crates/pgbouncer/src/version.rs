@@ -23,6 +23,11 @@ impl Version {
         self >= Self { minor: 19, patch: 0 }
     }
 
+    /// Whether SIGTERM makes it wait for its clients; an older one ends them.
+    pub fn waits_for_clients(self) -> bool {
+        self >= Self { minor: 23, patch: 0 }
+    }
+
     /// Reads the output of `pgbouncer --version`: the second word of its first line.
     ///
     /// # Errors

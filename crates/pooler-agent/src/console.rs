@@ -22,11 +22,8 @@ const CONSOLE: &str = "pgbouncer";
 const GATE: Duration = Duration::from_millis(300);
 /// How long anything else on a console may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-
 /// The pause between two looks at clients.
 const LOOK: Duration = Duration::from_millis(20);
-/// The first release in which SIGTERM waits for clients.
-const WAITS: Version = Version { minor: 23, patch: 0 };
 
 /// What went wrong on a console.
 #[derive(Debug, thiserror::Error)]
@@ -122,11 +119,16 @@ impl Console {
         timeout(GATE, quiet).await.unwrap_or(Ok(()))
     }
 
-    /// Whether SIGTERM makes the process wait for its clients: since 1.23; before, it ends them.
-    pub(crate) async fn waits_for_clients(&self) -> bool {
-        let answer = self.client.simple_query("SHOW VERSION").await.unwrap_or_default();
+    /// Whether SIGTERM makes the process wait for its clients. A version that cannot be read is
+    /// taken for an old one: a pause waits for its transactions.
+    ///
+    /// # Errors
+    /// When the console does not answer.
+    pub(crate) async fn waits_for_clients(&self) -> Result<bool, ConsoleError> {
+        let answer = self.client.simple_query("SHOW VERSION").await;
+        let answer = answer.map_err(self.error("SHOW VERSION"))?;
         let version = column(&answer, "version").next().map(Version::from_output);
-        version.is_some_and(|version| version.is_ok_and(|version| version >= WAITS))
+        Ok(version.is_some_and(|version| version.is_ok_and(Version::waits_for_clients)))
     }
 
     /// Waits until every client but those of the console has left.

@@ -1,5 +1,5 @@
-//! The end of a pause that its own agent did not end: a process of its own that waits until the longest
-//! pause is over and then needs nothing but signals.
+//! The end of a pause that its own agent did not end: a process of its own that waits until the
+//! longest pause is over and then needs nothing but signals.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

@@ -122,10 +122,14 @@ impl Process {
             Ok(console) => console,
             Err(words) => return say(&format!("cannot drain PgBouncer: {words}")),
         };
-        if console.waits_for_clients().await {
-            self.signal(Signal::TERM);
-            // Who is left after that goes on until its transaction ends.
-            timeout(LEAVE, console.alone()).await.ok();
+        match console.waits_for_clients().await {
+            Ok(true) => {
+                self.signal(Signal::TERM);
+                // Who is left after that goes on until its transaction ends.
+                timeout(LEAVE, console.alone()).await.ok();
+            }
+            Ok(false) => {}
+            Err(error) => say(&error.to_string()),
         }
         match timeout(TRANSACTIONS, console.pause()).await {
             Ok(Ok(_)) => {}
