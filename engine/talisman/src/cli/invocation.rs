@@ -1,6 +1,7 @@
 //! What a command line is about: an instance, and a model of it.
 
 use anyhow::Result;
+use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::models;
@@ -14,6 +15,9 @@ pub(crate) struct Invocation {
     /// What answers in the daemon's place.
     #[cfg(test)]
     pub(super) stand_in: Option<Client>,
+    /// The time there.
+    #[cfg(test)]
+    pub(super) time: Option<Timestamp>,
 }
 
 impl Invocation {
@@ -23,6 +27,8 @@ impl Invocation {
             model,
             #[cfg(test)]
             stand_in: None,
+            #[cfg(test)]
+            time: None,
         }
     }
 
@@ -48,5 +54,14 @@ impl Invocation {
             return Ok(stand_in.clone());
         }
         Ok(Client::new(&self.paths()?.socket()))
+    }
+
+    /// The time, of which some answers say how long ago something was.
+    pub(super) fn now(&self) -> Timestamp {
+        #[cfg(test)]
+        if let Some(time) = self.time {
+            return time;
+        }
+        Timestamp::now()
     }
 }

@@ -36,7 +36,7 @@ impl Secrets {
             all.into_iter().filter(|(_, secret)| is_wanted(secret)).collect();
         match format {
             Format::Json | Format::Yaml => show(&Value::Object(wanted), format),
-            _ => say(table(&wanted, jiff::Timestamp::now()).to_string().trim_end()),
+            _ => say(table(&wanted, at.now()).to_string().trim_end()),
         }
     }
 }

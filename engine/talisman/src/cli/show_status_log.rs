@@ -46,7 +46,7 @@ impl ShowStatusLog {
         let request = Read::StatusLog { name: args.name.clone(), kind: args.kind.clone() };
         let all = client.ask(request).await?;
         let mut past: Vec<Value> = all.as_array().cloned().unwrap_or_default();
-        match first(&args)? {
+        match first(&args, at.now())? {
             Some(first) => past.retain(|one| since(one).is_some_and(|at| at >= first)),
             None => drop(past.drain(..past.len().saturating_sub(args.count))),
         }
@@ -95,10 +95,10 @@ fn since(one: &Value) -> Option<Timestamp> {
 }
 
 /// The time from which on statuses are wanted, where not so many of the last ones are.
-fn first(args: &ShowStatusLog) -> Result<Option<Timestamp>> {
+fn first(args: &ShowStatusLog, now: Timestamp) -> Result<Option<Timestamp>> {
     if let Some(date) = args.from_date {
         return Ok(Some(date.to_zoned(TimeZone::UTC)?.timestamp()));
     }
     let hours = args.days.map(|days| jiff::SignedDuration::from_hours(days.saturating_mul(24)));
-    Ok(hours.map(|length| Timestamp::now().checked_sub(length)).transpose()?)
+    Ok(hours.map(|length| now.checked_sub(length)).transpose()?)
 }

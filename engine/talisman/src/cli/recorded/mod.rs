@@ -86,6 +86,8 @@ fn answered(world: &Rc<RefCell<World>>, argv: &[String]) -> (u8, String, String)
     let client = Client::answered_by(move |request| answering.borrow_mut().answer(request));
     let at = Invocation {
         stand_in: Some(client),
+        // People asked a few minutes later.
+        time: Some(world.borrow().now + jiff::SignedDuration::from_mins(5)),
         ..Invocation::new(Paths::new("recorded", None, None), None)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -17,7 +17,7 @@ const HOOKS_MAX: usize = 500;
 pub(super) struct World {
     pub(super) model: Model,
     commands: BTreeMap<u64, Value>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 fn probe() -> CharmMeta {
