@@ -131,6 +131,7 @@ impl Life<'_> {
         boss.oldest_log().await.unwrap();
         boss.parameters().await.unwrap();
         boss.idle_slots().await.unwrap();
+        boss.open_transactions().await.unwrap();
         boss.drop_lost_slots().await.unwrap();
         assert!(boss.databases().await.unwrap().contains(&shop));
         let held = |name: &str| User { holder: Some(role("boss")), ..user(name, "one", "") };
