@@ -8,19 +8,9 @@ use tokio::time::Instant;
 
 use http1_client::{Method, Request};
 
-use crate::client::{query, result};
-use crate::{Client, Error};
-
-/// The id of a change.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct ChangeId(pub String);
-
-impl std::fmt::Display for ChangeId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::client::query;
+use crate::envelope::result;
+use crate::{ChangeId, Client, Error};
 
 /// A change as Pebble describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

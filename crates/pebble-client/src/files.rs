@@ -4,7 +4,8 @@ use http1_client::{Method, Request, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::client::{query, result};
+use crate::client::query;
+use crate::envelope::result;
 use crate::multipart::{self, Part};
 use crate::{Client, Error};
 

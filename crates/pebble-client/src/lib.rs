@@ -6,6 +6,7 @@
 
 mod changes;
 mod client;
+mod envelope;
 mod error;
 mod exec;
 mod files;
@@ -14,8 +15,9 @@ mod multipart;
 mod plan;
 mod services;
 
-pub use changes::{Change, ChangeId};
+pub use changes::Change;
 pub use client::{Client, SystemInfo};
+pub use envelope::ChangeId;
 pub use error::Error;
 pub use exec::{ExecOptions, ExecOutput};
 pub use files::{FileInfo, FileKind, NewFile, Ownership};
