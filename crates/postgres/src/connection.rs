@@ -1,7 +1,9 @@
 //! A connection to a server, and the task that drives it.
 
 use std::ops::Deref;
+use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
@@ -10,6 +12,27 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::failure::Failure;
 use crate::tls::tls_config;
+use crate::{DatabaseName, RoleName};
+
+/// Where and as which user to connect.
+#[derive(Clone)]
+pub struct ConnectOptions {
+    /// Host name or address.
+    pub host: String,
+    /// Port, normally 5432.
+    pub port: u16,
+    /// Login role.
+    pub user: RoleName,
+    /// Its password.
+    pub password: SecretString,
+    /// Database.
+    pub database: DatabaseName,
+    /// The longest time the connection may take to be ready.
+    pub timeout: Duration,
+    /// The CA certificates, in PEM, that the server is verified with. With them the connection is
+    /// encrypted and the server's certificate and name are checked.
+    pub ca: Option<String>,
+}
 
 /// A connection, driven by a task of the running runtime. Dropping it closes it.
 pub struct Connection {

@@ -20,10 +20,8 @@ mod tls;
 mod version;
 
 pub use certificate::Validity;
-pub use client::{
-    Client, ConnectOptions, Error, Holder, IdleSlot, OpenTransactions, Owner, SEGMENT, ServerFacts,
-};
-pub use connection::{Connection, Readiness, readiness};
+pub use client::{Client, Error, Holder, IdleSlot, OpenTransactions, Owner, SEGMENT, ServerFacts};
+pub use connection::{ConnectOptions, Connection, Readiness, readiness};
 pub use console::{Console, Pause};
 pub use failure::Failure;
 pub use name::{DatabaseName, NAME_BYTES_MAX, NameError, RoleName, quote_ident, quote_literal};

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::ExposeSecret;
 
-use crate::ConnectOptions;
-use crate::connection::Connection;
+use crate::connection::{ConnectOptions, Connection};
 use crate::failure::Failure;
 use crate::sql::{self, Query, Statement};
 

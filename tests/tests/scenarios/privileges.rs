@@ -100,11 +100,12 @@ fn user(url: &str) -> &str {
 fn named() -> Result<Named> {
     let source = root().join("crates/postgres/src");
     let mut files = vec![source.join("port.rs")];
-    for folder in ["sql", "client"] {
+    for folder in ["sql", "sql/batches", "client"] {
         for entry in std::fs::read_dir(source.join(folder))? {
             files.push(entry?.path());
         }
     }
+    files.retain(|file| file.is_file());
     let mut named = Named::default();
     for file in files {
         let text = std::fs::read_to_string(file)?.replace("\\\"", " ");

@@ -9,7 +9,6 @@ use super::{check, rust_files};
 const LEFT: &[(&str, &str)] = &[
     ("engine/juju-hooktools", "the table of tools names each tool, and a tool reads its own row"),
     ("engine/juju-model", "refusals name the limits, and limits refuse"),
-    ("crates/postgres", "a statement is one enum, rendered beside its subject"),
     ("charms/pgbouncer-k8s", "the lookup goes where the backend's step says"),
     ("sim", "the far sides of one pod are one world"),
     ("tests", "a round of the failover bench watches what it disturbs"),

@@ -12,36 +12,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use crate::failure::{Failure, READ_ONLY};
 use crate::port::{Network, Row, SESSION_OPTIONS, Server, Session};
 use crate::sql::{self, Query, Statement};
-use crate::{DatabaseName, Parameter, RoleName, ServerVersion, VersionError};
+use crate::{ConnectOptions, DatabaseName, Parameter, RoleName, ServerVersion, VersionError};
 
 /// How long a statement may take. The server ends one that runs for longer than 30 s, but not
 /// a commit that waits for a standby, which may never come.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
-
-/// Where and as which user to connect.
-#[derive(Clone)]
-pub struct ConnectOptions {
-    /// Host name or address.
-    pub host: String,
-    /// Port, normally 5432.
-    pub port: u16,
-    /// Login role.
-    pub user: RoleName,
-    /// Its password.
-    pub password: SecretString,
-    /// Database.
-    pub database: DatabaseName,
-    /// The longest time the connection may take to be ready.
-    pub timeout: Duration,
-    /// The CA certificates, in PEM, that the server is verified with. With them the connection is
-    /// encrypted and the server's certificate and name are checked.
-    pub ca: Option<String>,
-}
 
 /// A replication slot from which nobody reads now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,4 @@
-//! Statements on databases and what is in them.
-
-use super::Statement;
-use crate::{DatabaseName, RoleName};
+//! Texts on databases and what is in them.
 
 /// Ends the sessions that keep new databases from being copied from `template1`, where no session
 /// has to work: the idle ones, and all of roles that are no superusers.
@@ -10,14 +7,6 @@ SELECT pg_catalog.pg_terminate_backend(a.pid, 5000) FROM pg_catalog.pg_stat_acti
 JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
 WHERE a.datname = 'template1' AND a.pid <> pg_catalog.pg_backend_pid()
   AND (NOT r.rolsuper OR pg_catalog.starts_with(a.state, 'idle'))";
-
-/// Closes a database to PUBLIC and opens it to `users`.
-pub fn grant_database(name: &DatabaseName, users: &[RoleName]) -> Vec<Statement> {
-    let open = users
-        .iter()
-        .map(|user| Statement::GrantDatabase { database: name.clone(), to: user.clone() });
-    [Statement::CloseDatabase(name.clone())].into_iter().chain(open).collect()
-}
 
 /// The database in which poolers look passwords up, and in which their charms work.
 pub const POOLERS: &str = "pgbouncer";
@@ -53,13 +42,6 @@ WHERE d.datname = pg_catalog.current_database() AND NOT r.rolsuper
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
     WHERE p.proname = 'get_auth' AND p.prosecdef AND o.rolsuper AND n.nspname = r.rolname)";
-
-/// Closes the database `postgres` to clients; `system_users` are those that exist.
-pub fn set_up_postgres_database(system_users: &[RoleName]) -> Vec<Statement> {
-    let mut statements = grant_database(&DatabaseName::constant("postgres"), system_users);
-    statements.insert(1, Statement::ClosePublicSchema);
-    statements
-}
 
 /// A query whose rows are the statements that make user `$1` the owner of what superusers
 /// own in the connected database: what an earlier user left behind.
@@ -192,20 +174,6 @@ pub(super) const DATABASE: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_database_is_closed_before_it_is_opened() {
-        let name: DatabaseName = "shop \"b\"".parse().unwrap();
-        let users = ["relation_id_4".parse().unwrap(), "admin".parse().unwrap()];
-        let mut statements = vec![Statement::CreateDatabase(name.clone())];
-        statements.extend(grant_database(&name, &users));
-        insta::assert_snapshot!(crate::sql::text(&statements).replace(";\n", "\n"), @r#"
-        CREATE DATABASE "shop ""b"""
-        REVOKE ALL PRIVILEGES ON DATABASE "shop ""b""" FROM PUBLIC
-        GRANT ALL PRIVILEGES ON DATABASE "shop ""b""" TO "relation_id_4"
-        GRANT ALL PRIVILEGES ON DATABASE "shop ""b""" TO "admin"
-        "#);
-    }
 
     #[test]
     fn the_queries_spare_the_lookup_function() {
