@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::flags::Parsed;
-use crate::output::{Format, Node};
+use crate::node::Node;
+use crate::output::Format;
 
 /// What a tool's function gets.
 pub(crate) struct Input<'a> {

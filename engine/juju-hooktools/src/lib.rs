@@ -18,6 +18,7 @@ mod input;
 mod leader;
 mod log;
 mod network;
+mod node;
 mod output;
 mod ports;
 mod relation;
@@ -26,6 +27,7 @@ mod secret_content;
 mod state;
 mod status;
 mod storage;
+mod tool;
 mod unsupported;
 mod yaml;
 
@@ -91,7 +93,7 @@ fn printed(tools: &mut ToolCall, spec: &Spec, parsed: Parsed, stdin: Option<&[u8
     if !by_agent && parsed.text("file").is_some_and(|path| path != "-") {
         return usage("cannot read --file here: the hook tool's own process sends it");
     }
-    let format = Format::of(spec, parsed.given("format").map(|given| given.value))?;
+    let format = Format::of(spec.formats, parsed.given("format").map(|given| given.value))?;
     (spec.run)(tools, &Input { parsed, stdin, format })
 }
 

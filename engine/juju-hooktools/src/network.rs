@@ -5,7 +5,8 @@ use juju_model::tools::NetworkInfo;
 use serde_json::{Map, Value, json};
 
 use crate::input::{Input, Printed, refused, usage};
-use crate::output::{Format, Node};
+use crate::node::Node;
+use crate::output::Format;
 
 /// The binding that every unit has.
 const DEFAULT_BINDING: &str = "juju-info";

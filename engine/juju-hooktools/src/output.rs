@@ -1,6 +1,5 @@
 //! How tools print: json, yaml and the smart rules.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -8,7 +7,7 @@ use juju_model::tools::ToolError;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value;
 
-use crate::spec::Spec;
+use crate::node::Node;
 use crate::yaml;
 
 /// What `--format` says.
@@ -23,16 +22,16 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format of a call: the given one, or the tool's default.
+    /// The format of a call: the given one, or the first of those that the tool has.
     ///
     /// # Errors
     /// A format that the tool does not have.
-    pub(crate) fn of(spec: &Spec, given: Option<&str>) -> Result<Self, ToolError> {
-        let Some(default) = spec.formats.first() else { return Ok(Self::Smart) };
+    pub(crate) fn of(formats: &[&str], given: Option<&str>) -> Result<Self, ToolError> {
+        let Some(default) = formats.first() else { return Ok(Self::Smart) };
         match given.unwrap_or(default) {
             "json" => Ok(Self::Json),
             "yaml" => Ok(Self::Yaml),
-            "smart" if spec.formats.contains(&"smart") => Ok(Self::Smart),
+            "smart" if formats.contains(&"smart") => Ok(Self::Smart),
             other => Err(ToolError::Usage(format!(
                 "invalid value {other:?} for option --format: unknown format {other:?}"
             ))),
@@ -76,113 +75,6 @@ impl Format {
             Self::Yaml | Self::Smart => Ok(yaml::write(record).into_bytes()),
         }
     }
-}
-
-/// A value whose maps are in the order in which they are printed.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Node {
-    /// Members.
-    Map(Vec<(String, Node)>),
-    /// Items.
-    List(Vec<Node>),
-    /// A text.
-    Text(String),
-    /// `null`, a number, `true` or `false`.
-    Bare(String),
-}
-
-impl Node {
-    /// A record with these members.
-    pub(crate) fn record<const N: usize>(members: [(&str, Self); N]) -> Self {
-        Self::Map(members.into_iter().map(|(name, node)| (name.to_owned(), node)).collect())
-    }
-
-    /// A text.
-    pub(crate) fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
-    }
-}
-
-impl From<&Value> for Node {
-    fn from(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::Bare("null".to_owned()),
-            Value::Bool(truth) => Self::Bare(truth.to_string()),
-            Value::Number(number) => Self::Bare(go_number(number)),
-            Value::String(text) => Self::Text(text.clone()),
-            Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
-            Value::Object(map) => {
-                let mut members: Vec<(&String, &Value)> = Vec::with_capacity(map.len());
-                for (key, value) in map {
-                    // Go's order is no total one, for which the library's sort may panic.
-                    let at = members.partition_point(|(other, _)| natural(other, key).is_le());
-                    members.insert(at, (key, value));
-                }
-                Self::Map(members.into_iter().map(|(k, v)| (k.clone(), Self::from(v))).collect())
-            }
-        }
-    }
-}
-
-impl Serialize for Node {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Map(members) => {
-                let mut out = serializer.serialize_map(Some(members.len()))?;
-                for (key, value) in members {
-                    out.serialize_entry(key, value)?;
-                }
-                out.end()
-            }
-            Self::List(items) => items.serialize(serializer),
-            Self::Text(text) => text.serialize(serializer),
-            Self::Bare(words) => {
-                let value: Value =
-                    serde_json::from_str(words).map_err(serde::ser::Error::custom)?;
-                value.serialize(serializer)
-            }
-        }
-    }
-}
-
-/// A number as Go writes it in YAML: whole floats without a fraction, large ones with an exponent.
-fn go_number(number: &serde_json::Number) -> String {
-    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
-        return number.to_string();
-    };
-    let scientific = format!("{float:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    let power: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&power) {
-        let sign = if power < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", power.abs());
-    }
-    format!("{float}")
-}
-
-/// The order of keys in YAML: numbers in texts by their value, letters after what is none.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (left, right): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let Some(at) = left.iter().zip(&right).position(|(x, y)| x != y) else {
-        return left.len().cmp(&right.len());
-    };
-    let (x, y) = (left[at], right[at]);
-    match (x.is_alphabetic(), y.is_alphabetic()) {
-        (true, true) => return x.cmp(&y),
-        (true, false) => return Ordering::Greater,
-        (false, true) => return Ordering::Less,
-        (false, false) => {}
-    }
-    let before = left[..at].iter().rev().take_while(|c| c.is_numeric());
-    let leading = (x == '0' || y == '0') && before.into_iter().any(|c| *c != '0');
-    let number = |chars: &[char]| {
-        let digits = chars[at..].iter().map_while(|c| c.to_digit(10));
-        let start = (u64::from(leading), 0_usize);
-        digits.fold(start, |(n, len), digit| {
-            (n.wrapping_mul(10).wrapping_add(u64::from(digit)), len + 1)
-        })
-    };
-    number(&left).cmp(&number(&right)).then(x.cmp(&y))
 }
 
 /// A list of texts as a value.

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::expire::expire;
 use crate::input::{Input, Printed, refused, secret_id, unit_name, usage};
-use crate::output::{Format, Node};
-use crate::secret_content::{content, decode};
-use crate::spec::IN_BASE64;
+use crate::node::Node;
+use crate::output::Format;
+use crate::secret_content::{IN_BASE64, content, decode};
 
 /// The rotation policies.
 const ROTATIONS: [&str; 7] =

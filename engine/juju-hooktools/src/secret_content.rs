@@ -7,7 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use juju_model::tools::{Answer, Bag, ToolError};
 
 use crate::input::{Input, parse_into, refused, usage};
-use crate::spec::{IN_BASE64, IN_FILE};
+
+/// A key of a secret with this ending has its value in base64.
+pub const IN_BASE64: &str = "#base64";
+/// A key of a secret with this ending names a file.
+pub const IN_FILE: &str = "#file";
 
 /// The most bytes, in base64, of a value and of a whole content.
 const MAX_BYTES: usize = 1_000_000;

@@ -1,33 +1,14 @@
-//! The table of tools: flags, output and words of `--help`.
-
-use juju_model::Rules;
-use juju_model::ToolCall;
+//! The table of tools: flags, output, words of `--help` and what each does.
 
 use crate::flags::{Flag, Takes, switch, text};
-use crate::input::{Input, Printed};
+use crate::tool::Run;
 use crate::{
     action, config, leader, log, network, ports, relation, secret, state, status, storage,
     unsupported,
 };
 
-/// What a tool does with a call that its flags allow.
-pub(crate) type Run = fn(&mut ToolCall, &Input<'_>) -> Printed;
-
-/// One hook tool.
-#[derive(Debug)]
-pub struct Spec {
-    /// The tool's name, which is also the name of its link.
-    pub name: &'static str,
-    /// The positionals, for `--help`.
-    pub usage: &'static str,
-    /// One line, for `--help`.
-    pub purpose: &'static str,
-    /// Every flag, those of the output included.
-    pub flags: &'static [Flag],
-    /// What may stand in `--format`, the default first; empty without output.
-    pub formats: &'static [&'static str],
-    pub(crate) run: Run,
-}
+pub use crate::secret_content::{IN_BASE64, IN_FILE};
+pub use crate::tool::Spec;
 
 const SMART: &[&str] = &["smart", "json", "yaml"];
 const YAML: &[&str] = &["yaml", "json"];
@@ -347,11 +328,6 @@ const NAMES: [&str; SPECS.len()] = {
 /// The names of all tools, sorted: one link each in the tools folder.
 pub const TOOLS: &[&str] = &NAMES;
 
-/// A key of a secret with this ending has its value in base64.
-pub const IN_BASE64: &str = "#base64";
-/// A key of a secret with this ending names a file.
-pub const IN_FILE: &str = "#file";
-
 /// Whether Juju's agent opens the files that the arguments name, not the tool.
 pub fn takes_content(tool: &str) -> bool {
     matches!(tool, "secret-add" | "secret-set")
@@ -360,37 +336,6 @@ pub fn takes_content(tool: &str) -> bool {
 /// The tool of a name.
 pub fn find(tool: &str) -> Option<&'static Spec> {
     SPECS.binary_search_by(|spec| spec.name.cmp(tool)).ok().map(|at| &SPECS[at])
-}
-
-impl Spec {
-    /// Whether this Juju has the tool.
-    pub(crate) fn exists(&self, rules: &Rules) -> bool {
-        rules.leader_settings || !matches!(self.name, "leader-get" | "leader-set")
-    }
-
-    /// What `--help` prints; `storage` is the hook's own. Version 2 of the Python library `ops`
-    /// reads the instance of a storage hook from these words and from nowhere else.
-    pub fn help(&self, storage: Option<&str>) -> String {
-        let options = if self.flags.is_empty() { "" } else { " [options]" };
-        let space = if self.usage.is_empty() { "" } else { " " };
-        let mut help = format!("Usage: {}{options}{space}{}\n\n", self.name, self.usage);
-        help.push_str(&format!("Summary:\n{}\n", self.purpose));
-        if !self.flags.is_empty() {
-            help.push_str("\nOptions:\n");
-        }
-        for flag in self.flags {
-            let mut names: Vec<String> = flag.short.map(|c| format!("-{c}")).into_iter().collect();
-            if !flag.long.is_empty() {
-                names.push(format!("--{}", flag.long));
-            }
-            let default = match storage {
-                Some(id) if flag.short == Some('s') => format!("  (= {id})"),
-                _ => String::new(),
-            };
-            help.push_str(&format!("{}{default}\n    {}\n", names.join(", "), flag.help));
-        }
-        help
-    }
 }
 
 #[cfg(test)]

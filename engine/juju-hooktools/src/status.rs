@@ -7,7 +7,8 @@ use juju_model::tools::Status;
 use serde_json::{Map, Value, json};
 
 use crate::input::{Input, Printed, usage};
-use crate::output::{Format, Node};
+use crate::node::Node;
+use crate::output::Format;
 
 /// `is-leader`.
 pub(crate) fn is_leader(tools: &mut ToolCall, input: &Input) -> Printed {

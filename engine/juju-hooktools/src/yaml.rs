@@ -1,7 +1,7 @@
 //! YAML as Go's encoder writes it, which Juju prints with: what is quoted, and how, is visible to a
 //! charm's tests.
 
-use crate::output::Node;
+use crate::node::Node;
 
 /// Where lines that have spaces are broken.
 const WIDTH: usize = 80;

@@ -7,7 +7,6 @@ use super::{check, rust_files};
 
 /// Crates in which some modules still import each other, and what keeps them together.
 const LEFT: &[(&str, &str)] = &[
-    ("engine/juju-hooktools", "the table of tools names each tool, and a tool reads its own row"),
     ("engine/juju-model", "refusals name the limits, and limits refuse"),
     ("charms/pgbouncer-k8s", "the lookup goes where the backend's step says"),
     ("sim", "the far sides of one pod are one world"),
