@@ -107,7 +107,7 @@ pub enum FlushError {
     /// A databag would be too large.
     #[error(
         "cannot write the databag of relation {relation}: it would have {size} bytes, and at most {max} are kept; write less",
-        max = crate::DOCUMENT_MAX
+        max = crate::limits::DOCUMENT_MAX
     )]
     BagSize {
         /// The relation's id.
@@ -118,7 +118,7 @@ pub enum FlushError {
     /// An application would keep too much.
     #[error(
         "cannot keep what the hook wrote: databags, state and secrets of {app} would have {size} bytes, and at most {max} are kept; remove what is of no use",
-        max = crate::KEPT_MAX
+        max = crate::limits::KEPT_MAX
     )]
     Kept {
         /// The application.

@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod report;
 mod seed;
+mod size;
 pub mod tool;
 mod view;
 

@@ -158,7 +158,7 @@ impl Model {
 
 /// Refuses options that are too large together.
 pub(crate) fn check_size(config: &BTreeMap<String, Value>) -> Result<(), String> {
-    let size: usize = config.iter().map(|(key, one)| key.len() + crate::limits::value(one)).sum();
+    let size: usize = config.iter().map(|(key, one)| key.len() + crate::size::value(one)).sum();
     if size <= DOCUMENT_MAX {
         return Ok(());
     }

@@ -39,7 +39,7 @@ impl Model {
         let params = crate::entity::action_schema::filled(action, meta, params, undeclared);
         let params = params.map_err(ModelError::RunAction)?;
         let params = Value::Object(params);
-        let size = crate::limits::value(&params);
+        let size = crate::size::value(&params);
         if size > DOCUMENT_MAX {
             return Err(ModelError::RunAction(format!(
                 "the parameters have {size} bytes, and at most {DOCUMENT_MAX} are kept"

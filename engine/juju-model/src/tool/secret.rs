@@ -32,7 +32,7 @@ impl ToolCall<'_> {
         if matches!(owner, Owner::App(_)) && !self.leads() {
             return Err(refused(NOT_LEADER));
         }
-        self.session.make_room(crate::limits::draft(&draft))?;
+        self.session.make_room(crate::size::draft(&draft))?;
         // A label of a secret that is there already is refused when the hook ends.
         let label = draft.metadata.label.as_deref().filter(|label| !label.is_empty());
         let mut drafts = self.session.writes.secrets_added.values();
@@ -58,7 +58,7 @@ impl ToolCall<'_> {
     ) -> Answer<()> {
         let content = content.map(checked).transpose()?;
         let fresh = SecretDraft { content, metadata };
-        self.session.make_room(crate::limits::draft(&fresh))?;
+        self.session.make_room(crate::size::draft(&fresh))?;
         let SecretDraft { content, metadata } = fresh;
         let writes = &mut self.session.writes;
         let draft = match writes.secrets_added.get_mut(id) {
@@ -306,7 +306,7 @@ impl ToolCall<'_> {
                  corresponding application",
             ));
         }
-        self.session.make_room(crate::limits::DOCUMENT)?;
+        self.session.make_room(crate::size::DOCUMENT)?;
         self.session.writes.grants.push((id.clone(), grant));
         Ok(())
     }
@@ -330,7 +330,7 @@ impl ToolCall<'_> {
             None => (None, None),
         };
         let revocation = Revocation { relation, app, unit };
-        self.session.make_room(crate::limits::DOCUMENT)?;
+        self.session.make_room(crate::size::DOCUMENT)?;
         let writes = &mut self.session.writes;
         writes.grants.retain(|(other, grant)| other != id || !revocation.covers(grant));
         if !writes.secrets_added.contains_key(id) {
@@ -344,7 +344,7 @@ impl ToolCall<'_> {
     /// # Errors
     /// Too much in all.
     pub fn secret_remove(&mut self, id: &SecretId, revision: Option<u32>) -> Answer<()> {
-        self.session.make_room(crate::limits::DOCUMENT)?;
+        self.session.make_room(crate::size::DOCUMENT)?;
         let writes = &mut self.session.writes;
         let Some(revision) = revision else {
             writes.secrets_set.remove(id);
