@@ -7,7 +7,6 @@ use super::{check, rust_files};
 
 /// Crates in which some modules still import each other, and what keeps them together.
 const LEFT: &[(&str, &str)] = &[
-    ("charms/pgbouncer-k8s", "the lookup goes where the backend's step says"),
     ("sim", "the far sides of one pod are one world"),
     ("tests", "a round of the failover bench watches what it disturbs"),
 ];

@@ -1,12 +1,12 @@
-//! The backend: asking for it, initialising it, using it.
+//! The backend: asking for it, initialising it, healing what was lost in it.
 
 use juju_charm::{ExposeSecret, SecretContent, SecretOwner, SecretString, Status, Write};
 use juju_interfaces::pgb_peers::{app_secret_label, secret_keys};
 use juju_interfaces::postgresql_client::{REQUESTABLE, Request};
 use pgbouncer::Userlist;
-use postgres::RoleName;
+use postgres::{RoleName, sql};
 
-use crate::effect::{Effect, Initialise};
+use crate::effect::{Effect, Initialise, Lookup};
 use crate::facts::{Backend, DatabaseRelation, FullFacts, Login};
 use crate::names;
 use crate::wording;
@@ -185,4 +185,22 @@ fn initialise(facts: &FullFacts, next: &Next, init: &Init) -> Effect {
         stale_lookups,
         superusers: lookup::superusers(&next.valid),
     }))
+}
+
+/// What makes the lookup anew where the server has another, or lost it: to a person, to a backup
+/// that was read in, with a database that was made anew.
+pub(crate) fn heal_lookup(facts: &FullFacts, next: &Next) -> Vec<Effect> {
+    let (Step::Ready(login), Some(backend)) = (&next.step, &facts.backend) else {
+        return Vec::new();
+    };
+    let superusers = lookup::superusers(&next.valid);
+    let body = sql::lookup_body(&login.auth_user, &superusers);
+    let (databases, _) = lookup::places(facts, &next.map);
+    let anew = Lookup { auth_user: login.auth_user.clone(), databases, superusers };
+    if backend.lookup.as_ref() == Some(&body) {
+        return Vec::new();
+    }
+    let text = "PostgreSQL has lost the function that looks passwords up: it is made anew";
+    let lost = backend.lookup.is_none().then(|| Write::warning(text).into());
+    lost.into_iter().chain([Effect::InstallLookup(Box::new(anew))]).collect()
 }

@@ -1,15 +1,14 @@
 //! Where passwords are looked up: in one database for all, or in each where PgBouncer is old.
 
-use juju_charm::Write;
-use postgres::{DatabaseName, RoleName, sql};
+use postgres::{DatabaseName, RoleName};
 
 use crate::databases::DatabaseMap;
-use crate::effect::{Effect, Lookup};
+use crate::effect::Lookup;
 use crate::facts::{FullFacts, Login};
 use crate::names::{OWN_DATABASE, POSTGRES};
 use crate::validate::{GrantRequest, Validated};
 
-use super::{Next, Step};
+use super::Next;
 
 /// Where the lookup goes, and where an older charm or PgBouncer may have left it.
 pub(crate) fn places(
@@ -56,24 +55,6 @@ pub(crate) fn for_client(
     };
     let superusers = superusers(&next.valid);
     Lookup { auth_user: login.auth_user.clone(), databases, superusers }
-}
-
-/// What makes the lookup anew where the server has another, or lost it: to a person, to a backup
-/// that was read in, with a database that was made anew.
-pub(crate) fn heal(facts: &FullFacts, next: &Next) -> Vec<Effect> {
-    let (Step::Ready(login), Some(backend)) = (&next.step, &facts.backend) else {
-        return Vec::new();
-    };
-    let superusers = superusers(&next.valid);
-    let body = sql::lookup_body(&login.auth_user, &superusers);
-    let (databases, _) = places(facts, &next.map);
-    let lookup = Lookup { auth_user: login.auth_user.clone(), databases, superusers };
-    if backend.lookup.as_ref() == Some(&body) {
-        return Vec::new();
-    }
-    let text = "PostgreSQL has lost the function that looks passwords up: it is made anew";
-    let lost = backend.lookup.is_none().then(|| Write::warning(text).into());
-    lost.into_iter().chain([Effect::InstallLookup(Box::new(lookup))]).collect()
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         // The user who looks passwords up is there before a process logs in as that user.
         .effects(backend::effects(facts, &next))
         // No login is possible until passwords can be looked up again.
-        .effects(lookup::heal(facts, &next))
+        .effects(backend::heal_lookup(facts, &next))
         // Processes serve a database before it is published to its client.
         .effects(container::effects(facts, &next))
         // Applying the Service gathers anew: what is published below depends on its address.
