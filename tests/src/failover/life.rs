@@ -1,12 +1,12 @@
 //! What happens to a cluster in its life: other passwords, other sizes, another owner.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{APP, Cluster, HEAL_BOUND, Members, Outcome, UNITS};
+use super::place::unit;
+use super::{APP, Cluster, HEAL_BOUND, Members, Outcome, UNITS, eventually};
 use crate::{Talisman, root};
 
 /// The users whose password may be changed.
@@ -67,7 +67,7 @@ impl Cluster {
         }
         self.logs_are_clean(&secrets)?;
         for pod in (0..UNITS).map(Members::pod).filter(|pod| *pod != primary) {
-            self.engine.call(&["run", &Members::unit(&pod)?, "restart"])?;
+            self.engine.call(&["run", &unit(&pod)?, "restart"])?;
         }
         self.await_well(HEAL_BOUND)?;
         Ok(outcome)
@@ -165,20 +165,5 @@ impl Cluster {
             self.engine.call(&["integrate", "pgbouncer-k8s:backend-database", APP]).map(drop)
         })?;
         self.await_units(2)
-    }
-}
-
-/// Waits until something holds, with a bound.
-///
-/// # Errors
-/// What did not hold within it, with the last reason.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> Result<()>) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(120);
-    loop {
-        match holds() {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() > end => return Err(error.context(what.to_owned())),
-            Err(_) => std::thread::sleep(Duration::from_millis(200)),
-        }
     }
 }

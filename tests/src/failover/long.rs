@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::life::eventually;
-use super::{APP, Cluster, HEAL_BOUND, Members, UNITS};
+use super::place::unit;
+use super::{APP, Cluster, HEAL_BOUND, Members, UNITS, eventually};
 use crate::root;
 
 /// Patroni remembers switchovers in an annotation of this object.
@@ -64,7 +64,7 @@ impl Cluster {
             let others = (0..UNITS).map(Members::pod).filter(|pod| *pod != primary);
             let others: Vec<String> = others.collect();
             let chosen = &others[time % others.len()];
-            let unit = Members::unit(chosen)?;
+            let unit = unit(chosen)?;
             self.engine.call(&["run", &unit, "promote-to-primary", "scope=unit"])?;
             eventually("the chosen member leads", || {
                 let leads = self.primary()?;

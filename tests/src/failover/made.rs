@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::life::eventually;
-use super::{APP, Cluster, Members, OnEngine, Place, UNITS};
+use super::{APP, Cluster, Members, OnEngine, Place, UNITS, eventually};
 use crate::{Talisman, root};
 
 /// Labels that others than the charm and Juju give a pod.

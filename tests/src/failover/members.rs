@@ -1,4 +1,4 @@
-//! How the members are, by what each says of itself now.
+//! The members, and how they are by what each says of itself now.
 //!
 //! What Patroni shows of other members may be seconds old; what it says of its own server it
 //! has just asked that server for.
@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::life::eventually;
-use super::{Members, UNITS, network};
+use super::{APP, DATABASE, Place, UNITS, eventually, network};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -34,7 +34,37 @@ struct Member {
     successors: Vec<String>,
 }
 
+/// The members, wherever they run.
+pub struct Members {
+    pub(super) place: Arc<dyn Place>,
+    /// A client's URL of any member, whose address stands for `HOST`.
+    pub(super) login: String,
+    /// A client's URL that follows the primary.
+    pub url: String,
+}
+
 impl Members {
+    /// Members at a place; of `login` the host is `HOST`, and `url` follows the primary.
+    pub fn new(place: Arc<dyn Place>, login: String, url: String) -> Self {
+        Self { place, login, url }
+    }
+
+    /// The pod of a member.
+    pub fn pod(number: usize) -> String {
+        format!("{APP}-{number}")
+    }
+
+    /// What a line of shell in a member's workload container prints.
+    pub(super) fn inside(&self, pod: &str, line: &str) -> Result<String> {
+        self.place.inside(pod, line)
+    }
+
+    /// What a member answers to a query, by the socket that is for the workload's own user.
+    pub(super) fn query(&self, pod: &str, query: &str) -> Result<String> {
+        let psql = "runuser -u postgres -- psql -U backup -h /var/run/postgresql";
+        self.inside(pod, &format!("{psql} -d {DATABASE} -Atc '{query}'"))
+    }
+
     /// The address of a pod as it is now.
     pub(super) fn address(&self, pod: &str) -> Result<Ipv4Addr> {
         self.place.address(pod)

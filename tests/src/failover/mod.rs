@@ -1,5 +1,6 @@
 //! A cluster of three behind the pooler, faults against it, and what a writer sees of them.
 
+mod eventually;
 mod faults;
 mod life;
 mod long;
@@ -26,14 +27,14 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{Talisman, root};
 
+pub use eventually::eventually;
 pub use faults::Fault;
-pub use life::eventually;
 pub use long::Growth;
 pub use made::Made;
+pub use members::Members;
 use place::OnEngine;
 pub use place::Place;
 pub use planned::Planned;
-pub use watched::Members;
 pub use writer::{Report, Writer};
 
 const APP: &str = "postgresql-k8s";

@@ -7,8 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::life::eventually;
-use super::{APP, Cluster, Members};
+use super::{APP, Cluster, Members, eventually};
 use crate::kubernetes::quoted;
 
 const SECOND: &str = "second";

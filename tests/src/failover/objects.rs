@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::life::eventually;
-use super::{APP, Cluster, Members, Outcome, UNITS};
+use super::{APP, Cluster, Members, Outcome, UNITS, eventually};
 use crate::kubernetes::quoted;
 
 /// Patroni's endpoints in a cluster that commits synchronously.

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Members, network};
+use super::network;
 use crate::kubernetes::asking;
 use crate::program;
 
@@ -56,6 +56,12 @@ pub trait Place: Send + Sync {
     fn api(&self) -> &str;
 }
 
+/// The unit of a pod.
+pub(super) fn unit(pod: &str) -> Result<String> {
+    let (app, number) = pod.rsplit_once('-').context("a pod without number")?;
+    Ok(format!("{app}/{number}"))
+}
+
 /// Pods of an engine's instance.
 pub(super) struct OnEngine {
     pub(super) instance: String,
@@ -96,11 +102,11 @@ impl Place for OnEngine {
     }
 
     fn inside(&self, pod: &str, line: &str) -> Result<String> {
-        self.call(&["ssh", "--container", "postgresql", &Members::unit(pod)?, line])
+        self.call(&["ssh", "--container", "postgresql", &unit(pod)?, line])
     }
 
     fn switch_over(&self, pod: &str) -> Result<()> {
-        self.call(&["run", &Members::unit(pod)?, "switchover"]).map(drop)
+        self.call(&["run", &unit(pod)?, "switchover"]).map(drop)
     }
 
     fn delete(&self, pod: &str) -> Result<()> {

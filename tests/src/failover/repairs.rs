@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::life::eventually;
-use super::{APP, Cluster, HEAL_BOUND, Members, Outcome, UNITS};
+use super::place::unit;
+use super::{APP, Cluster, HEAL_BOUND, Members, Outcome, UNITS, eventually};
 
 /// How long another member may take to lead after a primary that went by plan.
 const HAND_OVER: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ impl Cluster {
     pub fn diverge(&self) -> Result<()> {
         self.await_well(HEAL_BOUND)?;
         let primary = self.primary()?;
-        let unit = Members::unit(&primary)?;
+        let unit = unit(&primary)?;
         let rewind = "/usr/lib/postgresql/17/bin/pg_rewind";
         self.inside(&primary, &format!("printf '#!/bin/sh\\nexit 1\\n' > {rewind}"))?;
         {
@@ -92,11 +92,11 @@ impl Cluster {
             let mut pods = (0..UNITS).map(Members::pod);
             let broken = pods.find(|pod| pod != primary).context("no standby")?;
             let dispatch = format!("/var/lib/juju/agents/unit-{broken}/charm/dispatch");
-            self.engine.call(&["ssh", &Members::unit(&broken)?, &format!("rm {dispatch}")])?;
+            self.engine.call(&["ssh", &unit(&broken)?, &format!("rm {dispatch}")])?;
             self.replace_pods(&(0..UNITS).map(Members::pod).collect::<Vec<_>>())?;
             self.await_well(HEAL_BOUND)?;
             let whole = format!("test -x {dispatch}");
-            self.engine.call(&["ssh", &Members::unit(&broken)?, &whole])?;
+            self.engine.call(&["ssh", &unit(&broken)?, &whole])?;
             self.engine.wait_active(120).map(drop)
         })
     }
@@ -109,7 +109,7 @@ impl Cluster {
         self.watched(|primary, _| {
             let mut pods = (0..UNITS).map(Members::pod);
             let chosen = pods.find(|pod| pod != primary).context("no standby")?;
-            let unit = Members::unit(&chosen)?;
+            let unit = unit(&chosen)?;
             self.engine.call(&["run", &unit, "promote-to-primary", "scope=unit"])?;
             eventually("the chosen member leads", || {
                 let leads = self.primary()?;

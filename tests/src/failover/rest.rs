@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::life::eventually;
-use super::{APP, Cluster, Members, UNITS, network};
+use super::place::unit;
+use super::{APP, Cluster, Members, UNITS, eventually, network};
 use crate::root;
 
 const SCRAPER: &str = "scraper";
@@ -90,7 +90,7 @@ impl Cluster {
         self.checks_are_well()?;
         self.is_measured("https")?;
         let before = self.primary()?;
-        self.engine.call(&["run", &Members::unit(&before)?, "switchover"])?;
+        self.engine.call(&["run", &unit(&before)?, "switchover"])?;
         self.await_another(&before, super::HEAL_BOUND)?;
         self.await_well(super::HEAL_BOUND)?;
         self.reconfigure("experimental_max_connections=120", "max_connections", "120")?;

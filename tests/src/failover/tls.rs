@@ -2,8 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::life::eventually;
-use super::{APP, Cluster, Members, Outcome, UNITS, Writer};
+use super::{APP, Cluster, Members, Outcome, UNITS, Writer, eventually};
 use crate::root;
 
 const CERTIFIER: &str = "certifier";

@@ -1,52 +1,15 @@
 //! Three members under writers, while something happens to them.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::witness::{self, Witnesses};
 use super::writer::{self, Writer};
-use super::{APP, DATABASE, Fault, HEAL_BOUND, Outcome, Place, UNITS};
-
-/// The members, wherever they run.
-pub struct Members {
-    pub(super) place: Arc<dyn Place>,
-    /// A client's URL of any member, whose address stands for `HOST`.
-    pub(super) login: String,
-    /// A client's URL that follows the primary.
-    pub url: String,
-}
+use super::{Fault, HEAL_BOUND, Members, Outcome, UNITS};
 
 impl Members {
-    /// Members at a place; of `login` the host is `HOST`, and `url` follows the primary.
-    pub fn new(place: Arc<dyn Place>, login: String, url: String) -> Self {
-        Self { place, login, url }
-    }
-
-    /// The pod of a member.
-    pub fn pod(number: usize) -> String {
-        format!("{APP}-{number}")
-    }
-
-    /// The unit of a pod.
-    pub(super) fn unit(pod: &str) -> Result<String> {
-        let (app, number) = pod.rsplit_once('-').context("a pod without number")?;
-        Ok(format!("{app}/{number}"))
-    }
-
-    /// What a line of shell in a member's workload container prints.
-    pub(super) fn inside(&self, pod: &str, line: &str) -> Result<String> {
-        self.place.inside(pod, line)
-    }
-
-    /// What a member answers to a query, by the socket that is for the workload's own user.
-    pub(super) fn query(&self, pod: &str, query: &str) -> Result<String> {
-        let psql = "runuser -u postgres -- psql -U backup -h /var/run/postgresql";
-        self.inside(pod, &format!("{psql} -d {DATABASE} -Atc '{query}'"))
-    }
-
     /// The numbers from `first` on that one member has.
     fn numbers(&self, pod: &str, first: u64) -> Result<HashSet<u64>> {
         let text = self.query(pod, &writer::query(first))?;

@@ -134,7 +134,7 @@ fn write_files(folder: &Path, token: &str) -> Result<String> {
     write("apiserver.pem", &client.self_signed(&key)?.pem())?;
     write("apiserver.key", &key.serialize_pem())?;
     let kubelet = secret()?;
-    let user = format!("system:node:{}", super::node::NAME);
+    let user = format!("system:node:{}", super::NODE);
     let tokens =
         format!("{token},administrator,1,system:masters\n{kubelet},{user},2,system:nodes\n");
     write("tokens.csv", &tokens)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{node, tool};
+use super::{program, tool};
 
 /// Imports the tree at `tree` into the node's containerd as `talisman.local/<name>:1`, which pods
 /// may then name. The tree becomes one layer with its owners.
@@ -46,9 +46,16 @@ pub fn import(folder: &Path, name: &str, tree: &Path, entry: &[&str]) -> Result<
     let archive = folder.join("image.tar");
     let parts = ["-cf", &text(&archive), "oci-layout", "index.json", "blobs"];
     tool("tar", &[&["-C", &text(&work)][..], &parts].concat())?;
-    node::containerd(folder, &["images", "import", &text(&archive)])?;
+    containerd(folder, &["images", "import", &text(&archive)])?;
     std::fs::remove_dir_all(&work)?;
     Ok(std::fs::remove_file(&archive)?)
+}
+
+/// Runs containerd's client in the namespace that pods' images are in.
+pub(super) fn containerd(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let socket = folder.join("containerd.sock").display().to_string();
+    let client = program::path("ctr").display().to_string();
+    tool(&client, &[&["--address", &socket, "--namespace", "k8s.io"][..], arguments].concat())
 }
 
 /// Moves a file to its place among the blobs; gives its size and digest.

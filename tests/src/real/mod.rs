@@ -25,6 +25,8 @@ pub use image::import;
 pub use node::Node;
 pub use up::{down, enter, up};
 
+/// The node's name.
+const NODE: &str = "node";
 /// The node's address; no packet leaves for it.
 const ADDRESS: &str = "192.0.2.1";
 /// A folder that every machine has, in which only these namespaces see what is there.

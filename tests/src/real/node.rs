@@ -8,10 +8,8 @@ use serde_json::json;
 
 use super::control_plane::{self, ControlPlane};
 use super::program::{self, Program};
-use super::{ADDRESS, groups, image, tool};
+use super::{ADDRESS, NODE, groups, image};
 
-/// The node's name.
-pub(super) const NAME: &str = "node";
 /// Pods get their addresses here.
 const PODS: &str = "10.1.0.0/24";
 /// The image that holds a pod's namespaces.
@@ -41,7 +39,7 @@ impl Node {
         import_pause(folder, &mut programs[0]).await?;
         let root = format!("--root-dir={}", folder.join("kubelet").display());
         let (address, name) =
-            (format!("--node-ip={ADDRESS}"), format!("--hostname-override={NAME}"));
+            (format!("--node-ip={ADDRESS}"), format!("--hostname-override={NODE}"));
         let kubelet = words(&[&config("kubelet.json"), &own, &root, &address, &name]);
         programs.push(Program::start(folder, "kubelet", &kubelet)?);
         let proxy = words(&[&config("proxy.json"), &name]);
@@ -56,7 +54,7 @@ impl Node {
             let ready = |one: &serde_json::Value| one["type"] == "Ready" && one["status"] == "True";
             conditions.iter().any(ready) && node["spec"]["taints"].is_null()
         };
-        let path = format!("/api/v1/nodes/{NAME}");
+        let path = format!("/api/v1/nodes/{NODE}");
         control_plane.until(&path, &mut programs, ready).await?;
         control_plane.create("/apis/storage.k8s.io/v1/storageclasses", &storage()).await?;
         Ok(Self { _programs: programs })
@@ -74,17 +72,10 @@ fn storage() -> serde_json::Value {
     })
 }
 
-/// Runs containerd's client in the namespace that pods' images are in.
-pub(super) fn containerd(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let socket = folder.join("containerd.sock").display().to_string();
-    let client = program::path("ctr").display().to_string();
-    tool(&client, &[&["--address", &socket, "--namespace", "k8s.io"][..], arguments].concat())
-}
-
 /// Waits for containerd, and gives it the image that every pod needs.
 async fn import_pause(folder: &Path, server: &mut Program) -> Result<()> {
     let end = std::time::Instant::now() + control_plane::READY_BOUND;
-    while let Err(error) = containerd(folder, &["version"]) {
+    while let Err(error) = image::containerd(folder, &["version"]) {
         server.check()?;
         anyhow::ensure!(std::time::Instant::now() < end, "{error:#}\n{}", server.last_words());
         tokio::time::sleep(control_plane::PAUSE).await;
