@@ -16,10 +16,10 @@ mod paths;
 mod status;
 mod table;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 fn main() -> std::process::ExitCode {
-    let matches = match cli::Cli::command().try_get_matches() {
+    let matches = match cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) => {
@@ -28,6 +28,7 @@ fn main() -> std::process::ExitCode {
         }
     };
     let format = cli::format(&matches);
+    cli::write_to(cli::file(&matches));
     let cli = cli::Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let is_daemon = matches!(cli.command, cli::Command::Daemon(_));
     let runtime = if is_daemon {

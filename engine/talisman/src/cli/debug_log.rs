@@ -1,11 +1,10 @@
 //! `debug-log`.
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::IsTerminal;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -14,7 +13,7 @@ use juju_names::{AppName, UnitName};
 use serde_json::json;
 
 use super::invocation::Invocation;
-use super::output::say;
+use super::output::{self, say};
 use crate::api::{LogEntry, Read};
 
 /// Shows the model's log.
@@ -81,9 +80,6 @@ pub(crate) struct DebugLog {
     /// Lines of text, or of JSON.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Write to a file.
-    #[arg(short = 'o', long)]
-    output: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -113,9 +109,8 @@ impl DebugLog {
         let (client, mut args) = (at.client()?, self);
         // With a pipe or a file as output it ends after the last line, unless more was asked for.
         let asked = args.tail || args.lines.is_some();
-        let terminal = std::io::stdout().is_terminal() && args.output.is_none();
+        let terminal = std::io::stdout().is_terminal() && !output::is_file();
         args.no_tail |= args.limit.is_some() || (!asked && !terminal);
-        let mut out = Out::new(&args)?;
         let filter = Filter::new(&args);
         let begun = Timestamp::now();
         let (mut after, mut last) = (0, Timestamp::MIN);
@@ -141,7 +136,7 @@ impl DebugLog {
             let lines =
                 entries.iter().filter(|entry| filter.wants(entry)).map(|one| line(&args, one));
             let Some(first) = &mut backlog else {
-                lines.into_iter().try_for_each(|line| out.say(&line))?;
+                lines.into_iter().try_for_each(|line| say(&line))?;
                 if entries.is_empty() {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -149,39 +144,17 @@ impl DebugLog {
             };
             first.extend(lines);
             match self::backlog(&args) {
-                Backlog::All => first.drain(..).try_for_each(|line| out.say(&line))?,
+                Backlog::All => first.drain(..).try_for_each(|line| say(&line))?,
                 Backlog::First(count) => first.truncate(count),
                 Backlog::Last(count) => drop(first.drain(..first.len().saturating_sub(count))),
             }
             if entries.last().is_none_or(|last| last.at > begun) {
-                first.drain(..).try_for_each(|line| out.say(&line))?;
+                first.drain(..).try_for_each(|line| say(&line))?;
                 if args.no_tail {
                     return Ok(());
                 }
                 backlog = None;
             }
-        }
-    }
-}
-
-/// Where lines go.
-enum Out {
-    Standard,
-    File(std::fs::File),
-}
-
-impl Out {
-    #[allow(clippy::disallowed_methods, reason = "the command line has no other threads")]
-    fn new(args: &DebugLog) -> Result<Self> {
-        let Some(path) = &args.output else { return Ok(Self::Standard) };
-        let file = std::fs::File::create(path);
-        Ok(Self::File(file.with_context(|| format!("cannot write {}", path.display()))?))
-    }
-
-    fn say(&mut self, line: &str) -> Result<()> {
-        match self {
-            Self::Standard => Ok(say(line)?),
-            Self::File(file) => Ok(writeln!(file, "{line}")?),
         }
     }
 }

@@ -59,7 +59,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::paths::Paths;
 use invocation::Invocation;
-pub(crate) use output::{refused, tell, usage};
+pub(crate) use output::{refused, tell, usage, write_to};
 use values::Format;
 
 /// Runs Juju charms on one machine with real parts.
@@ -110,7 +110,7 @@ macro_rules! verbs {
             async fn run(self, at: &Invocation) -> Result<()> {
                 match self {
                     $(Self::$verb(verb) => verb.run(at).await,)*
-                    Self::Completion(verb) => verb.run(Cli::command()),
+                    Self::Completion(verb) => verb.run(command()),
                 }
             }
         }
@@ -181,6 +181,11 @@ verbs! {
     daemon::Daemon,
 }
 
+/// The verbs with their options.
+pub(crate) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(output::with_file)
+}
+
 /// Carries out one command line.
 pub(crate) async fn perform(cli: Cli) -> Result<()> {
     let controller = Paths::new(&cli.instance, cli.cache, cli.lib);
@@ -193,12 +198,16 @@ pub(crate) fn format(matches: &clap::ArgMatches) -> Option<Format> {
     verb.try_get_one::<Format>("format").ok().flatten().copied()
 }
 
+/// The file that a command's result was asked to go to.
+pub(crate) fn file(matches: &clap::ArgMatches) -> Option<PathBuf> {
+    let (_, verb) = matches.subcommand()?;
+    verb.try_get_one::<PathBuf>("output").ok().flatten().cloned()
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     #[test]
     fn the_definitions_hold_together() {
-        super::Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

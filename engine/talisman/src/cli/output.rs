@@ -1,15 +1,67 @@
 //! What a command prints: results on standard output, words for people beside them.
 
+use std::cell::RefCell;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use clap::{Arg, Command, value_parser};
 use serde_json::Value;
 
 use super::values::Format;
 
 /// Whether anything of the result is out.
 static PRINTED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The file that takes the result in standard output's place.
+    static DESTINATION: RefCell<Option<Destination>> = const { RefCell::new(None) };
+}
+
+/// A file for the result, which is made when there is one.
+struct Destination {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Destination {
+    fn write(&mut self, text: &str) -> Result<()> {
+        let file = match self.file.take() {
+            Some(file) => Ok(file),
+            None => made(&self.path),
+        };
+        let written = file.and_then(|file| self.file.insert(file).write_all(text.as_bytes()));
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// A file anew, for its owner alone: a result may hold secrets and options of an operator's.
+fn made(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// A verb whose result has a format, with Juju's option for where the result goes.
+pub(super) fn with_file(verb: Command) -> Command {
+    let has = |name: &str| verb.get_arguments().any(|argument| argument.get_id() == name);
+    if !has("format") {
+        return verb;
+    }
+    let file = Arg::new("output").short('o').long("output").value_name("FILE");
+    verb.arg(file.value_parser(value_parser!(PathBuf)).help("Write the result to a file"))
+}
+
+/// Has a file take the result of this thread's command from now on.
+pub(crate) fn write_to(path: Option<PathBuf>) {
+    DESTINATION.set(path.map(|path| Destination { path, file: None }));
+}
+
+/// Whether a file takes the result of this thread's command.
+pub(super) fn is_file() -> bool {
+    DESTINATION.with_borrow(Option::is_some)
+}
 
 /// Words that make no command: the program ends as when an option is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +95,10 @@ pub(super) fn say(line: &str) -> Result<()> {
 /// Prints a part of the command's result as it is.
 pub(super) fn print(text: &str) -> Result<()> {
     PRINTED.store(true, Ordering::Relaxed);
+    let to_file = DESTINATION.with_borrow_mut(|file| file.as_mut().map(|file| file.write(text)));
+    if let Some(written) = to_file {
+        return written;
+    }
     #[cfg(test)]
     if captured::take_in(|out| out.0.push_str(text)) {
         return Ok(());
@@ -64,10 +120,11 @@ pub(crate) fn tell(line: &str) {
 }
 
 /// The empty object that Juju prints for programs when a command fails before it has printed
-/// anything.
+/// anything; never into a file.
 fn nothing(format: Option<Format>) {
     let for_programs = matches!(format, Some(Format::Json | Format::Yaml));
     if for_programs && !anything_is_out() {
+        write_to(None);
         say("{}").ok();
     }
 }

@@ -62,6 +62,24 @@ fn what_a_charm_declares_is_listed() {
 }
 
 #[test]
+fn a_result_goes_to_the_file_that_is_named() {
+    let session = Session::new(World::alone());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("result");
+    let name = path.display();
+    session.check(&format!("status --format json -o {name}"), 0, &["!probe"]);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("\"probe/0\""));
+    session.check(&format!("config probe text --output {name}"), 0, &["!plain"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "plain\n", "what was there is gone");
+    // Words for people, and what stands for nothing, stay where they are.
+    session.check(&format!("run probe/0 logs -o {name}"), 0, &["Waiting for task", "!out"]);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("out\n"));
+    session.check(&format!("show-operation 77 --format json -o {name}"), 1, &["{}", "77"]);
+    session.check("status -o /nowhere/at/all", 1, &["cannot write /nowhere/at/all"]);
+    session.check(&format!("expose probe -o {name}"), 2, &["-o"]);
+}
+
+#[test]
 fn a_model_keeps_what_is_said_of_it() {
     let session = Session::new(World::alone());
     session.check("set-model-constraints mem=512M arch=amd64", 0, &["arch has no effect"]);

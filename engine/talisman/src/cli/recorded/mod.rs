@@ -11,7 +11,7 @@ mod world;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use serde::Deserialize;
 
 use super::Cli;
@@ -77,7 +77,7 @@ impl Listed {
 /// What a command line gives here: code, result, words.
 fn answered(world: &Rc<RefCell<World>>, argv: &[String]) -> (u8, String, String) {
     let words = std::iter::once("talisman").chain(argv.iter().map(String::as_str));
-    let matches = match Cli::command().try_get_matches_from(words) {
+    let matches = match super::command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => return (2, String::new(), super::usage(&error)),
     };
@@ -91,10 +91,12 @@ fn answered(world: &Rc<RefCell<World>>, argv: &[String]) -> (u8, String, String)
         ..Invocation::new(Paths::new("recorded", None, None), None)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    super::write_to(super::file(&matches));
     let (code, out, words) = captured::during(|| match runtime.block_on(cli.command.run(&at)) {
         Ok(()) => 0,
         Err(error) => super::refused(&error, super::format(&matches)),
     });
+    super::write_to(None);
     (code, out, words)
 }
 
