@@ -88,6 +88,8 @@ pub(crate) enum Change {
     CancelTask { id: u64 },
     /// Retries or skips a failed hook.
     Resolve { unit: UnitName, retry: bool },
+    /// Retries or skips the failed hooks of all units.
+    ResolveAll { retry: bool },
     /// Changes options of the model.
     SetModelConfig { set: BTreeMap<String, String>, reset: Vec<String> },
     /// Changes the number of units by this many.

@@ -25,6 +25,7 @@ mod operations;
 mod output;
 mod pack;
 mod page;
+mod patience;
 #[cfg(test)]
 mod recorded;
 mod refresh;

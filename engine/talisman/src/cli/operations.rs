@@ -1,13 +1,16 @@
 //! `operations`, `show-operation`, `show-task` and `cancel-task`: actions that ran or run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::invocation::Invocation;
 use super::output::{print, say, show, tell};
+use super::patience::{Patience, Wait, is_open};
 use super::task::{self, Clock};
 use super::values::Format;
 use crate::api::{Change, Read};
@@ -93,6 +96,8 @@ impl Operations {
 #[derive(Debug, Args)]
 pub(crate) struct ShowOperation {
     id: u64,
+    #[command(flatten)]
+    patience: Patience,
     /// Times in UTC.
     #[arg(long)]
     utc: bool,
@@ -103,11 +108,19 @@ pub(crate) struct ShowOperation {
 impl ShowOperation {
     pub(super) async fn run(self, at: &Invocation) -> Result<()> {
         let (client, args) = (at.client()?, self);
-        let all = all(&client).await?;
-        let Some(tasks) = all.get(&args.id) else {
-            bail!("operation {:?} not found", args.id.to_string());
+        let deadline = args.patience.deadline();
+        let tasks = loop {
+            let Some(tasks) = all(&client).await?.remove(&args.id) else {
+                bail!("operation {:?} not found", args.id.to_string());
+            };
+            let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if late || !is_open(&status(&tasks)) {
+                break tasks;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         };
-        show(&operation(tasks, Clock { utc: args.utc }), args.format)
+        args.patience.check(&format!("operation {}", args.id), &status(&tasks))?;
+        show(&operation(&tasks, Clock { utc: args.utc }), args.format)
     }
 }
 
@@ -115,6 +128,8 @@ impl ShowOperation {
 #[derive(Debug, Args)]
 pub(crate) struct ShowTask {
     id: u64,
+    #[command(flatten)]
+    patience: Patience,
     /// Times in UTC.
     #[arg(long)]
     utc: bool,
@@ -125,8 +140,13 @@ pub(crate) struct ShowTask {
 impl ShowTask {
     pub(super) async fn run(self, at: &Invocation) -> Result<()> {
         let (client, args) = (at.client()?, self);
-        let task = client.ask(Read::Action { id: args.id }).await?;
         let clock = Clock { utc: args.utc };
+        let mut task = client.ask(Read::Action { id: args.id }).await?;
+        if !task::has_ended(&task) && args.patience.wait() != Wait::No {
+            let deadline = args.patience.deadline();
+            task = task::end_of(&client, args.id, deadline, Some(clock)).await?;
+        }
+        args.patience.check(&format!("task {}", args.id), &text(&task["status"]))?;
         match args.format {
             Format::Json | Format::Yaml => show(&task::shown(&task, clock), args.format),
             _ => print(&task::plain(&task)?),

@@ -187,37 +187,50 @@ pub(super) async fn wait(
     (bound, clock): (Duration, Clock),
     tells: bool,
 ) -> Result<Vec<Value>> {
-    let deadline = Instant::now() + bound;
+    let deadline = Some(Instant::now() + bound);
+    let told_by = (tells && tasks.len() == 1).then_some(clock);
     let mut ended = Vec::new();
     for one in tasks {
         let id = text(&one["id"]).parse().context("cannot read the task's number")?;
         if tells {
             tell(&format!("Waiting for task {id}...\n"));
         }
-        let mut told = 0;
-        let task = loop {
-            let task = client.ask(Read::Action { id }).await?;
-            if tells && tasks.len() == 1 {
-                let logged = lines(&task, |at| clock.of_day(at));
-                logged.iter().skip(told).for_each(|line| tell(line));
-                told = logged.len();
-            }
-            if has_ended(&task) {
-                break task;
-            }
-            if Instant::now() > deadline {
-                let late = tasks.iter().skip(ended.len()).map(|task| text(&task["unit"]));
-                let late: Vec<String> = late.map(|unit| format!("unit {unit}")).collect();
-                bail!("timed out waiting for results from: {}", late.join(", "));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        if told > 0 {
-            tell("");
+        let task = end_of(client, id, deadline, told_by).await?;
+        if !has_ended(&task) {
+            let late = tasks.iter().skip(ended.len()).map(|task| text(&task["unit"]));
+            let late: Vec<String> = late.map(|unit| format!("unit {unit}")).collect();
+            bail!("timed out waiting for results from: {}", late.join(", "));
         }
         ended.push(task);
     }
     Ok(ended)
+}
+
+/// A task that has ended, or how it is at a deadline; what it logs meanwhile is printed, with times
+/// by the clock that is given.
+pub(super) async fn end_of(
+    client: &Client,
+    id: u64,
+    deadline: Option<Instant>,
+    told_by: Option<Clock>,
+) -> Result<Value> {
+    let mut told = 0;
+    let task = loop {
+        let task = client.ask(Read::Action { id }).await?;
+        if let Some(clock) = told_by {
+            let logged = lines(&task, |at| clock.of_day(at));
+            logged.iter().skip(told).for_each(|line| tell(line));
+            told = logged.len();
+        }
+        if has_ended(&task) || deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            break task;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    if told > 0 {
+        tell("");
+    }
+    Ok(task)
 }
 
 /// What programs and people get of the tasks of several units.

@@ -169,3 +169,44 @@ fn operations_are_filtered() {
     session.check("cancel-task 2", 1, &["task 2 is completed"]);
     session.check("cancel-task 77", 1, &["there is no task 77"]);
 }
+
+#[test]
+fn the_end_of_a_task_is_waited_for_as_long_as_is_asked() {
+    let session = Session::new(World::alone());
+    session.check("run probe/0 logs --background", 0, &["with task 2"]);
+    session.check("show-task 2 --watch", 0, &["out"]);
+    session.check("show-operation 1 --wait 0 --format json", 0, &["\"status\":\"completed\""]);
+    session.check("show-task 2 --watch --wait 5s", 2, &["--watch"]);
+    let mut world = World::alone();
+    let unit = "probe/0".parse().unwrap();
+    world.model.agent_stopped(&unit, world.now);
+    let session = Session::new(world);
+    session.check("run probe/0 logs --background", 0, &["with task 2"]);
+    session.check("show-task 2", 0, &["Task 2 pending"]);
+    session.check("show-task 2 --wait -1s", 0, &["Task 2 pending"]);
+    session.check("show-task 2 --wait 50ms", 1, &["timed out: task 2 is pending after 50ms"]);
+    session.check("show-operation 1", 0, &["status: pending"]);
+    session.check("show-operation 1 --wait=50ms", 1, &["timed out: operation 1 is pending"]);
+}
+
+#[test]
+fn failed_hooks_of_several_units_are_resolved() {
+    let failing = || {
+        let mut world = World::alone();
+        for unit in ["probe/0", "probe/1"] {
+            world.fail_next(unit);
+        }
+        Session::new(world)
+    };
+    let session = failing();
+    session.check("status", 0, &["hook failed: \"config-changed\""]);
+    session.check("resolved --no-retry probe/0 probe/1", 0, &[]);
+    session.check("status", 0, &["!hook failed"]);
+    let session = failing();
+    session.check("resolve --all", 0, &[]);
+    session.check("status", 0, &["!hook failed"]);
+    session.check("resolve --all --no-retry", 0, &[]);
+    session.check("resolve probe/0 nobody/0", 1, &["probe/0", "nobody/0"]);
+    session.check("resolve", 2, &["units"]);
+    session.check("resolve --all probe/0", 2, &["--all"]);
+}

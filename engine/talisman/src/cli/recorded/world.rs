@@ -126,6 +126,15 @@ impl World {
         self.model.finish(run, session, HookOutcome::Exited(code), self.now).unwrap();
     }
 
+    /// Has the next `config-changed` of a unit fail.
+    pub(super) fn fail_next(&mut self, name: &str) {
+        let option = BTreeMap::from([("text".to_owned(), format!("for {name}"))]);
+        self.model.set_config(self.now, unit(name).app(), option).unwrap();
+        let Next::Hook(run) = self.model.next(&unit(name), self.now) else { panic!("no hook") };
+        let session = self.model.begin(&run, self.now);
+        self.model.finish(run, session, HookOutcome::Exited(1), self.now).unwrap();
+    }
+
     /// Secrets of the application's and of units.
     pub(super) fn secrets(&mut self) {
         self.secrets_of("probe/1", &[("appsec", false), ("owner-own", false), ("unitsec", true)]);

@@ -33,6 +33,7 @@ pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answe
         Change::CancelTask { id } => model.cancel_action(now, id)?,
         Change::Expose { app, exposed } => model.set_exposed(&app, exposed)?,
         Change::Resolve { unit, retry } => model.resolve(&unit, retry)?,
+        Change::ResolveAll { retry } => model.resolve_all(retry),
         Change::SetModelConfig { set, reset } => {
             model.set_model_config(now, set)?;
             model.forget_model_config(&reset);
