@@ -28,7 +28,8 @@ pub(crate) struct Config {
     /// Options to set back to their defaults.
     #[arg(long, value_delimiter = ',')]
     reset: Vec<String>,
-    /// A YAML file of options and values, or of such under the application's name.
+    /// A YAML file of options and values, or of such under the application's name; `-` is
+    /// standard input.
     #[arg(long)]
     file: Option<PathBuf>,
     #[arg(long, default_value = "yaml")]
@@ -101,7 +102,7 @@ async fn change(
 const TRUST: &str = "trust";
 
 /// A value as typed, or the text of the file that `@` names.
-fn content(value: &str) -> Result<String> {
+pub(super) fn content(value: &str) -> Result<String> {
     match value.strip_prefix('@') {
         Some(file) => crate::files::read_given(Path::new(file))
             .with_context(|| format!("cannot read the value in {file}")),
@@ -121,10 +122,18 @@ pub(super) fn typed(words: &[String], app: &str) -> Result<BTreeMap<String, Stri
     Ok(set)
 }
 
+/// The text of a file of options, `-` being standard input.
+pub(super) fn text_of(file: &Path) -> Result<String> {
+    let text = match file == Path::new("-") {
+        true => crate::files::text(std::io::stdin()),
+        false => crate::files::read_given(file),
+    };
+    text.with_context(|| format!("cannot read {}", file.display()))
+}
+
 /// The options in a file, with or without the application's name above them.
 fn options_in(file: &Path, app: &str) -> Result<BTreeMap<String, String>> {
-    let text = crate::files::read_given(file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
+    let text = text_of(file)?;
     let whole: serde_json::Map<String, Value> = serde_saphyr::from_str(&text)
         .with_context(|| format!("cannot read {} as options and values", file.display()))?;
     let options = match whole.get(app) {

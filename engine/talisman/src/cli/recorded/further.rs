@@ -124,6 +124,28 @@ fn a_model_has_jujus_options() {
 }
 
 #[test]
+fn a_models_options_are_read_from_a_file() {
+    let session = Session::new(World::empty());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("options.yaml");
+    let name = path.display();
+    std::fs::write(&path, "update-status-hook-interval: 20s\ntest-mode: true\n").unwrap();
+    session.check(&format!("model-config --file {name} test-mode=false"), 0, &["test-mode"]);
+    session.check("model-config update-status-hook-interval", 0, &["20s"]);
+    session.check("model-config test-mode", 0, &["false"]);
+    session.check(&format!("model-config --format yaml -o {name}"), 0, &[]);
+    session.check("model-config update-status-hook-interval=1m", 0, &[]);
+    session.check(&format!("model-config --file {name}"), 0, &["!WARNING"]);
+    let shown = ["update-status-hook-interval:", "  source: model", "  value: 20s"];
+    session.check("model-config update-status-hook-interval --format yaml", 0, &shown);
+    session.check(&format!("model-config {name}"), 1, &["not found", "--file"]);
+    session.check("model-config test-mode logging-config", 2, &["several"]);
+    session.check(&format!("model-config test-mode --file {name}"), 2, &["use two"]);
+    session.check("model-config test-mode=1 --reset test-mode", 2, &["set and reset test-mode"]);
+    session.check("model-config --file /nowhere", 1, &["cannot read /nowhere"]);
+}
+
+#[test]
 fn a_secret_is_shown_as_far_as_was_asked_for() {
     let mut world = World::alone();
     world.secrets();
