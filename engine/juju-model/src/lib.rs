@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agent::memory::InClusterConfig;
 pub use command::deploy::Deploy;
+pub use command::secrets::SecretUpdate;
 pub use entity::action::{Action, ActionLog, ActionStatus};
 pub use entity::application::{Application, Constraints, Life};
 pub use entity::charm_yaml::{ActionsYaml, ConfigYaml, MetadataYaml};

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driver::{World, app, map, unit};
 use jiff::SignedDuration;
-use juju_model::Juju;
+use juju_model::{Juju, SecretUpdate};
 use juju_model::tools::{Answer, Bag, Revision, SecretMetadata};
 use juju_names::{RelationId, SecretId};
 
@@ -362,12 +362,44 @@ fn an_operators_secret_is_read_by_the_application_it_is_granted_to() {
     assert!(world.model.add_secret(world.now, "mine", &map(&[("password", "x")])).is_err());
     world.model.grant_user_secret("mine", &app("pg"), true).unwrap();
     reads(&mut world, "pg/1", &id, Revision::Tracked, "x");
-    world.model.update_secret(world.now, "mine", &map(&[("password", "y")])).unwrap();
+    let content = map(&[("password#base64", "eQ==")]);
+    let update = SecretUpdate { content: Some(&content), ..SecretUpdate::default() };
+    world.model.update_secret(world.now, "mine", update).unwrap();
     assert_eq!(world.settle(), ["pg/1 secret-changed"]);
     world.model.grant_user_secret("mine", &app("pg"), false).unwrap();
     world.on("pg/1", |tools| {
         refused(tools.secret_get(Some(&id), None, Revision::Peek), "permission denied");
     });
+}
+
+#[test]
+fn an_operators_secret_has_another_name_and_loses_revisions() {
+    let (mut world, _) = world(false);
+    let id = world.model.add_secret(world.now, "mine", &map(&[("password", "x")])).unwrap();
+    world.model.add_secret(world.now, "taken", &map(&[("password", "x")])).unwrap();
+    world.model.grant_user_secret("mine", &app("pg"), true).unwrap();
+    reads(&mut world, "pg/1", &id, Revision::Tracked, "x");
+    let content = map(&[("password", "y")]);
+    let now = world.now;
+    let mut update = |secret, content, name, auto_prune| {
+        let update = SecretUpdate { content, name, auto_prune, ..SecretUpdate::default() };
+        world.model.update_secret(now, secret, update)
+    };
+    assert!(update("mine", Some(&content), Some("taken"), false).is_err());
+    update("mine", None, Some("mine"), false).unwrap();
+    update("mine", None, Some("ours"), false).unwrap();
+    assert!(update("mine", Some(&content), None, false).is_err());
+    update("ours", Some(&content), None, true).unwrap();
+    let revisions = |world: &World| -> Vec<u32> {
+        world.model.secret(&id).unwrap().revisions.keys().copied().collect()
+    };
+    assert_eq!(revisions(&world), [1, 2], "pg/1 tracks the first");
+    world.settle();
+    reads(&mut world, "pg/1", &id, Revision::Refresh, "y");
+    assert_eq!(revisions(&world), [2]);
+    assert!(world.model.remove_user_secret("ours", Some(1)).is_err());
+    world.model.remove_user_secret("ours", Some(2)).unwrap();
+    assert!(world.model.secret(&id).is_none(), "it goes with its last revision");
 }
 
 #[test]

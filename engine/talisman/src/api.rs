@@ -94,12 +94,20 @@ pub(crate) enum Change {
     SetModelConfig { set: BTreeMap<String, String>, reset: Vec<String> },
     /// Changes the number of units by this many.
     ScaleBy { app: AppName, units: i64, force: bool },
-    /// Adds or changes a secret of the operator's; the answer is its id.
-    PutSecret { name: String, values: BTreeMap<String, String>, info: Option<String>, update: bool },
+    /// Adds a secret of the operator's; the answer is its id.
+    AddSecret { secret: String, values: BTreeMap<String, String>, info: Option<String> },
+    /// Changes a secret of the operator's; what is absent or empty stays.
+    UpdateSecret {
+        secret: String,
+        values: BTreeMap<String, String>,
+        name: Option<String>,
+        info: Option<String>,
+        auto_prune: bool,
+    },
     /// Lets applications read a secret of the operator's, or no longer.
     GrantSecret { secret: String, apps: Vec<AppName>, granted: bool },
-    /// Removes a secret of the operator's.
-    RemoveSecret { secret: String },
+    /// Removes a secret of the operator's, or one revision of it.
+    RemoveSecret { secret: String, revision: Option<u32> },
 }
 
 /// Works with more than the model: files, images, containers, ports.

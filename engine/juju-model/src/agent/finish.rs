@@ -39,6 +39,8 @@ impl Model {
         if !self.units.contains_key(&unit) {
             return Err(FlushError::Gone(unit.to_string()));
         }
+        // What it has read it tracks, however it ends.
+        self.prune_secrets();
         if hook.is_operation() {
             return self.finish_operation(&unit, &hook, session, outcome, now);
         }

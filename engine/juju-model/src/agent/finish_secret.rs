@@ -183,6 +183,7 @@ impl Secret {
             revisions: std::collections::BTreeMap::new(),
             grants: Vec::new(),
             tracking: std::collections::BTreeMap::new(),
+            auto_prune: false,
         }
     }
 

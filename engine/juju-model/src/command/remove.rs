@@ -119,6 +119,7 @@ impl Model {
             secret.tracking.remove(unit);
             secret.grants.retain(|grant| grant.unit.as_ref() != Some(unit));
         }
+        self.prune_secrets();
     }
 
     fn drop_app_if_empty(&mut self, app: &AppName) {

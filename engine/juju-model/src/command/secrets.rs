@@ -13,8 +13,22 @@ use crate::tool::SecretMetadata;
 use crate::tool::session::SecretDraft;
 use crate::{Model, ModelError, Owner, Secret};
 
+/// What changes of a secret of the operator's; what is `None` stays.
+#[derive(Default)]
+pub struct SecretUpdate<'a> {
+    /// Its content, as [`Model::add_secret`] takes it: units that track it get `secret-changed`.
+    pub content: Option<&'a BTreeMap<String, String>>,
+    /// Its name.
+    pub name: Option<&'a str>,
+    /// Its description.
+    pub description: Option<&'a str>,
+    /// Old revisions go when no consumer tracks them any more.
+    pub auto_prune: bool,
+}
+
 impl Model {
-    /// Adds a secret of the operator's; `content` is plain text by key.
+    /// Adds a secret of the operator's; `content` is plain text by key, or base64 where the key
+    /// ends in `#base64`.
     ///
     /// # Errors
     /// [`ModelError::Secret`] when the name is taken, or a key or the size is not accepted.
@@ -37,38 +51,43 @@ impl Model {
         Ok(id)
     }
 
-    /// Gives a secret of the operator's new content: units that track it get `secret-changed`.
+    /// Changes a secret of the operator's, and gives its id.
     ///
     /// # Errors
-    /// [`ModelError::Secret`] when it is unknown, or a key or the size is not accepted.
+    /// [`ModelError::Secret`] when it is unknown, the name is taken, or a key or the size is not
+    /// accepted; nothing has changed then.
     pub fn update_secret(
         &mut self,
         now: Timestamp,
-        name: &str,
-        content: &BTreeMap<String, String>,
-    ) -> Result<(), ModelError> {
-        let id = self.user_secret(name)?;
-        let content = Some(encoded(content)?);
-        if let Some(secret) = self.secrets.get_mut(&id) {
-            secret.change(SecretDraft { content, metadata: SecretMetadata::default() }, now);
+        secret: &str,
+        update: SecretUpdate<'_>,
+    ) -> Result<SecretId, ModelError> {
+        let id = self.user_secret(secret)?;
+        let holder = update.name.and_then(|name| self.user_secret(name).ok());
+        if let (Some(name), true) = (update.name, holder.is_some_and(|holder| holder != id)) {
+            return Err(ModelError::Secret(format!("a secret of the name {name:?} exists")));
         }
-        Ok(())
+        let metadata = SecretMetadata {
+            label: update.name.map(str::to_owned),
+            description: update.description.map(str::to_owned),
+            ..SecretMetadata::default()
+        };
+        let content = update.content.map(encoded).transpose()?;
+        if let Some(secret) = self.secrets.get_mut(&id) {
+            secret.change(SecretDraft { content, metadata }, now);
+            secret.auto_prune |= update.auto_prune;
+        }
+        self.prune_secrets();
+        Ok(id)
     }
 
-    /// Describes a secret of the operator's, or leaves its description; gives its id.
-    ///
-    /// # Errors
-    /// [`ModelError::Secret`] when it is unknown.
-    pub fn describe_user_secret(
-        &mut self,
-        name: &str,
-        description: Option<&str>,
-    ) -> Result<SecretId, ModelError> {
-        let id = self.user_secret(name)?;
-        if let (Some(secret), Some(text)) = (self.secrets.get_mut(&id), description) {
-            text.clone_into(&mut secret.description);
+    /// Drops old revisions that nobody tracks, of secrets of which the operator asked for that.
+    pub(crate) fn prune_secrets(&mut self) {
+        for secret in self.secrets.values_mut().filter(|secret| secret.auto_prune) {
+            for revision in secret.obsolete() {
+                secret.revisions.remove(&revision);
+            }
         }
-        Ok(id)
     }
 
     /// Lets an application read a secret of the operator's, or no longer.
@@ -93,13 +112,30 @@ impl Model {
         Ok(())
     }
 
-    /// Removes a secret of the operator's.
+    /// Removes a secret of the operator's, or one revision of it: after the last it goes too.
     ///
     /// # Errors
-    /// [`ModelError::Secret`] when it is unknown.
-    pub fn remove_user_secret(&mut self, name: &str) -> Result<(), ModelError> {
+    /// [`ModelError::Secret`] when it or the revision is unknown.
+    pub fn remove_user_secret(
+        &mut self,
+        name: &str,
+        revision: Option<u32>,
+    ) -> Result<(), ModelError> {
         let id = self.user_secret(name)?;
-        self.secrets.remove(&id);
+        let Some(secret) = self.secrets.get_mut(&id) else { return Ok(()) };
+        match revision {
+            Some(number) if secret.revisions.remove(&number).is_none() => {
+                let all = listed(secret.revisions.keys());
+                return Err(ModelError::Secret(format!(
+                    "{name:?} has no revision {number}; it has {all}"
+                )));
+            }
+            Some(_) => {}
+            None => secret.revisions.clear(),
+        }
+        if secret.revisions.is_empty() {
+            self.secrets.remove(&id);
+        }
         Ok(())
     }
 
@@ -118,6 +154,17 @@ impl Model {
 }
 
 fn encoded(content: &BTreeMap<String, String>) -> Result<SecretContent, ModelError> {
-    let values = content.iter().map(|(key, value)| (key.clone(), STANDARD.encode(value)));
-    crate::tool::secret::checked(values.collect()).map_err(|e| ModelError::Secret(e.to_string()))
+    let mut values = BTreeMap::new();
+    for (key, value) in content {
+        match key.strip_suffix("#base64") {
+            Some(key) if STANDARD.decode(value).is_err() => {
+                return Err(ModelError::Secret(format!(
+                    "the value of the key {key:?} is no base64"
+                )));
+            }
+            Some(key) => drop(values.insert(key.to_owned(), value.clone())),
+            None => drop(values.insert(key.clone(), STANDARD.encode(value))),
+        }
+    }
+    crate::tool::secret::checked(values).map_err(|e| ModelError::Secret(e.to_string()))
 }

@@ -156,6 +156,9 @@ pub struct Secret {
     pub grants: Vec<Grant>,
     /// Who has read it.
     pub tracking: BTreeMap<UnitName, Tracking>,
+    /// Old revisions go when nobody tracks them any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) auto_prune: bool,
 }
 
 impl Secret {

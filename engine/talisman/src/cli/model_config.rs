@@ -97,7 +97,8 @@ impl ModelConfig {
 /// Shows one option: its value for people, itself with its source for programs.
 fn one(options: &Value, key: &str, format: Format) -> Result<()> {
     let Some(option) = options.get(key) else {
-        let hint = if Path::new(key).is_file() { "; add --file to read options from it" } else { "" };
+        let hint =
+            if Path::new(key).is_file() { "; add --file to read options from it" } else { "" };
         bail!("key {key:?} not found in model config{hint}");
     };
     match format {

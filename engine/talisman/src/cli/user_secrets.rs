@@ -9,8 +9,8 @@ use juju_names::AppName;
 use serde_json::Value;
 
 use super::invocation::Invocation;
-use super::output::say;
-use super::values::key_value;
+use super::output::{Usage, say};
+use super::values::{key_value, option_text};
 use crate::api::Change;
 use crate::client::Client;
 
@@ -24,15 +24,28 @@ pub(crate) struct AddSecret {
 
 impl AddSecret {
     pub(super) async fn run(self, at: &Invocation) -> Result<()> {
-        put(&at.client()?, self.name, self.content, false).await
+        let Self { name: secret, content } = self;
+        let (values, info) = (content.values()?, content.info);
+        if values.is_empty() {
+            return Err(Usage(
+                "cannot add a secret without a value: write <key>=<value>".to_owned(),
+            )
+            .into());
+        }
+        let id = at.client()?.ask(Change::AddSecret { secret, values, info }).await?;
+        say(id.as_str().unwrap_or_default())
     }
 }
 
 /// Gives a secret other content.
 #[derive(Debug, Args)]
 pub(crate) struct UpdateSecret {
+    /// Its id or name.
     secret: String,
-    /// Accepted for Juju's sake: revisions that no consumer tracks are not kept.
+    /// Another name for it.
+    #[arg(long)]
+    name: Option<String>,
+    /// From now on, let old revisions go when no application tracks them.
     #[arg(long)]
     auto_prune: bool,
     #[command(flatten)]
@@ -41,7 +54,13 @@ pub(crate) struct UpdateSecret {
 
 impl UpdateSecret {
     pub(super) async fn run(self, at: &Invocation) -> Result<()> {
-        put(&at.client()?, self.secret, self.content, true).await
+        let Self { secret, name, auto_prune, content } = self;
+        let (values, info) = (content.values()?, content.info);
+        if values.is_empty() && name.is_none() && info.is_none() && !auto_prune {
+            bail!("cannot update the secret {secret:?}: say what is to change");
+        }
+        let request = Change::UpdateSecret { secret, values, name, info, auto_prune };
+        at.client()?.ask(request).await.map(drop)
     }
 }
 
@@ -76,18 +95,23 @@ impl RevokeSecret {
 /// Removes a secret.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveSecret {
+    /// Its id or name.
     secret: String,
+    /// Only this revision.
+    #[arg(long)]
+    revision: Option<u32>,
 }
 
 impl RemoveSecret {
     pub(super) async fn run(self, at: &Invocation) -> Result<()> {
-        at.client()?.ask(Change::RemoveSecret { secret: self.secret }).await.map(drop)
+        let Self { secret, revision } = self;
+        at.client()?.ask(Change::RemoveSecret { secret, revision }).await.map(drop)
     }
 }
 
 #[derive(Args)]
 pub(crate) struct SecretContent {
-    /// `<key>=<value>`
+    /// `<key>=<value>`, `<key>#base64=<value>` or `<key>#file=<path>`
     #[arg(value_parser = key_value)]
     pub(crate) values: Vec<(String, String)>,
     /// A YAML file of keys and values.
@@ -104,39 +128,29 @@ impl std::fmt::Debug for SecretContent {
     }
 }
 
-/// `add-secret` and, with `id`, `update-secret`
-pub(super) async fn put(
-    client: &Client,
-    name: String,
-    content: SecretContent,
-    update: bool,
-) -> Result<()> {
-    let mut values: BTreeMap<String, String> = BTreeMap::new();
-    if let Some(file) = &content.file {
-        let text = crate::files::read_given(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-        let read: BTreeMap<String, Value> = serde_saphyr::from_str(&text)
-            .map_err(|_| anyhow::anyhow!("cannot read {} as keys and values", file.display()))?;
-        values.extend(read.into_iter().map(|(key, value)| match value {
-            Value::String(text) => (key, text),
-            other => (key, other.to_string()),
-        }));
-    }
-    for (key, value) in content.values {
-        match key.strip_suffix("#file") {
-            Some(key) => {
-                let text = crate::files::read_given(std::path::Path::new(&value))
-                    .with_context(|| format!("cannot read {value}"))?;
-                values.insert(key.to_owned(), text);
-            }
-            None => drop(values.insert(key, value)),
+impl SecretContent {
+    /// The values by key, those that are typed over those in the file.
+    fn values(&self) -> Result<BTreeMap<String, String>> {
+        let mut values: BTreeMap<String, String> = BTreeMap::new();
+        if let Some(file) = &self.file {
+            let text = crate::files::read_given(file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+            let read: BTreeMap<String, Value> = serde_saphyr::from_str(&text).map_err(|_| {
+                anyhow::anyhow!("cannot read {} as keys and values", file.display())
+            })?;
+            values.extend(read.into_iter().map(|(key, value)| (key, option_text(&value))));
         }
-    }
-    let request = Change::PutSecret { name, values, info: content.info, update };
-    let id = client.ask(request).await?;
-    match id.as_str() {
-        Some(id) if !update => say(id),
-        _ => Ok(()),
+        for (key, value) in &self.values {
+            match key.strip_suffix("#file") {
+                Some(key) => {
+                    let text = crate::files::read_given(std::path::Path::new(value))
+                        .with_context(|| format!("cannot read {value}"))?;
+                    values.insert(key.to_owned(), text);
+                }
+                None => drop(values.insert(key.clone(), value.clone())),
+            }
+        }
+        Ok(values)
     }
 }
 

@@ -166,6 +166,27 @@ fn a_secret_is_shown_as_far_as_was_asked_for() {
 }
 
 #[test]
+fn secrets_of_the_operators_change() {
+    let session = Session::new(World::alone());
+    session.check("add-secret mine key=one", 0, &["secret:"]);
+    session.check("add-secret mine", 2, &["without a value"]);
+    session.check("update-secret mine key#base64=dHdv --name ours --info words", 0, &[]);
+    session.check("update-secret mine key=three", 1, &["\"mine\"", "ours"]);
+    session.check("update-secret ours", 1, &["say what is to change"]);
+    session.check("update-secret ours key#base64=odd!", 1, &["no base64"]);
+    let shown = ["name: ours", "description: words", "revision: 2", "key: two"];
+    session.check("show-secret ours --reveal", 0, &shown);
+    session.check("show-secret ours --revisions", 0, &["revision: 1", "revision: 2"]);
+    session.check("remove-secret ours --revision 7", 1, &["no revision 7"]);
+    session.check("remove-secret ours --revision 1", 0, &[]);
+    session.check("show-secret ours --revisions", 0, &["!revision: 1"]);
+    session.check("update-secret ours key=three --auto-prune", 0, &[]);
+    session.check("show-secret ours --revisions", 0, &["!revision: 2", "revision: 3"]);
+    session.check("remove-secret ours", 0, &[]);
+    session.check("show-secret ours", 1, &["ours"]);
+}
+
+#[test]
 fn operations_are_filtered() {
     let session = Session::new(World::alone());
     session.check("run probe/0 probe/1 logs", 0, &["with 2 tasks"]);
@@ -229,6 +250,6 @@ fn failed_hooks_of_several_units_are_resolved() {
     session.check("status", 0, &["!hook failed"]);
     session.check("resolve --all --no-retry", 0, &[]);
     session.check("resolve probe/0 nobody/0", 1, &["probe/0", "nobody/0"]);
-    session.check("resolve", 2, &["units"]);
+    session.check("resolve", 2, &["<UNITS>"]);
     session.check("resolve --all probe/0", 2, &["--all"]);
 }

@@ -1,14 +1,13 @@
 //! Requests that change the model.
 
 use jiff::Timestamp;
-use juju_model::Model;
+use juju_model::{Model, SecretUpdate};
 use juju_names::UnitName;
 use serde_json::{Map, Value, json};
 
 use super::Answer;
 use crate::api::Change;
 use crate::bundle::constraints::with_models;
-use crate::daemon::view::secret;
 
 /// Changes the model.
 pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answer {
@@ -51,15 +50,25 @@ pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answe
                 model.force_removal(now, &app);
             }
         }
-        Change::PutSecret { name, values, info, update } => {
-            return Ok(secret::put(model, now, &name, &values, info.as_deref(), update)?);
+        Change::AddSecret { secret, values, info } => {
+            model.add_secret(now, &secret, &values)?;
+            let description = SecretUpdate { description: info.as_deref(), ..Default::default() };
+            return Ok(json!(model.update_secret(now, &secret, description)?));
+        }
+        Change::UpdateSecret { secret, values, name, info, auto_prune } => {
+            let content = Some(&values).filter(|values| !values.is_empty());
+            let (name, description) = (name.as_deref(), info.as_deref());
+            let update = SecretUpdate { content, name, description, auto_prune };
+            model.update_secret(now, &secret, update)?;
         }
         Change::GrantSecret { secret, apps, granted } => {
             for app in apps {
                 model.grant_user_secret(&secret, &app, granted)?;
             }
         }
-        Change::RemoveSecret { secret } => model.remove_user_secret(&secret)?,
+        Change::RemoveSecret { secret, revision } => {
+            model.remove_user_secret(&secret, revision)?;
+        }
     }
     Ok(Value::Null)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use juju_model::{Model, ModelError, Owner, Secret};
+use juju_model::{Model, Owner, Secret};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -78,26 +78,6 @@ pub(crate) fn one(
         shown["checksum"] = json!(checksum);
     }
     Ok(json!({ bare(secret): shown }))
-}
-
-/// Adds or changes a secret of the operator's.
-pub(crate) fn put(
-    model: &mut Model,
-    now: Timestamp,
-    name: &str,
-    values: &BTreeMap<String, String>,
-    info: Option<&str>,
-    update: bool,
-) -> Result<Value, ModelError> {
-    if update {
-        if !values.is_empty() {
-            model.update_secret(now, name, values)?;
-        }
-    } else {
-        model.add_secret(now, name, values)?;
-    }
-    let id = model.describe_user_secret(name, info)?;
-    Ok(json!(id))
 }
 
 /// The id without `secret:`.
