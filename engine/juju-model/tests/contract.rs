@@ -184,6 +184,55 @@ fn a_unit_in_error_leaves_when_its_removal_is_forced() {
 }
 
 #[test]
+fn an_application_stays_until_the_other_side_has_left_its_relations() {
+    let mut world = World::with(&[("pg", 1), ("client", 1)]);
+    world.model.integrate(world.now, "client", "pg").unwrap();
+    world.settle();
+    world.model.remove_application(world.now, &app("pg")).unwrap();
+    let departs = |hook: &str| hook.starts_with("database-relation-");
+    world.run(|run, _| i32::from(run.unit == unit("client/0") && departs(&run.hook.name())));
+    assert!(world.model.unit(&unit("pg/0")).is_none());
+    let dying = world.model.application(&app("pg")).unwrap();
+    assert_eq!(dying.life, juju_model::Life::Dying);
+    world.pass(400);
+    world.settle();
+    assert!(world.model.application(&app("pg")).is_none());
+    assert!(world.model.application(&app("client")).is_some());
+}
+
+#[test]
+fn hooks_of_a_relation_that_is_removed_by_force_may_fail() {
+    let mut world = World::with(&[("pg", 1), ("client", 1)]);
+    world.model.integrate(world.now, "client", "pg").unwrap();
+    world.settle();
+    let id = world.model.remove_relation(world.now, "client", "pg").unwrap();
+    world.run(|run, _| i32::from(run.hook.relation().is_some()));
+    assert!(world.model.relation(id).is_some(), "both units are in error");
+    world.model.force_relation(world.now, id);
+    world.run(|run, _| i32::from(run.hook.relation().is_some()));
+    assert!(world.model.relation(id).is_none());
+    assert!(world.model.all_units().all(|unit| !unit.has_failed()));
+    // What lives is not to be forced.
+    let id = world.model.integrate(world.now, "client", "pg").unwrap();
+    world.model.force_relation(world.now, id);
+    assert!(world.run(|_, _| 1).iter().all(|line| line.ends_with('!')));
+}
+
+#[test]
+fn units_leave_without_a_hook_where_nobody_waits_for_them() {
+    let mut world = World::with(&[("pg", 2), ("client", 1)]);
+    world.model.integrate(world.now, "client", "pg").unwrap();
+    world.settle();
+    world.model.agent_stopped(&unit("pg/1"), world.now);
+    world.model.remove_application(world.now, &app("pg")).unwrap();
+    world.model.force_removal(world.now, &app("pg"));
+    world.model.rush_removal(&app("pg"));
+    let ran = world.settle();
+    assert!(ran.iter().all(|line| line.starts_with("client/0")), "{ran:?}");
+    assert!(world.model.application(&app("pg")).is_none());
+}
+
+#[test]
 fn failed_hooks_wait_for_resolve_when_the_model_says_so() {
     let mut world = World::with(&[("pg", 1)]);
     let option = map(&[("automatically-retry-hooks", "false")]);

@@ -94,6 +94,10 @@ fn remove_relation_names_what_there_is() {
     );
     world.model.integrate(world.now, "client", "pg").unwrap();
     world.settle();
+    check(
+        world.model.remove_relation_by_id(world.now, juju_names::RelationId(0)),
+        "cannot remove the relation: there is no relation 0 between applications; there is 1",
+    );
     check(world.model.remove_relation(world.now, "pg", "client:database"), "1");
     check(
         world.model.integrate(world.now, "client", "pg"),

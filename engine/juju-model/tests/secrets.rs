@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driver::{World, app, map, unit};
 use jiff::SignedDuration;
-use juju_model::{Juju, SecretUpdate};
 use juju_model::tools::{Answer, Bag, Revision, SecretMetadata};
+use juju_model::{Juju, SecretUpdate};
 use juju_names::{RelationId, SecretId};
 
 const RELATION: RelationId = RelationId(1);

@@ -66,10 +66,13 @@ pub(crate) enum Read {
 pub(crate) enum Change {
     /// Relates two applications, `app[:endpoint]` each.
     Integrate { a: String, b: String },
-    /// Ends a relation.
-    RemoveRelation { a: String, b: String },
-    /// Removes an application with its units; with `force` even if their hooks fail.
-    RemoveApplication { app: AppName, force: bool },
+    /// Ends a relation; with `force` even if hooks of it fail.
+    RemoveRelation { a: String, b: String, force: bool },
+    /// Ends a relation by its id.
+    RemoveRelationById { id: u32, force: bool },
+    /// Removes an application with its units; with `force` even if their hooks fail, without
+    /// `wait` with no hook at all.
+    RemoveApplication { app: AppName, force: bool, wait: bool },
     /// Sets the number of units.
     Scale { app: AppName, units: u32 },
     /// Changes an application's options.
@@ -92,7 +95,7 @@ pub(crate) enum Change {
     ResolveAll { retry: bool },
     /// Changes options of the model.
     SetModelConfig { set: BTreeMap<String, String>, reset: Vec<String> },
-    /// Changes the number of units by this many.
+    /// Changes the number of units by this many; the answer is how many are wanted then.
     ScaleBy { app: AppName, units: i64, force: bool },
     /// Adds a secret of the operator's; the answer is its id.
     AddSecret { secret: String, values: BTreeMap<String, String>, info: Option<String> },

@@ -49,9 +49,11 @@ impl Run {
             Deploy { app: app.clone(), charm, charm_ref, units, config: options, trust: true };
         self.world.change(|state| {
             let now = state.now();
+            forget(state);
             if state.model.deploy(now, deploy).is_err() {
                 return false;
             }
+            state.deployed.insert(app.clone());
             kubernetes::put_application(&state.far.kube, &app);
             match kind {
                 Kind::Server => drop(state.far.clusters.insert(app, Cluster::new())),
@@ -76,15 +78,21 @@ pub(super) fn remove(state: &mut State, app: &AppName, keeps: bool) -> bool {
     if taken && keeps {
         state.kept_volumes.insert(app.clone());
     }
-    forget(state, app);
+    forget(state);
     taken
 }
 
-/// Forgets what there was of an application of which no unit is left.
-pub(super) fn forget(state: &mut State, app: &AppName) {
-    if state.model.application(app).is_some() {
-        return;
+/// Forgets what there was of applications that are gone.
+pub(super) fn forget(state: &mut State) {
+    let gone = |app: &AppName| state.model.application(app).is_none();
+    let gone: Vec<AppName> = state.deployed.iter().filter(|app| gone(app)).cloned().collect();
+    for app in gone {
+        state.deployed.remove(&app);
+        forget_one(state, &app);
     }
+}
+
+fn forget_one(state: &mut State, app: &AppName) {
     kubernetes::delete_application(&state.far.kube, app);
     state.far.clusters.remove(app);
     state.far.patroni.remove(app);

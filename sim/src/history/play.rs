@@ -162,6 +162,8 @@ pub(super) enum Due {
 /// What is due on a unit; one that is gone goes.
 fn due(state: &mut State, unit: &UnitName) -> Option<Due> {
     let now = state.now();
+    // An application may have waited for the hook of another.
+    super::apps::forget(state);
     match state.model.next(unit, now) {
         Next::Hook(run) => return Some(Due::Hook(Box::new(run))),
         Next::Gone => {
@@ -169,7 +171,7 @@ fn due(state: &mut State, unit: &UnitName) -> Option<Due> {
             state.model.unit_gone(unit);
             state.restarted_agents.remove(unit);
             state.model.lease_tick(now);
-            super::apps::forget(state, unit.app());
+            super::apps::forget(state);
         }
         Next::Restart => restart(state, unit),
         Next::Idle { .. } => return state.may_replace(unit).then_some(Due::Replacement),

@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) foreign_volumes: BTreeSet<UnitName>,
     /// Units whose events wait, while others run so many hooks.
     pub(crate) delayed: BTreeMap<UnitName, u32>,
+    /// Applications that were deployed and have not been forgotten.
+    pub(crate) deployed: BTreeSet<AppName>,
     /// Applications whose volumes outlive them.
     pub(crate) kept_volumes: BTreeSet<AppName>,
     /// The hook that runs.
@@ -71,6 +73,7 @@ impl World {
             far: Far::new(),
             foreign_volumes: BTreeSet::new(),
             delayed: BTreeMap::new(),
+            deployed: BTreeSet::new(),
             kept_volumes: BTreeSet::new(),
             session: None,
             gate: Gate::default(),

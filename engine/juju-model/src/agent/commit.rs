@@ -118,7 +118,9 @@ impl Model {
     pub(crate) fn fail(&mut self, unit: &UnitName, hook: Hook, now: Timestamp, why: &str) {
         let message = format!("hook failed: {:?}", hook.name());
         self.note(now, unit, "ERROR", format!("{message}: {why}"));
-        if self.units.get(unit).is_some_and(|state| state.uniter.forced) {
+        let relation = hook.relation().and_then(|event| self.relations.get(&event.id));
+        let forced = self.units.get(unit).is_some_and(|state| state.uniter.forced);
+        if forced || relation.is_some_and(|relation| relation.forced) {
             let cause_version = self.cause_version(unit, &hook);
             return self.commit(unit, &hook, cause_version, now);
         }

@@ -20,10 +20,8 @@ impl Model {
         let Some(state) = self.units.get(unit) else {
             return Next::Idle { until: None };
         };
-        let (memory, lifecycle) = (self.memory_of(unit), state.uniter.lifecycle);
-        if lifecycle == Lifecycle::Removed
-            || (state.life == Life::Dying && lifecycle == Lifecycle::New)
-        {
+        let memory = self.memory_of(unit);
+        if state.is_done() {
             let running = memory.running.is_some();
             return if running { Next::Idle { until: None } } else { Next::Gone };
         }

@@ -48,8 +48,8 @@ impl Model {
             (is(x, a) && is(y, b)) || (is(x, b) && is(y, a))
         };
         let found: Vec<&Relation> = self.relations.values().filter(matches).collect();
-        let (id, text) = match found.as_slice() {
-            [relation] => (relation.id, relation.describe()),
+        let id = match found.as_slice() {
+            [relation] => relation.id,
             [] => {
                 let all = self.relations.values().filter(|relation| !relation.is_peer());
                 let all = listed(all.map(|relation| format!("\"{}\"", relation.describe())));
@@ -64,9 +64,35 @@ impl Model {
                 )));
             }
         };
+        self.end_relation(now, id);
+        Ok(id)
+    }
+
+    /// The same for a relation by its id.
+    ///
+    /// # Errors
+    /// [`ModelError::RemoveRelation`] when there is none between applications.
+    pub fn remove_relation_by_id(
+        &mut self,
+        now: Timestamp,
+        id: RelationId,
+    ) -> Result<(), ModelError> {
+        let known = self.relations.values().filter(|relation| !relation.is_peer());
+        let known: Vec<RelationId> = known.map(|relation| relation.id).collect();
+        if !known.contains(&id) {
+            return Err(ModelError::RemoveRelation(format!(
+                "there is no relation {id} between applications; there is {}",
+                listed(known)
+            )));
+        }
+        self.end_relation(now, id);
+        Ok(())
+    }
+
+    fn end_relation(&mut self, now: Timestamp, id: RelationId) {
+        let text = self.relations.get(&id).map(Relation::describe).unwrap_or_default();
         self.kill_relation(id);
         self.controller_log(now, format!("removing relation {text}"));
-        Ok(id)
     }
 
     /// Creates the peer relations of an application that do not exist yet.
@@ -99,6 +125,7 @@ impl Model {
             unit_bags: Default::default(),
             scope: Default::default(),
             since: None,
+            forced: false,
         };
         self.relations.insert(id, relation);
         id

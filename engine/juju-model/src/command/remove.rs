@@ -31,19 +31,54 @@ impl Model {
         Ok(())
     }
 
-    /// Lets dying units of the application leave even if their hooks fail.
+    /// Lets dying units of the application leave even if their hooks fail, and those of others its
+    /// dying relations.
     pub fn force_removal(&mut self, now: Timestamp, app: &AppName) {
         for name in self.units_of(app) {
-            let Some(unit) = self.units.get_mut(&name) else { continue };
-            if unit.life == Life::Alive {
-                continue;
+            let dying = self.units.get_mut(&name).filter(|unit| unit.life == Life::Dying);
+            if let Some(unit) = dying {
+                unit.uniter.forced = true;
+                self.pass_over_failed(now, &name);
             }
-            unit.uniter.forced = true;
-            if let Some(failed) = unit.uniter.failed.take() {
-                let cause_version = self.cause_version(&name, &failed.hook);
-                self.commit(&name, &failed.hook, cause_version, now);
-                self.set_agent(&name, now, crate::AgentStatus::Idle, String::new());
+        }
+        let relations = self.relations.values().filter(|relation| relation.end(app).is_some());
+        let relations: Vec<RelationId> = relations.map(|relation| relation.id).collect();
+        for id in relations {
+            self.force_relation(now, id);
+        }
+    }
+
+    /// Has dying units of the application leave at once, without another hook.
+    pub fn rush_removal(&mut self, app: &AppName) {
+        for name in self.units_of(app) {
+            if let Some(unit) = self.units.get_mut(&name) {
+                unit.uniter.rushed = unit.life == Life::Dying;
             }
+        }
+    }
+
+    /// Lets units leave a dying relation even if their hooks of it fail.
+    pub fn force_relation(&mut self, now: Timestamp, id: RelationId) {
+        let dying = self.relations.get_mut(&id).filter(|relation| relation.life == Life::Dying);
+        let Some(relation) = dying else { return };
+        relation.forced = true;
+        let scope = relation.scope.clone();
+        for name in scope {
+            let failed = self.units.get(&name).and_then(|unit| unit.uniter.failed.as_ref());
+            let event = failed.and_then(|failed| failed.hook.relation());
+            if event.is_some_and(|event| event.id == id) {
+                self.pass_over_failed(now, &name);
+            }
+        }
+    }
+
+    /// Counts the failed hook of a unit as done.
+    fn pass_over_failed(&mut self, now: Timestamp, name: &UnitName) {
+        let failed = self.units.get_mut(name).and_then(|unit| unit.uniter.failed.take());
+        if let Some(failed) = failed {
+            let cause_version = self.cause_version(name, &failed.hook);
+            self.commit(name, &failed.hook, cause_version, now);
+            self.set_agent(name, now, crate::AgentStatus::Idle, String::new());
         }
     }
 
@@ -63,22 +98,25 @@ impl Model {
         }
     }
 
-    /// Deletes a dying relation that has no unit left, with the grants that live on it.
+    /// Deletes a dying relation that has no unit left, with the grants that live on it and the
+    /// dying applications that waited for its end.
     pub(crate) fn drop_if_empty(&mut self, id: RelationId) {
         let done = |r: &crate::Relation| r.life == Life::Dying && r.scope.is_empty();
         if !self.relations.get(&id).is_some_and(done) {
             return;
         }
-        self.relations.remove(&id);
+        let Some(relation) = self.relations.remove(&id) else { return };
         for unit in self.units.values_mut() {
             unit.uniter.relations.remove(&id);
         }
         for secret in self.secrets.values_mut() {
             secret.grants.retain(|grant| grant.relation != Some(id));
         }
+        relation.ends.iter().for_each(|end| self.drop_app_if_empty(&end.app));
     }
 
-    /// The unit's pod is deleted: it leaves the model, and its application after its last unit.
+    /// The unit's pod is deleted: it leaves the model, and its application after its last unit and
+    /// the last relation.
     ///
     /// Also right for a unit whose pod was lost for good. Idempotent.
     pub fn unit_gone(&mut self, unit: &UnitName) {
@@ -124,7 +162,8 @@ impl Model {
 
     fn drop_app_if_empty(&mut self, app: &AppName) {
         let dying = self.apps.get(app).is_some_and(|a| a.life == Life::Dying);
-        if !dying || self.units.keys().any(|unit| unit.app() == app) {
+        let related = || self.relations.values().any(|relation| relation.end(app).is_some());
+        if !dying || self.units.keys().any(|unit| unit.app() == app) || related() {
             return;
         }
         self.apps.remove(app);

@@ -89,6 +89,9 @@ pub struct Relation {
     /// When it was made; unknown for those from an older store.
     #[serde(default)]
     pub since: Option<jiff::Timestamp>,
+    /// Units leave it even if their hooks fail.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) forced: bool,
 }
 
 impl Relation {

@@ -7,7 +7,7 @@ use juju_names::UnitName;
 use serde::{Deserialize, Serialize};
 
 use crate::Life;
-use crate::entity::uniter::UniterState;
+use crate::entity::uniter::{Lifecycle, UniterState};
 use crate::tool::{Bag, Port, Status};
 
 /// What a unit's agent does.
@@ -88,6 +88,18 @@ impl Unit {
     /// Whether a hook has failed and waits for its next attempt.
     pub fn has_failed(&self) -> bool {
         self.uniter.failed.is_some()
+    }
+
+    /// Whether it has no hook left to run, so that its pod is to go.
+    pub fn is_done(&self) -> bool {
+        let lifecycle = self.uniter.lifecycle;
+        let never_installed = self.life == Life::Dying && lifecycle == Lifecycle::New;
+        lifecycle == Lifecycle::Removed || never_installed || self.is_rushed()
+    }
+
+    /// Whether it leaves without another hook, and one that runs is of no use any more.
+    pub fn is_rushed(&self) -> bool {
+        self.life == Life::Dying && self.uniter.rushed
     }
 
     /// The workload status that people see: `error` while a hook has failed or the pod does not

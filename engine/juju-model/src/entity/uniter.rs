@@ -27,6 +27,9 @@ pub(crate) struct UniterState {
     /// The unit leaves even if its hooks fail.
     #[serde(default)]
     pub(crate) forced: bool,
+    /// The unit leaves without a hook.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) rushed: bool,
     pub(crate) last_update_status: Option<Timestamp>,
     pub(crate) relations: BTreeMap<RelationId, Membership>,
     /// Storage instances whose `storage-attached` has run.

@@ -26,8 +26,8 @@ pub(crate) struct DestroyModel {
     /// Do not wait for the units' last hooks.
     #[arg(long)]
     force: bool,
-    /// Accepted for Juju's sake.
-    #[arg(long)]
+    /// Accepted for Juju's sake: --force waits for nothing.
+    #[arg(long, requires = "force")]
     no_wait: bool,
     /// How long the last hooks may take.
     #[arg(short, long, value_parser = duration, default_value = "60s")]
@@ -71,7 +71,8 @@ async fn remove_applications(client: &Client, bound: Duration) -> Result<()> {
         }
         if !asked {
             for app in &left {
-                let request = Change::RemoveApplication { app: app.parse()?, force: false };
+                let (app, force, wait) = (app.parse()?, false, true);
+                let request = Change::RemoveApplication { app, force, wait };
                 client.ask(request).await?;
             }
             asked = true;

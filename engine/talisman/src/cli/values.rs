@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 use juju_names::UnitName;
 use serde_json::Value;
 
@@ -48,20 +48,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// The unit that text names, if it is a unit's name.
 pub(crate) fn unit(text: &str) -> Result<UnitName, String> {
     text.parse().map_err(|error: juju_names::NameError| error.to_string())
-}
-
-/// What Juju asks for when something is removed.
-#[derive(Debug, Args)]
-pub(crate) struct Removal {
-    /// Accepted for Juju's sake; nothing is asked.
-    #[arg(long)]
-    pub(crate) no_prompt: bool,
-    /// Accepted for Juju's sake; volumes stay until the model goes.
-    #[arg(long)]
-    pub(crate) destroy_storage: bool,
-    /// Go on even if the last hooks fail.
-    #[arg(long)]
-    pub(crate) force: bool,
 }
 
 /// An option's value as it would be typed.

@@ -166,6 +166,30 @@ fn a_secret_is_shown_as_far_as_was_asked_for() {
 }
 
 #[test]
+fn what_is_removed_is_said_and_what_is_not_too() {
+    let session = Session::new(World::related());
+    let would = ["WARNING", "will remove application probe2", "- will remove unit probe2/0"];
+    session.check("remove-application probe2 --dry-run", 0, &would);
+    session.check("remove-application nobody --dry-run", 1, &["nobody"]);
+    session.check("remove-application probe2 --no-wait", 2, &["--force"]);
+    session.check("status", 0, &["probe2/0"]);
+    session.check("remove-relation 77", 1, &["no relation 77"]);
+    session.check("remove-relation probe", 2, &["two applications, or its id"]);
+    session.check("remove-relation 2", 0, &[]);
+    session.check("status --relations", 0, &["!probe2:in"]);
+    session.check("integrate probe:out probe2:in", 0, &[]);
+    let found = ["nobody", "will remove application probe2"];
+    session.check("remove-application nobody probe2 --force --no-wait", 1, &found);
+    session.check("status", 0, &["!probe2"]);
+    session.check("remove-unit probe/1", 2, &["name the application"]);
+    session.check("remove-unit probe", 2, &["--num-units"]);
+    session.check("remove-unit probe --num-units 0", 2, &["0"]);
+    session.check("remove-unit probe --num-units 3", 1, &["has 2 units"]);
+    session.check("remove-unit probe --num-units 1", 0, &["scaling down to 1 units"]);
+    session.check("status", 0, &["probe/0", "!probe/1"]);
+}
+
+#[test]
 fn secrets_of_the_operators_change() {
     let session = Session::new(World::alone());
     session.check("add-secret mine key=one", 0, &["secret:"]);

@@ -1,8 +1,10 @@
 //! Requests that change the model.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use juju_model::{Model, SecretUpdate};
-use juju_names::UnitName;
+use juju_model::{Model, ModelError, SecretUpdate};
+use juju_names::{AppName, RelationId, SecretId, UnitName};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -13,12 +15,20 @@ use crate::bundle::constraints::with_models;
 pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answer {
     match change {
         Change::Integrate { a, b } => return Ok(json!(model.integrate(now, &a, &b)?)),
-        Change::RemoveRelation { a, b } => drop(model.remove_relation(now, &a, &b)?),
-        Change::RemoveApplication { app, force } => {
-            model.remove_application(now, &app)?;
+        Change::RemoveRelation { a, b, force } => {
+            let id = model.remove_relation(now, &a, &b)?;
             if force {
-                model.force_removal(now, &app);
+                model.force_relation(now, id);
             }
+        }
+        Change::RemoveRelationById { id, force } => {
+            model.remove_relation_by_id(now, RelationId(id))?;
+            if force {
+                model.force_relation(now, RelationId(id));
+            }
+        }
+        Change::RemoveApplication { app, force, wait } => {
+            remove_application(model, now, &app, force, wait)?;
         }
         Change::Scale { app, units } => model.scale(now, &app, units)?,
         Change::SetConfig { app, set, reset } => {
@@ -43,17 +53,10 @@ pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answe
         }
         Change::SetModelConstraints { words } => model.set_model_constraints(words),
         Change::ScaleBy { app, units, force } => {
-            let known = model.application(&app).map(|app| i64::from(app.scale));
-            let wanted = known.unwrap_or(0).saturating_add(units).max(0);
-            model.scale(now, &app, wanted.try_into().unwrap_or(u32::MAX))?;
-            if force {
-                model.force_removal(now, &app);
-            }
+            return Ok(json!(scale_by(model, now, &app, units, force)?));
         }
         Change::AddSecret { secret, values, info } => {
-            model.add_secret(now, &secret, &values)?;
-            let description = SecretUpdate { description: info.as_deref(), ..Default::default() };
-            return Ok(json!(model.update_secret(now, &secret, description)?));
+            return Ok(json!(add_secret(model, now, &secret, &values, info.as_deref())?));
         }
         Change::UpdateSecret { secret, values, name, info, auto_prune } => {
             let content = Some(&values).filter(|values| !values.is_empty());
@@ -71,6 +74,54 @@ pub(crate) fn change(model: &mut Model, change: Change, now: Timestamp) -> Answe
         }
     }
     Ok(Value::Null)
+}
+
+fn remove_application(
+    model: &mut Model,
+    now: Timestamp,
+    app: &AppName,
+    force: bool,
+    wait: bool,
+) -> Result<(), ModelError> {
+    model.remove_application(now, app)?;
+    if force {
+        model.force_removal(now, app);
+    }
+    if !wait {
+        model.rush_removal(app);
+    }
+    Ok(())
+}
+
+/// Adds a secret with its description, and gives its id.
+fn add_secret(
+    model: &mut Model,
+    now: Timestamp,
+    secret: &str,
+    values: &BTreeMap<String, String>,
+    description: Option<&str>,
+) -> Result<SecretId, ModelError> {
+    model.add_secret(now, secret, values)?;
+    model.update_secret(now, secret, SecretUpdate { description, ..SecretUpdate::default() })
+}
+
+/// Adds units or removes some, and gives how many are wanted then.
+fn scale_by(
+    model: &mut Model,
+    now: Timestamp,
+    app: &AppName,
+    units: i64,
+    force: bool,
+) -> Result<u32, ModelError> {
+    let known = model.application(app).map_or(0, |app| app.scale);
+    let wanted = i64::from(known).saturating_add(units);
+    let wanted = u32::try_from(wanted)
+        .map_err(|_| ModelError::Scale(format!("{app:?} has {known} units, and not that many")))?;
+    model.scale(now, app, wanted)?;
+    if force {
+        model.force_removal(now, app);
+    }
+    Ok(wanted)
 }
 
 /// Queues an action on each unit, as the tasks of one operation. A unit that cannot take it says

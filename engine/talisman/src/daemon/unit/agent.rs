@@ -37,9 +37,14 @@ enum End {
 
 /// Lives as long as the unit, or until the engine stops.
 pub(crate) async fn live(engine: Arc<Engine>, unit: UnitName, api_port: u16) {
-    while let Some(agent) = start(&engine, &unit, api_port).await {
-        match serve(&engine, agent).await {
-            End::UnitGone | End::Removed => return,
+    loop {
+        let end = match start(&engine, &unit, api_port).await {
+            Ok(agent) => serve(&engine, agent).await,
+            Err(end) => end,
+        };
+        match end {
+            End::UnitGone => return,
+            End::Removed => return remove(&engine, &unit).await,
             End::Pod | End::Replaced => {}
         }
     }
@@ -70,28 +75,32 @@ async fn serve(engine: &Arc<Engine>, agent: Agent) -> End {
         task.await.ok();
     }
     match end {
-        End::Removed => remove(engine, &unit).await,
         End::Replaced => replace::stop(engine, &unit).await,
-        End::UnitGone | End::Pod => {}
+        End::Removed | End::UnitGone | End::Pod => {}
     }
     end
 }
 
-/// Starts the pod, again and again until it runs; `None` when the unit is gone.
-async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Option<Agent> {
+/// Starts the pod, again and again until it runs; what comes instead when it is not wanted any
+/// more.
+async fn start(engine: &Arc<Engine>, unit: &UnitName, api_port: u16) -> Result<Agent, End> {
     let mut told = String::new();
     while !engine.is_stopping() {
+        let is_done = |unit: &juju_model::Unit| unit.is_done();
+        if engine.with(|state| state.persisted.model.unit(unit).is_some_and(is_done)) {
+            return Err(End::Removed);
+        }
         match try_start(engine, unit, api_port).await {
             Ok(agent) => {
                 show_problem(engine, unit, None);
-                return Some(agent);
+                return Ok(agent);
             }
-            Err(PodError::Gone(_)) => return None,
+            Err(PodError::Gone(_)) => return Err(End::UnitGone),
             Err(error) if retries(engine, unit, &error, &mut told).await => {}
-            Err(_) => return None,
+            Err(_) => return Err(End::UnitGone),
         }
     }
-    None
+    Err(End::UnitGone)
 }
 
 async fn try_start(

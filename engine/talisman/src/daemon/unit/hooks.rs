@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use juju_model::{Hook, HookOutcome, HookRun};
+use juju_model::{Hook, HookOutcome, HookRun, Session, Unit};
 use juju_names::UnitName;
 use node::{HookCommand, Line, Pod, UnitPod};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
+use crate::daemon::charms;
 use crate::daemon::engine::Engine;
 use crate::daemon::measure::Ran;
 use crate::daemon::state::State;
@@ -72,16 +73,26 @@ pub(crate) async fn run(engine: &Arc<Engine>, agent: &Agent, run: HookRun) {
     let outcome = process(engine, agent, &run, with_paths(environment, agent)).await;
     let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
     let name = run.hook.name();
-    commit(engine, run, outcome, &charm, milliseconds);
+    if commit(engine, run, outcome, &charm, milliseconds) {
+        charms::sweep(engine).await;
+    }
     let whole = first.elapsed().as_secs_f64() * 1000.0;
     engine.with(|state| state.measurements.took(&charm, &name, whole));
 }
 
-fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, milliseconds: f64) {
+/// Whether an application that waited for this hook has gone.
+fn commit(
+    engine: &Engine,
+    run: HookRun,
+    outcome: HookOutcome,
+    charm: &str,
+    milliseconds: f64,
+) -> bool {
     let now = engine.now();
     let context = run.context_id.clone();
     let name = run.hook.name();
     let unit = run.unit.clone();
+    let mut has_gone = false;
     let done = engine.commit(|state| {
         let Some(session) = state.sessions.remove(&context) else { return Ok(false) };
         let exec = match &run.hook {
@@ -89,7 +100,12 @@ fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, mill
             _ => None,
         };
         let before = state.persisted.model.storage().count();
+        let apps = state.persisted.model.applications().count();
         let ended = state.persisted.model.finish(run, session, outcome, now);
+        has_gone = state.persisted.model.applications().count() < apps;
+        if has_gone {
+            charms::forget(state);
+        }
         let grown = state.persisted.model.storage().count() > before;
         if let Some(id) = exec {
             exec::ended(state, id, outcome, ended.as_ref().err().map(ToString::to_string));
@@ -107,6 +123,7 @@ fn commit(engine: &Engine, run: HookRun, outcome: HookOutcome, charm: &str, mill
         Ok(Err(error)) => engine.note("ERROR", &format!("cannot commit {name} of {unit}: {error}")),
         Err(error) => engine.note("ERROR", &format!("cannot keep {name} of {unit}: {error}")),
     }
+    has_gone
 }
 
 /// Starts the charm's program and follows its output to the end.
@@ -155,14 +172,16 @@ async fn process(
     }
 }
 
-/// Ends when the hook itself asks for its end.
+/// Ends when the hook itself asks for its end, or its unit is to leave without another hook.
 async fn must_end(engine: &Engine, run: &HookRun) {
     let mut changes = engine.changes();
     loop {
         changes.mark_unchanged();
-        let asked =
-            |state: &mut State| state.sessions.get(&run.context_id)?.must_end().then_some(());
-        if engine.with(asked).is_some() {
+        let must = |state: &mut State| {
+            let asks = state.sessions.get(&run.context_id).is_some_and(Session::must_end);
+            asks || state.persisted.model.unit(&run.unit).is_some_and(Unit::is_rushed)
+        };
+        if engine.with(must) {
             return;
         }
         if changes.changed().await.is_err() {
