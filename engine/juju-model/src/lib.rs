@@ -64,6 +64,9 @@ pub struct Model {
     /// Whose rules these are.
     #[serde(default)]
     juju: Juju,
+    /// When it was made; unknown for one from an older store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<jiff::Timestamp>,
     /// Seconds between two `update-status` hooks of one unit.
     update_status_interval: u64,
     /// Whether a failed hook runs again by itself.
@@ -107,6 +110,7 @@ impl Model {
             uuid,
             seed: Seed::new(seed),
             juju: Juju::default(),
+            since: None,
             update_status_interval: UPDATE_STATUS_INTERVAL,
             retry_hooks: true,
             shuffle: None,
@@ -133,6 +137,18 @@ impl Model {
     pub fn under(mut self, juju: Juju) -> Self {
         self.juju = juju;
         self
+    }
+
+    /// The same model, with the time at which it was made.
+    #[must_use]
+    pub fn made_at(mut self, at: jiff::Timestamp) -> Self {
+        self.since = Some(at);
+        self
+    }
+
+    /// When it was made, where that is known.
+    pub fn since(&self) -> Option<jiff::Timestamp> {
+        self.since
     }
 
     /// The Juju whose rules these are.

@@ -49,7 +49,7 @@ impl Engine {
         }
     }
 
-    /// The time of day, read here and nowhere else in the daemon.
+    /// The time of day, read here and nowhere else in a daemon that has its model.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
     }

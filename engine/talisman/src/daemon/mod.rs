@@ -149,7 +149,7 @@ fn empty(instance: &str) -> Result<Snapshot> {
     let uuid = uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string();
     let model = juju_model::Model::new(crate::models::name_of(instance)?, uuid, rand::random());
     Ok(Snapshot {
-        model: model.under(juju),
+        model: model.under(juju).made_at(jiff::Timestamp::now()),
         images: BTreeMap::new(),
         builds: BTreeMap::new(),
         forwards: BTreeMap::new(),

@@ -124,6 +124,15 @@ fn a_model_has_jujus_options() {
 }
 
 #[test]
+fn a_model_says_since_when_it_is_there() {
+    let mut world = World::empty();
+    world.now += jiff::SignedDuration::from_hours(3);
+    let session = Session::new(world);
+    let since = "\"since\":\"28 Nov 2026 13:33:00Z\"";
+    session.check("status --format json", 0, &[since, "16:33:00Z"]);
+}
+
+#[test]
 fn a_models_options_are_read_from_a_file() {
     let session = Session::new(World::empty());
     let folder = tempfile::tempdir().unwrap();

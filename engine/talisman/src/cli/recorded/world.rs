@@ -32,8 +32,9 @@ fn unit(name: &str) -> UnitName {
 impl World {
     /// A model without anything in it.
     pub(super) fn empty() -> Self {
-        let model = Model::new("j1-b".parse().unwrap(), "uuid".to_owned(), 7);
-        Self { model, commands: BTreeMap::new(), now: "2026-11-28T13:33:00Z".parse().unwrap() }
+        let now: Timestamp = "2026-11-28T13:33:00Z".parse().unwrap();
+        let model = Model::new("j1-b".parse().unwrap(), "uuid".to_owned(), 7).made_at(now);
+        Self { model, commands: BTreeMap::new(), now }
     }
 
     /// The probe with two units, of which the second leads.

@@ -29,7 +29,7 @@ pub(crate) fn answer(seen: &Seen<'_>, read: Read, now: Timestamp) -> Answer {
             "name": model.name(),
             "uuid": model.uuid(),
             "version": model.juju().rules().version,
-            "since": view::juju_time(now),
+            "since": view::since(model, now),
         })),
         Read::ShowUnit { unit } => view::show_unit(model, &unit)
             .ok_or_else(|| unknown("unit", unit.to_string(), list(all_units(model)))),

@@ -35,7 +35,7 @@ pub(crate) fn status(model: &Model, now: Timestamp) -> Value {
             "controller": "talisman",
             "cloud": "localhost",
             "version": model.juju().rules().version,
-            "model-status": {"current": "available", "since": juju_time(now)},
+            "model-status": {"current": "available", "since": since(model, now)},
         },
         "machines": {},
         "applications": applications,
@@ -43,6 +43,11 @@ pub(crate) fn status(model: &Model, now: Timestamp) -> Value {
         "storage": storage(model, true),
         "controller": {"timestamp": now.strftime("%H:%M:%SZ").to_string()},
     })
+}
+
+/// Since when the model is there: it was available from the start.
+pub(crate) fn since(model: &Model, now: Timestamp) -> String {
+    juju_time(model.since().unwrap_or(now))
 }
 
 /// An object without what is empty: Juju leaves it out.
