@@ -77,6 +77,9 @@ async fn follow(kept: &Kept, at: usize, name: &str) {
             biased;
             () = pod.ended(name) => {}
             () = fails(kept, at, name, &pod) => {
+                if name == UnitPod::CHARM {
+                    end_agent(kept).await;
+                }
                 if let Err(error) = pod.stop(name, STOP_GRACE).await {
                     engine.note("ERROR", &format!("cannot stop {name} of {unit}: {error}"));
                 }
@@ -102,6 +105,28 @@ async fn follow(kept: &Kept, at: usize, name: &str) {
         state.back_offs.entry(key).or_default().restarted(ended, Instant::now());
     };
     engine.with(restarted);
+}
+
+/// Has the unit run its `stop` hook, as Juju's agent does when its container is to end, in the
+/// time that a container has for that.
+async fn end_agent(kept: &Kept) {
+    let (engine, unit) = (&kept.engine, &kept.unit);
+    let mut changes = engine.changes();
+    if let Err(error) = engine.commit(|state| state.persisted.model.pod_stopping(unit)) {
+        return engine.note("ERROR", &format!("cannot stop the agent of {unit}: {error}"));
+    }
+    let stopped = async {
+        loop {
+            changes.mark_unchanged();
+            let ended = engine.with(|state| state.persisted.model.may_end(unit));
+            if ended || changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(STOP_GRACE, stopped).await.is_err() {
+        engine.note("WARNING", &format!("the stop hook of {unit} did not end in time"));
+    }
 }
 
 fn is_dead(engine: &Engine, unit: &UnitName, name: &str) -> bool {
