@@ -127,14 +127,6 @@ enum Admitted {
 
 fn admit(who: &dyn Authorize, parts: &Parts) -> Result<Admitted, ApiError> {
     let target = target(parts.uri.path());
-    // As on a real cluster, these two need no token.
-    match target {
-        Ok(Target::Version) => {
-            return Ok(Admitted::Answer(text(200, discovery::version().to_string())));
-        }
-        Ok(Target::Health) => return Ok(Admitted::Answer(text(200, "ok".to_owned()))),
-        _ => {}
-    }
     let given = header(parts, AUTHORIZATION);
     let token = given.split_once(' ').filter(|(scheme, token)| {
         scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()
@@ -146,6 +138,14 @@ fn admit(who: &dyn Authorize, parts: &Parts) -> Result<Admitted, ApiError> {
         }
         None => User::Anonymous,
     };
+    // As on a real cluster, these two need no token; one that is unknown is refused all the same.
+    match target {
+        Ok(Target::Version) => {
+            return Ok(Admitted::Answer(text(200, discovery::version().to_string())));
+        }
+        Ok(Target::Health) => return Ok(Admitted::Answer(text(200, "ok".to_owned()))),
+        _ => {}
+    }
     let path = parts.uri.path();
     let verb = parts.method.as_str().to_ascii_lowercase();
     match target {

@@ -164,11 +164,16 @@ impl Cluster {
 
     /// The client that charms use.
     pub(crate) fn client(&self) -> Client {
+        self.client_with(&self.ca_pem)
+    }
+
+    /// The same with the certificate of an authority, be it this cluster's or not.
+    pub(crate) fn client_with(&self, ca_pem: &str) -> Client {
         let config = ClusterConfig {
             host: self.host.clone(),
             port: self.port,
             token: SecretString::from(self.token.as_str()),
-            ca_pem: self.ca_pem.clone(),
+            ca_pem: ca_pem.to_owned(),
             namespace: self.namespace.clone(),
         };
         Client::new(config).unwrap()
@@ -192,6 +197,43 @@ impl Cluster {
         let container = json!({ "name": "c", "image": "none.invalid/none" });
         pod["spec"] = json!({ "schedulerName": "none", "containers": [container] });
         pod
+    }
+
+    /// A service with this specification.
+    pub(crate) async fn serve(&self, name: &str, spec: Value) {
+        let mut body = self.body(name, json!({}));
+        body["spec"] = spec;
+        let (code, made) = self.post(&self.path("services"), &body).await;
+        assert_eq!(code, 201, "{made}");
+    }
+
+    /// The node that pods are on. Real controllers leave out of some of their objects the pods of
+    /// nodes that they do not know.
+    pub(crate) async fn node(&self) {
+        let node = json!({ "metadata": { "name": "host" } });
+        let (code, made) = self.post("/api/v1/nodes", &node).await;
+        // Another test may have made it.
+        assert!([201, 409].contains(&code), "{made}");
+    }
+
+    /// A pod of this description that runs on a node with an address, ready or not. Real
+    /// controllers write nothing of a pod that is nowhere.
+    pub(crate) async fn run(&self, mut pod: Value, address: &str, is_ready: bool) {
+        pod["spec"]["nodeName"] = json!("host");
+        let (code, made) = self.post(&self.path("pods"), &pod).await;
+        assert_eq!(code, 201, "{made}");
+        let status = json!({
+            "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
+            "conditions": ready(is_ready),
+        });
+        self.report(made["metadata"]["name"].as_str().unwrap(), status).await;
+    }
+
+    /// What a kubelet would write of a pod.
+    pub(crate) async fn report(&self, pod: &str, status: Value) {
+        let path = format!("{}/{pod}/status", self.path("pods"));
+        let (code, pod) = self.patch(&path, STRATEGIC, &json!({ "status": status })).await;
+        assert_eq!(code, 200, "{pod}");
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
@@ -321,6 +363,11 @@ impl Cluster {
         }
         request.body(Body::from(body)).unwrap()
     }
+}
+
+/// Whether a pod is ready, as its status says it.
+pub(crate) fn ready(ready: bool) -> Value {
+    json!([{ "type": "Ready", "status": if ready { "True" } else { "False" } }])
 }
 
 /// An open watch.

@@ -1,6 +1,6 @@
 //! How objects go: at once, after their processes, after their finalizers, with their owners.
 
-use kube_api::{Kind, Selector};
+use kube_api::Kind;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, MERGE};
@@ -31,29 +31,25 @@ async fn the_answer_is_the_object_where_clients_want_one() {
     }
 }
 
-/// A pod that runs on a node, and a service that selects it.
+/// A pod that runs on a node, and a service that selects it, both with the name of the rule.
 async fn running(cluster: &Cluster) -> String {
-    let mut service = cluster.body("running", json!({}));
-    service["spec"] = json!({ "selector": { "app": "r" }, "ports": [{ "port": 1 }] });
-    cluster.post(&cluster.path("services"), &service).await;
-    let mut pod = cluster.pod("running-0", json!({ "app": "r" }));
-    pod["spec"]["nodeName"] = json!("host");
+    let name = cluster.rule;
+    let spec = json!({ "selector": { "app": name }, "ports": [{ "port": 1 }] });
+    cluster.serve(name, spec).await;
+    let mut pod = cluster.pod(name, json!({ "app": name }));
     pod["spec"]["terminationGracePeriodSeconds"] = json!(30);
-    pod["status"] = json!({
-        "phase": "Running", "podIP": "10.1.0.9",
-        "conditions": [{ "type": "Ready", "status": "True" }],
-    });
-    cluster.api().put(Kind::Pod, "lab", &pod).unwrap();
-    format!("{}/running-0", cluster.path("pods"))
+    cluster.run(pod, "10.1.0.9", true).await;
+    format!("{}/{name}", cluster.path("pods"))
 }
 
 #[tokio::test]
 async fn a_pod_that_runs_is_marked_and_goes_when_its_node_says_so() {
-    let cluster = Cluster::own("running", 100).await;
+    let cluster = Cluster::new("running").await;
     let path = running(&cluster).await;
-    let subsets =
-        || cluster.api().get(Kind::Endpoints, "lab", "running").unwrap()["subsets"].clone();
-    assert_eq!(subsets()[0]["addresses"][0]["ip"], "10.1.0.9");
+    let ends = format!("{}/running", cluster.path("endpoints"));
+    cluster
+        .until(ends.clone(), |ends| ends["subsets"][0]["addresses"][0]["ip"] == "10.1.0.9")
+        .await;
     let version = cluster.version("pods").await;
     let mut watch = cluster.watch("pods", "", &version).await;
 
@@ -63,8 +59,9 @@ async fn a_pod_that_runs_is_marked_and_goes_when_its_node_says_so() {
     let end = |pod: &Value| -> jiff::Timestamp {
         pod["metadata"]["deletionTimestamp"].as_str().unwrap().parse().unwrap()
     };
-    watch.expect("MODIFIED", "running-0").await;
-    assert!(subsets().as_array().is_none_or(Vec::is_empty), "it leaves its service at once");
+    watch.expect("MODIFIED", "running").await;
+    // It leaves its service at once.
+    cluster.until(ends, |ends| ends["subsets"].as_array().is_none_or(Vec::is_empty)).await;
     assert_eq!(cluster.get(&path).await, (200, marked.clone()));
     // Again, and with more time, changes nothing; less time is taken.
     for options in [json!({}), json!({ "gracePeriodSeconds": 60 })] {
@@ -72,16 +69,16 @@ async fn a_pod_that_runs_is_marked_and_goes_when_its_node_says_so() {
     }
     let (_, sooner) = delete(&cluster, &path, json!({ "gracePeriodSeconds": 5 })).await;
     assert_eq!(end(&marked).duration_since(end(&sooner)).as_secs(), 25);
-    watch.expect("MODIFIED", "running-0").await;
+    watch.expect("MODIFIED", "running").await;
 
     assert_eq!(cluster.delete(&format!("{path}?gracePeriodSeconds=0")).await.0, 200);
-    watch.expect("DELETED", "running-0").await;
+    watch.expect("DELETED", "running").await;
     assert_eq!(cluster.get(&path).await.0, 404);
 }
 
 #[tokio::test]
 async fn an_eviction_deletes() {
-    let cluster = Cluster::own("evicted", 100).await;
+    let cluster = Cluster::new("evicted").await;
     let path = running(&cluster).await;
     let evict = async |name: &str| {
         let body = json!({
@@ -91,7 +88,7 @@ async fn an_eviction_deletes() {
         cluster.post(&format!("{path}/eviction"), &body).await
     };
     assert_eq!(evict("another").await.0, 400);
-    let (code, status) = evict("running-0").await;
+    let (code, status) = evict("evicted").await;
     assert_eq!((code, &status["status"]), (201, &json!("Success")));
     let (_, pod) = cluster.get(&path).await;
     assert_eq!(pod["metadata"]["deletionGracePeriodSeconds"], 3);
@@ -162,7 +159,7 @@ async fn those_that_are_owned_go_or_stay_as_is_asked() {
 
 #[tokio::test]
 async fn whoever_waits_for_those_it_owns_is_shown_waiting() {
-    let cluster = Cluster::own("waiting", 100).await;
+    let cluster = Cluster::new("waiting").await;
     let (owner, made) = own(&cluster, "waiting-a", None).await;
     let (owned, _) = own(&cluster, "waiting-b", Some(&made)).await;
     let hold = json!({ "metadata": { "finalizers": ["contract.example/hold"] } });
@@ -170,11 +167,12 @@ async fn whoever_waits_for_those_it_owns_is_shown_waiting() {
     let (_, marked) = delete(&cluster, &owner, json!({ "propagationPolicy": "Foreground" })).await;
     assert_eq!(marked["metadata"]["finalizers"], json!(["foregroundDeletion"]));
     assert_eq!(cluster.get(&owner).await.0, 200);
-    let (_, other) = cluster.get(&owned).await;
-    assert!(other["metadata"]["deletionTimestamp"].is_string(), "{other}");
+    let marked = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
+    cluster.until(owned.clone(), marked).await;
+    assert_eq!(cluster.get(&owner).await.0, 200);
     cluster.patch(&owned, MERGE, &json!({ "metadata": { "finalizers": null } })).await;
-    let none = cluster.api().list(Kind::Endpoints, "lab", &Selector::default());
-    assert_eq!(none, [] as [Value; 0]);
+    cluster.gone(&owned).await;
+    cluster.gone(&owner).await;
 }
 
 #[tokio::test]
@@ -205,6 +203,7 @@ async fn endpoints_go_with_their_service_whoever_wrote_them() {
 
 #[tokio::test]
 async fn orphans_go_when_a_controller_starts_unless_they_are_locks() {
+    // A real one would have to start anew.
     let cluster = Cluster::own("orphans", 100).await;
     let path = cluster.path("endpoints");
     cluster.post(&path, &cluster.body("patroni-pg-config", json!({}))).await;

@@ -2,42 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, STRATEGIC};
-
-/// A service with this selector.
-async fn serve(cluster: &Cluster, name: &str, spec: Value) {
-    let mut body = cluster.body(name, json!({}));
-    body["spec"] = spec;
-    let (code, made) = cluster.post(&cluster.path("services"), &body).await;
-    assert_eq!(code, 201, "{made}");
-}
-
-/// What a kubelet would write of a pod.
-async fn report(cluster: &Cluster, name: &str, status: Value) {
-    let path = format!("{}/{name}/status", cluster.path("pods"));
-    let (code, pod) = cluster.patch(&path, STRATEGIC, &json!({ "status": status })).await;
-    assert_eq!(code, 200, "{pod}");
-}
-
-/// Whether a pod is ready, as its status says it.
-fn ready(ready: bool) -> Value {
-    json!([{ "type": "Ready", "status": if ready { "True" } else { "False" } }])
-}
+use crate::cluster::{Cluster, MERGE, STRATEGIC, ready};
 
 /// A pod with an address, ready or not; its port has the name `port`.
 async fn run(cluster: &Cluster, pod: (&str, Value), port: &str, address: &str, is_ready: bool) {
-    let (name, labels) = pod;
-    let mut pod = cluster.pod(name, labels);
-    // The controller writes no endpoints for a pod that is nowhere.
-    pod["spec"]["nodeName"] = json!("host");
+    let mut pod = cluster.pod(pod.0, pod.1);
     pod["spec"]["containers"][0]["ports"] = json!([{ "name": port, "containerPort": 5432 }]);
-    let (code, made) = cluster.post(&cluster.path("pods"), &pod).await;
-    assert_eq!(code, 201, "{made}");
-    let status = json!({
-        "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
-        "conditions": ready(is_ready),
-    });
-    report(cluster, name, status).await;
+    cluster.run(pod, address, is_ready).await;
 }
 
 /// Waits until a service leads to these addresses; gives its endpoints.
@@ -69,11 +40,11 @@ async fn endpoints_follow_labels_and_readiness() {
     let cluster = Cluster::new("ends").await;
     let ports = json!([{ "name": "database", "port": 5432 }]);
     let primary = json!({ "selector": { "app": "ends", "role": "primary" }, "ports": ports });
-    serve(&cluster, "ends-primary", primary).await;
+    cluster.serve("ends-primary", primary).await;
     let all = json!({
         "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "ends" },
     });
-    serve(&cluster, "ends-all", all).await;
+    cluster.serve("ends-all", all).await;
     check(&cluster, "ends-primary", &[], &[]).await;
     let labels = |role: &str| json!({ "app": "ends", "role": role });
     run(&cluster, ("ends-1", labels("replica")), "db", "10.1.0.10", true).await;
@@ -81,7 +52,7 @@ async fn endpoints_follow_labels_and_readiness() {
     check(&cluster, "ends-primary", &[], &["10.1.0.9"]).await;
     check(&cluster, "ends-all", &["10.1.0.10", "10.1.0.9"], &[]).await;
 
-    report(&cluster, "ends-0", json!({ "conditions": ready(true) })).await;
+    cluster.report("ends-0", json!({ "conditions": ready(true) })).await;
     let endpoints = check(&cluster, "ends-primary", &["10.1.0.9"], &[]).await;
     assert_eq!(endpoints["subsets"][0]["ports"][0]["name"], "database");
     assert_eq!(endpoints["metadata"]["labels"]["contract"], "ends");
@@ -105,7 +76,7 @@ async fn a_port_that_is_named_is_each_pods_own() {
     let cluster = Cluster::new("named-port").await;
     let ports = json!([{ "name": "database", "port": 80, "targetPort": "db" }]);
     let spec = json!({ "selector": { "app": "named-port" }, "ports": ports });
-    serve(&cluster, "named-port", spec).await;
+    cluster.serve("named-port", spec).await;
     for (name, port, address) in
         [("named-port-0", "db", "10.1.0.9"), ("named-port-1", "other", "10.1.0.10")]
     {
@@ -115,6 +86,23 @@ async fn a_port_that_is_named_is_each_pods_own() {
     assert_eq!(endpoints["subsets"][0]["ports"][0]["port"], 5432);
     let managed = &endpoints["metadata"]["labels"]["endpoints.kubernetes.io/managed-by"];
     assert_eq!(managed, "endpoint-controller");
+}
+
+#[tokio::test]
+async fn what_is_written_into_endpoints_stays_until_something_changes() {
+    let cluster = Cluster::new("by-whom").await;
+    let spec = json!({ "selector": { "app": "by-whom" }, "ports": [{ "port": 5432 }] });
+    cluster.serve("by-whom", spec).await;
+    let labels = json!({ "app": "by-whom" });
+    run(&cluster, ("by-whom-0", labels.clone()), "db", "10.1.0.9", true).await;
+    check(&cluster, "by-whom", &["10.1.0.9"], &[]).await;
+    let ends = json!([{ "addresses": [{ "ip": "10.1.0.77" }], "ports": [{ "port": 1 }] }]);
+    let path = format!("{}/by-whom", cluster.path("endpoints"));
+    assert_eq!(cluster.patch(&path, MERGE, &json!({ "subsets": ends })).await.0, 200);
+    let (_, written) = cluster.get(&path).await;
+    assert_eq!(written["subsets"][0]["addresses"][0]["ip"], "10.1.0.77");
+    run(&cluster, ("by-whom-1", labels), "db", "10.1.0.10", true).await;
+    check(&cluster, "by-whom", &["10.1.0.10", "10.1.0.9"], &[]).await;
 }
 
 /// Waits until a service's only slice has these endpoints: address, ready, serving, terminating.
@@ -142,15 +130,15 @@ async fn slice(cluster: &Cluster, name: &str, want: Value) -> Value {
 
 #[tokio::test]
 async fn slices_follow_labels_and_readiness() {
-    // A real controller leaves out pods on nodes that it does not know, and knows none here.
-    let cluster = Cluster::own("slices", 1000).await;
+    let cluster = Cluster::new("slices").await;
+    cluster.node().await;
     let ports = json!([{ "name": "database", "port": 5432 }]);
     let primary = json!({ "selector": { "app": "slices", "role": "primary" }, "ports": ports });
-    serve(&cluster, "slices-primary", primary).await;
+    cluster.serve("slices-primary", primary).await;
     let all = json!({
         "clusterIP": "None", "publishNotReadyAddresses": true, "selector": { "app": "slices" },
     });
-    serve(&cluster, "slices-all", all).await;
+    cluster.serve("slices-all", all).await;
     slice(&cluster, "slices-primary", json!([])).await;
     let labels = |role: &str| json!({ "app": "slices", "role": role });
     run(&cluster, ("slices-0", labels("primary")), "db", "10.1.0.9", false).await;
@@ -160,7 +148,7 @@ async fn slices_follow_labels_and_readiness() {
     let slice_of_all = slice(&cluster, "slices-all", both).await;
     assert_eq!(slice_of_all["metadata"]["labels"]["service.kubernetes.io/headless"], "");
 
-    report(&cluster, "slices-0", json!({ "conditions": ready(true) })).await;
+    cluster.report("slices-0", json!({ "conditions": ready(true) })).await;
     let made = slice(&cluster, "slices-primary", json!([["10.1.0.9", true, true, false]])).await;
     assert_eq!(made["addressType"], "IPv4");
     let port = &made["ports"][0];
@@ -181,6 +169,6 @@ async fn slices_follow_labels_and_readiness() {
     assert_eq!(cluster.delete(&format!("{pod}?gracePeriodSeconds=0")).await.0, 200);
     slice(&cluster, "slices-primary", json!([["10.1.0.9", false, true, true]])).await;
     let let_go = json!({ "metadata": { "finalizers": null } });
-    assert_eq!(cluster.patch(&pod, crate::cluster::MERGE, &let_go).await.0, 200);
+    assert_eq!(cluster.patch(&pod, MERGE, &let_go).await.0, 200);
     slice(&cluster, "slices-primary", json!([])).await;
 }

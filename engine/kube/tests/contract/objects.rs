@@ -173,26 +173,32 @@ async fn a_collection_is_deleted_by_labels() {
 
 #[tokio::test]
 async fn what_an_owner_alone_owned_goes_with_it() {
-    let cluster = Cluster::own("owner", 100).await;
-    let api = cluster.api();
-    let set = json!({ "metadata": { "name": "pg" } });
-    let set = api.put(Kind::StatefulSet, "lab", &set).unwrap();
-    let mut body = cluster.body("pg-primary", json!({}));
+    let cluster = Cluster::new("owner").await;
+    let mut set = cluster.body("owner", json!({}));
+    let container = json!({ "name": "c", "image": "none.invalid/none" });
+    set["spec"] = json!({
+        "serviceName": "owner", "replicas": 0, "selector": { "matchLabels": { "app": "owner" } },
+        "template": {
+            "metadata": { "labels": { "app": "owner" } }, "spec": { "containers": [container] },
+        },
+    });
+    let path = format!("/apis/apps/v1/namespaces/{}/statefulsets", cluster.namespace());
+    let (code, set) = cluster.post(&path, &set).await;
+    assert_eq!(code, 201, "{set}");
+    let mut body = cluster.body("owner-primary", json!({}));
     body["metadata"]["ownerReferences"] = json!([{
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "pg",
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "owner",
         "uid": set["metadata"]["uid"],
     }]);
-    body["spec"] = json!({ "selector": { "role": "primary" }, "ports": [{ "port": 5432 }] });
+    body["spec"] = json!({ "selector": { "app": "owner" }, "ports": [{ "port": 5432 }] });
     cluster.post(&cluster.path("services"), &body).await;
-    cluster.post(&cluster.path("endpoints"), &cluster.body("patroni-pg", json!({}))).await;
-    assert_eq!(cluster.get(&format!("{}/pg-primary", cluster.path("endpoints"))).await.0, 200);
-    let path = "/apis/apps/v1/namespaces/lab/statefulsets/pg";
-    assert_eq!(cluster.delete(path).await.0, 200);
-    for plural in ["services", "endpoints"] {
-        let path = format!("{}/pg-primary", cluster.path(plural));
-        assert_eq!(cluster.get(&path).await.0, 404, "{plural}");
-    }
-    assert_eq!(cluster.get(&format!("{}/patroni-pg", cluster.path("endpoints"))).await.0, 200);
+    cluster.post(&cluster.path("endpoints"), &cluster.body("owner-lock", json!({}))).await;
+    let ends = format!("{}/owner-primary", cluster.path("endpoints"));
+    cluster.until(ends.clone(), |ends| ends["kind"] == "Endpoints").await;
+    assert_eq!(cluster.delete(&format!("{path}/owner")).await.0, 200);
+    cluster.gone(&format!("{}/owner-primary", cluster.path("services"))).await;
+    cluster.gone(&ends).await;
+    assert_eq!(cluster.get(&format!("{}/owner-lock", cluster.path("endpoints"))).await.0, 200);
 }
 
 /// A disk that is full while the flag is set.
@@ -257,9 +263,9 @@ async fn a_chain_of_owners_goes_however_long_it_is() {
 
 #[tokio::test]
 async fn whoever_has_an_owner_left_stays() {
-    let cluster = Cluster::own("two-owners", 100).await;
-    let api = cluster.api();
-    let put = |name: &str, owners: &[&Value]| {
+    let cluster = Cluster::new("two-owners").await;
+    let path = cluster.path("endpoints");
+    let put = async |name: &str, owners: &[&Value]| {
         let mut body = cluster.body(name, json!({}));
         let owner = |owner: &&Value| {
             json!({
@@ -268,17 +274,22 @@ async fn whoever_has_an_owner_left_stays() {
             })
         };
         body["metadata"]["ownerReferences"] = owners.iter().map(owner).collect();
-        api.put(Kind::Endpoints, "lab", &body).unwrap()
+        let (code, made) = cluster.post(&path, &body).await;
+        assert_eq!(code, 201, "{made}");
+        made
     };
-    let (one, two) = (put("one", &[]), put("two", &[]));
-    put("shared", &[&one, &two]);
-    put("own", &[&one]);
-    assert!(api.delete(Kind::Endpoints, "lab", "one").unwrap());
-    let there = |name: &str| api.get(Kind::Endpoints, "lab", name).is_some();
-    assert!(there("shared") && !there("own"));
+    let at = |name: &str| format!("{path}/{name}");
+    let (one, two) = (put("owners-one", &[]).await, put("owners-two", &[]).await);
+    put("owners-shared", &[&one, &two]).await;
+    put("owners-own", &[&one]).await;
+    assert_eq!(cluster.delete(&at("owners-one")).await.0, 200);
+    cluster.gone(&at("owners-own")).await;
+    assert_eq!(cluster.get(&at("owners-shared")).await.0, 200);
     // The last owners together, in one request.
-    put("third", &[&two]);
-    let path = format!("{}?labelSelector=contract%3Dtwo-owners", cluster.path("endpoints"));
-    assert_eq!(cluster.delete(&path).await.0, 200);
-    assert!(!there("two") && !there("shared") && !there("third"));
+    put("owners-third", &[&two]).await;
+    let all = format!("{path}?labelSelector=contract%3Dtwo-owners");
+    assert_eq!(cluster.delete(&all).await.0, 200);
+    for name in ["owners-two", "owners-shared", "owners-third"] {
+        cluster.gone(&at(name)).await;
+    }
 }

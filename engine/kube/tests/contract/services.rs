@@ -38,21 +38,6 @@ async fn a_service_has_an_address_unless_it_is_headless() {
     assert_eq!(code, 422);
 }
 
-fn addresses(api: &Api, name: &str) -> (Vec<String>, Vec<String>) {
-    let endpoints = api.get(Kind::Endpoints, "lab", name).unwrap();
-    let of = |field: &str| {
-        let list = endpoints["subsets"][0][field].as_array().cloned().unwrap_or_default();
-        list.iter().map(|address| address["ip"].as_str().unwrap().to_owned()).collect()
-    };
-    (of("addresses"), of("notReadyAddresses"))
-}
-
-#[track_caller]
-fn check(api: &Api, name: &str, ready: &[&str], not_ready: &[&str]) {
-    let own = |list: &[&str]| list.iter().map(|ip| (*ip).to_owned()).collect::<Vec<_>>();
-    assert_eq!(addresses(api, name), (own(ready), own(not_ready)));
-}
-
 #[tokio::test]
 async fn node_ports_are_given_once_and_kept() {
     let cluster = Cluster::new("node-port").await;
@@ -104,21 +89,6 @@ async fn node_ports_are_those_of_names() {
     let moved = json!({ "spec": { "ports": [{ "name": "c", "port": 81 }] } });
     let (_, moved) = cluster.patch(&format!("{path}/names"), MERGE, &moved).await;
     assert_eq!(&moved["spec"]["ports"][0]["nodePort"], port, "{moved}");
-}
-
-#[tokio::test]
-async fn what_is_written_into_endpoints_stays_until_something_changes() {
-    let cluster = Cluster::own("by-whom", 1000).await;
-    let api = cluster.api();
-    let spec = json!({ "selector": { "app": "pg" }, "ports": [{ "port": 5432 }] });
-    cluster.post(&cluster.path("services"), &service(&cluster, "by-whom", spec)).await;
-    put_pod(api, "pg-0", "10.1.0.9", "primary", true);
-    let ends = json!([{ "addresses": [{ "ip": "10.1.0.77" }], "ports": [{ "port": 1 }] }]);
-    let path = format!("{}/by-whom", cluster.path("endpoints"));
-    cluster.patch(&path, MERGE, &json!({ "subsets": ends })).await;
-    check(api, "by-whom", &["10.1.0.77"], &[]);
-    put_pod(api, "pg-1", "10.1.0.10", "replica", true);
-    check(api, "by-whom", &["10.1.0.10", "10.1.0.9"], &[]);
 }
 
 #[tokio::test]
