@@ -7,7 +7,7 @@ mod remove;
 mod resolve;
 mod run;
 mod scale;
-mod secrets;
+pub(crate) mod secrets;
 
 use juju_names::{AppName, UnitName};
 

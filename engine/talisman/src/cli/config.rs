@@ -32,6 +32,9 @@ pub(crate) struct Config {
     /// standard input.
     #[arg(long)]
     file: Option<PathBuf>,
+    /// Accepted for Juju's sake: there are no colours.
+    #[arg(long)]
+    no_color: bool,
     #[arg(long, default_value = "yaml")]
     format: Format,
 }

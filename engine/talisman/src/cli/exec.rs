@@ -25,6 +25,9 @@ pub(crate) struct Exec {
     /// All units of these applications.
     #[arg(short, long, visible_alias = "app", value_delimiter = ',')]
     application: Vec<AppName>,
+    /// Accepted for Juju's sake: there are no colours.
+    #[arg(long)]
+    no_color: bool,
     #[arg(long, default_value = "plain")]
     format: Format,
     /// How long to wait for the result.
@@ -34,8 +37,8 @@ pub(crate) struct Exec {
     #[arg(long)]
     background: bool,
     /// Accepted for Juju's sake: units run a command at the same time in any case.
-    #[arg(long)]
-    parallel: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    parallel: Option<bool>,
     /// Times in UTC.
     #[arg(long)]
     utc: bool,

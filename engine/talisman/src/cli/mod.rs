@@ -78,6 +78,9 @@ pub(crate) struct Cli {
     /// The model, the one in use where absent.
     #[arg(short, long, global = true, env = "JUJU_MODEL", hide_env = true)]
     pub(crate) model: Option<String>,
+    /// Accepted for Juju's sake: nobody logs in.
+    #[arg(short = 'B', long, global = true, hide = true)]
+    pub(crate) no_browser_login: bool,
     /// Where image trees are kept.
     #[arg(long, global = true, env = "TALISMAN_CACHE", hide = true)]
     pub(crate) cache: Option<PathBuf>,

@@ -35,6 +35,9 @@ pub(crate) struct ModelConfig {
     /// Accepted for Juju's sake: no option is for reading only.
     #[arg(long)]
     ignore_read_only_fields: bool,
+    /// Accepted for Juju's sake: there are no colours.
+    #[arg(long)]
+    no_color: bool,
     #[arg(long, default_value = "tabular")]
     format: Format,
 }

@@ -32,6 +32,9 @@ pub(crate) struct Run {
     /// Times in UTC.
     #[arg(long)]
     utc: bool,
+    /// Accepted for Juju's sake: there are no colours.
+    #[arg(long)]
+    no_color: bool,
     #[arg(long, default_value = "plain")]
     format: Format,
     /// How long to wait for the result.

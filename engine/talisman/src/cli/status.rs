@@ -28,6 +28,12 @@ pub(crate) struct Status {
     /// Accepted for Juju's sake: there are no colours.
     #[arg(long)]
     no_color: bool,
+    /// Accepted for Juju's sake: the engine is asked once.
+    #[arg(long, value_parser = clap::value_parser!(u32))]
+    retry_count: Option<u32>,
+    /// Accepted for Juju's sake.
+    #[arg(long, value_parser = duration)]
+    retry_delay: Option<Duration>,
     /// Show the storage too.
     #[arg(long)]
     storage: bool,

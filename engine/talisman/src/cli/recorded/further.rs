@@ -55,6 +55,9 @@ fn what_a_charm_declares_is_listed() {
     session.check("show-storage rec/0", 0, &["rec/0:", "location: /rec"]);
     session.check("show-storage rec/0 rec/9", 1, &["\"rec/9\" not found"]);
     session.check("status --utc --no-color --integrations", 0, &["Integration provider"]);
+    session.check("status -B --retry-count 1 --retry-delay 10ms", 0, &["probe/0"]);
+    session.check("config probe text --no-color --no-browser-login", 0, &["plain"]);
+    session.check("exec --parallel=false --no-color -u probe/0 -- true", 0, &[]);
     session.check("status --storage", 0, &["Storage Unit  Storage ID  Type", "/rec"]);
     session.check("help-hook-commands", 0, &["relation-get", "secret-add"]);
     session.check("help-hook-commands relation-get", 0, &["Usage: relation-get"]);
