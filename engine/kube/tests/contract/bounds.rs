@@ -1,4 +1,5 @@
-//! One client never takes what others need, and none holds anything for ever.
+//! One client never takes what others need, and none holds anything for ever. All of it is on a
+//! server of our own: the bounds are ours, or shorter than a real one's so that nobody waits.
 
 use std::time::Duration;
 

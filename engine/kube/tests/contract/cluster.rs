@@ -88,7 +88,8 @@ impl Cluster {
         cluster
     }
 
-    /// A cluster of our own that remembers `history_max` changes.
+    /// A cluster of our own that remembers `history_max` changes, for what no real one shows: each
+    /// test says why.
     pub(crate) async fn own(rule: &'static str, history_max: usize) -> Cluster {
         Cluster::kept(rule, history_max, None).await
     }

@@ -213,6 +213,7 @@ fn disk(full: &Arc<AtomicBool>) -> Keeper {
 #[tokio::test]
 async fn what_cannot_be_kept_is_refused_and_has_not_happened() {
     let full = Arc::new(AtomicBool::new(false));
+    // A real one's disk cannot be filled without filling this machine's.
     let cluster = Cluster::kept("kept", 2, Some(disk(&full))).await;
     let path = cluster.path("endpoints");
     let (code, lock) = cluster.post(&path, &cluster.body("lock", json!({}))).await;
@@ -244,6 +245,7 @@ async fn what_cannot_be_kept_is_refused_and_has_not_happened() {
 
 #[tokio::test]
 async fn a_chain_of_owners_goes_however_long_it_is() {
+    // A real collector takes minutes for so many.
     let cluster = Cluster::own("chain", 100).await;
     let api = cluster.api();
     let mut owner: Option<Value> = None;

@@ -194,6 +194,7 @@ async fn a_field_manager_has_a_form() {
 
 #[tokio::test]
 async fn what_is_remembered_of_managers_has_an_end() {
+    // These bounds are ours.
     let cluster = Cluster::own("managers", 100).await;
     let body = applied(&cluster, "managers", json!({ "a": "1" }));
     for manager in 0..32 {
@@ -213,6 +214,7 @@ async fn what_is_remembered_of_managers_has_an_end() {
 
 #[tokio::test]
 async fn what_managers_applied_counts_as_part_of_the_object() {
+    // These bounds are ours.
     let cluster = Cluster::own("counted", 100).await;
     // The same from each, so that the object itself does not change; of a field only the path is
     // remembered.

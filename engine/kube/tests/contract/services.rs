@@ -93,6 +93,7 @@ async fn node_ports_are_those_of_names() {
 
 #[tokio::test]
 async fn a_port_that_is_named_is_where_the_route_leads() {
+    // Routes are no objects; on a real cluster they are kube-proxy's.
     let cluster = Cluster::own("named", 1000).await;
     let api = cluster.api();
     let ports = json!([{ "name": "database", "port": 80, "targetPort": "db" }]);
@@ -112,6 +113,7 @@ async fn a_port_that_is_named_is_where_the_route_leads() {
 
 #[tokio::test]
 async fn a_service_without_selector_leads_where_its_endpoints_say() {
+    // Routes are no objects.
     let cluster = Cluster::own("by-hand", 1000).await;
     let spec = json!({ "ports": [{ "port": 80 }] });
     cluster.post(&cluster.path("services"), &service(&cluster, "by-hand", spec)).await;
@@ -125,6 +127,7 @@ async fn a_service_without_selector_leads_where_its_endpoints_say() {
 
 #[tokio::test]
 async fn routes_tell_the_node_all_it_needs() {
+    // Routes are no objects.
     let cluster = Cluster::own("routes", 1000).await;
     let api = cluster.api();
     let mut changes = api.subscribe();

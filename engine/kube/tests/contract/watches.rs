@@ -77,6 +77,7 @@ async fn a_watch_ends_when_it_was_to_end() {
 
 #[tokio::test]
 async fn a_version_out_of_reach_is_gone() {
+    // A real one remembers the changes of minutes.
     let cluster = Cluster::own("expired", 3).await;
     let path = cluster.path("endpoints");
     let version = cluster.version("endpoints").await;
@@ -199,6 +200,7 @@ async fn many_watchers_see_the_same_in_the_same_order() {
 
 #[tokio::test]
 async fn a_watcher_that_does_not_read_delays_nobody() {
+    // A real one may cut a watch whose buffer is full.
     let cluster = Cluster::own("slow", 5000).await;
     let path = cluster.path("endpoints");
     let version = cluster.version("endpoints").await;
