@@ -59,9 +59,10 @@ pub enum Effect {
     RefreshPassfile(SecretString),
     /// Lays the layer over the plan and starts what does not run.
     StartWorkload(Box<Layer>),
-    /// Has Patroni copy the primary anew, over what a copy left that was broken off, with the
-    /// password of the REST API. What the primary has given up of what it kept goes before.
-    CopyAnew(SecretString, SuperuserLogin),
+    /// Has Patroni copy the primary anew. What the primary has given up of what it kept goes before.
+    CopyAnew(CopyAnew),
+    /// Removes the data that were kept while the primary was copied.
+    RemoveAside,
     /// Waits until this member's PostgreSQL is up and follows, within a bound; where it does not
     /// come up, this is the status.
     AwaitMember(Status),
@@ -172,6 +173,17 @@ impl From<Write> for Effect {
     fn from(write: Write) -> Self {
         Self::Juju(write)
     }
+}
+
+/// How a standby copies the primary anew.
+#[derive(Clone)]
+pub struct CopyAnew {
+    /// The password of the REST API.
+    pub password: SecretString,
+    /// The way in at the primary.
+    pub login: SuperuserLogin,
+    /// Whether the data that are here stay until the copy is whole.
+    pub keeps: bool,
 }
 
 /// What a member does for an action.

@@ -23,7 +23,10 @@ pub enum NotStreaming {
     /// It is unknown: it may be about to.
     Unknown,
     /// No member has the WAL any more that it needs next; it has nothing that the primary lacks.
-    LacksWal,
+    LacksWal {
+        /// What the primary's databases take, in bytes; none where it does not say.
+        databases: Option<u64>,
+    },
     /// It has this many bytes of WAL after the timeline ended that the primary went on from.
     Diverged {
         /// The timeline that both have.
@@ -67,6 +70,8 @@ pub struct Facts {
     pub container: Option<Container>,
     /// Whether Patroni can see the own pod; none when the Kubernetes API does not say.
     pub labelled: Option<bool>,
+    /// The volume; none where it cannot be looked at.
+    pub volume: Option<Volume>,
     /// The volume, where it is nearly full.
     pub nearly_full: Option<NearlyFull>,
     /// What is known about the own certificate.
@@ -155,6 +160,8 @@ pub struct Container {
     /// Whether there is something in the data folder that is no whole cluster, while Patroni
     /// runs and does nothing about it: what a copy left that was broken off.
     pub unfinished: bool,
+    /// Whether the data lie aside that this member had before it copied the primary anew.
+    pub aside: bool,
     /// Whether the image has the library of the audit.
     pub audit: bool,
     /// Which program Patroni runs before it stops PostgreSQL, where there is one.
@@ -217,9 +224,9 @@ impl DatabaseRelation {
         self.request.as_ref().is_ok_and(asks)
     }
 
-    /// Whether this is the database that it asks for.
-    pub fn names_database(&self, name: &str) -> bool {
-        self.request.as_ref().is_ok_and(|request| request.database.as_deref() == Some(name))
+    /// The database that it asks for.
+    pub fn asked_database(&self) -> Option<&str> {
+        self.request.as_ref().ok()?.database.as_deref()
     }
 
     /// Whether it has all that it asks for.
@@ -280,6 +287,7 @@ impl Facts {
             secret: SecretContent::new(),
             container: None,
             labelled: None,
+            volume: None,
             nearly_full: None,
             tls: Tls::none(),
             cluster: None,

@@ -26,7 +26,7 @@ use crate::options::{Plugins, Settings};
 use crate::passwords::LENGTH;
 use crate::patroni_yml;
 use crate::ports::Ports;
-use crate::resources::{Resources, Volume};
+use crate::resources::Resources;
 use crate::tls::CA;
 use crate::topology::Topology;
 
@@ -66,8 +66,8 @@ pub(crate) async fn gather(
     facts.container = container(ports, hook).await?;
     // It is mounted here at the same path as in the workload; one that cannot be looked at is
     // no reason to stop.
-    let volume = facts.container.as_ref().and_then(|_| ports.volume(patroni_yml::STORAGE));
-    if let Some(volume) = volume.filter(|volume| volume.is_nearly_full()) {
+    facts.volume = facts.container.as_ref().and_then(|_| ports.volume(patroni_yml::STORAGE));
+    if let Some(volume) = facts.volume.filter(|volume| volume.is_nearly_full()) {
         facts.nearly_full = Some(NearlyFull { volume, wal: wal::size(hook).await });
     }
     facts.tls = tls::tls(ports, hook, &facts, event).await?;
@@ -80,9 +80,9 @@ pub(crate) async fn gather(
     };
     facts.labelled = pod.as_ref().map(|pod| is_labelled(pod, &facts.topology.scope()));
     let machine = ports.machine().limited(pod.as_ref(), layer::NAME);
-    options(hook, &mut facts, machine, volume).await?;
+    options(hook, &mut facts, machine).await?;
     if facts.initialised() {
-        look_at_cluster(ports, &mut facts, event, volume).await;
+        look_at_cluster(ports, &mut facts, event).await;
     }
     if facts.container.as_ref().is_some_and(|container| container.system.is_some()) {
         facts.system = objects::system(ports, &facts.topology).await;
@@ -108,19 +108,14 @@ pub(crate) async fn gather(
 
 /// The cluster and, from time to time, what only the own server knows: it may have missed a reload,
 /// or keep WAL for a standby that is away, and no event reports either.
-async fn look_at_cluster(
-    ports: &dyn Ports,
-    facts: &mut Facts,
-    event: &Event,
-    volume: Option<Volume>,
-) {
+async fn look_at_cluster(ports: &dyn Ports, facts: &mut Facts, event: &Event) {
     facts.cluster = cluster(ports, facts).await;
     facts.not_streaming = wal::not_streaming(ports, facts).await;
     if *event != Event::UpdateStatus {
         return;
     }
     facts.unlike = parameters::unlike(ports, facts).await;
-    if let Some(volume) = volume {
+    if let Some(volume) = facts.volume {
         facts.away = wal::away(ports, facts, volume).await;
     }
 }
@@ -131,12 +126,8 @@ fn has_changed(facts: &Facts) -> bool {
 }
 
 /// The options, or what is in force while they cannot be used.
-async fn options(
-    hook: &mut Reader,
-    facts: &mut Facts,
-    machine: Resources,
-    volume: Option<Volume>,
-) -> Result<(), Error> {
+async fn options(hook: &mut Reader, facts: &mut Facts, machine: Resources) -> Result<(), Error> {
+    let volume = facts.volume;
     facts.settings = Settings::parse(&hook.config()?, machine).and_then(|settings| match volume {
         Some(volume) => settings.on_volume(volume),
         None => Ok(settings),
@@ -215,6 +206,7 @@ async fn container(ports: &dyn Ports, hook: &Reader) -> Result<Option<Container>
         prepared: started || is_prepared(&pebble, data.as_ref()).await?,
         system: if pgdata && !started { system(&pebble).await } else { None },
         unfinished: pgdata && is_stopped(health.as_ref()) && is_unfinished(&pebble).await?,
+        aside: pebble.stat(patroni_yml::ASIDE).await?.is_some(),
         audit: pebble.stat(patroni_yml::AUDIT).await?.is_some(),
         before_stop,
         config,

@@ -20,6 +20,10 @@ use crate::topology::{PATRONI_PORT, POSTGRESQL_PORT, Topology};
 pub(crate) const STORAGE: &str = "/var/lib/postgresql/data";
 /// Where PostgreSQL's data are.
 pub(crate) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
+/// Where a standby's data are while it copies the primary anew.
+pub(crate) const ASIDE: &str = "/var/lib/postgresql/data/pgdata-before-copy";
+/// What is there while PostgreSQL runs on the data.
+pub(crate) const POSTMASTER: &str = "/var/lib/postgresql/data/pgdata/postmaster.pid";
 /// Where PostgreSQL's WAL is.
 pub(crate) const WAL: &str = "/var/lib/postgresql/data/pgdata/pg_wal";
 /// Where PostgreSQL's socket is.

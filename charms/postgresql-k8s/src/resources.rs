@@ -75,6 +75,14 @@ impl Volume {
         self.used.saturating_add(self.free)
     }
 
+    /// Whether a copy of databases of this size fits beside what is there: with their growth by a
+    /// quarter meanwhile, WAL of the copy and after it, and a tenth of the volume besides.
+    pub(crate) fn has_room_for_copy(self, databases: u64) -> bool {
+        let wal = 2 * (self.total() / 8).min(1 << 30);
+        let needed = databases.saturating_add(databases / 4);
+        self.free >= needed.saturating_add(wal).saturating_add(self.total() / 10)
+    }
+
     /// Whether less than a tenth is free. A large disk that the volume shares with others may
     /// have less than a tenth and still much room.
     pub(crate) fn is_nearly_full(self) -> bool {

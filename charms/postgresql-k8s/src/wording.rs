@@ -121,7 +121,7 @@ pub(crate) fn not_streaming(unit: &str, primary: &str, why: Option<NotStreaming>
             "does not follow {primary}: it has {bytes} bytes of WAL of timeline {timeline} that \
              the primary never had. To give them up: `juju run {unit} reinitialise force=true`"
         )),
-        Some(NotStreaming::LacksWal) => Status::waiting(format!(
+        Some(NotStreaming::LacksWal { .. }) => Status::waiting(format!(
             "does not follow {primary}: no member has the WAL any more that it needs, so it is \
              copied anew"
         )),

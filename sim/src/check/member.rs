@@ -12,6 +12,8 @@ use crate::far::patroni::{Member, members, slots};
 use crate::names::MODEL;
 use crate::world::State;
 
+/// Where the data are that a copy replaces.
+const ASIDE: &str = "/var/lib/postgresql/data/pgdata-before-copy";
 /// The mark by which a controller manager leaves Endpoints alone.
 const LOCK: &str = "control-plane.alpha.kubernetes.io/leader";
 
@@ -110,6 +112,11 @@ pub(super) fn adopted(state: &State) -> Vec<String> {
     for (unit, member) in members(&state.far, &app) {
         for name in member.missed() {
             wrong.push(format!("{unit} runs with another {name} than its file has"));
+        }
+    }
+    for (unit, pod) in state.far.pods.iter().filter(|(unit, _)| *unit.app() == app) {
+        if pod.container.as_ref().is_some_and(|container| container.folder(ASIDE).is_some()) {
+            wrong.push(format!("the data that {unit} had before it copied are still there"));
         }
     }
     wrong.extend(kept_for(state, &app));

@@ -45,6 +45,7 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
         (Fault::Echoes, _) => state.echoes = true,
         (Fault::Ghosts, _) => drop(state.ghosts.get_or_insert_default()),
         (Fault::ReloadMissed, Some(unit)) => patroni::miss_reload(&mut state.far, unit),
+        (Fault::LogRemoved, Some(unit)) => patroni::remove_log(&mut state.far, unit.app()),
         (Fault::WatchGone, Some(unit)) => patroni::lose_watch(&mut state.far, unit),
         (Fault::ConfigEdited, Some(unit)) => {
             let (key, value) = EDITS[pick as usize % EDITS.len()];

@@ -110,6 +110,7 @@ faults! {
     Ghosts, "ghosts", Between, "from now on it is not reported that a peer went, and it stays listed";
     Echoes, "echoes", Between, "from now on units get events for what they wrote themselves, too";
     ReloadMissed, "reload-missed", Between, "PostgreSQL misses the next reload, which is not reported";
+    LogRemoved, "log-removed", Between, "the primary removes all log that no standby streams now";
 }
 
 impl Fault {

@@ -123,7 +123,7 @@ const STATEMENTS: [&str; 14] = [
 ];
 
 /// What statements, queries and logins do instead of what they say.
-const SQL: [(&str, Plant); 12] = [
+const SQL: [(&str, Plant); 14] = [
     ("a client's database says where names are looked up", Plant::Twist(Twist::NamesAnywhere)),
     ("a role is granted that can log in", Plant::Overlooks(Query::ReachedUsers(""))),
     ("a role stays where it has something in the template", Plant::Twist(Twist::StandsInOrdinary)),
@@ -136,6 +136,8 @@ const SQL: [(&str, Plant); 12] = [
     ("nobody looks who is a client's user before it comes", Plant::Overlooks(Query::Members(""))),
     ("nobody looks which clients are somebody else", Plant::Overlooks(Query::UserMemberships)),
     ("nobody looks what clients have on extensions", Plant::Overlooks(Query::HeldOnExtensions(""))),
+    ("nobody looks with what a server runs", Plant::Overlooks(Query::Parameters)),
+    ("nobody looks what log a primary has", Plant::Overlooks(Query::OldestSegment)),
 ];
 
 /// Requests to Kubernetes that are swallowed: the method, words of the body.
@@ -201,7 +203,7 @@ const ISSUES: [(&str, Plant); 6] = [
 ];
 
 /// What is not planted, because nothing in this world would differ, and why.
-pub(super) const LEFT_OUT: [(&str, &str); 12] = [
+pub(super) const LEFT_OUT: [(&str, &str); 13] = [
     (
         "postgresql-k8s: hook database-relation-departed is ignored",
         "a unit that goes has no peers any more when its clients' relations end",
@@ -217,6 +219,10 @@ pub(super) const LEFT_OUT: [(&str, &str); 12] = [
     (
         "postgresql-k8s: the failure of apply services is overlooked",
         "the label of the pod, which comes next, is refused as well",
+    ),
+    (
+        "postgresql-k8s: the failure of label is overlooked",
+        "the next hook that looks at the pod labels it",
     ),
     (
         "postgresql-k8s: the failure of await member is overlooked",

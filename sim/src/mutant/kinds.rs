@@ -121,6 +121,8 @@ pub(super) fn of_database() -> Vec<Plant> {
         "reload" Drop: Effect::Reload,
         "start workload" Drop First: Effect::StartWorkload(_),
         "await member" Drop: Effect::AwaitMember(_),
+        "copy anew" Drop: Effect::CopyAnew(_),
+        "remove aside" Drop: Effect::RemoveAside,
         "set up cluster" Drop GoOn: Effect::SetUpCluster { .. },
         "patch" Drop: PatchDynamic { .. },
         "patch node count" Drop:

@@ -90,6 +90,9 @@ impl Socket {
             if writes && !path.ends_with("/exec") {
                 state.gate.write(what);
             }
+            if path == "/v1/exec" {
+                patroni::look_for_data(&mut state.far, &self.unit);
+            }
             if let Some(was) = was {
                 patroni::stopped(&mut state.far, &self.unit, &was);
             }

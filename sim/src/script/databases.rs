@@ -5,8 +5,8 @@ use kube_api::Kind;
 use super::play::Script;
 use super::step::Step::{
     self, Act, AskRoles, AtOnce, Certify, ClientsLast, DeleteObject, Die, ForeseeUser,
-    GrantAsOlder, Heal, LeaveObjects, LoseQuorum, NameLater, OpenTemplate, Primary, SetAside,
-    Strike, Undroppable, Unit, Untrusted,
+    GrantAsOlder, Heal, LacksLog, LeaveObjects, LoseQuorum, NameLater, OpenTemplate, Primary,
+    SetAside, Strike, Undroppable, Unit, Untrusted,
 };
 use crate::far::postgresql::PERSON;
 use crate::fault::Fault;
@@ -132,6 +132,7 @@ fn several() -> Vec<Script> {
         script(2, vec![direct(0), Untrusted]),
         script(2, vec![Certify, few(), act("restart", 1), act("switchover", 1), direct(0)]),
         script(2, then(renewed(), [direct(1), Unit(Fault::PodChurn, 1)])),
+        script(2, vec![direct(0), LacksLog, direct(1)]),
         script(2, vec![direct(0), act("switchover", 1), promote(0), promote(1), direct(1)]),
         script(2, vec![direct(0), Primary(Fault::PodFrozen), Heal, direct(1)]),
         script(3, then(options(), [few(), citext, direct(0)])),
@@ -153,5 +154,6 @@ fn again() -> Vec<Script> {
         script(2, then(then(vec![direct(0)], again(true)), [SetAside, direct(0)])),
         script(2, vec![dies("operator"), dies("backup")]),
         script(1, vec![Die(vec![timeout("5000"), timeout("0")])]),
+        script(1, vec![Unit(Fault::ReloadMissed, 0), database(timeout("5000"))]),
     ]
 }

@@ -51,6 +51,8 @@ pub(super) enum Step {
     NameLater(usize),
     /// Pods and networks are well again.
     Heal,
+    /// A standby is cut off until nobody has the log that it needs next.
+    LacksLog,
     /// The primary and the standbys that commits wait for lose their volumes at once.
     LoseQuorum,
     /// The operator deletes an object, which the next update-status makes up for.

@@ -65,6 +65,10 @@ pub(super) fn play(run: &mut Run, step: &Step) -> bool {
             run.settle();
             run.round();
         }
+        Step::LacksLog => {
+            lack_log(run);
+            return true;
+        }
         Step::Heal => run.world.change(heal),
         Step::Undroppable(goes, comes) => stuck(run, goes, comes),
         Step::AskRoles(index, roles) => ask_roles(run, *index, roles),
@@ -269,4 +273,21 @@ fn leave_objects(run: &Run) {
         let object = json!({"metadata": metadata});
         drop(run.world.look(|state| state.far.kube.put(Kind::Endpoints, MODEL, &object)));
     }
+}
+
+/// A standby does not reach the primary, which removes the log of a commit meanwhile; it is copied
+/// anew by itself.
+fn lack_log(run: &mut Run) {
+    let Ok(app) = SERVER.parse::<AppName>() else { return };
+    let standby = run.world.look(|state| {
+        let primary = patroni::primary(&state.far, &app);
+        let mut members = patroni::members(&state.far, &app).map(|(unit, _)| unit.clone());
+        members.find(|unit| Some(unit) != primary.as_ref())
+    });
+    strike(run, Fault::StreamCut, standby.as_ref());
+    run.settle();
+    strike(run, Fault::LogRemoved, standby.as_ref());
+    run.world.change(heal);
+    run.round();
+    run.round();
 }

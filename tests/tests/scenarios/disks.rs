@@ -1,5 +1,8 @@
 //! A small volume under a writer and beside a standby that stands still: it never fills, and the
-//! standby follows again by itself although no member has its WAL any more.
+//! standby follows again by itself although no member has its WAL any more, and keeps its data until
+//! then.
+
+use std::cell::Cell;
 
 use anyhow::{Context, Result, ensure};
 use end_to_end::disk::SmallDisk;
@@ -50,6 +53,11 @@ impl Pair {
         Ok(if writes { [first, second] } else { [second, first] })
     }
 
+    /// Whether a unit keeps the data that it had before it copied the primary anew.
+    fn has_aside(&self, unit: &str) -> bool {
+        self.inside(unit, "test -d /var/lib/postgresql/data/pgdata-before-copy").is_ok()
+    }
+
     /// Writes some 60 MiB of log, and says how much there is, in MiB.
     fn write(&self, unit: &str) -> Result<u64> {
         let rows = "SELECT repeat(md5(g::text), 16) FROM generate_series(1, 100000) g";
@@ -91,10 +99,14 @@ fn a_small_volume_never_fills_and_a_late_standby_follows_again() -> Result<()> {
     println!("the log had at most {most} of {DISK} MiB");
     pair.ask(&primary, "CREATE TABLE after AS SELECT 42 AS answer")?;
     pair.inside(&standby, "pkill -CONT -u postgres")?;
+    let kept = Cell::new(false);
     pair.0.wait("the standby to follow again", 90, |_| {
+        kept.set(kept.get() || pair.has_aside(&standby));
         pair.ask(&standby, "SELECT answer FROM after").is_ok_and(|answer| answer == "42")
             && pair.ask(&standby, "SELECT pg_is_in_recovery()").is_ok_and(|answer| answer == "t")
     })?;
+    ensure!(kept.get(), "its data went before their copy was whole");
+    pair.0.wait("what it had before to go", 30, |_| !pair.has_aside(&standby))?;
     pair.0.wait("a slot that keeps what the standby needs next", 30, |_| {
         let kept =
             "SELECT count(*) FROM pg_replication_slots WHERE active AND wal_status <> $$lost$$";

@@ -67,8 +67,8 @@ pub(crate) fn layer(app: &AppName, services: &Services, backend: Option<&Watch<'
 }
 
 /// The check that PostgreSQL is as this hook saw it. It notifies the charm of a server that went or
-/// came since, which no databag shows; a hook that met neither leaves the check failing until one
-/// does. It is no matter of the pod's own health.
+/// came since, which no databag shows, and fails until a hook has seen the server as it is now. It is
+/// no matter of the pod's own health.
 fn watch(backend: Option<&Watch<'_>>) -> Check {
     let check = Check {
         r#override: Override::Replace,

@@ -314,32 +314,6 @@ async fn switch_over(
     }
 }
 
-/// Has Patroni copy the primary anew. Before that nobody reads from a slot that the primary has
-/// given up, so that it can be replaced by one that keeps what comes after the copy.
-pub(super) async fn copy_anew(
-    ports: &dyn Ports,
-    hook: &mut Context,
-    password: SecretString,
-    login: &SuperuserLogin,
-) {
-    if let Err(error) = drop_lost_slots(ports, hook, login).await {
-        hook.log(Level::Warning, error_chain(error));
-    }
-    let rest = own(ports, hook).await.with_login("patroni", password);
-    if let Err(error) = rest.reinitialize().await {
-        hook.log(Level::Warning, error.to_string());
-    }
-}
-
-async fn drop_lost_slots(
-    ports: &dyn Ports,
-    hook: &mut Context,
-    login: &SuperuserLogin,
-) -> Result<(), SqlError> {
-    let primary = log_in_at_primary(ports, hook, login).await?;
-    Ok(ports.postgres(&primary).await?.drop_lost_slots().await?)
-}
-
 /// Writes the timeline to the clients' relations: a new one makes their charms look, which a
 /// connection that leads to a silent server does not.
 pub(super) async fn report_to_clients(ports: &dyn Ports, hook: &mut Context) -> Result<(), Error> {

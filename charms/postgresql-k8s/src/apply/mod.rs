@@ -3,6 +3,7 @@
 mod clients;
 mod cluster;
 mod confirm;
+mod copy;
 mod extensions;
 mod members;
 mod objects;
@@ -42,9 +43,7 @@ pub(crate) async fn apply(
         Effect::Refuse { line, status } => return Ok(refuse(hook, line, status)),
         Effect::ApplyServices => return Ok(objects::apply_services(ports, hook).await),
         Effect::LabelPods(pods) => return Ok(objects::label_pods(ports, hook, &pods).await),
-        Effect::RemoveOrphanedObjects => {
-            return Ok(objects::remove_orphaned_objects(ports, hook).await);
-        }
+        Effect::RemoveOrphanedObjects => return Ok(objects::remove_orphaned(ports, hook).await),
         Effect::PrepareStorage => return workload::prepare_storage(hook).await,
         Effect::RequestCertificate(id) => return tls::request(hook, id).await,
         Effect::PushTls(files) => return tls::push(hook, &files).await,
@@ -57,7 +56,8 @@ pub(crate) async fn apply(
         Effect::Reload => return workload::reload(hook).await,
         Effect::RefreshPassfile(word) => return workload::refresh_passfile(hook, &word).await,
         Effect::StartWorkload(layer) => return workload::start(hook, &layer).await,
-        Effect::CopyAnew(word, login) => cluster::copy_anew(ports, hook, word, &login).await,
+        Effect::CopyAnew(how) => return copy::copy_anew(ports, hook, how).await,
+        Effect::RemoveAside => return copy::remove_aside(hook).await,
         Effect::AwaitMember(otherwise) => {
             return Ok(cluster::await_member(ports, hook, &otherwise, patience).await);
         }

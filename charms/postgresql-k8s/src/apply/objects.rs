@@ -154,7 +154,7 @@ pub(super) async fn adopt(ports: &dyn Ports, hook: &mut Context) {
 
 /// Removes what an earlier deployment of the same name left: its leader would be waited
 /// for and its system identifier would be believed.
-pub(super) async fn remove_orphaned_objects(ports: &dyn Ports, hook: &mut Context) -> Applied {
+pub(super) async fn remove_orphaned(ports: &dyn Ports, hook: &mut Context) -> Applied {
     let client = match client(ports, hook) {
         Ok(client) => client,
         Err(applied) => return applied,

@@ -194,7 +194,9 @@ fn reinitialise(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
             "{bytes} bytes of WAL of timeline {timeline} that the primary {} never had",
             leader.name
         ),
-        Some(NotStreaming::LacksWal) => "nothing: the primary has all that it has".to_owned(),
+        Some(NotStreaming::LacksWal { .. }) => {
+            "nothing: the primary has all that it has".to_owned()
+        }
         Some(NotStreaming::Unknown) | None if follows(facts) => "nothing: it follows".to_owned(),
         Some(NotStreaming::Unknown) | None => {
             "it does not follow, and it is unknown what it has that the primary lacks".to_owned()

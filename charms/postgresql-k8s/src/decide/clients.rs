@@ -1,6 +1,6 @@
 //! The relation `database`: each client its user, its database and the way to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use juju_charm::{Changes, Decision, RelationEvent, RelationId, Status, Write, databag};
 use postgres::{Owner, RoleName};
@@ -47,13 +47,16 @@ pub(super) fn serve(facts: &Validated<'_>, except: Option<RelationId>) -> Vec<Ef
         effects.push(know(peer, &(&ids | &known)).into());
     }
     effects.extend(forget(facts, except));
+    let mut askers: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in requests().filter_map(|(client, _)| client.asked_database()) {
+        *askers.entry(name).or_default() += 1;
+    }
     for (client, asked) in requests() {
         match asked {
             Asked::Refused(problem) => effects.push(refused(client, problem)),
             Asked::Grant(grant) if !grant.served => {
-                let name = grant.database.as_str();
-                let same = requests().filter(|(other, _)| other.names_database(name)).count();
-                effects.extend(serve_one(facts, client, grant, same > 1));
+                let shared = askers.get(grant.database.as_str()).is_some_and(|count| *count > 1);
+                effects.extend(serve_one(facts, client, grant, shared));
             }
             Asked::Grant(_) | Asked::Nothing => {}
         }

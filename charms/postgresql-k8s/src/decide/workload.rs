@@ -4,7 +4,7 @@ use charm_kit::certificates::FLAG;
 use juju_charm::{Changes, Decision, ExposeSecret, SecretString, Status, Write, databag};
 
 use super::{clients, members, plugins, refuse_options, tls};
-use crate::effect::{Confirmation, Effect};
+use crate::effect::{Confirmation, CopyAnew, Effect};
 use crate::facts::{Container, NotStreaming, Peer};
 use crate::layer;
 use crate::passwords::Passwords;
@@ -105,6 +105,8 @@ impl Member<'_> {
             .effects(self.remove_orphaned_objects(sets_up))
             // The files come before the process that reads them.
             .effects(update)
+            // A copy that has begun gets the room.
+            .effects(self.remove_aside())
             // Patroni has to run before it is asked to copy.
             .effects(self.copied_anew())
             // All that follows asks the member, or needs its SQL.
@@ -152,11 +154,27 @@ impl Member<'_> {
     /// longer than WAL was kept for it: Patroni leaves what is there and waits to be asked.
     fn copied_anew(&self) -> Option<Effect> {
         let leader = self.facts.cluster.as_ref().and_then(patroni::Cluster::leader)?;
-        let broken =
-            self.container.unfinished || self.facts.not_streaming == Some(NotStreaming::LacksWal);
+        let lacks = match self.facts.not_streaming {
+            Some(NotStreaming::LacksWal { databases }) => Some(databases),
+            _ => None,
+        };
+        let broken = self.container.unfinished || lacks.is_some();
         let copies = broken && leader.name != self.facts.unit.pod();
         let login = self.facts.superuser().filter(|_| copies)?;
-        Some(Effect::CopyAnew(self.passwords.patroni.clone(), login))
+        let room = self.facts.volume.zip(lacks.flatten());
+        // What lies aside already is whole, and what would follow it need not be.
+        let keeps = !self.container.aside
+            && room.is_some_and(|(volume, databases)| volume.has_room_for_copy(databases));
+        let password = self.passwords.patroni.clone();
+        Some(Effect::CopyAnew(CopyAnew { password, login, keeps }))
+    }
+
+    /// What lay aside until the copy was whole: nobody needs it once this member follows or leads,
+    /// nor when the copy has too little room beside it.
+    fn remove_aside(&self) -> Option<Effect> {
+        let whole = self.container.started() && self.facts.not_streaming.is_none();
+        let goes = self.container.aside && (whole || self.facts.nearly_full.is_some());
+        goes.then_some(Effect::RemoveAside)
     }
 
     /// What follows a change of passwords that may not have been stored.

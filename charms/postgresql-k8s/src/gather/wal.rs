@@ -2,7 +2,7 @@
 
 use juju_charm::Reader;
 use patroni::{Cluster, Health, Member, TimelineEnd};
-use postgres::SEGMENT;
+use postgres::{ConnectOptions, SEGMENT};
 
 use super::workload;
 use crate::effect::SuperuserLogin;
@@ -29,8 +29,12 @@ pub(super) async fn not_streaming(ports: &dyn Ports, facts: &Facts) -> Option<No
         let (place, timeline) = (place(facts)?, leader.timeline?);
         let host = facts.topology.host_of_pod(&leader.name)?;
         let history = history(ports, facts, &host).await?;
-        let oldest = oldest(ports, facts, &host).await?;
-        why(place, timeline, oldest, &history)
+        let client = ports.postgres(&login(facts, host)?).await.ok()?;
+        let why = why(place, timeline, client.oldest_log().await.ok()??, &history)?;
+        if why != LACKS_WAL {
+            return Some(why);
+        }
+        Some(NotStreaming::LacksWal { databases: client.databases_size().await.ok()? })
     };
     Some(known.await.unwrap_or(NotStreaming::Unknown))
 }
@@ -75,11 +79,14 @@ fn place(facts: &Facts) -> Option<Place> {
     Some(Place { timeline: (*timeline)?, position }).filter(|place| place.position > 0)
 }
 
+/// Before the primary was asked for the size of a copy.
+const LACKS_WAL: NotStreaming = NotStreaming::LacksWal { databases: None };
+
 /// Why a standby at a place cannot follow, if it cannot. Where the leader came through the place,
 /// it may have removed what comes next; where it did not, the standby has what the leader never had.
 fn why(place: Place, leader: u64, oldest: u64, history: &[TimelineEnd]) -> Option<NotStreaming> {
     let next = place.position - place.position % SEGMENT;
-    let lacks = (next < oldest).then_some(NotStreaming::LacksWal);
+    let lacks = (next < oldest).then_some(LACKS_WAL);
     if place.timeline == leader {
         return lacks;
     }
@@ -90,10 +97,10 @@ fn why(place: Place, leader: u64, oldest: u64, history: &[TimelineEnd]) -> Optio
     }
 }
 
-async fn oldest(ports: &dyn Ports, facts: &Facts, host: &str) -> Option<u64> {
+/// The way in at another member.
+fn login(facts: &Facts, host: String) -> Option<ConnectOptions> {
     let ca = facts.authority().map(str::to_owned);
-    let login = SuperuserLogin { password: facts.passwords()?.operator, ca };
-    ports.postgres(&login.at(host.to_owned())).await.ok()?.oldest_log().await.ok()?
+    Some(SuperuserLogin { password: facts.passwords()?.operator, ca }.at(host))
 }
 
 async fn history(ports: &dyn Ports, facts: &Facts, host: &str) -> Option<Vec<TimelineEnd>> {
@@ -117,15 +124,15 @@ mod tests {
     #[test]
     fn a_standby_lacks_what_the_leader_has_no_more() {
         check(3, 5 * SEGMENT, None);
-        check(3, 5 * SEGMENT - 1, Some(NotStreaming::LacksWal));
+        check(3, 5 * SEGMENT - 1, Some(LACKS_WAL));
         check(3, 9 * SEGMENT, None);
     }
 
     #[test]
     fn a_standby_behind_the_end_of_its_timeline_is_the_leaders() {
-        check(2, 4 * SEGMENT + 77, Some(NotStreaming::LacksWal));
-        check(2, SEGMENT, Some(NotStreaming::LacksWal));
-        check(1, 2 * SEGMENT, Some(NotStreaming::LacksWal));
+        check(2, 4 * SEGMENT + 77, Some(LACKS_WAL));
+        check(2, SEGMENT, Some(LACKS_WAL));
+        check(1, 2 * SEGMENT, Some(LACKS_WAL));
     }
 
     #[test]

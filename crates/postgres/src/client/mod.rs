@@ -314,6 +314,15 @@ impl Client {
         Ok(names.first().and_then(|name| segment_start(name)))
     }
 
+    /// What all databases take on the server's disk, in bytes, for one that may connect to each.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn databases_size(&self) -> Result<Option<u64>, Error> {
+        let sizes = self.texts("read the size of the databases", Query::DatabasesSize).await?;
+        Ok(sizes.first().and_then(|size| size.parse().ok()))
+    }
+
     /// The parameters with which the server runs, whatever this session holds itself.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ pub enum Query<'a> {
     },
     /// The name of the oldest segment of the log, less its timeline.
     OldestSegment,
+    /// What all databases take on the disk, in bytes.
+    DatabasesSize,
     /// The slots of standbys that are away, with what each keeps of the log and since when.
     IdleSlots,
     /// The transactions that clients have open: how many, and the age of the oldest in seconds.
@@ -110,6 +112,7 @@ impl<'a> Query<'a> {
             Self::Parameters => server::PARAMETERS,
             Self::Facts { .. } => server::FACTS,
             Self::OldestSegment => server::OLDEST_SEGMENT,
+            Self::DatabasesSize => server::DATABASES_SIZE,
             Self::IdleSlots => server::IDLE_SLOTS,
             Self::OpenTransactions => server::OPEN_TRANSACTIONS,
             Self::LostSlots => server::LOST_SLOTS,
@@ -173,6 +176,7 @@ impl<'a> Query<'a> {
             | Self::Settings
             | Self::Parameters
             | Self::OldestSegment
+            | Self::DatabasesSize
             | Self::IdleSlots
             | Self::OpenTransactions
             | Self::LostSlots

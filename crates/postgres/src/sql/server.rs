@@ -37,6 +37,11 @@ pub(super) const OLDEST_SEGMENT: &str = "\
 SELECT pg_catalog.min(pg_catalog.substr(w.name, 9, 16)) FROM pg_catalog.pg_ls_waldir() w
 WHERE pg_catalog.length(w.name) = 24";
 
+/// What all databases take, in bytes: the sum over none would be NULL, and there is always one.
+pub(super) const DATABASES_SIZE: &str = "\
+SELECT pg_catalog.sum(pg_catalog.pg_database_size(d.oid))::pg_catalog.text
+FROM pg_catalog.pg_database d";
+
 /// Settings with their values here and those that PostgreSQL is made with.
 pub(super) const SETTINGS: &str = "\
 SELECT s.name, s.setting, COALESCE(s.boot_val, '') FROM pg_catalog.pg_settings s

@@ -16,6 +16,9 @@ pub(crate) async fn a_standby_takes_no_writes(far: &Far) -> Result<(), Error> {
     assert_eq!((facts.knows_role, facts.timeline), (false, None));
     let oldest = operator.oldest_log().await?;
     assert!(oldest.is_some_and(|at| at > 0 && at % SEGMENT == 0), "{oldest:?}");
+    // Each begins with its own copy of the catalogue.
+    let size = operator.databases_size().await?;
+    assert!(size.is_some_and(|bytes| bytes > 1 << 20), "{size:?}");
     let roles = operator.roles().await?;
     assert!(roles.iter().any(|name| name == "operator"));
     let made = operator.ensure_user(&user("app", "")).await;

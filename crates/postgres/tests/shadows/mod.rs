@@ -129,6 +129,7 @@ impl Life<'_> {
         boss.facts(&pooler).await.unwrap();
         boss.server_version().await.unwrap();
         boss.oldest_log().await.unwrap();
+        boss.databases_size().await.unwrap();
         boss.parameters().await.unwrap();
         boss.idle_slots().await.unwrap();
         boss.open_transactions().await.unwrap();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
+use postgres::SEGMENT;
+use serde_json::{Value, json};
 
 use crate::far::pebble::{Container, File, Folder};
 use crate::far::postgresql;
@@ -16,6 +17,13 @@ pub(super) const PGDATA: &str = "/var/lib/postgresql/data/pgdata";
 pub(super) const CONTROL: &str = "/var/lib/postgresql/data/pgdata/global/pg_control";
 /// The file with the version of the data.
 pub(super) const VERSION: &str = "/var/lib/postgresql/data/pgdata/PG_VERSION";
+
+/// What one commit takes of the log, in bytes.
+const COMMIT: u64 = 256;
+
+fn location(position: u64) -> u64 {
+    0x0300_0000 + position * COMMIT
+}
 
 /// A unit's volume; it outlives the pod.
 #[derive(Debug, Clone, Default)]
@@ -55,10 +63,10 @@ impl Volume {
     /// PostgreSQL's data get another name.
     pub(crate) fn set_aside(&mut self, container: Option<&mut Container>) {
         self.data = None;
-        self.files.retain(|path, _| !path.starts_with(PGDATA));
+        self.files.retain(|path, _| !is_below(path, PGDATA));
         self.folders.remove(PGDATA);
         if let Some(container) = container {
-            container.files.retain(|path, _| !path.starts_with(PGDATA));
+            container.files.retain(|path, _| !is_below(path, PGDATA));
             container.folders.remove(PGDATA);
         }
     }
@@ -68,6 +76,11 @@ impl Volume {
         container.files.extend(self.files.clone());
         container.folders.extend(self.folders.clone());
     }
+}
+
+/// Whether a path leads into a folder.
+pub(super) fn is_below(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl Data {
@@ -107,6 +120,24 @@ impl Data {
 
     /// Where they are in the log, in bytes.
     pub(super) fn location(&self) -> u64 {
-        0x0300_0000 + self.position * 256
+        location(self.position)
+    }
+
+    /// A segment of the log is written, with nothing in it that anybody looks at.
+    pub(super) fn fill_segment(&mut self) {
+        self.position += SEGMENT / COMMIT;
+    }
+
+    /// Whether a server whose log begins here still has what comes next.
+    pub(super) fn is_kept_from(&self, oldest: u64) -> bool {
+        self.location() - self.location() % SEGMENT >= oldest
+    }
+
+    /// Where each earlier timeline ended, as Patroni lists it.
+    pub(super) fn history(&self) -> Value {
+        let ended = |(timeline, position): (&u32, &u64)| {
+            json!([timeline, location(*position), "no recovery target specified"])
+        };
+        self.past.iter().map(ended).collect()
     }
 }

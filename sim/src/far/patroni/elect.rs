@@ -353,7 +353,9 @@ impl Cycle<'_> {
         }
         let theirs = self.far.volumes.get(leader).and_then(|volume| volume.data.clone());
         let Some(theirs) = theirs else { return };
+        let oldest = self.far.clusters.get(&self.app).map_or(0, |cluster| cluster.oldest);
         let joins = self.data().is_some_and(|own| own.leads_to(&theirs));
+        let lacks = joins && self.data().is_some_and(|own| !own.is_kept_from(oldest));
         if !member.streams_from(leader, life) {
             self.changed |= member.source.take().is_some();
             if !joins {
@@ -365,7 +367,7 @@ impl Cycle<'_> {
                 }
                 return;
             }
-            let who = super::read_passfile(self.far, &self.unit);
+            let who = super::read_passfile(self.far, &self.unit).filter(|_| !lacks);
             if !who.is_some_and(|who| self.lets_in(leader, &who, true)) {
                 return;
             }

@@ -136,6 +136,29 @@ pub(crate) fn miss_reload(far: &mut Far, unit: &UnitName) {
     }
 }
 
+/// The primary of a cluster removes all log that nobody streams by now.
+pub(crate) fn remove_log(far: &mut Far, app: &AppName) {
+    let Some(primary) = primary(far, app) else { return };
+    let Some(data) = far.volumes.get_mut(&primary).and_then(|volume| volume.data.as_mut()) else {
+        return;
+    };
+    data.fill_segment();
+    let here = data.location();
+    if let Some(cluster) = far.clusters.get_mut(app) {
+        cluster.oldest = here - here % postgres::SEGMENT;
+    }
+}
+
+/// The data of a unit are where their folder is: one that has another name is not found.
+pub(crate) fn look_for_data(far: &mut Far, unit: &UnitName) {
+    let container = far.pods.get(unit).and_then(|pod| pod.container.as_ref());
+    if container.is_some_and(|container| !container.folders.contains_key(data::PGDATA))
+        && let Some(volume) = far.volumes.get_mut(unit)
+    {
+        volume.data = None;
+    }
+}
+
 /// Every PostgreSQL takes its next reload.
 pub(crate) fn hear_again(far: &mut Far) {
     for unit in far.pods.keys().cloned().collect::<Vec<_>>() {
@@ -171,7 +194,7 @@ fn forget_data(far: &mut Far, unit: &UnitName) {
     }
     let container = far.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
     if let Some(container) = container {
-        container.files.retain(|path, _| !path.starts_with(data::PGDATA));
+        container.files.retain(|path, _| !data::is_below(path, data::PGDATA));
     }
     if let Some(member) = slot(far, unit) {
         member.phase = Phase::Waits;

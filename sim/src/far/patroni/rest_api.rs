@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use juju_names::UnitName;
 use serde_json::{Value, json};
 
+use super::data::Data;
 use super::dcs::{self, Dcs, Failover};
 use super::{known_pods, scope};
 use crate::far::Far;
@@ -39,6 +40,13 @@ pub(crate) fn look(far: &Far, unit: &UnitName, path: &str) -> Option<Answer> {
             let data = far.volumes.get(unit).and_then(|volume| volume.data.as_ref());
             if let Some(data) = data.filter(|_| member.serves()) {
                 body["timeline"] = data.timeline.into();
+                body["xlog"] = match member.leads {
+                    true => json!({"location": data.location()}),
+                    false => json!({
+                        "received_location": data.location(),
+                        "replayed_location": data.location(),
+                    }),
+                };
             }
             if member.pending {
                 body["pending_restart"] = true.into();
@@ -51,6 +59,12 @@ pub(crate) fn look(far: &Far, unit: &UnitName, path: &str) -> Option<Answer> {
                 .map(|(other, _)| json!({"application_name": other.pod(), "state": "streaming"}));
             body["replication"] = standbys.collect();
             (if member.serves() { 200 } else { 503 }, body)
+        }
+        "/history" => {
+            let leader = Dcs::read(far, unit.app()).leader;
+            let leader = leader.and_then(|pod| UnitName::from_pod(&pod).ok());
+            let data = leader.and_then(|leader| far.volumes.get(&leader)?.data.as_ref());
+            (200, data.map_or_else(|| json!([]), Data::history))
         }
         _ => words(404, "not found"),
     })

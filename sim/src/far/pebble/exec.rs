@@ -28,6 +28,7 @@ pub(crate) fn run(container: &mut Container, request: &Value) -> Result<(String,
         "sh" => tried(container, request)?,
         "chown" => change(container, request, |folder| folder.owner = Owner::Postgres),
         "chmod" => change(container, request, |folder| folder.mode |= 0o700),
+        "mv" => rename(container, request)?,
         // No file of a volume is ever another's.
         "find" | "true" | "false" => String::new(),
         _ => return Err(format!("cannot find executable \"{program}\"")),
@@ -48,6 +49,31 @@ fn change(container: &mut Container, request: &Value, how: impl Fn(&mut Folder))
         }
     }
     String::new()
+}
+
+/// Gives a folder another name, which nothing has.
+fn rename(container: &mut Container, request: &Value) -> Result<String, String> {
+    let words = request["command"].as_array().map_or(&[][..], Vec::as_slice);
+    let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+    let ["mv", "-T", from, to] = words.as_slice() else {
+        return Err("no simulation of such a command".to_owned());
+    };
+    if container.folder(from).is_none() || container.folder(to).is_some() {
+        return Err("no simulation of a folder that stays".to_owned());
+    }
+    let renamed = |path: &str| {
+        let rest = path.strip_prefix(from)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
+    };
+    container.files = std::mem::take(&mut container.files)
+        .into_iter()
+        .map(|(path, file)| (renamed(&path).unwrap_or(path), file))
+        .collect();
+    container.folders = std::mem::take(&mut container.folders)
+        .into_iter()
+        .map(|(path, folder)| (renamed(&path).unwrap_or(path), folder))
+        .collect();
+    Ok(String::new())
 }
 
 /// What PgBouncer's program says when a shell has it read each of its arguments.

@@ -125,6 +125,8 @@ pub(crate) struct Cluster {
     pub(crate) timeline: u32,
     /// Which start of the primary this is; sessions end with it.
     pub(crate) life: u64,
+    /// Where the log begins that the primary still has, in bytes.
+    pub(crate) oldest: u64,
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) databases: BTreeMap<String, Database>,
 }
@@ -141,6 +143,7 @@ impl Cluster {
             up: true,
             timeline: 1,
             life: 0,
+            oldest: 0,
             roles: groups
                 .into_iter()
                 .chain([("operator".to_owned(), operator), (PERSON.to_owned(), Role::person())])
@@ -160,7 +163,7 @@ impl Cluster {
         }
         let databases =
             ["postgres", TEMPLATE].map(|name| (name.to_owned(), Database::default())).into();
-        Self { up: false, timeline: 1, life: 0, roles, databases }
+        Self { up: false, timeline: 1, life: 0, oldest: 0, roles, databases }
     }
 
     /// Whether a user proves who it is by this password.

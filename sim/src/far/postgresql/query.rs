@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use postgres::sql::{LOOKUP_FUNCTION, Query};
-use postgres::{Failure, Row};
+use postgres::{Failure, Row, SEGMENT};
 
 use super::statement::Found;
 use super::{AVAILABLE, Cluster, Database, READS_FILES, SERVER_VERSION, TEMPLATE};
@@ -20,8 +20,8 @@ pub(crate) fn answer(
         Query::Setting("server_version") => vec![SERVER_VERSION.to_owned()],
         Query::Setting(_) | Query::Settings | Query::Parameters => return Err(unknown(query)),
         Query::Facts { role, held } => return Ok(vec![facts(cluster, here, role, held)]),
-        // A simulated server keeps all of its log.
-        Query::OldestSegment => vec!["0000000000000001".to_owned()],
+        Query::OldestSegment => vec![segment(cluster.oldest)],
+        Query::DatabasesSize => vec![(cluster.databases.len() << 23).to_string()],
         // Nobody's log is kept longer than another's, and a transaction ends with its statement.
         Query::IdleSlots | Query::LostSlots => Vec::new(),
         Query::OpenTransactions => return Ok(vec![vec![Some("0".to_owned()); 2]]),
@@ -83,6 +83,12 @@ pub(crate) fn answer(
 
 fn unknown(query: Query<'_>) -> Failure {
     Failure::new(Some("0A000"), format!("no simulation of: {query:?}"))
+}
+
+/// The name of the segment of the log that begins here, less its timeline; the first has number 1.
+fn segment(begins: u64) -> String {
+    let number = (begins / SEGMENT).max(1);
+    format!("{:08X}{:08X}", number >> 8, number & 0xff)
 }
 
 /// The databases that are no client's and that every role may connect to.

@@ -265,11 +265,52 @@ fn converge_does_it_follow_no_says_why() {
         assert!(effects.contains(&"await member".into()), "{effects:?}");
         assert!(!effects.contains(&"copy anew".into()), "{effects:?}");
     }
-    assert!(waits(NotStreaming::LacksWal).contains(&"copy anew".into()));
-    let status = decide(&Event::UpdateStatus, &not_streaming(NotStreaming::LacksWal)).status;
+    let lacks = NotStreaming::LacksWal { databases: None };
+    assert!(waits(lacks).contains(&"copy anew".into()));
+    let status = decide(&Event::UpdateStatus, &not_streaming(lacks)).status;
     let copied = "does not follow pg/0: no member has the WAL any more that it needs, so it is copied \
                   anew";
     assert_eq!(status, Some(Status::waiting(copied)));
+}
+
+/// Whether a standby that lacks WAL keeps its data until it has copied databases of 100 MiB.
+#[track_caller]
+fn check_kept(free: Option<u64>, aside: bool, expected: &str) {
+    let mut facts = not_streaming(NotStreaming::LacksWal { databases: Some(100 << 20) });
+    facts.volume = free.map(|free| Volume { used: (1000 - free) << 20, free: free << 20 });
+    facts.container.as_mut().unwrap().aside = aside;
+    let effects = list(&decide(&Event::UpdateStatus, &facts));
+    assert!(effects.contains(&expected.to_owned()), "{free:?} {aside}: {effects:?}");
+}
+
+#[test]
+fn data_stay_until_their_copy_is_whole_where_there_is_room() {
+    // 125 MiB of databases, 250 MiB of WAL and a tenth of the volume.
+    check_kept(Some(475), false, "copy anew beside the present data");
+    check_kept(Some(474), false, "copy anew");
+    check_kept(None, false, "copy anew");
+    // What lies aside already is whole.
+    check_kept(Some(475), true, "copy anew");
+}
+
+#[test]
+fn what_lies_aside_goes_once_the_copy_serves_or_needs_the_room() {
+    let removes = |facts: &mut Facts| {
+        facts.container.as_mut().unwrap().aside = true;
+        let effects = list(&decide(&Event::UpdateStatus, facts));
+        effects.contains(&"remove the data that were kept aside".to_owned())
+    };
+    assert!(removes(&mut steady()));
+    for why in [NotStreaming::LacksWal { databases: None }, NotStreaming::Unknown] {
+        let mut facts = not_streaming(why);
+        assert!(!removes(&mut facts));
+        let volume = Volume { used: 99 << 20, free: 1 << 20 };
+        facts.nearly_full = Some(NearlyFull { volume, wal: None });
+        assert!(removes(&mut facts));
+    }
+    let mut copies = second_unit();
+    copies.container.as_mut().unwrap().health = None;
+    assert!(!removes(&mut copies));
 }
 
 #[track_caller]

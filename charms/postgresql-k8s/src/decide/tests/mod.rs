@@ -4,6 +4,7 @@ mod actions;
 mod clients;
 mod flowcharts;
 mod healing;
+mod many;
 mod metrics;
 mod plugins;
 mod refused;
