@@ -29,9 +29,9 @@ struct Args {
     /// Plant faults in the charm and the framework, and count those that are caught.
     #[arg(long)]
     mutants: bool,
-    /// Plant only faults with these words in their names.
-    #[arg(long, default_value = "")]
-    named: String,
+    /// Plant only faults with one of these texts in their names.
+    #[arg(long, value_delimiter = ',')]
+    named: Vec<String>,
     /// For how long to run, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -229,11 +229,15 @@ const SEEDS: std::ops::Range<u64> = 0..8;
 const SHARE: usize = 95;
 
 /// Plants one fault after another.
-fn mutants(named: &str) -> bool {
+fn mutants(named: &[String]) -> bool {
     let began = Instant::now();
     let mut all = sim::mutant::all();
-    all.retain(|mutant| mutant.name.contains(named));
+    let is_named = |name: &str| named.iter().any(|text| name.contains(text.as_str()));
+    all.retain(|mutant| named.is_empty() || is_named(&mutant.name));
     for target in [Target::Pooler, Target::Database] {
+        if !all.iter().any(|mutant| mutant.target == target) {
+            continue;
+        }
         if let Some(why) = sim::mutant::unplanted(target, SEEDS) {
             say(&format!("cannot judge planted faults: without one there is: {why}"));
             return false;

@@ -79,6 +79,20 @@ pub(crate) fn failed(state: &State, op: &Op, before: &Before) -> Vec<String> {
     }
 }
 
+/// The users whose kept password the server does not know, right after an action changed one.
+pub(crate) fn unknown_passwords(state: &State) -> Vec<String> {
+    let Some(app) = server(state) else { return Vec::new() };
+    let Some(cluster) = state.far.clusters.get(&app) else { return Vec::new() };
+    let known = |user: &str, password: &str| {
+        !cluster.roles.contains_key(user) || cluster.proves(user, password)
+    };
+    let kept = kept(state, &app).into_iter();
+    let unknown = kept.filter(|(user, password)| !known(user, password));
+    unknown
+        .map(|(user, _)| format!("the server does not know the new password of {user}"))
+        .collect()
+}
+
 fn password(before: &Before, now: &Before, user: &str, shown: &str) -> Option<&'static str> {
     let of = |at: &Before| at.passwords.iter().find(|(name, _)| name == user).cloned();
     match of(now) {

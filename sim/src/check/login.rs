@@ -293,6 +293,31 @@ pub(crate) fn cut_off(
                 let app = &one.app;
                 wrong.push(format!("{app} is cut off at {service} of {unit}: {why}"));
             }
+            if one.wide && process.entry("elsewhere").is_none() {
+                let app = &one.app;
+                wrong.push(format!("{app} is cut off from new databases at {service} of {unit}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// The applications that have credentials.
+pub(crate) fn granted(state: &State, clients: &[Client]) -> Vec<AppName> {
+    known(state, clients).into_iter().map(|one| one.app).collect()
+}
+
+/// Who has credentials now that had none before, and gets in nowhere with them.
+pub(crate) fn unopened(state: &State, clients: &[Client], before: &[AppName]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for one in known(state, clients).iter().filter(|one| !before.contains(&one.app)) {
+        for (unit, service, process) in processes(state) {
+            if let Err(why) = process.login(&state.far, &one.user, &one.password, &one.database) {
+                let app = &one.app;
+                wrong.push(format!(
+                    "{app} got credentials too early for {service} of {unit}: {why}"
+                ));
+            }
         }
     }
     wrong

@@ -28,12 +28,12 @@ use crate::history::{Client, OPTIONS};
 use crate::names::{MODEL, POOLER};
 use crate::world::State;
 
-pub(crate) use acted::{acted, cluster, failed};
+pub(crate) use acted::{acted, cluster, failed, unknown_passwords};
 pub(crate) use always::{Watch, always};
 pub(crate) use claim::{claims, holds};
 pub(crate) use container::failed_changes;
 pub(crate) use database::{HEADLESS, able, blocked, routes};
-pub(crate) use login::{cut_off, processes_by_boot, waiting};
+pub(crate) use login::{cut_off, granted, processes_by_boot, unopened, waiting};
 pub(crate) use rights::owned;
 pub(crate) use truth::{console, lies, statuses, stuck};
 pub(crate) use view::view;

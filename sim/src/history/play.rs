@@ -12,7 +12,7 @@ use pgbouncer::Version;
 use super::{Client, History, Op, Step, Which, database};
 use crate::World;
 use crate::check;
-use crate::fault::{Effects, Fault, Injection, inject, restart, turn_pause};
+use crate::fault::{Effects, Fault, Injection, Port, inject, restart, turn_pause};
 use crate::juju::apps::ROTATE;
 use crate::juju::hook::{self, Ran};
 use crate::names::{POOLER, SERVER};
@@ -398,9 +398,19 @@ impl Run {
         };
         let number = self.played.hooks;
         let planned = self.strike.filter(|(hook, _)| *hook == number).map(|(_, planned)| planned);
+        let before = planned.map(|_| self.granted());
         let ran = hook::run(&self.world, run, injection.or(planned));
         self.note(&ran, unit);
+        if let (Some(before), Some(fault)) = (before, ran.struck)
+            && fault.port() == Some(Port::Sql)
+        {
+            self.look(|state, clients| check::unopened(state, clients, &before));
+        }
         Some(ran)
+    }
+
+    fn granted(&self) -> Vec<AppName> {
+        self.world.look(|state| check::granted(state, &self.clients))
     }
 
     fn note(&mut self, ran: &Ran, unit: &UnitName) {
@@ -430,6 +440,9 @@ impl Run {
         }
         if self.calm {
             self.look(|state, _| check::failed_changes(state));
+            if ran.name.ends_with(" set-password") {
+                self.look(|state, _| check::unknown_passwords(state));
+            }
         }
         self.tell(|| {
             let error = ran.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
