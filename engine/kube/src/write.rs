@@ -198,7 +198,9 @@ impl Store {
         let Writer { scope, now, .. } = writer;
         let old = self.objects.get(&key).cloned();
         let before = old.as_ref().map(Object::value);
-        let mut value = within_scope(value, before, scope);
+        // A node is made with its status, as kubelet makes it; other kinds get theirs later.
+        let is_whole = key.kind == Kind::Node && before.is_none();
+        let mut value = if is_whole { value } else { within_scope(value, before, scope) };
         merge::prune(&mut value);
         schema::decode(key.kind, &mut value)?;
         if let Some(labels) = writer.labels.filter(|_| scope == Scope::Main && key.kind.is_marked())
