@@ -5,23 +5,33 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::invocation::Invocation;
-use super::output::{say, show, tell};
+use super::output::{print, say, show, tell};
 use super::values::Format;
 use crate::api::Read;
 use crate::client::Client;
 use crate::models::{self, FIRST};
+use crate::table::Table;
 
 /// Lists the models.
 #[derive(Debug, Args)]
 #[command(alias = "list-models")]
 pub(crate) struct Models {
+    /// Their UUIDs too, of those that run.
+    #[arg(long)]
+    uuid: bool,
+    /// Accepted for Juju's sake: all are the operator's.
+    #[arg(long)]
+    all: bool,
+    /// Accepted for Juju's sake: the table has no times.
+    #[arg(long)]
+    exact_time: bool,
     #[arg(long, default_value = "tabular")]
     format: Format,
 }
 
 impl Models {
     pub(super) async fn run(self, at: &Invocation) -> Result<()> {
-        let (controller, format) = (&at.controller, self.format);
+        let (controller, Self { uuid, format, .. }) = (&at.controller, self);
         let current = models::current(&controller.instance);
         let mut all = vec![(FIRST.to_owned(), controller.instance.clone())];
         let added = models::all(&controller.instance);
@@ -29,8 +39,9 @@ impl Models {
         let mut shown = Vec::new();
         for (name, instance) in all {
             let client = Client::new(&controller.other(&instance).socket());
-            let state = if client.is_running().await { "available" } else { "stopped" };
-            shown.push(json!({
+            let facts = client.ask(Read::ShowModel).await.unwrap_or_default();
+            let state = if facts.is_null() { "stopped" } else { "available" };
+            let mut model = json!({
                 "name": format!("admin/{name}"),
                 "short-name": name,
                 "controller-name": "talisman",
@@ -41,19 +52,29 @@ impl Models {
                 "life": "alive",
                 "status": {"current": state},
                 "is-controller": false,
-            }));
+            });
+            if let Some(uuid) = facts.get("uuid") {
+                model["model-uuid"] = uuid.clone();
+            }
+            shown.push(model);
         }
         if !matches!(format, Format::Tabular | Format::Plain | Format::Short) {
             return show(&json!({"models": shown, "current-model": current}), format);
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        say("Model  Status")?;
+        let columns: &[&str] =
+            if uuid { &["Model", "UUID", "Status"] } else { &["Model", "Status"] };
+        let mut table = Table::new(columns);
         for model in &shown {
             let name = text(&model["short-name"]);
             let mark = if name == current { "*" } else { "" };
-            say(&format!("{name}{mark}  {}", text(&model["status"]["current"])))?;
+            let mut row = vec![format!("{name}{mark}"), text(&model["status"]["current"])];
+            if uuid {
+                row.insert(1, text(&model["model-uuid"]));
+            }
+            table.row(row);
         }
-        Ok(())
+        print(&table.to_string())
     }
 }
 

@@ -127,6 +127,13 @@ fn a_model_has_jujus_options() {
 }
 
 #[test]
+fn models_are_listed_with_what_was_asked_for() {
+    let session = Session::new(World::empty());
+    session.check("models", 0, &["Model", "talisman", "stopped", "!UUID"]);
+    session.check("models --all --uuid --exact-time", 0, &["UUID", "stopped"]);
+}
+
+#[test]
 fn a_model_says_since_when_it_is_there() {
     let mut world = World::empty();
     world.now += jiff::SignedDuration::from_hours(3);
