@@ -2,6 +2,7 @@
 
 mod shown;
 
+use charm_kit::certificates::GivenKey;
 use juju_charm::{AppName, Changes, Hidden, Own, RelationId, Write};
 use juju_interfaces::Endpoints;
 use postgres::{DatabaseName, Owner, RoleName};
@@ -61,8 +62,8 @@ pub enum Effect {
         /// The databases whose lookups stay.
         kept: Vec<DatabaseName>,
     },
-    /// Makes a key, keeps it beside its request and asks for the certificate.
-    RequestCertificate(RelationId),
+    /// Keeps this key, or one that it makes, beside its request and asks for the certificate.
+    RequestCertificate(RelationId, Option<GivenKey>),
     /// Publishes the CA of the poolers to a client.
     ShareTls {
         /// The relation.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
-use charm_kit::certificates::Tls;
+use charm_kit::certificates::{KeyError, KeyRequest, Tls};
 use charm_kit::credentials::Seed;
 use juju_charm::{AppName, Bag, Hidden, RelationId, SecretContent, UnitName, Write};
 use juju_interfaces::pgb_peers::{AppBag, UnitBag};
@@ -25,6 +25,8 @@ pub enum Facts {
     Start(Box<StartFacts>),
     /// What the admin console's action needs.
     Console(Box<ConsoleFacts>),
+    /// What the action that sets the private key asks for, or why it cannot be done.
+    Key(Box<Result<KeyRequest, KeyError>>),
     /// What those who measure need.
     Metrics(Box<(Common, Metrics)>),
     /// Everything, for one reconciliation.

@@ -56,7 +56,8 @@ mod tests {
 
     #[test]
     fn the_secret_reads_back() {
-        let request = Request::make("pgbouncer-k8s-0", names(&fixture::unit(0), "m")).unwrap();
+        let request =
+            Request::make("pgbouncer-k8s-0", names(&fixture::unit(0), "m"), None).unwrap();
         let files = Files { key: "k".into(), certificate: "c".into(), ca: "a".into() };
         let tls = read(&content(&request, Some(&files)));
         assert_eq!(tls.request.unwrap().csr, request.csr);

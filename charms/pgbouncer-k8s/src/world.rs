@@ -1,6 +1,7 @@
 //! Transitions of the whole charm in the framework's World, where no container, server
 //! or cluster answers.
 
+use charm_kit::certificates::{KeyError, SET_KEY};
 use juju_charm::{Event, SecretOwner, Status};
 use juju_charm_testing::{Ran, Relation, World, secret_id};
 use juju_interfaces::pgb_peers::secret_keys;
@@ -344,10 +345,18 @@ fn without_the_backend_the_user_list_goes_from_the_secret() {
 }
 
 #[test]
-fn an_action_that_is_not_there_yet_fails_with_a_sentence() {
-    let event = Event::Action { name: "resume-upgrade".into(), id: "1".into() };
-    let ran = world().leader().run(PgBouncer::default(), &event).unwrap();
-    assert!(ran.failure.unwrap().contains("resume-upgrade"));
+fn a_new_key_is_asked_for_where_an_issuer_is_related() {
+    let event = Event::Action { name: SET_KEY.into(), id: "1".into() };
+    let ran = world().run(PgBouncer::default(), &event).unwrap();
+    assert_eq!(ran.failure, Some(KeyError::NoIssuer.to_string()));
+    let related = world().relation(Relation::new(9, "certificates", "issuer"));
+    let asked = |world: World| {
+        let ran = world.run(PgBouncer::default(), &event).unwrap();
+        assert_eq!(ran.failure, None);
+        (ran.world.unit_bag(9)["certificate_signing_requests"].clone(), ran.world)
+    };
+    let (first, world) = asked(related);
+    assert_ne!(asked(world).0, first);
 }
 
 fn console(world: World) -> Ran {

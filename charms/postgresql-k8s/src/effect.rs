@@ -4,7 +4,7 @@ mod shown;
 
 use std::time::Duration;
 
-use charm_kit::certificates::Files;
+use charm_kit::certificates::{Files, GivenKey};
 use juju_charm::{RelationId, SecretString, Status, Write};
 use pebble_client::Layer;
 use postgres::{ConnectOptions, DatabaseName, ExtraRoles, Owner, RoleName, Salt};
@@ -34,8 +34,8 @@ pub enum Effect {
     RemoveOrphanedObjects,
     /// Makes the folders that PostgreSQL needs.
     PrepareStorage,
-    /// Makes a key for this unit and asks this relation for a certificate.
-    RequestCertificate(RelationId),
+    /// Asks this relation for a certificate of this unit, for this key or for one that it makes.
+    RequestCertificate(RelationId, Option<GivenKey>),
     /// Writes this unit's key, its certificate and the CA.
     PushTls(Box<Files>),
     /// Removes them, and what they were asked for with.

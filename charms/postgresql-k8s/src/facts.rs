@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use charm_kit::certificates::{PUBLISHED_CA, Steps, Tls, Trust};
+use charm_kit::certificates::{KeyError, KeyRequest, PUBLISHED_CA, Steps, Tls, Trust};
 use charm_kit::credentials::Seed;
 use juju_charm::{AppName, Bag, RelationId, SecretContent, SecretString, UnitName, databag};
 use juju_interfaces::BagError;
@@ -98,6 +98,8 @@ pub struct Facts {
     /// Whether there are client relations whose events this unit has not had yet: one that it does
     /// not know need not be gone.
     pub events_pending: bool,
+    /// What the action that sets the private key asks for, or why it cannot be done.
+    pub key: Option<Result<KeyRequest, KeyError>>,
     /// The parameters of the running action.
     pub parameters: serde_json::Map<String, Value>,
 }
@@ -299,6 +301,7 @@ impl Facts {
             system: None,
             clients: Vec::new(),
             events_pending: false,
+            key: None,
             parameters: serde_json::Map::new(),
         }
     }

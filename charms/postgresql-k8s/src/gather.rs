@@ -8,6 +8,7 @@ mod wal;
 
 use std::time::Duration;
 
+use charm_kit::certificates::{KeyRequest, SET_KEY};
 use charm_kit::credentials::Seed;
 use juju_charm::{
     Bag, ContainerName, Error, Event, ExposeSecret as _, HookError, Own, Reader, RelationId,
@@ -56,8 +57,8 @@ pub(crate) async fn gather(
     facts.program = ports.program_version()?;
     facts.peer = peer(hook)?;
     facts.secret = passwords(hook, &facts)?;
-    if let Event::Action { .. } = event {
-        facts.parameters = hook.action_params()?;
+    if let Event::Action { name, .. } = event {
+        action(hook, &mut facts, name)?;
     }
     facts.planned = planned(hook, &facts, event)?;
     if facts.peer.is_some() {
@@ -104,6 +105,15 @@ pub(crate) async fn gather(
         }
     }
     Ok(facts)
+}
+
+/// What an action asks for.
+fn action(hook: &mut Reader, facts: &mut Facts, name: &str) -> Result<(), Error> {
+    facts.parameters = hook.action_params()?;
+    if name == SET_KEY {
+        facts.key = Some(KeyRequest::read(hook)?);
+    }
+    Ok(())
 }
 
 /// The cluster and, from time to time, what only the own server knows: it may have missed a reload,

@@ -32,13 +32,7 @@ const DATABASES: [&str; 8] = [
 ];
 
 /// The pooler's actions.
-const ACTIONS: [&str; 5] = [
-    "get-console-credentials",
-    "get-console-credentials",
-    "pre-upgrade-check",
-    "resume-upgrade",
-    "set-tls-private-key",
-];
+const ACTIONS: [&str; 2] = ["get-console-credentials", "set-tls-private-key"];
 
 /// The history of a seed.
 pub fn draw(seed: u64, faults: &Faults) -> History {

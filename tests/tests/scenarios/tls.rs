@@ -79,6 +79,20 @@ impl World {
         Ok(())
     }
 
+    /// The public key of the certificate that a unit serves with.
+    fn shown(&self, unit: &str, port: u16) -> Result<String> {
+        let status = self.pooled.engine.status()?;
+        let (app, _) = unit.split_once('/').context("no unit")?;
+        let address = &status["applications"][app]["units"][unit]["address"];
+        let address = address.as_str().with_context(|| format!("{unit}: nowhere"))?;
+        let read = format!(
+            "openssl s_client -starttls postgres -connect {address}:{port} </dev/null 2>/dev/null \
+             | openssl x509 -noout -pubkey"
+        );
+        let inside = ["netns", "exec", &format!("tlsm-{INSTANCE}"), "sh", "-c", &read];
+        Ok(String::from_utf8(Command::new("ip").args(inside).output()?.stdout)?)
+    }
+
     fn ask(&self, options: &str) -> Result<()> {
         let (login, database) = self.client()?;
         self.ask_as((&login, &database), options)
@@ -114,6 +128,7 @@ fn clients_are_served_with_tls() -> Result<()> {
 
     plain_clients_can_be_refused(&world)?;
     a_bad_cipher_leaves_tls_as_it_is(&world)?;
+    a_person_sets_the_key(&world)?;
     the_old_interface_is_served(&world)?;
     another_unit_has_a_certificate_too(&world)?;
     it_holds_outside_of_the_cluster(&world)?;
@@ -155,6 +170,32 @@ fn a_bad_cipher_leaves_tls_as_it_is(world: &World) -> Result<()> {
         world.ask(&world.verified("verify-full"))?;
     }
     world.pooled.configure(&["pgbouncer-settings="])
+}
+
+/// The key goes with the next certificate of the unit, and clients go on trusting it.
+fn a_person_sets_the_key(world: &World) -> Result<()> {
+    let kind = ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+    for (unit, port) in [("pgbouncer-k8s/0", 6432), ("postgresql-k8s/0", 5432)] {
+        let file = world.folder.path().join("key.pem").display().to_string();
+        openssl(&[&["genpkey", "-quiet", "-out", &file], &kind[..]].concat())?;
+        let wanted = openssl(&["pkey", "-in", &file, "-pubout"])?;
+        let encoded = openssl(&["base64", "-A", "-in", &file])?;
+        let set = format!("private-key={encoded}");
+        world.call(&["run", unit, "set-tls-private-key", &set])?;
+        eventually("the key that was set", || {
+            let shown = world.shown(unit, port)?;
+            ensure!(shown == wanted, "{unit} serves with the key {shown}");
+            Ok(())
+        })?;
+    }
+    world.await_verified()
+}
+
+/// What a command of OpenSSL prints.
+fn openssl(args: &[&str]) -> Result<String> {
+    let output = Command::new("openssl").args(args).output().context("openssl is needed")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn the_old_interface_is_served(world: &World) -> Result<()> {

@@ -58,7 +58,7 @@ pub(crate) async fn effect(
                 sql::remove_orphaned_users(connections, hook, &users, &auth_user, &kept).await
             );
         }
-        Effect::RequestCertificate(id) => tls::request(hook, id)?,
+        Effect::RequestCertificate(id, key) => tls::request(hook, id, key.as_ref())?,
         Effect::ShareTls { id, ca, in_secret } => {
             certificates::share(hook, id, ca.as_deref(), in_secret)?
         }

@@ -1,5 +1,6 @@
 //! Actions: what a person asks for by name.
 
+use charm_kit::certificates::{KeyError, KeyRequest};
 use juju_charm::{Decision, Write};
 use juju_interfaces::pgb_peers::secret_keys;
 
@@ -35,8 +36,17 @@ pub(crate) fn console(facts: &ConsoleFacts) -> Decision<Effect> {
     ])
 }
 
+/// Asks for a certificate for the key that the action gives, or for a new one.
+pub(crate) fn set_key(asked: &Result<KeyRequest, KeyError>) -> Decision<Effect> {
+    match asked {
+        Ok(KeyRequest { relation, key }) => {
+            Decision::new().effect(Effect::RequestCertificate(*relation, key.clone()))
+        }
+        Err(error) => Decision::new().effect(Write::fail(error.to_string())),
+    }
+}
+
 /// Any other action.
 pub(crate) fn unknown(name: &str) -> Decision<Effect> {
-    let message = format!("The action {name} is not available in this version.");
-    Decision::new().effect(Write::fail(message))
+    Decision::new().effect(Write::fail(format!("There is no action {name}.")))
 }

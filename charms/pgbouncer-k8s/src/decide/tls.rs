@@ -15,7 +15,7 @@ pub(super) fn certificates(facts: &FullFacts, steps: &Steps) -> Vec<Effect> {
     let label = || unit_secret_label(facts.common.unit.app());
     let effect = |change: &Change| match change {
         Change::AskAgain(id, bag) => Some(Write::unit_bag(*id, bag.clone()).into()),
-        Change::Request(id) => Some(Effect::RequestCertificate(*id)),
+        Change::Request(id, key) => Some(Effect::RequestCertificate(*id, key.clone())),
         Change::Serve(files) => {
             let request = facts.tls.request.as_ref()?;
             let content = content(request, Some(files));

@@ -36,7 +36,10 @@ impl std::fmt::Debug for Effect {
                 let users = users.iter().map(ToString::to_string);
                 write!(f, "remove orphaned users {}", users.collect::<Vec<_>>().join(" "))
             }
-            Self::RequestCertificate(id) => write!(f, "request certificate {id}"),
+            Self::RequestCertificate(id, None) => write!(f, "request certificate {id}"),
+            Self::RequestCertificate(id, Some(_)) => {
+                write!(f, "request certificate {id} for the given key")
+            }
             Self::ShareTls { id, ca, .. } => write!(f, "share tls {id}: {}", ca.is_some()),
         }
     }

@@ -11,6 +11,7 @@ mod tls;
 mod trial;
 mod workload;
 
+use charm_kit::certificates::{KeyRequest, SET_KEY};
 use charm_kit::credentials::Seed;
 use juju_charm::{
     AppName, Cause, EndpointSet as _, Error, Event, HookError, Own, Reader, RelationId,
@@ -47,6 +48,9 @@ pub(crate) async fn facts(
                 common: common(connections, hook)?,
                 secret,
             })))
+        }
+        Event::Action { name, .. } if name == SET_KEY => {
+            Ok(Facts::Key(Box::new(KeyRequest::read(hook)?)))
         }
         Event::ConfigChanged
         | Event::UpdateStatus

@@ -45,7 +45,7 @@ pub(crate) async fn apply(
         Effect::LabelPods(pods) => return Ok(objects::label_pods(ports, hook, &pods).await),
         Effect::RemoveOrphanedObjects => return Ok(objects::remove_orphaned(ports, hook).await),
         Effect::PrepareStorage => return workload::prepare_storage(hook).await,
-        Effect::RequestCertificate(id) => return tls::request(hook, id).await,
+        Effect::RequestCertificate(id, key) => return tls::request(hook, id, key).await,
         Effect::PushTls(files) => return tls::push(hook, &files).await,
         Effect::RemoveTls => return tls::remove(hook).await,
         Effect::ShareTls { id, ca, in_secret } => {

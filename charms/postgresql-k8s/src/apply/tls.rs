@@ -1,6 +1,6 @@
 //! Effects on this unit's certificate and on what clients know of it.
 
-use charm_kit::certificates::{Files, make_request};
+use charm_kit::certificates::{Files, GivenKey, make_request};
 use juju_charm::{Applied, Changes, Context, Error, ExposeSecret as _, Own, RelationId, UnitName};
 use juju_interfaces::tls_certificates;
 
@@ -9,11 +9,15 @@ use crate::gather::{topology, workload};
 use crate::tls;
 use crate::topology::Topology;
 
-/// Makes a key, keeps it beside its request and asks for the certificate.
-pub(super) async fn request(hook: &mut Context, id: RelationId) -> Result<Applied, Error> {
+/// Makes a key unless one is given, keeps it beside its request and asks for the certificate.
+pub(super) async fn request(
+    hook: &mut Context,
+    id: RelationId,
+    key: Option<GivenKey>,
+) -> Result<Applied, Error> {
     let pebble = workload(hook);
     let names = names(&topology(hook), hook.unit());
-    let Some(request) = make_request(hook, names) else { return Ok(Applied::Done) };
+    let Some(request) = make_request(hook, names, key.as_ref()) else { return Ok(Applied::Done) };
     let text = request.text();
     let pushed = pebble.push(tls::REQUEST, text.expose_secret(), &owned(0o600)).await;
     let applied = after_push(pushed)?;

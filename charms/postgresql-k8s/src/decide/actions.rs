@@ -1,5 +1,6 @@
 //! The actions.
 
+use charm_kit::certificates::{KeyRequest, SET_KEY};
 use juju_charm::{Decision, ExposeSecret as _, SecretString, UnitName, Write};
 
 use super::workload;
@@ -21,10 +22,19 @@ pub(super) fn run(name: &str, facts: &Validated<'_>) -> Decision<Effect> {
         "switchover" => switchover(facts),
         "restart" => restart(facts),
         "reinitialise" => reinitialise(facts),
+        SET_KEY => set_key(facts),
         _ => Err(format!("There is no action {name}.")),
     };
     let effects = outcome.unwrap_or_else(|message| vec![Write::fail(message).into()]);
     Decision::new().effects(effects)
+}
+
+/// Asks for a certificate for the key that the action gives, or for a new one.
+fn set_key(facts: &Validated<'_>) -> Result<Vec<Effect>, String> {
+    let asked = facts.key.as_ref().map(Result::as_ref).transpose().map_err(ToString::to_string)?;
+    let asked = asked.filter(|_| facts.container.is_some());
+    let KeyRequest { relation, key } = asked.ok_or("The container does not answer yet.")?;
+    Ok(vec![Effect::RequestCertificate(*relation, key.clone())])
 }
 
 /// What fits into one line of libpq's password file, and into Juju's secrets with the others.

@@ -15,7 +15,7 @@ pub(super) fn effects(facts: &Validated<'_>) -> (Vec<Effect>, Vec<Effect>) {
     for change in facts.certificate.changes.iter().cloned() {
         match change {
             Change::AskAgain(id, bag) => before.push(Write::unit_bag(id, bag).into()),
-            Change::Request(id) => before.push(Effect::RequestCertificate(id)),
+            Change::Request(id, key) => before.push(Effect::RequestCertificate(id, key)),
             Change::Serve(files) => before.push(Effect::PushTls(Box::new(files))),
             Change::Forget => after.push(Effect::RemoveTls),
         }

@@ -12,7 +12,10 @@ impl std::fmt::Debug for Effect {
             Self::LabelPods(pods) => write!(f, "label {}", pods.join(" ")),
             Self::RemoveOrphanedObjects => f.write_str("remove orphaned objects"),
             Self::PrepareStorage => f.write_str("prepare storage"),
-            Self::RequestCertificate(id) => write!(f, "request certificate {id}"),
+            Self::RequestCertificate(id, None) => write!(f, "request certificate {id}"),
+            Self::RequestCertificate(id, Some(_)) => {
+                write!(f, "request certificate {id} for the given key")
+            }
             Self::PushTls(_) => f.write_str("push tls"),
             Self::RemoveTls => f.write_str("remove tls"),
             Self::ShareTls { id, ca, .. } => write!(f, "share tls {id}: {}", ca.is_some()),

@@ -5,10 +5,12 @@
 //! files is its own.
 
 mod clients;
+mod key;
 mod request;
 mod unit;
 
 pub use clients::{Trust, is_published, share, shared};
+pub use key::{GivenKey, KeyError, KeyRequest, SET_KEY};
 pub use request::{Files, Request, Step, make_request};
 pub use unit::{Change, Issuer, Steps, Tls};
 

@@ -4,7 +4,12 @@ use juju_charm::{Bag, Changes, Context, ExposeSecret as _, Level, SecretString};
 use juju_interfaces::BagError;
 use juju_interfaces::tls_certificates::{self, Issued, issued};
 
+use super::GivenKey;
+
 const REQUEST_BEGINS: &str = "-----BEGIN CERTIFICATE REQUEST-----";
+
+/// The line before a key that a person chose.
+const GIVEN: &str = "# set by an action\n";
 
 /// A key, its certificate and the CA, in PEM.
 #[derive(Clone)]
@@ -24,6 +29,8 @@ pub struct Request {
     pub key: SecretString,
     /// The request.
     pub csr: String,
+    /// Whether a person chose the key; then renewed certificates are for the same one.
+    pub given: bool,
 }
 
 /// What an issuer's answer asks of a unit.
@@ -63,40 +70,59 @@ impl PartialEq for Files {
     }
 }
 
-/// A new key of this unit and a request that has these names; where there can be none, the log says
-/// why.
-pub fn make_request(juju: &mut Context, names: Vec<String>) -> Option<Request> {
+/// A request of this unit that has these names, with this key or with a new one; where there can be
+/// none, the log says why.
+pub fn make_request(
+    juju: &mut Context,
+    names: Vec<String>,
+    key: Option<&GivenKey>,
+) -> Option<Request> {
     // A common name has room for 64 characters, which the names may not fit.
-    let made = Request::make(&juju.unit().pod(), names);
+    let made = Request::make(&juju.unit().pod(), names, key);
     let why = |error| format!("cannot make a request for a certificate: {error}");
     made.map_err(|error| juju.log(Level::Error, why(error))).ok()
 }
 
 impl Request {
-    /// A new key, and a request that names it: a common name of at most 64 characters, and
-    /// every name by which clients find the server.
+    /// A key, which is a new one unless it is given, and a request that names it: a common name of
+    /// at most 64 characters, and every name by which clients find the server.
     ///
     /// # Errors
     /// When a name is none, or the system gives no randomness.
-    pub fn make(common_name: &str, names: Vec<String>) -> Result<Self, rcgen::Error> {
-        let key = rcgen::KeyPair::generate()?;
+    pub fn make(
+        common_name: &str,
+        names: Vec<String>,
+        given: Option<&GivenKey>,
+    ) -> Result<Self, rcgen::Error> {
+        let key = match given {
+            Some(GivenKey(pem)) => rcgen::KeyPair::from_pem(pem.expose_secret())?,
+            None => rcgen::KeyPair::generate()?,
+        };
         let mut wanted = rcgen::CertificateParams::new(names)?;
         wanted.distinguished_name = rcgen::DistinguishedName::new();
         wanted.distinguished_name.push(rcgen::DnType::CommonName, common_name);
         let csr = wanted.serialize_request(&key)?.pem()?;
-        Ok(Self { key: key.serialize_pem().into(), csr })
+        Ok(Self { key: key.serialize_pem().into(), csr, given: given.is_some() })
     }
 
     /// Reads what [`Self::text`] wrote; nonsense counts as none.
     pub fn parse(text: &SecretString) -> Option<Self> {
         let at = text.expose_secret().find(REQUEST_BEGINS)?;
         let (key, csr) = text.expose_secret().split_at(at);
-        Some(Self { key: key.to_owned().into(), csr: csr.to_owned() })
+        let given = key.strip_prefix(GIVEN);
+        let csr = csr.to_owned();
+        Some(Self { key: given.unwrap_or(key).to_owned().into(), csr, given: given.is_some() })
     }
 
     /// Key and request as one text.
     pub fn text(&self) -> SecretString {
-        format!("{}{}", self.key.expose_secret(), self.csr).into()
+        let given = if self.given { GIVEN } else { "" };
+        format!("{given}{}{}", self.key.expose_secret(), self.csr).into()
+    }
+
+    /// The key that the next certificate is to be for, where a person chose it.
+    pub fn kept_key(&self) -> Option<GivenKey> {
+        self.given.then(|| GivenKey(self.key.clone()))
     }
 
     /// What the unit's databag lacks of the request.
@@ -136,10 +162,16 @@ mod tests {
 
     #[test]
     fn a_request_reads_back() {
-        let request = Request::make("pg-1", vec!["pg-1.pg-endpoints".to_owned()]).unwrap();
-        let read = Request::parse(&request.text()).unwrap();
-        assert_eq!(read.csr, request.csr);
-        assert_eq!(read.key.expose_secret(), request.key.expose_secret());
+        let names = || vec!["pg-1.pg-endpoints".to_owned()];
+        let first = Request::make("pg-1", names(), None).unwrap();
+        let key = GivenKey::parse(&first.key).unwrap();
+        let second = Request::make("pg-1", names(), Some(&key)).unwrap();
+        assert_eq!(second.key.expose_secret(), first.key.expose_secret());
+        for request in [first, second] {
+            let read = Request::parse(&request.text()).unwrap();
+            assert_eq!((read.csr, read.given), (request.csr, request.given));
+            assert_eq!(read.key.expose_secret(), request.key.expose_secret());
+        }
         assert!(Request::parse(&"nonsense".to_owned().into()).is_none());
     }
 }

@@ -6,7 +6,7 @@ use juju_charm::{
 use juju_interfaces::BagError;
 use postgres::Validity;
 
-use super::{ENDPOINT, FLAG, Files, PUBLISHED_CA, Request, Step};
+use super::{ENDPOINT, FLAG, Files, GivenKey, PUBLISHED_CA, Request, Step};
 
 /// The other end of the relation.
 #[derive(Clone)]
@@ -49,8 +49,8 @@ pub struct Tls {
 pub enum Change {
     /// To write the request into the unit's databag of the relation again.
     AskAgain(RelationId, Changes),
-    /// To make a key and ask for a certificate in the relation.
-    Request(RelationId),
+    /// To ask for a certificate in the relation, for this key or for one that is made.
+    Request(RelationId, Option<GivenKey>),
     /// To serve with these files.
     Serve(Files),
     /// To forget key, request and certificate.
@@ -165,7 +165,9 @@ impl Tls {
                 steps.changes.push(Change::Forget);
                 steps.serves = None;
             }
-            (Issuer::Related { id, .. }, None) => steps.changes.push(Change::Request(*id)),
+            (Issuer::Related { id, .. }, None) => {
+                steps.changes.push(Change::Request(*id, None));
+            }
             (Issuer::Related { id, asked, offered }, Some(request)) => {
                 let unwritten = request.unwritten(asked);
                 steps.changes.extend(unwritten.map(|bag| Change::AskAgain(*id, bag)));
@@ -174,7 +176,9 @@ impl Tls {
                         steps.serves = Some(files.clone());
                         steps.changes.push(Change::Serve(files));
                     }
-                    Ok(Step::Ask) => steps.changes.push(Change::Request(*id)),
+                    Ok(Step::Ask) => {
+                        steps.changes.push(Change::Request(*id, request.kept_key()));
+                    }
                     Ok(Step::Stay) => {}
                     Err(error) => steps.problem = Some(error),
                 }

@@ -1,7 +1,9 @@
 //! Every edge of the chart of the relation `certificates`, and what is published to clients about
 //! TLS.
 
-use charm_kit::certificates::{Issuer, PUBLISHED_CA, Request};
+use charm_kit::certificates::{
+    GivenKey, Issuer, KeyError, KeyRequest, PUBLISHED_CA, Request, SET_KEY,
+};
 use juju_charm::{
     Bag, Changes, Decision, Event, Own, RelationEvent, RelationId, RelationKind, Status,
 };
@@ -9,7 +11,7 @@ use juju_interfaces::tls_certificates::asked;
 
 use super::{has, position, reported, written};
 use crate::effect::Effect;
-use crate::facts::FullFacts;
+use crate::facts::{Facts, FullFacts};
 use crate::fixture::{self, CLIENT, client, copy, ready, relation, step};
 use crate::names;
 use crate::wording::CERTIFICATE;
@@ -46,7 +48,7 @@ fn answered(mut facts: FullFacts, certificate: &str, key: &str) -> FullFacts {
         asked: asked(&csr),
         offered: Bag::from([("certificates".to_owned(), answer.to_string())]),
     };
-    facts.tls.request = Some(Request { key: key.to_owned().into(), csr });
+    facts.tls.request = Some(Request { key: key.to_owned().into(), csr, given: false });
     facts
 }
 
@@ -224,4 +226,21 @@ fn clients_hear_of_tls_once_all_units_serve_with_it() {
     let (_, decision) = step(&Event::UpdateStatus, facts);
     assert_eq!(shared(&decision)[0], (CLIENT, false, false));
     assert!(reported(&decision, Own::App, PUBLISHED_CA).is_some());
+}
+
+/// What the action that sets the private key comes to.
+#[track_caller]
+fn check_key(key: Result<KeyRequest, KeyError>, expected: &str) {
+    let event = Event::Action { name: SET_KEY.to_owned(), id: "1".to_owned() };
+    let decision = super::super::decide(&event, &Facts::Key(Box::new(key)));
+    assert!(decision.effects.len() == 1 && has(&decision, expected), "{:?}", decision.effects);
+}
+
+#[test]
+fn a_certificate_is_asked_for_the_key_that_a_person_sets() {
+    let key = GivenKey::parse(&pair().1.into()).unwrap();
+    let asked = |key| Ok(KeyRequest { relation: ISSUER, key });
+    check_key(asked(None), "request certificate 9");
+    check_key(asked(Some(key)), "request certificate 9 for the given key");
+    check_key(Err(KeyError::NoIssuer), &format!("fail: {}", KeyError::NoIssuer));
 }

@@ -7,7 +7,7 @@ use super::{check_order, check_without, decide, deferred, list, pebble_ready};
 use crate::effect::Effect;
 use crate::facts::Facts;
 use crate::facts::fixture::{client, joined, new_leader, steady};
-use charm_kit::certificates::{Issuer, Request};
+use charm_kit::certificates::{GivenKey, Issuer, KeyError, KeyRequest, Request, SET_KEY};
 
 fn event() -> Event {
     Event::Relation(RelationEvent {
@@ -41,7 +41,7 @@ fn answered(mut facts: Facts, certificate: &str, key: &str) -> Facts {
         asked: asked(&csr),
         offered: Bag::from([("certificates".to_owned(), answer.to_string())]),
     };
-    facts.tls.request = Some(Request { key: key.to_owned().into(), csr });
+    facts.tls.request = Some(Request { key: key.to_owned().into(), csr, given: false });
     facts
 }
 
@@ -271,4 +271,32 @@ fn certificates_is_aged_yes_asks_for_another_and_goes_on() {
     let Issuer::Related { offered, .. } = &mut facts.tls.issuer else { unreachable!() };
     offered.clear();
     check_without(&decide(&Event::UpdateStatus, &facts), "request certificate");
+}
+
+/// What the action that sets the private key comes to.
+#[track_caller]
+fn check_key(key: Option<Result<KeyRequest, KeyError>>, expected: &str) {
+    let event = Event::Action { name: SET_KEY.to_owned(), id: "1".to_owned() };
+    assert_eq!(list(&decide(&event, &Facts { key, ..steady() })), [expected]);
+}
+
+#[test]
+fn a_certificate_is_asked_for_the_key_that_a_person_sets() {
+    let key = GivenKey::parse(&pair().1.into()).unwrap();
+    let asked = |key| Some(Ok(KeyRequest { relation: "9".parse().unwrap(), key }));
+    check_key(asked(None), "request certificate 9");
+    check_key(asked(Some(key)), "request certificate 9 for the given key");
+    check_key(Some(Err(KeyError::NoIssuer)), &format!("fail: {}", KeyError::NoIssuer));
+}
+
+#[test]
+fn a_renewed_certificate_is_for_the_key_that_a_person_set() {
+    let mut facts = in_place(steady());
+    facts.tls.aged = true;
+    let mut asked = |given: bool| {
+        facts.tls.request.as_mut().unwrap().given = given;
+        list(&decide(&Event::UpdateStatus, &facts))
+    };
+    assert!(asked(false).contains(&"request certificate 9".to_owned()));
+    assert!(asked(true).contains(&"request certificate 9 for the given key".to_owned()));
 }
