@@ -2,7 +2,7 @@
 
 use juju_names::{AppName, UnitName};
 
-use super::database::{clients, kept, server};
+use super::server::{clients, kept, server};
 use crate::far::patroni::{members, primary};
 use crate::history::{DatabaseOp, FORCE, Op};
 use crate::world::State;

@@ -3,7 +3,7 @@
 use juju_model::Life;
 use juju_names::{AppName, UnitName};
 
-use super::database::{able, server};
+use super::server::{able, server};
 use crate::far::patroni::{self, Member};
 use crate::world::State;
 

@@ -122,7 +122,7 @@ pub(super) fn able(state: &State) -> bool {
     let trusted =
         pooler().and_then(|app| state.model.application(&app)).is_some_and(|app| app.trust);
     let poolers = pooler().map_or(0, |app| state.model.units(&app).count());
-    let served = super::database::able(state);
+    let served = super::server::able(state);
     backend && trusted && poolers > 0 && !misconfigured(state) && served
 }
 

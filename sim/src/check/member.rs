@@ -7,7 +7,7 @@ use kube_api::{Kind, Selector};
 use pebble_client::{Check, Startup};
 use serde_json::Value;
 
-use super::database::{able, server};
+use super::server::{able, server};
 use crate::far::patroni::{Member, members, slots};
 use crate::names::MODEL;
 use crate::world::State;

@@ -11,6 +11,7 @@ mod member;
 mod offered;
 mod residue;
 mod rights;
+mod server;
 mod truth;
 mod view;
 
@@ -32,9 +33,10 @@ pub(crate) use acted::{acted, cluster, failed, unknown_passwords};
 pub(crate) use always::{Watch, always};
 pub(crate) use claim::{claims, holds};
 pub(crate) use container::failed_changes;
-pub(crate) use database::{HEADLESS, able, blocked, routes};
+pub(crate) use database::{HEADLESS, blocked, routes};
 pub(crate) use login::{cut_off, granted, processes_by_boot, unopened, waiting};
 pub(crate) use rights::owned;
+pub(crate) use server::able;
 pub(crate) use truth::{console, lies, statuses, stuck};
 pub(crate) use view::view;
 
@@ -66,15 +68,15 @@ pub(crate) fn promptly(state: &State, clients: &[Client]) -> Vec<String> {
 /// end that waits for a standby which an option keeps away.
 pub(crate) fn is_prompt(state: &State) -> bool {
     option(state, "expose-external") != "loadbalancer"
-        && !database::is_headless(state)
-        && !database::has_invalid_option(state)
+        && !server::is_headless(state)
+        && !server::has_invalid_option(state)
 }
 
 /// Whether nothing is left to do once hooks have come to rest, where there are no faults. A server
 /// that cannot serve is tried again; units that an invalid option stops are not waited for for
 /// ever; and no event reports to a client of all databases those that others make beside it.
 pub(crate) fn is_done(state: &State) -> bool {
-    let beside = database::clients(state).iter().any(|(_, app)| Some(app) != pooler().as_ref());
+    let beside = server::clients(state).iter().any(|(_, app)| Some(app) != pooler().as_ref());
     let wide = processes(state).iter().any(|(_, _, process)| {
         process.ini.databases.iter().any(|database| database.entry == Entry::Fallback)
     });

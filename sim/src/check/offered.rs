@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use juju_names::{AppName, RelationId};
 
-use super::database::clients;
+use super::server::clients;
 use crate::far::patroni::{Login, members, method};
 use crate::far::postgresql::{Cluster, TEMPLATE};
 use crate::history::Client;
@@ -44,7 +44,7 @@ pub(super) fn check(state: &State, app: &AppName, asked: &[Client]) -> Vec<Strin
 
 /// The clients that have no credentials.
 pub(super) fn waiting(state: &State, asked: &[Client]) -> Vec<String> {
-    let Some(app) = super::database::server(state) else { return Vec::new() };
+    let Some(app) = super::server::server(state) else { return Vec::new() };
     let all = clients(state);
     let related = asked.iter().enumerate().filter_map(|(index, client)| {
         let name = client.app(index);

@@ -29,7 +29,7 @@ pub(super) fn known(state: &State) -> BTreeSet<String> {
     let servers = backend.iter().map(|(id, _)| server_user(*id));
     let own =
         ["operator", "admin", "identity_access", "internal_access", "relation_access", PERSON];
-    let direct = super::database::users(state);
+    let direct = super::server::users(state);
     clients
         .chain(old_users)
         .chain(servers)
@@ -54,7 +54,7 @@ pub(super) fn check(state: &State) -> Vec<String> {
     // that waits until it is mended.
     let alone = state.model.units(&pooler).count() == 0 || misconfigured(state);
     // A server whose relation ended needs no pooler for that.
-    let able = super::database::able(state);
+    let able = super::server::able(state);
     for cluster in state.far.clusters.values().filter(|_| able && (!alone || lookups.is_empty())) {
         // PostgreSQL brings those that begin so.
         let lost = |role: &&String| !known.contains(*role) && !role.starts_with("pg_");
@@ -106,7 +106,7 @@ pub(super) fn barriers(state: &State) -> Vec<String> {
     let (modern, old) = (relations(state, "database"), old_relations(state));
     // One that asks for what the server refuses waits for ever.
     let waits = modern.iter().chain(&old).any(|(id, _)| told(state, *id).is_none());
-    let frozen = waits || misconfigured(state) || !super::database::able(state);
+    let frozen = waits || misconfigured(state) || !super::server::able(state);
     let Some(pooler) = pooler() else { return Vec::new() };
     let units = state.model.units(&pooler);
     let waiting = units.filter(|unit| !frozen && unit.state.contains_key("barrier"));

@@ -129,7 +129,7 @@ fn of_lookups(
 
 /// A client that shares its database with no other owns what is in it.
 pub(crate) fn owned(state: &State, clients: &[Client], index: usize) -> Vec<String> {
-    let mut all = super::database::clients(state);
+    let mut all = super::server::clients(state);
     all.extend(relations(state, "database").into_iter().filter(|_| able(state)));
     let related = |index: usize, client: &Client| {
         all.iter().find(|(_, app)| app.as_str() == client.app(index)).map(|(id, _)| *id)

@@ -32,12 +32,12 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
             None => first = Some((here, served)),
         }
     }
-    if super::database::able(state) {
+    if super::server::able(state) {
         wrong.extend(statuses(state, clients));
         wrong.extend(leader_name(state));
     }
     // A cluster that cannot serve owes what it was asked for.
-    let able = super::database::able(state);
+    let able = super::server::able(state);
     let owing = |unit: &UnitName| able || !state.far.patroni.contains_key(unit.app());
     for unit in state.units().into_iter().filter(owing) {
         let Some(unit) = state.model.unit(&unit) else { continue };
@@ -95,7 +95,7 @@ pub(crate) fn statuses(state: &State, clients: &[Client]) -> Vec<String> {
 pub(crate) fn stuck(state: &State, clients: &[Client]) -> Vec<String> {
     let mut wrong = super::login::waiting(state, clients);
     wrong.extend(super::offered::waiting(state, clients));
-    let apps = [super::pooler(), super::database::server(state)];
+    let apps = [super::pooler(), super::server::server(state)];
     let mut any = false;
     for app in apps.into_iter().flatten() {
         for user in super::owed(state, &app) {

@@ -10,7 +10,7 @@ use super::{misconfigured, pooler, processes, relations, residue};
 /// One line per thing that two worlds with the same operators must have alike.
 pub(crate) fn view(state: &State) -> Vec<String> {
     let mut lines = super::database::view(state);
-    if !super::database::able(state) {
+    if !super::server::able(state) {
         return lines;
     }
     let backend = !relations(state, "backend-database").is_empty();
