@@ -1,15 +1,14 @@
-//! What each member does once a second.
+//! What a member sees and does in one cycle, whatever it is in.
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use juju_names::{AppName, UnitName};
 use kube_api::Kind;
 use serde_json::{Value, json};
 
 use super::PASSFILE;
-use super::data::{CONTROL, Data, PGDATA, VERSION};
-use super::dcs::{self, Dcs};
+use super::data::{CONTROL, Data, VERSION};
+use super::dcs::Dcs;
 use super::hba::{Login, method};
 use super::member::{Credentials, Member, Phase};
 use crate::far::Far;
@@ -19,15 +18,6 @@ use crate::names::MODEL;
 
 /// The service that runs Patroni.
 const SERVICE: &str = "postgresql";
-
-/// Cycles without a change after which time may jump.
-const QUIET: u32 = 2;
-
-/// Cycles without a change after which a cluster is at rest.
-const REST: i64 = 3;
-
-/// The most cycles after a jump.
-const AFTER_JUMP: u32 = 10;
 
 /// Parameters that only a start of PostgreSQL changes.
 const FIXED: [&str; 11] = [
@@ -53,84 +43,6 @@ const AT_LEAST: [&str; 5] = [
     "max_worker_processes",
 ];
 
-/// Lets the members of every cluster do what they do in the time that has passed.
-pub(crate) fn run(far: &mut Far) {
-    if far.patroni.is_empty() {
-        return;
-    }
-    let apps: Vec<AppName> = far.patroni.keys().cloned().collect();
-    let now = far.now().as_second();
-    for app in apps {
-        run_one(far, &app, now);
-    }
-}
-
-/// Lets a second pass; whether nothing changed in any cluster.
-pub(crate) fn rests(far: &mut Far) -> bool {
-    if far.patroni.is_empty() {
-        return true;
-    }
-    far.pass(SignedDuration::from_secs(1));
-    let now = far.now().as_second();
-    let apps: Vec<AppName> = far.patroni.keys().cloned().collect();
-    let mut rests = true;
-    for app in apps {
-        let Some(cluster) = far.patroni.get_mut(&app) else { continue };
-        cluster.seen = now;
-        let changed = cycle(far, &app, now);
-        let Some(cluster) = far.patroni.get_mut(&app) else { continue };
-        cluster.quiet = if changed { 0 } else { cluster.quiet + 1 };
-        let quiet = cluster.quiet;
-        let ttl = Dcs::read(far, &app).ttl();
-        let headless = super::primary(far, &app).is_none()
-            && super::members(far, &app).any(|(_, member)| member.serves());
-        // A lock that is not renewed has to expire first.
-        let enough = if headless { ttl + 5 } else { REST };
-        rests &= quiet > enough;
-    }
-    rests
-}
-
-fn run_one(far: &mut Far, app: &AppName, now: i64) {
-    let Some(cluster) = far.patroni.get_mut(app) else { return };
-    let mut at = std::mem::replace(&mut cluster.seen, now);
-    let mut quiet = 0;
-    while at < now && quiet < QUIET {
-        at += 1;
-        quiet = if cycle(far, app, at) { 0 } else { quiet + 1 };
-    }
-    if at >= now {
-        return;
-    }
-    // Nothing happens any more but that locks are renewed, or expire.
-    super::elect::renew(far, app, now);
-    let mut quiet = 0;
-    for _ in 0..AFTER_JUMP {
-        quiet = if cycle(far, app, now) { 0 } else { quiet + 1 };
-        if quiet >= QUIET {
-            break;
-        }
-    }
-}
-
-/// One cycle of every member, in an order by chance; whether anything changed.
-fn cycle(far: &mut Far, app: &AppName, now: i64) -> bool {
-    let mut units: Vec<UnitName> = super::members(far, app).map(|(unit, _)| unit.clone()).collect();
-    if let Some(cluster) = far.patroni.get_mut(app).filter(|_| units.len() > 1) {
-        let first = cluster.dice.below(units.len());
-        units.rotate_left(first);
-    }
-    let mut changed = false;
-    for unit in units {
-        let dcs = Dcs::read_at(far, app, now);
-        let mut cycle = Cycle { far, app: app.clone(), unit, dcs, now, changed: false };
-        cycle.run();
-        changed |= cycle.changed;
-    }
-    super::elect::watch(far, app);
-    changed
-}
-
 /// One cycle of one member.
 pub(super) struct Cycle<'a> {
     pub(super) far: &'a mut Far,
@@ -142,50 +54,14 @@ pub(super) struct Cycle<'a> {
 }
 
 impl Cycle<'_> {
-    fn slot(&mut self) -> Option<&mut Running> {
+    /// The service in which the unit's Patroni runs.
+    pub(super) fn slot(&mut self) -> Option<&mut Running> {
         let container = self.far.pods.get_mut(&self.unit)?.container.as_mut()?;
         container.services.get_mut(SERVICE)
     }
 
-    fn run(&mut self) {
-        let Some(slot) = self.slot() else { return };
-        let taken = std::mem::replace(slot, Running::Other);
-        let Running::Patroni(mut member) = taken else { return };
-        if let Some(left) = member.misses.checked_sub(1) {
-            (member.misses, self.changed) = (left, true);
-            if let Some(slot) = self.slot() {
-                *slot = Running::Patroni(member);
-            }
-            return;
-        }
-        if std::mem::take(&mut member.reload) {
-            self.reload(&mut member);
-        }
-        match member.phase {
-            Phase::Waits => self.begin(&mut member),
-            Phase::Founds => self.found(&mut member),
-            Phase::Copies => self.copy(&mut member),
-            Phase::Starts => self.start(&mut member),
-            Phase::Runs => self.go_on(&mut member),
-            Phase::Broken => {}
-        }
-        if member.serves() {
-            self.weigh_parameters(&mut member);
-        }
-        if self.reaches_api() {
-            self.show(&mut member);
-        }
-        if let Some(key) = member.due.take().and_then(|callback| member.notice(callback)) {
-            self.changed = true;
-            self.notify(key);
-        }
-        if let Some(slot) = self.slot() {
-            *slot = Running::Patroni(member);
-        }
-    }
-
     /// A callback records a notice in the member's container.
-    fn notify(&mut self, key: &str) {
+    pub(super) fn notify(&mut self, key: &str) {
         if let Some(cluster) = self.far.patroni.get_mut(&self.app) {
             match cluster.notices_lost.checked_sub(1) {
                 Some(left) => cluster.notices_lost = left,
@@ -217,7 +93,7 @@ impl Cycle<'_> {
 
     /// The password as Patroni knew it is written where PostgreSQL reads it, then the new one
     /// is known.
-    fn reload(&mut self, member: &mut Member) {
+    pub(super) fn reload(&mut self, member: &mut Member) {
         self.changed = true;
         if member.told.is_some() {
             self.write_passfile(member);
@@ -237,12 +113,13 @@ impl Cycle<'_> {
     }
 
     /// Writes the version and the identifier of the data.
-    fn put_control(&mut self, system: u64) {
+    pub(super) fn put_control(&mut self, system: u64) {
         self.put_file(VERSION, format!("{}\n", postgresql::MAJOR).into(), 0o600);
         self.put_file(CONTROL, system.to_le_bytes().into(), 0o600);
     }
 
-    fn put_file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
+    /// Writes a file of PostgreSQL's user.
+    pub(super) fn put_file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
         let container = self.far.pods.get_mut(&self.unit).and_then(|pod| pod.container.as_mut());
         if let Some(container) = container {
             container.files.insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
@@ -262,96 +139,7 @@ impl Cycle<'_> {
         admitted.is_some() && cluster.is_some_and(|cluster| cluster.proves(user, password))
     }
 
-    /// There is no data yet, or PostgreSQL has not been started on it.
-    fn begin(&mut self, member: &mut Member) {
-        let known = self.dcs.initialize.clone();
-        if let Some(data) = self.data() {
-            let own = data.system.map(|system| system.to_string());
-            let fits = own.is_some() && known.is_none_or(|known| Some(known) == own);
-            member.phase = if fits { Phase::Starts } else { Phase::Broken };
-            self.changed = true;
-            return;
-        }
-        if !self.reaches_api() {
-            return;
-        }
-        // What runs as PostgreSQL's own user cannot make a folder where root's volume begins.
-        let container = self.far.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
-        if !container.is_some_and(|container| container.folders.contains_key(PGDATA)) {
-            return;
-        }
-        let begins = known.is_none() && self.dcs.holder.is_none();
-        if begins {
-            dcs::annotate(&self.far.kube, &self.app, "-config", json!({"initialize": ""}));
-            dcs::guard(&self.far.kube, &self.app);
-        } else if !self.may_copy(member) {
-            return;
-        }
-        self.changed = true;
-        member.phase = if begins { Phase::Founds } else { Phase::Copies };
-        self.far.volumes.entry(self.unit.clone()).or_default().data = Some(Data::unfinished());
-        self.put_file(&format!("{PGDATA}/postgresql.conf"), Vec::new(), 0o600);
-    }
-
-    /// Whether there is a primary that lets this member copy it.
-    fn may_copy(&self, member: &Member) -> bool {
-        let Some(leader) = self.leader() else { return false };
-        let partitioned =
-            |unit| self.far.patroni.get(&self.app).is_some_and(|c| c.partitioned.contains(unit));
-        let serves = super::member(self.far, &leader).is_some_and(|m| m.serves() && m.leads);
-        serves
-            && !partitioned(&leader)
-            && !partitioned(&self.unit)
-            && member.user("replication").is_some_and(|who| self.lets_in(&leader, &who, true))
-    }
-
-    /// The cluster is made.
-    fn found(&mut self, member: &mut Member) {
-        self.changed = true;
-        let users = ["superuser", "replication", "rewind"].map(|kind| (kind, member.user(kind)));
-        let users: BTreeMap<&str, Credentials> =
-            users.into_iter().filter_map(|(kind, user)| Some((kind, user?))).collect();
-        let roles = users.iter().map(|(kind, (user, password))| {
-            (user.clone(), postgresql::Role::of_patroni(password, *kind != "replication"))
-        });
-        let content = postgresql::Cluster::of_initdb(roles.collect());
-        let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
-        let system = 7_000_000_000_000_000_000 + cluster.dice.draw() % 1_000_000_000_000;
-        if cluster.acknowledged > 0 {
-            cluster.wrong.push(format!("{} made the cluster anew", self.unit));
-        }
-        let first = member.yml["bootstrap"]["dcs"].clone();
-        let data = Data::new(system, content, first.clone());
-        self.far.volumes.entry(self.unit.clone()).or_default().data = Some(data);
-        self.put_control(system);
-        let made = json!({"initialize": system.to_string(), "config": first.to_string()});
-        dcs::annotate(&self.far.kube, &self.app, "-config", made);
-        self.dcs = Dcs::read_at(self.far, &self.app, self.now);
-        self.come_up(member);
-        self.acquire();
-        self.lead(member);
-    }
-
-    /// The leader's data are copied.
-    fn copy(&mut self, member: &mut Member) {
-        self.changed = true;
-        let leader = self.leader().filter(|_| self.may_copy(member));
-        let copied = leader.and_then(|leader| self.far.volumes.get(&leader)?.data.clone());
-        let system = copied.as_ref().and_then(|data| data.system);
-        self.far.volumes.entry(self.unit.clone()).or_default().data = copied;
-        member.phase = if system.is_some() { Phase::Starts } else { Phase::Waits };
-        if let Some(system) = system {
-            self.put_control(system);
-        }
-    }
-
-    /// PostgreSQL comes up.
-    fn start(&mut self, member: &mut Member) {
-        self.changed = true;
-        self.come_up(member);
-        self.go_on(member);
-    }
-
+    /// PostgreSQL starts on the own data, as a standby.
     pub(super) fn come_up(&mut self, member: &mut Member) {
         let Some(cluster) = self.far.patroni.get_mut(&self.app) else { return };
         cluster.lives += 1;
@@ -396,14 +184,15 @@ impl Cycle<'_> {
         self.wanted(member).into_iter().filter_map(change).collect()
     }
 
-    fn weigh_parameters(&mut self, member: &mut Member) {
+    /// Whether a parameter waits for a start is known from now on.
+    pub(super) fn weigh_parameters(&mut self, member: &mut Member) {
         let pending = self.dcs.config.is_some() && member.fixed != self.wanted(member);
         self.changed |= pending != member.pending;
         member.pending = pending;
     }
 
     /// Shows in the API how the member is, where that differs.
-    fn show(&mut self, member: &mut Member) {
+    pub(super) fn show(&mut self, member: &mut Member) {
         let status = self.status(member).to_string();
         let leads = self.dcs.leader.as_deref() == Some(self.unit.pod().as_str());
         let role = match member.phase {

@@ -11,6 +11,7 @@ mod elect;
 mod hba;
 mod member;
 pub(crate) mod rest_api;
+mod run;
 pub(crate) mod slots;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +26,12 @@ use crate::far::postgresql;
 use crate::names::MODEL;
 use crate::rng::Rng;
 
-pub(crate) use cycle::{rests, run};
 pub(crate) use data::Volume;
 pub(crate) use dcs::Dcs;
 pub(crate) use elect::{commit, is_safe, stop, stopped, watch};
 pub(crate) use hba::{Login, method};
 pub(crate) use member::{Member, Phase};
+pub(crate) use run::{rests, run};
 
 /// Where Patroni keeps the password with which PostgreSQL streams.
 const PASSFILE: &str = "/tmp/pgpass";
