@@ -88,7 +88,7 @@ fn in_container(watch: &Watch, unit: &UnitName, pod: &Pod, wrong: &mut Vec<Strin
     if watch.finds(container.shown()) {
         wrong.push(format!("a password stands in the plan of {unit}"));
     }
-    for (path, file) in container.files.iter().filter(|(_, file)| file.mode & 0o077 != 0) {
+    for (path, file) in container.disk.files.iter().filter(|(_, file)| file.mode & 0o077 != 0) {
         if watch.finds(&file.content) {
             wrong.push(format!("a password stands in {path} of {unit}"));
         }

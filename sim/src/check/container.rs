@@ -57,7 +57,7 @@ fn services(container: &Container, able: bool) -> Vec<String> {
             wrong.push(format!("{name} has no password that works"));
         }
     }
-    if container.poolers().next().is_some() && !container.files.contains_key(ROTATION) {
+    if container.poolers().next().is_some() && !container.disk.files.contains_key(ROTATION) {
         wrong.push("nothing says how logs are rotated".to_owned());
     }
     wrong
@@ -65,7 +65,7 @@ fn services(container: &Container, able: bool) -> Vec<String> {
 
 /// Whether the password file at this path opens every process that runs.
 fn opens(container: &Container, path: &str) -> bool {
-    let Some(file) = container.files.get(path) else { return false };
+    let Some(file) = container.disk.files.get(path) else { return false };
     let text = String::from_utf8_lossy(&file.content);
     let mut fields = text.trim().split(':').skip(3);
     let (Some(user), Some(password)) = (fields.next(), fields.next()) else { return false };
@@ -80,7 +80,7 @@ fn opens(container: &Container, path: &str) -> bool {
 fn secrets(container: &Container) -> Vec<String> {
     let read: BTreeSet<&str> =
         container.poolers().filter_map(|(_, process)| process.setting("auth_file")).collect();
-    let lists = container.files.iter().filter(|(path, file)| {
+    let lists = container.disk.files.iter().filter(|(path, file)| {
         path.starts_with(MEMORY) && file.content.starts_with(b"\"") && !read.contains(path.as_str())
     });
     lists.map(|(path, _)| format!("nobody reads the user list {path}")).collect()

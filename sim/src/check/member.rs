@@ -115,7 +115,7 @@ pub(super) fn adopted(state: &State) -> Vec<String> {
         }
     }
     for (unit, pod) in state.far.pods.iter().filter(|(unit, _)| *unit.app() == app) {
-        if pod.container.as_ref().is_some_and(|container| container.folder(ASIDE).is_some()) {
+        if pod.container.as_ref().is_some_and(|container| container.disk.folder(ASIDE).is_some()) {
             wrong.push(format!("the data that {unit} had before it copied are still there"));
         }
     }

@@ -15,7 +15,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
         let files = state.far.pods.get(&unit).and_then(|pod| pod.container.as_ref());
         // With a bad option everything stays as it was, half of a change that Pebble broke off too.
         let settled = !misconfigured(state);
-        if settled && files.is_some_and(|container| !process.is_current(&container.files)) {
+        if settled && files.is_some_and(|container| !process.is_current(&container.disk.files)) {
             wrong
                 .push(format!("{service} of {unit} runs with another configuration than its file"));
         }

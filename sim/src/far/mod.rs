@@ -1,5 +1,6 @@
 //! The far sides: what charms reach over the network and through sockets, simulated.
 
+pub(crate) mod disk;
 pub(crate) mod kubernetes;
 pub(crate) mod patroni;
 pub(crate) mod pebble;

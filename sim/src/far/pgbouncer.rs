@@ -7,7 +7,7 @@ use postgres::{Failure, scram};
 use secrecy::ExposeSecret;
 
 use crate::far::Far;
-use crate::far::pebble::{Container, File, Folder, Owner};
+use crate::far::disk::{Disk, File, Folder, Owner};
 
 /// The database that is none: the console.
 const CONSOLE: &str = "pgbouncer";
@@ -138,12 +138,12 @@ impl Tls {
 
 impl Process {
     /// Starts with a configuration, if it may write where its log and its socket go.
-    pub(crate) fn start(path: &str, container: &Container) -> Result<Self, String> {
-        let process = Self::load(path, container)?;
+    pub(crate) fn start(path: &str, disk: &Disk, version: Version) -> Result<Self, String> {
+        let process = Self::load(path, disk, version)?;
         let setting = |key: &str| process.ini.settings.get(key);
         let above = |key: &str| Some(setting(key)?.rsplit_once('/')?.0);
         let open = |folder: Folder| folder.owner == Owner::Postgres || folder.mode & 0o002 != 0;
-        let own = |folder: &str| container.folder(folder).is_some_and(open);
+        let own = |folder: &str| disk.folder(folder).is_some_and(open);
         let folders = [above("logfile"), above("pidfile"), setting("unix_socket_dir")];
         if let Some(folder) = folders.into_iter().flatten().find(|folder| !own(folder)) {
             return Err(format!("{folder} is not to be written to"));
@@ -156,8 +156,8 @@ impl Process {
         self.setting("so_reuseport") == Some("1")
     }
 
-    fn load(path: &str, container: &Container) -> Result<Self, String> {
-        let (files, version) = (&container.files, container.version());
+    fn load(path: &str, disk: &Disk, version: Version) -> Result<Self, String> {
+        let files = &disk.files;
         let text = read(path, files)?;
         let (ini, error) = parse(&text, version);
         error.map_err(|error| format!("{path}: {error}"))?;
@@ -240,9 +240,9 @@ impl Process {
     }
 
     /// As a charm takes it to be that believes that files are in force; else as it is.
-    pub(crate) fn as_believed(&self, container: &Container, believes: bool) -> Self {
+    pub(crate) fn as_believed(&self, disk: &Disk, believes: bool) -> Self {
         let mut process = self.clone();
-        if believes && let Ok(read) = Self::load(&self.path, container) {
+        if believes && let Ok(read) = Self::load(&self.path, disk, self.version) {
             process = read;
         }
         process

@@ -114,7 +114,7 @@ pub(super) fn set_aside(state: &mut State) -> bool {
     for unit in &foreign {
         let container = state.far.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
         if let Some(volume) = state.far.volumes.get_mut(unit) {
-            volume.set_aside(container);
+            volume.set_aside(container.map(|container| &mut container.disk));
         }
     }
     !foreign.is_empty()

@@ -128,7 +128,7 @@ impl Simulated {
             let (container, process) = self.asked(state, console)?;
             let password = console.password.expose_secret();
             let certificate = console.certificate.as_deref();
-            let process = &process.as_believed(container, mutant::is(&Plant::Trusts));
+            let process = &process.as_believed(&container.disk, mutant::is(&Plant::Trusts));
             Some(process.ask(&console.user, password, certificate))
         });
         self.world.effect_done();

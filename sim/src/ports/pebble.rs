@@ -81,8 +81,8 @@ impl Socket {
                 "/v1/signals" if ignored && container.poolers().next().is_some() => {
                     swallowed(&path, &body)
                 }
-                "/v1/files" if writes => files::change(container, kind, &body, full),
-                "/v1/files" => files::read(container, &query),
+                "/v1/files" if writes => files::change(&mut container.disk, kind, &body, full),
+                "/v1/files" => files::read(&container.disk, &query),
                 _ if writes => pebble::act(container, &path, &body),
                 _ => pebble::look(container, &path, &query),
             };

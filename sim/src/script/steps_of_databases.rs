@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::step::Step;
 use crate::check;
+use crate::far::disk::{File, Owner};
 use crate::far::patroni;
-use crate::far::pebble::{File, Owner};
 use crate::far::postgresql::{Cluster, Database, TEMPLATE};
 use crate::fault::{Fault, Injection, heal, inject_into};
 use crate::history::{DatabaseOp, Op, Run};
@@ -147,7 +147,7 @@ fn certify(run: &mut Run) {
             for (name, text) in CERTIFICATE.iter().zip(&texts) {
                 let path = format!("/var/lib/postgresql/data/{name}.pem");
                 let content = text.clone().into_bytes();
-                container.files.insert(path, File { content, mode: 0o600, owner: Owner::Postgres });
+                container.disk.files.insert(path, File { content, mode: 0o600, owner: Owner::Postgres });
             }
         }
     });

@@ -257,7 +257,7 @@ impl State {
         for name in names {
             let mut container = Container::new(boot, self.far.version);
             if let Some(volume) = self.far.volumes.get(unit) {
-                volume.mount(&mut container);
+                volume.mount(&mut container.disk);
             }
             if let Some(pod) = self.far.pods.get_mut(unit) {
                 pod.container = Some(container);
@@ -291,7 +291,7 @@ impl State {
         }
         let Some(pod) = self.far.pods.get_mut(unit) else { return };
         if let Some(container) = pod.container.take() {
-            self.far.volumes.entry(unit.clone()).or_default().unmount(&container);
+            self.far.volumes.entry(unit.clone()).or_default().unmount(&container.disk);
         }
         patroni::watch(&mut self.far, unit.app());
     }

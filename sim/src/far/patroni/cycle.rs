@@ -12,7 +12,8 @@ use super::dcs::Dcs;
 use super::hba::{Login, method};
 use super::member::{Credentials, Member, Phase};
 use crate::far::Far;
-use crate::far::pebble::{File, Owner, Running};
+use crate::far::disk::{File, Owner};
+use crate::far::pebble::Running;
 use crate::far::postgresql;
 use crate::names::MODEL;
 
@@ -100,7 +101,7 @@ impl Cycle<'_> {
         }
         let container = self.far.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
         if let Some(container) = container {
-            member.read_again(&container.files);
+            member.read_again(&container.disk.files);
         }
     }
 
@@ -122,7 +123,7 @@ impl Cycle<'_> {
     pub(super) fn put_file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
         let container = self.far.pods.get_mut(&self.unit).and_then(|pod| pod.container.as_mut());
         if let Some(container) = container {
-            container.files.insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
+            container.disk.files.insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
         }
     }
 

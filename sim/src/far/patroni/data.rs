@@ -6,7 +6,7 @@ use std::sync::Arc;
 use postgres::SEGMENT;
 use serde_json::{Value, json};
 
-use crate::far::pebble::{Container, File, Folder};
+use crate::far::disk::Disk;
 use crate::far::postgresql;
 
 /// Where the volume is mounted.
@@ -28,8 +28,7 @@ fn location(position: u64) -> u64 {
 /// A unit's volume; it outlives the pod.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Volume {
-    files: BTreeMap<String, File>,
-    folders: BTreeMap<String, Folder>,
+    disk: Disk,
     /// PostgreSQL's data, if there are any.
     pub(crate) data: Option<Data>,
 }
@@ -52,29 +51,27 @@ pub(crate) struct Data {
 
 impl Volume {
     /// Keeps what a container leaves on it.
-    pub(crate) fn unmount(&mut self, container: &Container) {
+    pub(crate) fn unmount(&mut self, disk: &Disk) {
         let own = |path: &str| path.starts_with(STORAGE);
-        let files = container.files.iter().filter(|(path, _)| own(path));
-        self.files = files.map(|(path, file)| (path.clone(), file.clone())).collect();
-        let folders = container.folders.iter().filter(|(path, _)| own(path));
-        self.folders = folders.map(|(path, folder)| (path.clone(), *folder)).collect();
+        let files = disk.files.iter().filter(|(path, _)| own(path));
+        self.disk.files = files.map(|(path, file)| (path.clone(), file.clone())).collect();
+        let folders = disk.folders.iter().filter(|(path, _)| own(path));
+        self.disk.folders = folders.map(|(path, folder)| (path.clone(), *folder)).collect();
     }
 
-    /// PostgreSQL's data get another name.
-    pub(crate) fn set_aside(&mut self, container: Option<&mut Container>) {
+    /// PostgreSQL's data get another name, in a container too that has it mounted.
+    pub(crate) fn set_aside(&mut self, mounted: Option<&mut Disk>) {
         self.data = None;
-        self.files.retain(|path, _| !is_below(path, PGDATA));
-        self.folders.remove(PGDATA);
-        if let Some(container) = container {
-            container.files.retain(|path, _| !is_below(path, PGDATA));
-            container.folders.remove(PGDATA);
+        for disk in std::iter::once(&mut self.disk).chain(mounted) {
+            disk.files.retain(|path, _| !is_below(path, PGDATA));
+            disk.folders.remove(PGDATA);
         }
     }
 
     /// Shows a container what is on it.
-    pub(crate) fn mount(&self, container: &mut Container) {
-        container.files.extend(self.files.clone());
-        container.folders.extend(self.folders.clone());
+    pub(crate) fn mount(&self, disk: &mut Disk) {
+        disk.files.extend(self.disk.files.clone());
+        disk.folders.extend(self.disk.folders.clone());
     }
 }
 

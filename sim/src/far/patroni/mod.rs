@@ -153,7 +153,7 @@ pub(crate) fn remove_log(far: &mut Far, app: &AppName) {
 /// The data of a unit are where their folder is: one that has another name is not found.
 pub(crate) fn look_for_data(far: &mut Far, unit: &UnitName) {
     let container = far.pods.get(unit).and_then(|pod| pod.container.as_ref());
-    if container.is_some_and(|container| !container.folders.contains_key(data::PGDATA))
+    if container.is_some_and(|container| !container.disk.folders.contains_key(data::PGDATA))
         && let Some(volume) = far.volumes.get_mut(unit)
     {
         volume.data = None;
@@ -195,7 +195,7 @@ fn forget_data(far: &mut Far, unit: &UnitName) {
     }
     let container = far.pods.get_mut(unit).and_then(|pod| pod.container.as_mut());
     if let Some(container) = container {
-        container.files.retain(|path, _| !data::is_below(path, data::PGDATA));
+        container.disk.files.retain(|path, _| !data::is_below(path, data::PGDATA));
     }
     if let Some(member) = slot(far, unit) {
         member.phase = Phase::Waits;
@@ -326,7 +326,7 @@ fn known_members(far: &Far, app: &AppName) -> Vec<UnitName> {
 /// The user and the password with which a unit's PostgreSQL streams.
 pub(crate) fn read_passfile(far: &Far, unit: &UnitName) -> Option<member::Credentials> {
     let container = far.pods.get(unit)?.container.as_ref()?;
-    let file = container.files.get(PASSFILE)?;
+    let file = container.disk.files.get(PASSFILE)?;
     let text = String::from_utf8_lossy(&file.content).into_owned();
     let mut fields = text.lines().next()?.splitn(5, ':').skip(3);
     let (user, escaped) = (fields.next()?.to_owned(), fields.next()?);

@@ -154,7 +154,7 @@ impl Cycle<'_> {
         }
         // What runs as PostgreSQL's own user cannot make a folder where root's volume begins.
         let container = self.far.pods.get(&self.unit).and_then(|pod| pod.container.as_ref());
-        if !container.is_some_and(|container| container.folders.contains_key(PGDATA)) {
+        if !container.is_some_and(|container| container.disk.folders.contains_key(PGDATA)) {
             return;
         }
         let begins = known.is_none() && self.dcs.holder.is_none();

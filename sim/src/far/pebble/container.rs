@@ -1,4 +1,4 @@
-//! Pods: the workload container's files, plan and services.
+//! Pods: the workload container's plan and services over its disk.
 
 use std::collections::BTreeMap;
 
@@ -7,55 +7,11 @@ use pebble_client::{Layer, Plan, Startup};
 use pgbouncer::Version;
 use serde_json::{Value, json};
 
+use crate::far::disk::Disk;
 use crate::far::patroni::Member;
 use crate::far::pgbouncer::Process;
 
 use super::answer::sync;
-
-/// A file in a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct File {
-    pub(crate) content: Vec<u8>,
-    pub(crate) mode: u32,
-    pub(crate) owner: Owner,
-}
-
-/// A folder in a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Folder {
-    pub(crate) mode: u32,
-    pub(crate) owner: Owner,
-}
-
-/// Whose a file is; the group has the same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
-    Root,
-    Postgres,
-}
-
-impl Owner {
-    /// The user of this name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Root, Self::Postgres].into_iter().find(|owner| owner.name() == name)
-    }
-
-    /// The user's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Root => "root",
-            Self::Postgres => "postgres",
-        }
-    }
-}
-
-impl File {
-    /// The text, if the owner of PostgreSQL's and PgBouncer's processes may read it.
-    pub(crate) fn text(&self) -> Option<&str> {
-        let bit = if self.owner == Owner::Postgres { 0o400 } else { 0o004 };
-        if self.mode & bit == 0 { None } else { std::str::from_utf8(&self.content).ok() }
-    }
-}
 
 /// What a service does.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +34,7 @@ pub(crate) struct Container {
     pub(crate) boot: u64,
     /// The PgBouncer in it.
     version: Option<Version>,
-    pub(crate) files: BTreeMap<String, File>,
-    pub(crate) folders: BTreeMap<String, Folder>,
+    pub(crate) disk: Disk,
     pub(crate) layers: Vec<(String, Layer)>,
     /// All layers laid over each other.
     plan: Plan,
@@ -101,18 +56,6 @@ pub(crate) struct Container {
     /// Whether the check of the backend has failed.
     pub(crate) backend_failed: bool,
 }
-
-/// Folders that every image has, and their modes.
-const IMAGE: [(&str, u32); 8] = [
-    ("/", 0o755),
-    ("/dev/shm", 0o1777),
-    ("/etc/logrotate.d", 0o755),
-    ("/run", 0o755),
-    ("/tmp", 0o1777),
-    ("/var/lib/pgbouncer", 0o755),
-    ("/var/lib/postgresql/data", 0o755),
-    ("/var/log/pgbouncer", 0o755),
-];
 
 /// A unit's pod.
 #[derive(Debug, Clone, Default)]
@@ -140,15 +83,6 @@ impl Container {
     /// The PgBouncer in it.
     pub(crate) fn version(&self) -> Version {
         self.version.unwrap_or(Version::TRIXIE)
-    }
-
-    /// The folder at a path, of the image's or made since.
-    pub(crate) fn folder(&self, path: &str) -> Option<Folder> {
-        let of_image = || {
-            let (_, mode) = IMAGE.iter().find(|(known, _)| *known == path)?;
-            Some(Folder { mode: *mode, owner: Owner::Root })
-        };
-        self.folders.get(path).copied().or_else(of_image)
     }
 
     /// All layers laid over each other.
@@ -301,7 +235,7 @@ impl Container {
                 self.run(rest).map(|process| Running::Pooler(Box::new(process)))
             }
             "patroni" => {
-                Member::start(rest, &self.files).map(|member| Running::Patroni(Box::new(member)))
+                Member::start(rest, &self.disk.files).map(|member| Running::Patroni(Box::new(member)))
             }
             "true" => return ends(0),
             "false" => return ends(1),
@@ -309,7 +243,7 @@ impl Container {
             "sleep" if rest == "2" => return Ok(Running::Stopped),
             "sleep" | "sh" | "/usr/bin/prometheus-postgres-exporter" => return Ok(Running::Other),
             // A program that the charm wrote itself; with `serve` it starts PgBouncer.
-            _ if self.files.get(program).is_some_and(|file| file.mode & 0o001 != 0) => {
+            _ if self.disk.files.get(program).is_some_and(|file| file.mode & 0o001 != 0) => {
                 match rest.split(' ').collect::<Vec<_>>().as_slice() {
                     ["serve", ini, _] => {
                         self.run(ini).map(|process| Running::Pooler(Box::new(process)))
@@ -329,7 +263,7 @@ impl Container {
     }
 
     fn run(&self, path: &str) -> Result<Process, String> {
-        let process = Process::start(path, self)?;
+        let process = Process::start(path, &self.disk, self.version())?;
         let taken = self.poolers().any(|(_, other)| {
             other.port() == process.port() && !(other.shares_port() && process.shares_port())
         });
@@ -351,7 +285,7 @@ impl Container {
         for name in names {
             match self.services.get_mut(name) {
                 Some(Running::Pooler(process)) => {
-                    if let Err(why) = process.reload(&self.files) {
+                    if let Err(why) = process.reload(&self.disk.files) {
                         self.refused.push(why);
                     }
                 }

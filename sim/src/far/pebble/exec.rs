@@ -9,10 +9,11 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use crate::far::disk::{Disk, Folder, Owner};
 use crate::far::pgbouncer::trial;
 use crate::far::postgresql;
 
-use super::container::{Container, Folder, Owner};
+use super::container::Container;
 
 /// What fits into a pipe, in bytes.
 const PIPE: usize = 4 << 10;
@@ -26,9 +27,9 @@ pub(crate) fn run(container: &mut Container, request: &Value) -> Result<(String,
             "5432\n".to_owned()
         }
         "sh" => tried(container, request)?,
-        "chown" => change(container, request, |folder| folder.owner = Owner::Postgres),
-        "chmod" => change(container, request, |folder| folder.mode |= 0o700),
-        "mv" => rename(container, request)?,
+        "chown" => change(&mut container.disk, request, |folder| folder.owner = Owner::Postgres),
+        "chmod" => change(&mut container.disk, request, |folder| folder.mode |= 0o700),
+        "mv" => rename(&mut container.disk, request)?,
         // No file of a volume is ever another's.
         "find" | "true" | "false" => String::new(),
         _ => return Err(format!("cannot find executable \"{program}\"")),
@@ -40,36 +41,36 @@ pub(crate) fn run(container: &mut Container, request: &Value) -> Result<(String,
 }
 
 /// Changes the folders among a command's arguments; it prints nothing.
-fn change(container: &mut Container, request: &Value, how: impl Fn(&mut Folder)) -> String {
+fn change(disk: &mut Disk, request: &Value, how: impl Fn(&mut Folder)) -> String {
     let words = request["command"].as_array().map_or(&[][..], Vec::as_slice);
     for path in words.iter().filter_map(Value::as_str).filter(|word| word.starts_with('/')) {
-        if let Some(mut folder) = container.folder(path) {
+        if let Some(mut folder) = disk.folder(path) {
             how(&mut folder);
-            container.folders.insert(path.to_owned(), folder);
+            disk.folders.insert(path.to_owned(), folder);
         }
     }
     String::new()
 }
 
 /// Gives a folder another name, which nothing has.
-fn rename(container: &mut Container, request: &Value) -> Result<String, String> {
+fn rename(disk: &mut Disk, request: &Value) -> Result<String, String> {
     let words = request["command"].as_array().map_or(&[][..], Vec::as_slice);
     let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
     let ["mv", "-T", from, to] = words.as_slice() else {
         return Err("no simulation of such a command".to_owned());
     };
-    if container.folder(from).is_none() || container.folder(to).is_some() {
+    if disk.folder(from).is_none() || disk.folder(to).is_some() {
         return Err("no simulation of a folder that stays".to_owned());
     }
     let renamed = |path: &str| {
         let rest = path.strip_prefix(from)?;
         (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
     };
-    container.files = std::mem::take(&mut container.files)
+    disk.files = std::mem::take(&mut disk.files)
         .into_iter()
         .map(|(path, file)| (renamed(&path).unwrap_or(path), file))
         .collect();
-    container.folders = std::mem::take(&mut container.folders)
+    disk.folders = std::mem::take(&mut disk.folders)
         .into_iter()
         .map(|(path, folder)| (renamed(&path).unwrap_or(path), folder))
         .collect();

@@ -6,10 +6,10 @@ use http1_client::decode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::far::disk::{Disk, File, Folder, Owner};
 use crate::mutant;
 
 use super::answer::{Answer, sync};
-use super::container::{Container, File, Folder, Owner};
 
 /// The values of a parameter.
 pub(crate) fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = String> + 'a {
@@ -75,7 +75,7 @@ fn above(path: &str) -> &str {
 }
 
 /// Writes, makes folders, removes. A disk becomes full with the last of several files or folders.
-pub(crate) fn change(container: &mut Container, kind: &str, body: &[u8], full: bool) -> Answer {
+pub(crate) fn change(disk: &mut Disk, kind: &str, body: &[u8], full: bool) -> Answer {
     if kind.starts_with("multipart/") {
         let Some((request, contents)) = parts(kind, body) else {
             return Answer::Refused(400, "", "cannot read the body".to_owned());
@@ -84,7 +84,7 @@ pub(crate) fn change(container: &mut Container, kind: &str, body: &[u8], full: b
         let last = contents.len().saturating_sub(1);
         let outcomes = files.zip(contents).enumerate().map(|(index, (file, content))| {
             let entry = Entry::of(file, 0o644, full && index == last);
-            answer(entry, |entry| write(container, entry, content))
+            answer(entry, |entry| write(disk, entry, content))
         });
         return Answer::Sync(outcomes.collect());
     }
@@ -95,14 +95,14 @@ pub(crate) fn change(container: &mut Container, kind: &str, body: &[u8], full: b
             let last = dirs.len().saturating_sub(1);
             let outcomes = dirs.iter().enumerate().map(|(index, dir)| {
                 let entry = Entry::of(dir, 0o755, full && index == last);
-                answer(entry, |entry| make_dir(container, entry))
+                answer(entry, |entry| make_dir(disk, entry))
             });
             Answer::Sync(outcomes.collect())
         }
         "remove" => {
             let path = request["paths"][0]["path"].as_str().unwrap_or_default();
             let recursive = request["paths"][0]["recursive"] == true;
-            Answer::Sync(json!([outcome(path, remove(container, path, recursive))]))
+            Answer::Sync(json!([outcome(path, remove(disk, path, recursive))]))
         }
         other => Answer::Refused(400, "", format!("no simulation of {other}")),
     }
@@ -150,10 +150,10 @@ fn answer<'a>(
 }
 
 /// Makes folders on the way to a path with this mode, or misses one.
-fn make_way(container: &mut Container, entry: &Entry<'_>, mode: u32) -> Change {
+fn make_way(disk: &mut Disk, entry: &Entry<'_>, mode: u32) -> Change {
     let mut missing = Vec::new();
     let mut path = above(entry.path);
-    while container.folder(path).is_none() {
+    while disk.folder(path).is_none() {
         missing.push(path);
         path = above(path);
     }
@@ -162,64 +162,64 @@ fn make_way(container: &mut Container, entry: &Entry<'_>, mode: u32) -> Change {
         return Err(("not-found", message));
     }
     for path in missing {
-        container.folders.insert(path.to_owned(), Folder { mode, owner: entry.owner });
+        disk.folders.insert(path.to_owned(), Folder { mode, owner: entry.owner });
     }
     Ok(())
 }
 
-fn make_dir(container: &mut Container, entry: &Entry<'_>) -> Change {
-    if container.files.contains_key(entry.path) {
+fn make_dir(disk: &mut Disk, entry: &Entry<'_>) -> Change {
+    if disk.files.contains_key(entry.path) {
         return refused(format!("mkdir {}: not a directory", entry.path));
     }
-    if container.folder(entry.path).is_some() {
+    if disk.folder(entry.path).is_some() {
         // One that is there stays as it is.
         return match entry.parents {
             true => Ok(()),
             false => refused(format!("mkdir {}: file exists", entry.path)),
         };
     }
-    make_way(container, entry, entry.mode)?;
+    make_way(disk, entry, entry.mode)?;
     let folder = Folder { mode: entry.mode, owner: entry.owner };
-    container.folders.insert(entry.path.to_owned(), folder);
+    disk.folders.insert(entry.path.to_owned(), folder);
     Ok(())
 }
 
-fn write(container: &mut Container, entry: &Entry<'_>, content: &[u8]) -> Change {
+fn write(disk: &mut Disk, entry: &Entry<'_>, content: &[u8]) -> Change {
     let Entry { path, mode, owner, .. } = *entry;
-    if container.folder(path).is_some() {
+    if disk.folder(path).is_some() {
         return refused(format!("rename {path}: file exists"));
     }
-    make_way(container, entry, 0o755)?;
+    make_way(disk, entry, 0o755)?;
     if mutant::loses(path) {
         return Ok(());
     }
     let (content, mode) =
         mutant::file(path, content, mode).unwrap_or_else(|| (content.to_vec(), mode));
-    container.files.insert(path.to_owned(), File { content, mode, owner });
+    disk.files.insert(path.to_owned(), File { content, mode, owner });
     Ok(())
 }
 
-fn remove(container: &mut Container, path: &str, recursive: bool) -> Change {
-    if container.files.remove(path).is_some() {
+fn remove(disk: &mut Disk, path: &str, recursive: bool) -> Change {
+    if disk.files.remove(path).is_some() {
         return Ok(());
     }
     let below = |other: &String| {
         other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if recursive {
-        container.files.retain(|path, _| !below(path));
-        container.folders.retain(|path, _| !below(path));
+        disk.files.retain(|path, _| !below(path));
+        disk.folders.retain(|path, _| !below(path));
         return Ok(());
     }
-    if container.folder(path).is_none() {
+    if disk.folder(path).is_none() {
         return Err(("not-found", format!("remove {path}: no such file or directory")));
     }
     let inside = |other: &&String| below(other) && *other != path;
-    let full = container.files.keys().find(inside).or(container.folders.keys().find(inside));
+    let full = disk.files.keys().find(inside).or(disk.folders.keys().find(inside));
     if full.is_some() {
         return refused(format!("remove {path}: directory not empty"));
     }
-    container.folders.remove(path);
+    disk.folders.remove(path);
     Ok(())
 }
 
@@ -244,13 +244,13 @@ fn info(path: &str, kind: &str, mode: u32, owner: Owner) -> Value {
 }
 
 /// What lies in a folder.
-fn list(container: &Container, folder: &str, pattern: &str) -> Value {
+fn list(disk: &Disk, folder: &str, pattern: &str) -> Value {
     let inside = |path: &str| {
         let name = path.strip_prefix(folder)?.strip_prefix('/')?;
         (!name.contains('/') && fits(name, pattern)).then_some(())
     };
-    let files = container.files.iter().filter(|(path, _)| inside(path).is_some());
-    let folders = container.folders.iter().filter(|(path, _)| inside(path).is_some());
+    let files = disk.files.iter().filter(|(path, _)| inside(path).is_some());
+    let folders = disk.folders.iter().filter(|(path, _)| inside(path).is_some());
     let files = files.map(|(path, file)| (path, info(path, "file", file.mode, file.owner)));
     let folders = folders.map(|(path, own)| (path, info(path, "directory", own.mode, own.owner)));
     let all: BTreeMap<&String, Value> = files.chain(folders).collect();
@@ -258,14 +258,14 @@ fn list(container: &Container, folder: &str, pattern: &str) -> Value {
 }
 
 /// Reads files or looks at a path.
-pub(crate) fn read(container: &Container, query: &str) -> Answer {
+pub(crate) fn read(disk: &Disk, query: &str) -> Answer {
     if parameter(query, "action") == "list" {
-        return look(container, query);
+        return look(disk, query);
     }
     let mut body = Vec::with_capacity(BODY);
     let mut outcomes = Vec::new();
     for path in parameters(query, "path") {
-        match container.files.get(&path).filter(|_| !mutant::hides(&path)) {
+        match disk.files.get(&path).filter(|_| !mutant::hides(&path)) {
             Some(file) => {
                 body.extend_from_slice(PART.as_bytes());
                 body.extend_from_slice(path.as_bytes());
@@ -275,7 +275,7 @@ pub(crate) fn read(container: &Container, query: &str) -> Answer {
                 outcomes.push(Outcome { path, error: None });
             }
             None => {
-                let error = Some(missing(container, &path));
+                let error = Some(missing(disk, &path));
                 outcomes.push(Outcome { path, error });
             }
         }
@@ -312,8 +312,8 @@ const PART: &str = "--01234567890123456789012345678901\r\n\
                     Content-Disposition: form-data; name=\"files\"; filename=\"";
 
 /// Why a path cannot be read as a file.
-fn missing(container: &Container, path: &str) -> Value {
-    if container.folder(path).is_some() {
+fn missing(disk: &Disk, path: &str) -> Value {
+    if disk.folder(path).is_some() {
         let message = format!("can only read a regular file: \"{path}\"");
         return json!({"kind": "generic-file-error", "message": message});
     }
@@ -321,13 +321,13 @@ fn missing(container: &Container, path: &str) -> Value {
 }
 
 /// Looks at a path, or at what is in a folder.
-fn look(container: &Container, query: &str) -> Answer {
+fn look(disk: &Disk, query: &str) -> Answer {
     let path = parameter(query, "path");
     let itself = parameter(query, "itself") == "true";
-    if let Some(file) = container.files.get(&path) {
+    if let Some(file) = disk.files.get(&path) {
         return Answer::Sync(json!([info(&path, "file", file.mode, file.owner)]));
     }
-    match container.folder(&path) {
+    match disk.folder(&path) {
         None => {
             let message = format!("stat {path}: no such file or directory");
             Answer::Refused(404, "not-found", message)
@@ -335,6 +335,6 @@ fn look(container: &Container, query: &str) -> Answer {
         Some(folder) if itself => {
             Answer::Sync(json!([info(&path, "directory", folder.mode, folder.owner)]))
         }
-        Some(_) => Answer::Sync(list(container, &path, &parameter(query, "pattern"))),
+        Some(_) => Answer::Sync(list(disk, &path, &parameter(query, "pattern"))),
     }
 }

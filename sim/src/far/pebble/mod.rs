@@ -8,5 +8,5 @@ pub(crate) mod files;
 
 pub(crate) use answer::{Answer, response};
 pub(crate) use api::{act, look};
-pub(crate) use container::{Container, File, Folder, Owner, Pod, Running};
+pub(crate) use container::{Container, Pod, Running};
 pub(crate) use exec::dial;
