@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use juju_model::Deploy;
 use juju_names::AppName;
 
-use super::{Run, Which};
+use super::{Client, Which};
 use crate::far::kubernetes;
 use crate::far::patroni;
 use crate::far::postgresql::Cluster;
@@ -13,7 +13,15 @@ use crate::juju::apps::Kind;
 use crate::names::{POOLER, SERVER};
 use crate::world::State;
 
-impl Run {
+/// The applications of a history, deployed or not.
+pub(crate) struct Apps {
+    pub(crate) clients: Vec<Client>,
+    /// Poolers, and units of the real PostgreSQL charm, that are deployed.
+    pub(super) units: u32,
+    pub(super) databases: u32,
+}
+
+impl Apps {
     /// The name of an application.
     pub(super) fn name_of(&self, which: Which) -> Option<AppName> {
         match which {
@@ -24,7 +32,7 @@ impl Run {
     }
 
     /// Deploys an application as the history has it; whether Juju takes it.
-    pub(super) fn deploy(&mut self, which: Which) -> bool {
+    pub(super) fn deploy(&self, state: &mut State, which: Which) -> bool {
         let (kind, units, options) = match which {
             Which::Pooler => (Kind::Pooler, self.units, BTreeMap::new()),
             Which::Server if self.databases == 0 => (Kind::Server, 1, BTreeMap::new()),
@@ -47,27 +55,25 @@ impl Run {
         let charm_ref = app.to_string();
         let deploy =
             Deploy { app: app.clone(), charm, charm_ref, units, config: options, trust: true };
-        self.world.change(|state| {
-            let now = state.now();
-            forget(state);
-            if state.model.deploy(now, deploy).is_err() {
-                return false;
+        let now = state.now();
+        forget(state);
+        if state.model.deploy(now, deploy).is_err() {
+            return false;
+        }
+        state.deployed.insert(app.clone());
+        kubernetes::put_application(&state.far.kube, &app);
+        match kind {
+            Kind::Server => drop(state.far.clusters.insert(app, Cluster::new())),
+            Kind::Database => {
+                let seed = state.entropy.draw();
+                let cluster = patroni::Cluster::new(now.as_second(), seed);
+                state.far.patroni.insert(app.clone(), cluster);
+                state.far.clusters.insert(app, Cluster::of_initdb(BTreeMap::new()));
             }
-            state.deployed.insert(app.clone());
-            kubernetes::put_application(&state.far.kube, &app);
-            match kind {
-                Kind::Server => drop(state.far.clusters.insert(app, Cluster::new())),
-                Kind::Database => {
-                    let seed = state.entropy.draw();
-                    let cluster = patroni::Cluster::new(now.as_second(), seed);
-                    state.far.patroni.insert(app.clone(), cluster);
-                    state.far.clusters.insert(app, Cluster::of_initdb(BTreeMap::new()));
-                }
-                _ => {}
-            }
-            state.tend();
-            true
-        })
+            _ => {}
+        }
+        state.tend();
+        true
     }
 }
 

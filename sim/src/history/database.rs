@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use juju_names::{AppName, UnitName};
 use serde_json::{Map, Value, json};
 
-use super::{Client, Op, Which};
+use super::{Client, Op, Which, apps};
 use crate::names::SERVER;
 use crate::rng::Rng;
 use crate::world::State;
@@ -130,7 +130,7 @@ pub(super) fn operate(state: &mut State, op: &DatabaseOp) -> bool {
             let name = if *name == FORCE { "promote-to-primary" } else { name };
             act(state, &UnitName::new(app, *number), name, parameters)
         }
-        DatabaseOp::SetAside => super::apps::set_aside(state),
+        DatabaseOp::SetAside => apps::set_aside(state),
         DatabaseOp::Trust(trusted) => model.set_trust(&app, *trusted).is_ok(),
     }
 }

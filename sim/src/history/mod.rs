@@ -3,16 +3,19 @@
 mod apps;
 mod database;
 mod draw;
+mod operate;
 mod options;
 mod play;
 mod quiesce;
+mod run;
 
 pub use database::DatabaseOp;
 pub(crate) use database::FORCE;
 pub use draw::{Faults, draw, draw_database};
 pub(crate) use options::OPTIONS;
-pub(crate) use play::Run;
-pub use play::{Played, play};
+pub use play::play;
+pub use run::Played;
+pub(crate) use run::Run;
 
 use crate::far::postgresql::PERSON;
 use crate::fault::{Fault, Injection};

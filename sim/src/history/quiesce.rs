@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use juju_names::UnitName;
 
-use super::play::Due;
-use super::{Client, Run};
+use super::run::{Due, Run};
 use crate::check;
 use crate::far::kubernetes;
 use crate::fault::heal;
@@ -27,12 +26,6 @@ impl Run {
             let Some((unit, due)) = due.into_iter().find(|(unit, _)| !waits(unit)) else { return };
             self.run_due(&unit, due, None);
         }
-    }
-
-    /// Records what a check finds wrong with the world.
-    pub(crate) fn look(&mut self, find: impl Fn(&State, &[Client]) -> Vec<String>) {
-        let found = self.world.look(|state| find(state, &self.clients));
-        self.blame(found);
     }
 
     /// Runs hooks without faults until nothing is due; whether that came within a bound.
@@ -123,7 +116,7 @@ impl Run {
             self.round();
             self.settle();
         }
-        let clients = self.clients.clone();
+        let clients = self.apps.clients.clone();
         let found = self.world.look(|state| check::promptly(state, &clients));
         let found = found.into_iter().map(|text| format!("before update-status: {text}"));
         self.blame(found.collect());
@@ -176,7 +169,7 @@ impl Run {
         }
         let wrong = self.world.look(|state| check::always(state, &mut self.watch, None));
         self.blame(wrong);
-        let clients = self.clients.clone();
+        let clients = self.apps.clients.clone();
         let found = self.world.look(|state| check::at_peace(state, &clients));
         self.played.wrong.extend(found);
         self.played.wrong.extend(self.world.look(check::settled));

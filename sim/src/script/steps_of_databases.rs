@@ -147,7 +147,10 @@ fn certify(run: &mut Run) {
             for (name, text) in CERTIFICATE.iter().zip(&texts) {
                 let path = format!("/var/lib/postgresql/data/{name}.pem");
                 let content = text.clone().into_bytes();
-                container.disk.files.insert(path, File { content, mode: 0o600, owner: Owner::Postgres });
+                container
+                    .disk
+                    .files
+                    .insert(path, File { content, mode: 0o600, owner: Owner::Postgres });
             }
         }
     });
@@ -202,7 +205,7 @@ fn stuck(run: &mut Run, goes: &Op, comes: &Op) {
 
 /// A client asks for other roles than before.
 fn ask_roles(run: &mut Run, index: usize, roles: &str) {
-    let Some(client) = run.clients.get_mut(index) else { return };
+    let Some(client) = run.apps.clients.get_mut(index) else { return };
     client.roles = roles.to_owned();
     let Ok(app) = client.app(index).parse::<AppName>() else { return };
     let option = BTreeMap::from([("extra-user-roles".to_owned(), roles.to_owned())]);
@@ -243,7 +246,7 @@ fn untrusted(run: &mut Run) {
 
 /// A client is related, and asks for its database only then.
 fn late(run: &mut Run, index: usize) {
-    let client = run.clients.get(index).cloned();
+    let client = run.apps.clients.get(index).cloned();
     let Some((app, client)) = client.and_then(|c| Some((c.app(index).parse().ok()?, c))) else {
         return;
     };

@@ -123,7 +123,10 @@ impl Cycle<'_> {
     pub(super) fn put_file(&mut self, path: &str, content: Vec<u8>, mode: u32) {
         let container = self.far.pods.get_mut(&self.unit).and_then(|pod| pod.container.as_mut());
         if let Some(container) = container {
-            container.disk.files.insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
+            container
+                .disk
+                .files
+                .insert(path.to_owned(), File { content, mode, owner: Owner::Postgres });
         }
     }
 

@@ -234,9 +234,8 @@ impl Container {
             "/usr/sbin/pgbouncer" => {
                 self.run(rest).map(|process| Running::Pooler(Box::new(process)))
             }
-            "patroni" => {
-                Member::start(rest, &self.disk.files).map(|member| Running::Patroni(Box::new(member)))
-            }
+            "patroni" => Member::start(rest, &self.disk.files)
+                .map(|member| Running::Patroni(Box::new(member))),
             "true" => return ends(0),
             "false" => return ends(1),
             // It is over before it is read again.
