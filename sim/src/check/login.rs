@@ -203,7 +203,7 @@ fn serves(state: &State, known: &Credentials) -> Vec<String> {
     wrong.extend(known.lacks.iter().map(|what| format!("{} lacks {what}", known.app)));
     for endpoint in known.endpoints.split(',') {
         let (host, port) = endpoint.rsplit_once(':').unwrap_or_default();
-        if !super::serves(state, host, port.parse().unwrap_or_default()) {
+        if !state.far.accepts(host, port.parse().unwrap_or_default()) {
             wrong.push(format!("{} was sent to {endpoint}, where nothing answers", known.app));
         }
     }

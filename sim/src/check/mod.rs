@@ -19,14 +19,12 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use juju_names::{AppName, RelationId, UnitName};
-use kube_api::Kind as ObjectKind;
-use kube_api::Selector;
 use pgbouncer::Entry;
 
 use crate::far::pgbouncer::Process;
 use crate::far::postgresql;
 use crate::history::{Client, OPTIONS};
-use crate::names::{MODEL, POOLER};
+use crate::names::POOLER;
 use crate::world::State;
 
 pub(crate) use acted::{acted, cluster, failed, unknown_passwords};
@@ -128,13 +126,8 @@ fn owed(state: &State, app: &AppName) -> Vec<String> {
 
 /// The processes of every pooler, by unit and service.
 fn processes(state: &State) -> Vec<(UnitName, String, &Process)> {
-    let mut all = Vec::new();
-    for (unit, pod) in &state.far.pods {
-        for (name, process) in pod.container.iter().flat_map(|container| container.poolers()) {
-            all.push((unit.clone(), name.clone(), process));
-        }
-    }
-    all
+    let all = state.far.processes();
+    all.map(|(unit, name, process)| (unit.clone(), name.clone(), process)).collect()
 }
 
 /// The live relations at one of the pooler's endpoints, with the application at the other end.
@@ -162,30 +155,4 @@ fn misconfigured(state: &State) -> bool {
         return true;
     }
     OPTIONS.iter().any(|spec| !(spec.is_valid)(&option(state, spec.key)))
-}
-
-/// Whether something behind a host and port of the cluster accepts connections.
-pub(crate) fn serves(state: &State, host: &str, port: u16) -> bool {
-    let name = host.split('.').next().unwrap_or_default();
-    let services = state.far.kube.list(ObjectKind::Service, MODEL, &Selector::default());
-    services.iter().any(|service| {
-        let named = service["metadata"]["name"] == name;
-        let ports = service["spec"]["ports"].as_array().into_iter().flatten();
-        let inner = ports
-            .filter(|entry| {
-                (named && entry["port"] == port)
-                    || (!named && entry["nodePort"] == port)
-                    || (entry["port"] == port
-                        && !service["status"]["loadBalancer"]["ingress"].is_null())
-            })
-            .filter_map(|entry| entry["port"].as_u64())
-            .next();
-        let Some(inner) = inner else { return false };
-        let selector = &service["spec"]["selector"]["app.kubernetes.io/name"];
-        let ready =
-            processes(state).into_iter().filter(|(unit, ..)| !state.far.starting.contains(unit));
-        ready.into_iter().any(|(unit, _, process)| {
-            *selector == unit.app().as_str() && process.port().map(u64::from) == Some(inner)
-        })
-    })
 }

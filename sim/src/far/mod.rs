@@ -15,7 +15,9 @@ use std::time::Duration;
 use ::pgbouncer::Version;
 use jiff::{SignedDuration, Timestamp};
 use juju_names::{AppName, UnitName};
-use kube_api::{Api, ApiOptions};
+use kube_api::{Api, ApiOptions, Kind, Selector};
+
+use crate::names::MODEL;
 
 /// An answer that never comes.
 pub(crate) const NEVER: Duration = Duration::from_secs(100_000);
@@ -88,6 +90,41 @@ impl Far {
             primary.is_some_and(|primary| patroni::behind(self, first).contains(&primary))
         };
         (!self.patroni.contains_key(&app) || leads(&app)).then_some(app)
+    }
+
+    /// The processes of every pooler, by unit and service.
+    pub(crate) fn processes(
+        &self,
+    ) -> impl Iterator<Item = (&UnitName, &String, &pgbouncer::Process)> {
+        self.pods.iter().flat_map(|(unit, pod)| {
+            let all = pod.container.iter().flat_map(pebble::Container::poolers);
+            all.map(move |(name, process)| (unit, name, process))
+        })
+    }
+
+    /// Whether a process of a pooler accepts connections at a host and port, behind a Service.
+    pub(crate) fn accepts(&self, host: &str, port: u16) -> bool {
+        let name = host.split('.').next().unwrap_or_default();
+        let services = self.kube.list(Kind::Service, MODEL, &Selector::default());
+        services.iter().any(|service| {
+            let named = service["metadata"]["name"] == name;
+            let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+            let inner = ports
+                .filter(|entry| {
+                    (named && entry["port"] == port)
+                        || (!named && entry["nodePort"] == port)
+                        || (entry["port"] == port
+                            && !service["status"]["loadBalancer"]["ingress"].is_null())
+                })
+                .filter_map(|entry| entry["port"].as_u64())
+                .next();
+            let Some(inner) = inner else { return false };
+            let selector = &service["spec"]["selector"]["app.kubernetes.io/name"];
+            let mut ready = self.processes().filter(|(unit, ..)| !self.starting.contains(*unit));
+            ready.any(|(unit, _, process)| {
+                *selector == unit.app().as_str() && process.port().map(u64::from) == Some(inner)
+            })
+        })
     }
 }
 

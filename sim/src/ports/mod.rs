@@ -71,7 +71,7 @@ impl Ports for Simulated {
 
 impl pgbouncer_k8s::Ports for Simulated {
     fn accepts<'a>(&'a self, host: &'a str, port: u16) -> Boxed<'a, bool> {
-        let open = self.world.look(|state| crate::check::serves(state, host, port));
+        let open = self.world.look(|state| state.far.accepts(host, port));
         Box::pin(async move { open })
     }
 
