@@ -8,9 +8,8 @@ use juju_names::UnitName;
 use super::run::{Due, Run};
 use crate::check;
 use crate::far::kubernetes;
-use crate::fault::heal;
 use crate::juju::hook::Ran;
-use crate::world::State;
+use crate::world::{State, heal};
 
 /// Rounds of update-status after the faults have stopped.
 const ROUNDS: u32 = 4;

@@ -14,9 +14,9 @@ use super::operate::operate;
 use super::{Client, History, Op, Step, Which};
 use crate::World;
 use crate::check;
-use crate::fault::{Effects, Fault, Injection, Port, inject, restart, turn_pause};
+use crate::fault::{Effects, Fault, Injection, Port};
 use crate::juju::hook::{self, Ran};
-use crate::world::State;
+use crate::world::{State, inject, restart, turn_pause};
 
 /// The PgBouncer of an old image.
 const OLD: Version = Version { minor: 18, patch: 0 };

@@ -3,11 +3,11 @@
 use juju_names::UnitName;
 
 use crate::check;
-use crate::fault::{Fault, inject, restart, turn_pause};
+use crate::fault::Fault;
 use crate::history::{Client, History, Op, Run};
 use crate::juju::apps::OLDER;
 use crate::names::POOLER;
-use crate::world::State;
+use crate::world::{State, inject, restart, turn_pause};
 
 use super::step::Step;
 use super::steps_of_databases;

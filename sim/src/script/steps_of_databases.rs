@@ -11,10 +11,11 @@ use crate::check;
 use crate::far::disk::{File, Owner};
 use crate::far::patroni;
 use crate::far::postgresql::{Cluster, Database, TEMPLATE};
-use crate::fault::{Fault, Injection, heal, inject_into};
+use crate::fault::{Fault, Injection};
 use crate::history::{DatabaseOp, Op, Run};
 use crate::juju::apps::server_user;
 use crate::names::{MODEL, POOLER, SERVER};
+use crate::world::{heal, inject_into};
 
 /// The most effects of a hook at which it dies.
 const DEATHS: u32 = 60;

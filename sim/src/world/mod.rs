@@ -1,5 +1,7 @@
 //! The world of one history: Juju's model, pods, servers, the Kubernetes API, a clock.
 
+mod inject;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,8 @@ use crate::far::{Far, kubernetes, patroni};
 use crate::fault::{Fault, Gate, Killed, Port};
 use crate::names::MODEL;
 use crate::rng::Rng;
+
+pub(crate) use inject::{heal, inject, inject_into, restart, turn_pause};
 
 /// Everything that is simulated. The far sides share it with the one that runs hooks.
 pub struct World {

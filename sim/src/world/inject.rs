@@ -4,12 +4,12 @@ use jiff::SignedDuration;
 use juju_names::{AppName, UnitName};
 use serde_json::json;
 
-use super::Fault;
+use super::State;
 use crate::far::patroni;
 use crate::far::pebble::Container;
 use crate::far::pgbouncer::Process;
+use crate::fault::Fault;
 use crate::names::{POOLER, SERVER};
-use crate::world::State;
 
 /// What a person, or an older revision of the charm, leaves in the dynamic configuration.
 const EDITS: [(&str, Option<u32>); 5] = [
