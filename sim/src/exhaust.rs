@@ -2,7 +2,8 @@
 
 use crate::check;
 use crate::fault::{Fault, Injection};
-use crate::history::{Client, DatabaseOp, History, Op, Run};
+use crate::history::{Client, DatabaseOp, History, Op};
+use crate::play::Run;
 
 /// A scenario: operators who wait until nothing is due.
 pub struct Scenario {

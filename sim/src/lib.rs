@@ -9,6 +9,7 @@ pub mod fault;
 pub mod history;
 pub mod mutant;
 pub mod parts;
+pub mod play;
 pub mod rng;
 pub mod shrink;
 

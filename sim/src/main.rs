@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use sim::exhaust::{database_scenarios, scenarios};
 use sim::fault::{FAULTS, Fault, FaultSpec};
-use sim::history::{Faults, History, Played, draw, draw_database, play};
+use sim::history::{Faults, History, draw, draw_database};
 use sim::mutant::{Outcome, Target};
+use sim::play::{Played, play};
 use sim::shrink::shrink;
 
 #[global_allocator]

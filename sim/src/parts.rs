@@ -11,9 +11,10 @@ use crate::far::patroni;
 use crate::far::pebble::Container;
 use crate::far::pgbouncer::Process;
 use crate::far::postgresql::{Cluster, Role};
-use crate::history::{History, Run};
+use crate::history::History;
 use crate::juju::hook;
 use crate::names::{MODEL, POOLER, SERVER};
+use crate::play::Run;
 use crate::ports;
 
 /// The password of the server's superuser, `operator`.

@@ -1,6 +1,7 @@
 //! Makes a failing history shorter while it still fails in the same way.
 
-use crate::history::{History, Played, Step, play};
+use crate::history::{History, Step};
+use crate::play::{Played, play};
 
 /// The most histories that are tried.
 const TRIES: u32 = 400;

@@ -3,7 +3,8 @@
 use sim::exhaust::scenarios;
 use sim::fault::{Fault, Injection};
 use sim::history::Op::{Backend, Config, NoBackend, Refresh, Relate, Scale, Unrelate};
-use sim::history::{Client, History, Op, Step, play};
+use sim::history::{Client, History, Op, Step};
+use sim::play::play;
 
 fn client(old: bool, database: &str) -> Client {
     Client { old, database: database.to_owned(), roles: String::new() }

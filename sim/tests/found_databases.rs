@@ -3,7 +3,8 @@
 use sim::exhaust::database_scenarios;
 use sim::fault::{Fault, Injection};
 use sim::history::Op::{Backend, Database, Direct, UnrelateDirect};
-use sim::history::{Client, DatabaseOp, History, Op, Step, play};
+use sim::history::{Client, DatabaseOp, History, Op, Step};
+use sim::play::play;
 
 fn client(database: &str) -> Client {
     Client { old: false, database: database.to_owned(), roles: String::new() }

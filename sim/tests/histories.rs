@@ -2,8 +2,9 @@
 
 use sim::exhaust::scenarios;
 use sim::fault::Fault;
-use sim::history::{Client, DatabaseOp, Faults, History, Op, Step, draw, draw_database, play};
+use sim::history::{Client, DatabaseOp, Faults, History, Op, Step, draw, draw_database};
 use sim::mutant::{self, Target};
+use sim::play::play;
 
 /// How many fresh seeds of poolers each test plays: with those of databases about as many as two
 /// minutes hold.

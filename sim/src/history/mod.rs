@@ -1,21 +1,13 @@
 //! Histories: what is deployed, what people ask for, what goes wrong, in order.
 
-mod apps;
 mod database;
 mod draw;
-mod operate;
 mod options;
-mod play;
-mod quiesce;
-mod run;
 
 pub use database::DatabaseOp;
 pub(crate) use database::FORCE;
 pub use draw::{Faults, draw, draw_database};
 pub(crate) use options::OPTIONS;
-pub use play::play;
-pub use run::Played;
-pub(crate) use run::Run;
 
 use crate::far::postgresql::PERSON;
 use crate::fault::{Fault, Injection};

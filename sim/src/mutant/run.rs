@@ -3,7 +3,8 @@
 use super::{Mutant, Target, plant};
 use crate::exhaust::{Scenario, database_scenarios, scenarios};
 use crate::fault::Fault;
-use crate::history::{Faults, History, draw, draw_database, play};
+use crate::history::{Faults, History, draw, draw_database};
+use crate::play::play;
 use crate::script::{Script, database_scripts, scripts};
 
 /// How a planted fault fared.

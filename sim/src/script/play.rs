@@ -4,9 +4,10 @@ use juju_names::UnitName;
 
 use crate::check;
 use crate::fault::Fault;
-use crate::history::{Client, History, Op, Run};
+use crate::history::{Client, History, Op};
 use crate::juju::apps::OLDER;
 use crate::names::POOLER;
+use crate::play::Run;
 use crate::world::{State, inject, restart, turn_pause};
 
 use super::step::Step;

@@ -12,9 +12,10 @@ use crate::far::disk::{File, Owner};
 use crate::far::patroni;
 use crate::far::postgresql::{Cluster, Database, TEMPLATE};
 use crate::fault::{Fault, Injection};
-use crate::history::{DatabaseOp, Op, Run};
+use crate::history::{DatabaseOp, Op};
 use crate::juju::apps::server_user;
 use crate::names::{MODEL, POOLER, SERVER};
+use crate::play::Run;
 use crate::world::{heal, inject_into};
 
 /// The most effects of a hook at which it dies.

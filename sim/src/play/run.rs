@@ -11,10 +11,10 @@ use pgbouncer::Version;
 
 use super::apps::{self, Apps};
 use super::operate::operate;
-use super::{Client, History, Op, Step, Which};
 use crate::World;
 use crate::check;
 use crate::fault::{Effects, Fault, Injection, Port};
+use crate::history::{Client, History, Op, Step, Which};
 use crate::juju::hook::{self, Ran};
 use crate::world::{State, inject, restart, turn_pause};
 

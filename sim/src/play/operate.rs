@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use juju_names::AppName;
 
 use super::apps::{self, Apps};
-use super::{Client, Op, database};
+use super::database;
 use crate::far::postgresql::Cluster;
+use crate::history::{Client, Op};
 use crate::juju::apps::ROTATE;
 use crate::names::{POOLER, SERVER};
 use crate::world::State;

@@ -1,9 +1,17 @@
 //! Plays a history: steps, then peace, then the checks.
 
-use super::run::{Played, Run};
-use super::{History, Op, Which};
+mod apps;
+mod database;
+mod operate;
+mod quiesce;
+mod run;
+
+pub use run::Played;
+pub(crate) use run::Run;
+
 use crate::check;
 use crate::fault::Fault;
+use crate::history::{History, Op, Which};
 
 /// Plays a history and, without faults, what its operators did; both must end alike.
 pub fn play(history: &History, tracing: bool) -> Played {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use juju_model::Deploy;
 use juju_names::AppName;
 
-use super::{Client, Which};
 use crate::far::kubernetes;
 use crate::far::patroni;
 use crate::far::postgresql::Cluster;
+use crate::history::{Client, Which};
 use crate::juju::apps::Kind;
 use crate::names::{POOLER, SERVER};
 use crate::world::State;
