@@ -4,6 +4,7 @@
 //! hook after another. A [`history`] is drawn from a seed: operations and faults. After it
 //! the faults stop, and what `check` finds wrong with the world is a failure.
 
+pub mod catch;
 pub mod exhaust;
 pub mod fault;
 pub mod history;

@@ -8,10 +8,11 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use sim::catch::{self, Outcome};
 use sim::exhaust::{database_scenarios, scenarios};
 use sim::fault::{FAULTS, Fault, FaultSpec};
 use sim::history::{Faults, History, draw, draw_database};
-use sim::mutant::{Outcome, Target};
+use sim::mutant::Target;
 use sim::play::{Played, play};
 use sim::shrink::shrink;
 
@@ -239,7 +240,7 @@ fn mutants(named: &[String]) -> bool {
         if !all.iter().any(|mutant| mutant.target == target) {
             continue;
         }
-        if let Some(why) = sim::mutant::unplanted(target, SEEDS) {
+        if let Some(why) = catch::unplanted(target, SEEDS) {
             say(&format!("cannot judge planted faults: without one there is: {why}"));
             return false;
         }
@@ -250,7 +251,7 @@ fn mutants(named: &[String]) -> bool {
     let missed = std::sync::Mutex::new(Vec::new());
     let work = || {
         while let Some(mutant) = all.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-            match sim::mutant::run(mutant, SEEDS) {
+            match catch::run(mutant, SEEDS) {
                 Outcome::Caught(histories, why) => {
                     say(&format!("caught after {histories:>4}  {}: {why}", mutant.name));
                 }

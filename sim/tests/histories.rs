@@ -1,5 +1,6 @@
 //! Histories of fixed seeds; `make sim` plays new ones.
 
+use sim::catch::{self, Outcome};
 use sim::exhaust::scenarios;
 use sim::fault::Fault;
 use sim::history::{Client, DatabaseOp, Faults, History, Op, Step, draw, draw_database};
@@ -73,12 +74,12 @@ fn databases_of_more_fresh_seeds_end_well() {
 /// judged.
 #[test]
 fn scripts_end_well() {
-    assert_eq!(mutant::unplanted(Target::Pooler, 0..1), None);
+    assert_eq!(catch::unplanted(Target::Pooler, 0..1), None);
 }
 
 #[test]
 fn scripts_of_databases_end_well() {
-    assert_eq!(mutant::scripted(Target::Database), None);
+    assert_eq!(catch::scripted(Target::Database), None);
 }
 
 #[test]
@@ -99,8 +100,8 @@ fn planted_faults_are_caught() {
     ];
     for name in known {
         let mutant = all.iter().find(|mutant| mutant.name == name).expect(name);
-        let outcome = mutant::run(mutant, 0..4);
-        assert!(matches!(outcome, mutant::Outcome::Caught(..)), "{name} is missed");
+        let outcome = catch::run(mutant, 0..4);
+        assert!(matches!(outcome, Outcome::Caught(..)), "{name} is missed");
     }
 }
 

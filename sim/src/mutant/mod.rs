@@ -8,7 +8,6 @@ mod effects;
 mod kinds;
 mod list;
 mod ports;
-mod run;
 
 use std::cell::{Cell, RefCell};
 
@@ -16,7 +15,6 @@ pub(crate) use effects::Planted;
 pub use kinds::Kind;
 pub use list::{all, not_planted};
 pub(crate) use ports::*;
-pub use run::{Outcome, run, scripted, unplanted};
 
 use postgres::sql::Query;
 
@@ -187,7 +185,7 @@ thread_local! {
 }
 
 /// Plants a fault, or takes it away again.
-fn plant(mutant: Option<Mutant>) {
+pub(crate) fn plant(mutant: Option<Mutant>) {
     HERE.with(|here| *here.borrow_mut() = mutant);
     RUNS.with(|runs| runs.set(false));
 }

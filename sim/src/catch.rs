@@ -1,9 +1,9 @@
 //! Histories against planted faults, until one of them fails.
 
-use super::{Mutant, Target, plant};
 use crate::exhaust::{Scenario, database_scenarios, scenarios};
 use crate::fault::Fault;
 use crate::history::{Faults, History, draw, draw_database};
+use crate::mutant::{Mutant, Target, plant};
 use crate::play::play;
 use crate::script::{Script, database_scripts, scripts};
 
