@@ -3,6 +3,10 @@
 //! A [`World`] holds the model, the pods, PostgreSQL and the Kubernetes API, and runs one
 //! hook after another. A [`history`] is drawn from a seed: operations and faults. After it
 //! the faults stop, and what `check` finds wrong with the world is a failure.
+//!
+//! Each of these imports only what stands before it: `names`, [`rng`], [`fault`] and [`mutant`];
+//! `far`, the far sides; `world`; `ports` and `juju`, a hook in it; [`history`]; `check`;
+//! [`play`]; `script`, [`exhaust`], [`shrink`] and [`parts`]; [`catch`].
 
 pub mod catch;
 pub mod exhaust;

@@ -4,7 +4,8 @@ use juju_model::Life;
 use juju_names::{AppName, UnitName};
 
 use super::server::{able, server};
-use crate::far::patroni::{self, Member};
+use crate::far::member::Member;
+use crate::far::patroni;
 use crate::world::State;
 
 /// What is not true of what a unit says.

@@ -8,7 +8,8 @@ use pebble_client::{Check, Startup};
 use serde_json::Value;
 
 use super::server::{able, server};
-use crate::far::patroni::{Member, members, slots};
+use crate::far::member::Member;
+use crate::far::patroni::{members, slots};
 use crate::names::MODEL;
 use crate::world::State;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod disk;
 pub(crate) mod kubernetes;
+pub(crate) mod member;
 pub(crate) mod patroni;
 pub(crate) mod pebble;
 pub(crate) mod pgbouncer;

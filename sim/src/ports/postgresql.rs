@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::World;
 use crate::far::NEVER;
+use crate::far::member::Member;
 use crate::far::patroni::{self, Login};
 use crate::far::postgresql::{Cluster, Database, query, statement};
 use crate::fault::{Fault, Gate, Port};
@@ -154,7 +155,7 @@ impl Connection {
             let gone = || Failure::new(None, "connection closed");
             if let Some(unit) = &self.standby {
                 let member = patroni::member(&state.far, unit);
-                let same = |member: &&patroni::Member| {
+                let same = |member: &&Member| {
                     member.serves() && !member.leads && member.life() == self.life
                 };
                 member.filter(same).ok_or_else(gone)?;

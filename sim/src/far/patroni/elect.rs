@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::cycle::Cycle;
 use super::dcs::{self, Failover};
-use super::member::{Member, Phase};
 use super::members;
 use crate::far::Far;
+use crate::far::member::{Member, Phase};
 
 /// The lock of a leader who lives is renewed.
 pub(super) fn renew(far: &mut Far, app: &AppName, now: i64) {

@@ -1,6 +1,6 @@
 //! Who may try to log in, by `pg_hba.conf`.
 
-use super::Member;
+use crate::far::member::Member;
 
 /// Who knocks, and how.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,6 @@ mod data;
 mod dcs;
 mod elect;
 mod hba;
-mod member;
 pub(crate) mod rest_api;
 mod run;
 pub(crate) mod slots;
@@ -21,6 +20,7 @@ use kube_api::{Kind, Selector};
 use serde_json::Value;
 
 use crate::far::Far;
+use crate::far::member::{Credentials, Member, Phase};
 use crate::far::pebble::Running;
 use crate::far::postgresql;
 use crate::names::MODEL;
@@ -30,7 +30,6 @@ pub(crate) use data::Volume;
 pub(crate) use dcs::Dcs;
 pub(crate) use elect::{commit, is_safe, stop, stopped, watch};
 pub(crate) use hba::{Login, method};
-pub(crate) use member::{Member, Phase};
 pub(crate) use run::{rests, run};
 
 /// Where Patroni keeps the password with which PostgreSQL streams.
@@ -324,7 +323,7 @@ fn known_members(far: &Far, app: &AppName) -> Vec<UnitName> {
 }
 
 /// The user and the password with which a unit's PostgreSQL streams.
-pub(crate) fn read_passfile(far: &Far, unit: &UnitName) -> Option<member::Credentials> {
+pub(crate) fn read_passfile(far: &Far, unit: &UnitName) -> Option<Credentials> {
     let container = far.pods.get(unit)?.container.as_ref()?;
     let file = container.disk.files.get(PASSFILE)?;
     let text = String::from_utf8_lossy(&file.content).into_owned();

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::cycle::Cycle;
 use super::data::{Data, PGDATA};
 use super::dcs::{self, Dcs};
-use super::member::{Credentials, Member, Phase};
 use crate::far::Far;
+use crate::far::member::{Credentials, Member, Phase};
 use crate::far::pebble::Running;
 use crate::far::postgresql;
 

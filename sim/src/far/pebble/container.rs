@@ -8,7 +8,7 @@ use pgbouncer::Version;
 use serde_json::{Value, json};
 
 use crate::far::disk::Disk;
-use crate::far::patroni::Member;
+use crate::far::member::Member;
 use crate::far::pgbouncer::Process;
 
 use super::answer::sync;

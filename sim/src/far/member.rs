@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use juju_names::UnitName;
 use serde_json::Value;
 
-use crate::far::disk::File;
+use super::disk::File;
 
 /// What a member does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
