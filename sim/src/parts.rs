@@ -107,7 +107,7 @@ impl Parts {
             let all = containers.flat_map(Container::poolers).map(|(_, process)| process);
             let mut here = all.filter(|process| process.port() == Some(port)).peekable();
             let enters =
-                |process: &Process| process.login(&state.far, user, password, database).is_ok();
+                |process: &Process| state.far.login(process, user, password, database).is_ok();
             here.peek().is_some() && here.all(enters)
         })
     }

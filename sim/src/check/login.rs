@@ -186,7 +186,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
 fn serves(state: &State, known: &Credentials) -> Vec<String> {
     let mut wrong = Vec::new();
     for (unit, service, process) in processes(state) {
-        let login = process.login(&state.far, &known.user, &known.password, &known.database);
+        let login = state.far.login(process, &known.user, &known.password, &known.database);
         if let Err(why) = login {
             let Credentials { app, database, .. } = known;
             wrong.push(format!("{app} cannot use {database} at {service} of {unit}: {why}"));
@@ -217,8 +217,7 @@ fn reads(state: &State, process: &Process, known: &Credentials, name: &str) -> R
     let host = entry.host.as_str().split(',').next().unwrap_or_default();
     let standby = patroni::standby_behind(&state.far, host);
     let copy = standby.and_then(|unit| patroni::copy_of(&state.far, &unit));
-    let primary =
-        || state.far.server_behind(host).and_then(|app| state.far.clusters.get(&app).cloned());
+    let primary = || state.far.cluster_behind(host).cloned();
     let server = copy.or_else(primary).ok_or_else(|| format!("no server behind {host}"))?;
     let login = server.login(&known.user, &known.password, database);
     login.map_err(|error| format!("{name}: {error}"))
@@ -229,12 +228,12 @@ fn strangers(state: &State, all: &[Credentials]) -> Vec<String> {
     let mut wrong = Vec::new();
     for (unit, service, process) in processes(state) {
         for one in all {
-            if process.login(&state.far, &one.user, "wrong", &one.database).is_ok() {
+            if state.far.login(process, &one.user, "wrong", &one.database).is_ok() {
                 wrong.push(format!("{} gets in with a wrong password at {unit}", one.user));
             }
             let others = all.iter().filter(|other| other.database != one.database);
             for other in others.filter(|_| !one.privileged) {
-                if process.login(&state.far, &one.user, &one.password, &other.database).is_ok() {
+                if state.far.login(process, &one.user, &one.password, &other.database).is_ok() {
                     let (app, database) = (&one.app, &other.database);
                     wrong.push(format!("{app} gets into {database} at {service} of {unit}"));
                 }
@@ -289,7 +288,7 @@ pub(crate) fn cut_off(
             continue;
         }
         for one in known(state, clients) {
-            if let Err(why) = process.login(&state.far, &one.user, &one.password, &one.database) {
+            if let Err(why) = state.far.login(process, &one.user, &one.password, &one.database) {
                 let app = &one.app;
                 wrong.push(format!("{app} is cut off at {service} of {unit}: {why}"));
             }
@@ -312,7 +311,7 @@ pub(crate) fn unopened(state: &State, clients: &[Client], before: &[AppName]) ->
     let mut wrong = Vec::new();
     for one in known(state, clients).iter().filter(|one| !before.contains(&one.app)) {
         for (unit, service, process) in processes(state) {
-            if let Err(why) = process.login(&state.far, &one.user, &one.password, &one.database) {
+            if let Err(why) = state.far.login(process, &one.user, &one.password, &one.database) {
                 let app = &one.app;
                 wrong.push(format!(
                     "{app} got credentials too early for {service} of {unit}: {why}"

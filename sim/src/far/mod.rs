@@ -93,6 +93,22 @@ impl Far {
         (!self.patroni.contains_key(&app) || leads(&app)).then_some(app)
     }
 
+    /// The PostgreSQL that answers at this name, and takes writes there.
+    pub(crate) fn cluster_behind(&self, host: &str) -> Option<&postgresql::Cluster> {
+        self.clusters.get(&self.server_behind(host)?)
+    }
+
+    /// Whether a client of a pooler's process gets a server connection, or why not.
+    pub(crate) fn login(
+        &self,
+        process: &pgbouncer::Process,
+        user: &str,
+        password: &str,
+        database: &str,
+    ) -> Result<(), String> {
+        process.login(|host| self.cluster_behind(host), user, password, database)
+    }
+
     /// The processes of every pooler, by unit and service.
     pub(crate) fn processes(
         &self,

@@ -6,8 +6,8 @@ use pgbouncer::{Database, Entry, Ini, IniError, KEYS, Key, Kind, Reload, Userlis
 use postgres::{Failure, scram};
 use secrecy::ExposeSecret;
 
-use crate::far::Far;
 use crate::far::disk::{Disk, File, Folder, Owner};
+use crate::far::postgresql::Cluster;
 
 /// The database that is none: the console.
 const CONSOLE: &str = "pgbouncer";
@@ -285,10 +285,10 @@ impl Process {
         all.iter().find(named).or_else(|| all.iter().find(fallback))
     }
 
-    /// Whether a client gets a server connection, or why not.
-    pub(crate) fn login(
+    /// Whether a client gets a server connection, or why not; `reach` finds the server at a host.
+    pub(crate) fn login<'a>(
         &self,
-        far: &Far,
+        reach: impl FnOnce(&str) -> Option<&'a Cluster>,
         user: &str,
         password: &str,
         name: &str,
@@ -305,8 +305,7 @@ impl Process {
         let entry = self.entry(name).ok_or("no such database")?;
         let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());
         let host = entry.host.as_str().split(',').next().unwrap_or_default();
-        let app = far.server_behind(host).ok_or("no such server")?;
-        let cluster = far.clusters.get(&app).ok_or("no such server")?;
+        let cluster = reach(host).ok_or("no such server")?;
         let listed = self.users.as_deref().and_then(|list| Userlist::find(list, user));
         let verifier = match listed {
             Some(secret) => secret.expose_secret().to_owned(),
@@ -339,7 +338,7 @@ impl Process {
     /// Asks the server for a client's verifier.
     fn look_up(
         &self,
-        cluster: &crate::far::postgresql::Cluster,
+        cluster: &Cluster,
         entry: &Database,
         database: &str,
         user: &str,

@@ -332,9 +332,7 @@ impl State {
                 Some((exec.environment.get("PGHOST")?.clone(), seen))
             });
             let failed = asked.is_some_and(|(host, seen)| {
-                let cluster =
-                    self.far.server_behind(&host).and_then(|app| self.far.clusters.get(&app));
-                cluster.is_some_and(|cluster| cluster.up) != seen
+                self.far.cluster_behind(&host).is_some_and(|cluster| cluster.up) != seen
             });
             if failed != container.backend_failed {
                 changed.push((unit.clone(), failed));
