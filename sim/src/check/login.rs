@@ -210,9 +210,26 @@ fn serves(state: &State, known: &Credentials) -> Vec<String> {
     wrong
 }
 
+/// The hosts at which the server lets clients read.
+fn readers(state: &State) -> Vec<String> {
+    let backend = relations(state, "backend-database").into_iter().next();
+    let offered = backend.and_then(|(id, app)| {
+        let bag = state.model.relation(id)?.app_bags.get(&app)?;
+        bag.values.get("read-only-endpoints").cloned()
+    });
+    let offered = offered.unwrap_or_default();
+    let hosts = offered.split(',').filter_map(|endpoint| endpoint.split(':').next());
+    hosts.filter(|host| !host.is_empty()).map(str::to_owned).collect()
+}
+
 /// Whether a client that reads only gets to a server that has its database.
 fn reads(state: &State, process: &Process, known: &Credentials, name: &str) -> Result<(), String> {
     let entry = process.entry(name).ok_or_else(|| format!("no entry {name}"))?;
+    // A name that leaves no room for another one leads to the primary.
+    let offered = if name == known.database { Vec::new() } else { readers(state) };
+    if !offered.is_empty() && !offered.iter().any(|host| entry.host.as_str().contains(host)) {
+        return Err(format!("{name} leads to {}, not to {offered:?}", entry.host.as_str()));
+    }
     let database = entry.dbname.as_ref().map_or(name, |own| own.as_str());
     let host = entry.host.as_str().split(',').next().unwrap_or_default();
     let standby = patroni::standby_behind(&state.far, host);

@@ -1,5 +1,7 @@
 //! Units agree with each other and with their files, and statuses are true.
 
+use std::collections::BTreeSet;
+
 use juju_names::UnitName;
 
 use crate::fault::{Fault, Port};
@@ -35,6 +37,7 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
     if super::server::able(state) {
         wrong.extend(statuses(state, clients));
         wrong.extend(leader_name(state));
+        wrong.extend(forwards(state));
     }
     // A cluster that cannot serve owes what it was asked for.
     let able = super::server::able(state);
@@ -43,6 +46,29 @@ pub(super) fn check(state: &State, clients: &[Client]) -> Vec<String> {
         let Some(unit) = state.model.unit(&unit) else { continue };
         if let Some(deferred) = unit.state.get("deferred") {
             wrong.push(format!("{} still owes {deferred}", unit.name));
+        }
+    }
+    wrong
+}
+
+/// Cancel requests are forwarded to every other unit, and to none that has left.
+fn forwards(state: &State) -> Vec<String> {
+    let Some(app) = pooler().filter(|_| super::login::able(state)) else { return Vec::new() };
+    let alive = || state.model.units(&app).map(|unit| unit.name.pod()).collect::<BTreeSet<_>>();
+    let mut wrong = Vec::new();
+    for (unit, service, process) in processes(state) {
+        // An old PgBouncer knows no peers.
+        if process.ini.peers.is_empty() {
+            continue;
+        }
+        let hosts = process.ini.peers.iter().map(|peer| peer.host.as_str());
+        let named = hosts.filter(|host| !host.starts_with('/'));
+        let named: BTreeSet<String> =
+            named.filter_map(|host| host.split('.').next()).map(str::to_owned).collect();
+        let others: BTreeSet<String> =
+            alive().into_iter().filter(|pod| *pod != unit.pod()).collect();
+        if named != others {
+            wrong.push(format!("{service} of {unit} forwards to {named:?}, not to {others:?}"));
         }
     }
     wrong

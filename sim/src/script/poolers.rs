@@ -73,6 +73,10 @@ pub(crate) fn scripts() -> Vec<Script> {
         script(1, then(two(), vec![come(9), come(6), go(9)])),
         script(2, then(all(), stuck)),
         Script { databases: 2, ..script(2, then(two(), vec![SuppressChecks, switchover(1)])) },
+        Script {
+            databases: 1,
+            ..script(1, vec![op(Backend), come(0), op(Op::Database(DatabaseOp::Scale(2)))])
+        },
         script(1, vec![op(Backend), come(6), come(3), go(6), come(1)]),
         script(1, then(two(), vec![op(Scale(0)), op(NoBackend)])),
         script(1, then(two(), vec![Step::RestartAgents, config("expose-external", "nodeport")])),
