@@ -90,10 +90,10 @@ pub(crate) fn read(hook: &str, tool: &str, text: &str) -> Option<String> {
     })
 }
 
-/// Whether the charm does nothing in a hook of this name.
+/// Whether the charm does nothing in a hook of this name; a planted fault may name several.
 pub(crate) fn ignores(hook: &str) -> bool {
     let ignores = planted(|plant| match plant {
-        Plant::Ignore(name) => Some(*name == hook),
+        Plant::Ignore(names) => Some(names.split(" and ").any(|name| name == hook)),
         _ => None,
     });
     ignores == Some(true)
