@@ -106,6 +106,17 @@ fn planted_faults_are_caught() {
 }
 
 #[test]
+fn what_is_said_not_to_be_planted_is_not() {
+    let planted = mutant::all();
+    for (name, why) in mutant::not_planted() {
+        assert!(
+            planted.iter().all(|mutant| mutant.name != name),
+            "{name} is planted, though {why}"
+        );
+    }
+}
+
+#[test]
 fn a_seed_gives_the_same_history_every_time() {
     let history = draw(7, &Faults::default());
     assert_eq!(history, draw(7, &Faults::default()));

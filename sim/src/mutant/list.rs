@@ -8,7 +8,7 @@ use super::{Mutant, Plant, Target, Twist, databases, kinds};
 const UNWRITTEN: [&str; 4] = [".ini", "logrotate", ".pgpass", "/dev/shm/pgbouncer-k8s_"];
 
 /// Hooks in which the charm does nothing.
-const IGNORED: [&str; 16] = [
+const IGNORED: [&str; 15] = [
     "config-changed",
     "update-status",
     "leader-elected",
@@ -16,7 +16,6 @@ const IGNORED: [&str; 16] = [
     "secret-remove",
     "pgbouncer-pebble-ready",
     "pgbouncer-pebble-check-failed",
-    "pgbouncer-pebble-check-recovered",
     "pgb-peers-relation-changed",
     "pgb-peers-relation-departed and upgrade-relation-departed",
     "backend-database-relation-joined and backend-database-relation-changed",
