@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, MERGE};
+use crate::cluster::{Cluster, MERGE, STRATEGIC};
 
 #[tokio::test]
 async fn a_secrets_plain_values_are_kept_encoded() {
@@ -102,4 +102,53 @@ async fn clients_are_told_what_there_is() {
         let resources = list["resources"].as_array().unwrap();
         assert!(resources.iter().any(|one| one["name"] == plural), "{plural}");
     }
+}
+
+/// Juju writes what it read back, with another template and an empty strategy: what a charm has set
+/// there outlives a refresh.
+#[tokio::test]
+async fn a_partition_outlives_another_template() {
+    let cluster = Cluster::new("partition").await;
+    let mut set = cluster.body("partition", json!({}));
+    let container = json!({ "name": "c", "image": "none.invalid/none" });
+    set["spec"] = json!({
+        "serviceName": "partition", "replicas": 0,
+        "selector": { "matchLabels": { "app": "partition" } },
+        "template": {
+            "metadata": { "labels": { "app": "partition" } }, "spec": { "containers": [container] },
+        },
+    });
+    let path = format!("/apis/apps/v1/namespaces/{}/statefulsets", cluster.namespace());
+    let (code, set) = cluster.post(&path, &set).await;
+    assert_eq!(code, 201, "{set}");
+    let one = format!("{path}/partition");
+    let strategy = json!({ "type": "RollingUpdate", "rollingUpdate": { "partition": 2 } });
+    let held = json!({ "spec": { "updateStrategy": strategy } });
+    let (code, held) = cluster.patch(&one, MERGE, &held).await;
+    assert_eq!((code, &held["spec"]["updateStrategy"]), (200, &strategy), "{held}");
+
+    let mut written = held.clone();
+    for field in ["managedFields", "resourceVersion"] {
+        written["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    written["spec"]["updateStrategy"] = json!({});
+    let modified = json!({ "charm.juju.is/modified-version": "1" });
+    written["spec"]["template"]["metadata"]["annotations"] = modified.clone();
+    let (code, written) = cluster.patch(&one, STRATEGIC, &written).await;
+    assert_eq!(code, 200, "{written}");
+    assert_eq!(written["spec"]["template"]["metadata"]["annotations"], modified);
+    assert_eq!(written["spec"]["updateStrategy"], strategy);
+
+    // Who decided on what it read is refused where the set has changed since.
+    let version = &held["metadata"]["resourceVersion"];
+    let lower = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 1 } } } });
+    let mut late = lower.clone();
+    late["metadata"] = json!({ "resourceVersion": version });
+    let (code, status) = cluster.patch(&one, MERGE, &late).await;
+    assert_eq!((code, &status["reason"]), (409, &json!("Conflict")));
+    late["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"].clone();
+    assert_eq!(cluster.patch(&one, MERGE, &late).await.0, 200);
+    let wrong = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": -1 } } } });
+    assert_eq!(cluster.patch(&one, MERGE, &wrong).await.0, 422);
+    assert_eq!(cluster.delete(&one).await.0, 200);
 }

@@ -129,33 +129,52 @@ pub(crate) fn is_outdated(
     own.flatten().is_some_and(|own| newest.is_some_and(|newest| own != *newest))
 }
 
-/// Says how many pods a stateful set has, and how they are.
+/// Says how many pods a stateful set has, how they are, and how far an update has come.
 pub(crate) fn put_set_status(api: &Api, namespace: &str, app: &AppName) -> Result<(), ApiError> {
-    let view = |set: &Value| (revision(app, set), set["status"].clone());
-    let Some((newest, before)) = api.view(Kind::StatefulSet, namespace, app.as_str(), view) else {
+    let view =
+        |set: &Value| (revision(app, set), set["spec"]["replicas"].as_u64(), set["status"].clone());
+    let Some((newest, wanted, before)) = api.view(Kind::StatefulSet, namespace, app.as_str(), view)
+    else {
         return Ok(());
     };
     let own = Selector::equals([("app.kubernetes.io/name", app.as_str())]);
     let pods = api.views(Kind::Pod, namespace, &own, |pod| {
-        (pod["metadata"]["labels"][REVISION] == newest, is_ready(pod))
+        let revision = pod["metadata"]["labels"][REVISION].as_str();
+        (revision.unwrap_or_default().to_owned(), is_ready(pod))
     });
-    let updated = pods.iter().filter(|(updated, _)| *updated).count();
-    let ready = pods.iter().filter(|(_, ready)| *ready).count();
-    let status = json!({
-        "replicas": pods.len(),
-        "readyReplicas": ready,
-        "availableReplicas": ready,
-        "currentReplicas": updated,
-        "updatedReplicas": updated,
-        "currentRevision": newest,
-        "updateRevision": newest,
-        "collisionCount": 0,
-    });
+    let status = set_status(&newest, wanted, &pods, before["currentRevision"].as_str());
     if before == status {
         return Ok(());
     }
     let patch = json!({"status": status});
     api.patch(Kind::StatefulSet, namespace, app.as_str(), &patch).map(drop)
+}
+
+/// The status of a set of which so many `wanted` pods, each with its revision and whether it is
+/// ready, are there. The former revision is the current one until all are of the newest and ready:
+/// the update is over then, wherever the partition is.
+fn set_status(
+    newest: &str,
+    wanted: Option<u64>,
+    pods: &[(String, bool)],
+    former: Option<&str>,
+) -> Value {
+    let of = |revision: &str| pods.iter().filter(|(own, _)| own == revision).count();
+    let ready = pods.iter().filter(|(_, ready)| *ready).count();
+    let updated = of(newest);
+    let all = wanted.and_then(|wanted| usize::try_from(wanted).ok()).unwrap_or(pods.len());
+    let over = updated == all && ready == all && pods.len() == all;
+    let current = former.filter(|_| !over).unwrap_or(newest);
+    json!({
+        "replicas": pods.len(),
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "currentReplicas": of(current),
+        "updatedReplicas": updated,
+        "currentRevision": current,
+        "updateRevision": newest,
+        "collisionCount": 0,
+    })
 }
 
 /// Whether a pod says of itself that it takes traffic.
@@ -303,6 +322,31 @@ mod tests {
             (&set["status"]["readyReplicas"], &set["status"]["updatedReplicas"]),
             (&json!(1), &json!(1))
         );
+    }
+
+    /// An update to revision `b` of two pods, each with its revision and whether it is ready.
+    #[track_caller]
+    fn check_update(pods: [(&str, bool); 2], former: Option<&str>, current: &str, updated: u64) {
+        let pods = pods.map(|(revision, ready)| (revision.to_owned(), ready));
+        let status = set_status("b", Some(2), &pods, former);
+        assert_eq!(
+            (&status["currentRevision"], &status["updatedReplicas"]),
+            (&json!(current), &json!(updated)),
+            "{pods:?}"
+        );
+        assert_eq!(status["updateRevision"], "b");
+    }
+
+    #[test]
+    fn an_update_is_over_once_all_pods_are_of_it_and_ready() {
+        check_update([("a", true), ("a", true)], Some("a"), "a", 0);
+        check_update([("a", true), ("b", false)], Some("a"), "a", 1);
+        check_update([("a", true), ("b", true)], Some("a"), "a", 1);
+        check_update([("b", false), ("b", true)], Some("a"), "a", 2);
+        check_update([("b", true), ("b", true)], Some("a"), "b", 2);
+        check_update([("b", false), ("b", false)], None, "b", 2);
+        // One that is replaced later does not bring the former back.
+        check_update([("b", false), ("b", true)], Some("b"), "b", 2);
     }
 
     #[test]
