@@ -142,6 +142,8 @@ pub enum Effect {
     },
     /// Waits until this member follows, within a bound, and reports it to the other units.
     ReportTimeline(RelationId),
+    /// A step of a rolling upgrade.
+    Upgrade(Roll),
     /// Gives the objects that Patroni made to the owner of the pods, so that they go with it.
     AdoptObjects,
     /// Takes the primary's label from every other pod of the cluster.
@@ -172,6 +174,46 @@ pub enum Effect {
 impl From<Write> for Effect {
     fn from(write: Write) -> Self {
         Self::Juju(write)
+    }
+}
+
+/// What the leader does for a rolling upgrade.
+#[derive(Clone)]
+pub enum Roll {
+    /// Says from which pod on Kubernetes may replace them by such of the newest template.
+    SetPartition {
+        /// The number of that pod's unit.
+        partition: u32,
+        /// The version of the stateful set that this was decided on.
+        version: String,
+        /// Whether an action waits for it, which fails with it.
+        of_action: bool,
+    },
+    /// Hands the lead to another member, because the leader's pod is to be replaced.
+    SwitchOver {
+        /// Who leads now.
+        leader: String,
+        /// Who shall lead.
+        candidate: String,
+        /// The password of the REST API.
+        password: SecretString,
+        /// Whether an action waits for it, which fails with it.
+        of_action: bool,
+    },
+    /// Deletes a pod, so that Kubernetes makes another.
+    ReplacePod(String),
+    /// Says what an upgrade waits for.
+    Show {
+        /// The status.
+        status: Status,
+        /// Whether members are about to be well, so that the hook looks again within a bound.
+        soon: bool,
+    },
+}
+
+impl From<Roll> for Effect {
+    fn from(roll: Roll) -> Self {
+        Self::Upgrade(roll)
     }
 }
 

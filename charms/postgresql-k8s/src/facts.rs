@@ -16,6 +16,7 @@ use crate::passwords::{self, Passwords};
 use crate::patroni_yml::Marks;
 use crate::resources::Volume;
 use crate::topology::Topology;
+use crate::upgrade::Upgrade;
 
 /// Why a standby that runs does not stream from a primary that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,8 @@ pub struct Facts {
     pub dynamic: Option<Value>,
     /// The objects around the pods; looked at by the leader only, from time to time.
     pub objects: Option<Objects>,
+    /// The stateful set, as far as an upgrade goes; looked at on the leader only.
+    pub upgrade: Option<Upgrade>,
     /// Why this member does not stream although it runs and a member leads; none where it streams
     /// or leads.
     pub not_streaming: Option<NotStreaming>,
@@ -295,6 +298,7 @@ impl Facts {
             cluster: None,
             dynamic: None,
             objects: None,
+            upgrade: None,
             not_streaming: None,
             away: None,
             unlike: Vec::new(),

@@ -4,6 +4,7 @@ pub(crate) mod objects;
 mod parameters;
 mod settings;
 pub(crate) mod tls;
+mod upgrade;
 mod wal;
 
 use std::time::Duration;
@@ -93,6 +94,7 @@ pub(crate) async fn gather(
     if facts.leader || facts.cluster.as_ref().is_some_and(leads) {
         facts.dynamic = dynamic(ports, &facts).await;
     }
+    facts.upgrade = upgrade::upgrade(ports, hook, &facts, event).await?;
     if facts.leader {
         // No client is served before the cluster is set up.
         if facts.initialised() {

@@ -27,10 +27,11 @@ mod status;
 mod sync;
 mod tls;
 mod topology;
+mod upgrade;
 mod validate;
 mod wording;
 
-pub use effect::{Effect, PatroniCommand};
+pub use effect::{Effect, PatroniCommand, Roll};
 pub use facts::Facts;
 pub use options::is_decided;
 pub use ports::Ports;

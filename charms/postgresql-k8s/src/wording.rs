@@ -209,6 +209,37 @@ pub(crate) fn because(text: &str, reason: &str) -> String {
     format!("{text}: {}", reason.chars().take(REASON_MAX).collect::<String>())
 }
 
+/// A unit's pod goes and comes with what the operator refreshed to.
+pub(crate) fn upgrading(unit: &UnitName) -> Status {
+    Status::maintenance(format!("upgrading {unit}"))
+}
+
+/// An upgrade that goes no further for now, and what the operator can do where it stays so.
+pub(crate) fn upgrade_waits(away: &UnitName, leader: &UnitName) -> Status {
+    let app = away.app();
+    Status::waiting(format!(
+        "the upgrade waits until {away} follows. Should it not come back: `juju refresh {app}` to \
+         what ran before goes back, `juju run {leader} resume-upgrade` goes on without it"
+    ))
+}
+
+/// An upgrade whose next pod is the primary's.
+pub(crate) fn no_successor(primary: &UnitName) -> Status {
+    Status::waiting(format!(
+        "the upgrade waits for a standby in sync that can lead instead of {primary}"
+    ))
+}
+
+/// An upgrade of a cluster without a primary.
+pub(crate) fn no_primary() -> Status {
+    Status::waiting("the upgrade waits for a primary")
+}
+
+/// An upgrade that stops because the operator asked for that.
+pub(crate) fn upgrade_paused(upgraded: &UnitName, leader: &UnitName) -> Status {
+    Status::blocked(format!("{upgraded} is upgraded. To go on: `juju run {leader} resume-upgrade`"))
+}
+
 /// A switchover that was refused or did not end in time, in upstream's words.
 pub(crate) const SWITCHOVER_FAILED: &str =
     "Switchover failed or timed out, check the logs for details";

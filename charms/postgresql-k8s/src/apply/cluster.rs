@@ -298,7 +298,7 @@ pub(super) async fn show_open_transactions(
 const FAILOVER_FAILED: &str = "Failover failed or timed out, check the logs for details";
 
 /// A standby that has just joined is in sync before Patroni lets it lead.
-async fn switch_over(
+pub(super) async fn switch_over(
     rest: &Rest,
     leader: &str,
     candidate: Option<&str>,

@@ -9,6 +9,7 @@ mod members;
 mod objects;
 mod restarts;
 mod tls;
+mod upgrade;
 mod workload;
 
 pub(crate) use cluster::MEMBER_BOUND;
@@ -91,6 +92,7 @@ pub(crate) async fn apply(
             return restarts::report_pending(ports, hook, id, alone).await;
         }
         Effect::CompareAgain => return Ok(Applied::Rerun),
+        Effect::Upgrade(roll) => return upgrade::apply(ports, hook, roll).await,
         Effect::AdoptObjects => objects::adopt(ports, hook).await,
         Effect::TakePrimaryLabel => return Ok(objects::take_primary_label(ports, hook).await),
         Effect::ReportVersionAndPorts => return report_version_and_ports(hook).await,

@@ -3,7 +3,7 @@
 use charm_kit::certificates::{KeyRequest, SET_KEY};
 use juju_charm::{Decision, ExposeSecret as _, SecretString, UnitName, Write};
 
-use super::workload;
+use super::{upgrade, workload};
 use crate::effect::{Effect, PatroniCommand};
 use crate::facts::NotStreaming;
 use crate::passwords::{self, CHANGEABLE, SHOWN};
@@ -11,6 +11,11 @@ use crate::patroni_yml;
 use crate::topology::unit_of;
 use crate::validate::Validated;
 use crate::wording::SWITCHOVER_FAILED;
+
+/// The action that prepares an upgrade.
+pub(super) const CHECK: &str = "pre-upgrade-check";
+/// The action by which an upgrade goes on.
+pub(super) const RESUME: &str = "resume-upgrade";
 
 /// Runs an action.
 pub(super) fn run(name: &str, facts: &Validated<'_>) -> Decision<Effect> {
@@ -22,6 +27,8 @@ pub(super) fn run(name: &str, facts: &Validated<'_>) -> Decision<Effect> {
         "switchover" => switchover(facts),
         "restart" => restart(facts),
         "reinitialise" => reinitialise(facts),
+        CHECK => upgrade::check(facts),
+        RESUME => upgrade::resume(facts),
         SET_KEY => set_key(facts),
         _ => Err(format!("There is no action {name}.")),
     };

@@ -11,6 +11,7 @@ use crate::passwords;
 use crate::patroni_yml;
 use crate::slots;
 use crate::sync::{Members, Sync};
+use crate::upgrade::Upgrade;
 use crate::validate::Validated;
 
 /// The chart "Leader Elected Hook".
@@ -74,7 +75,7 @@ pub(super) fn lead(facts: &Validated<'_>) -> Decision<Effect> {
         let pods = new.iter().map(UnitName::pod).collect();
         decision = decision.effect(Effect::LabelPods(pods));
     }
-    decision.effects(dynamic(facts, &members))
+    decision.effects(dynamic(facts, &members)).effects(super::upgrade::roll(facts))
 }
 
 /// The present members without those whose unit is gone.
@@ -167,7 +168,10 @@ pub(super) fn role_changed(facts: &Validated<'_>) -> Vec<Effect> {
 pub(super) fn restarts(facts: &Validated<'_>) -> Option<Effect> {
     let cluster = facts.cluster.as_ref().filter(|cluster| cluster.all_follow())?;
     let due = cluster.members.iter().any(|member| member.pending_restart);
-    let all = cluster.members.len() >= facts.peer.as_ref().map_or(0, |peer| peer.units.len());
+    // Whose pod goes is away as well.
+    let upgrades = facts.facts().upgrade.as_ref().is_some_and(Upgrade::is_under_way);
+    let all = !upgrades
+        && cluster.members.len() >= facts.peer.as_ref().map_or(0, |peer| peer.units.len());
     (facts.leader && facts.initialised() && due && all)
         .then_some(facts.passwords.as_ref())
         .flatten()

@@ -6,6 +6,7 @@ mod members;
 mod metrics;
 mod plugins;
 mod tls;
+mod upgrade;
 mod workload;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use juju_charm::{Decision, EndpointSet as _, Event, RelationEvent, RelationKind,
 
 pub(crate) use clients::CLIENTS;
 pub(crate) use plugins::KEY as PLUGINS;
+pub(crate) use upgrade::STACK;
 pub(crate) use workload::PENDING;
 
 use crate::effect::Effect;
@@ -54,6 +56,21 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
         | Event::StorageAttached { .. }
         | Event::Custom(_) => false,
     }
+}
+
+/// Whether the leader looks at an event how far an upgrade has come: it does wherever it shows the
+/// state of its member.
+pub(crate) fn looks_at_pods(event: &Event) -> bool {
+    if let Event::Relation(relation) = event {
+        return matches!(endpoint(relation), Some(Peers | Certificates));
+    }
+    needs_facts(event) && !matches!(event, Event::StorageDetaching { .. } | Event::Action { .. })
+}
+
+/// Whether an event is an action by which the operator leads an upgrade.
+pub(crate) fn is_upgrade_action(event: &Event) -> bool {
+    let names = [actions::CHECK, actions::RESUME];
+    matches!(event, Event::Action { name, .. } if names.contains(&name.as_str()))
 }
 
 /// What to do about an event.

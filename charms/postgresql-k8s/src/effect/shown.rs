@@ -1,6 +1,6 @@
 //! What effects say of themselves: to tests and traces.
 
-use super::{Effect, PatroniCommand, ServeClient};
+use super::{Effect, PatroniCommand, Roll, ServeClient};
 
 impl std::fmt::Debug for Effect {
     /// What it does in a few words, and nothing secret.
@@ -58,10 +58,24 @@ impl std::fmt::Debug for Effect {
             Self::ReportPendingRestart { .. } => f.write_str("report pending restart"),
             Self::HandOver { .. } => f.write_str("hand over"),
             Self::ReportTimeline(_) => f.write_str("report timeline"),
+            Self::Upgrade(roll) => roll.fmt(f),
             Self::AdoptObjects => f.write_str("adopt objects"),
             Self::TakePrimaryLabel => f.write_str("take primary label"),
             Self::ReportVersionAndPorts => f.write_str("report version and ports"),
             Self::ShowStatus(_) => f.write_str("show status"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Roll {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SetPartition { partition, .. } => write!(f, "partition {partition}"),
+            Self::SwitchOver { leader, candidate, .. } => {
+                write!(f, "upgrade: switch over from {leader} to {candidate}")
+            }
+            Self::ReplacePod(pod) => write!(f, "replace pod {pod}"),
+            Self::Show { status, .. } => write!(f, "upgrade: {}", status.message()),
         }
     }
 }

@@ -10,6 +10,7 @@ mod plugins;
 mod refused;
 mod relations;
 mod tls;
+mod upgrade;
 
 use juju_charm::{Decision, Event, Outcome, Write};
 
