@@ -13,6 +13,7 @@ mod residue;
 mod rights;
 mod server;
 mod truth;
+mod upgrade;
 mod view;
 
 use std::borrow::Cow;
@@ -36,6 +37,7 @@ pub(crate) use login::{cut_off, granted, processes_by_boot, unopened, waiting};
 pub(crate) use rights::owned;
 pub(crate) use server::able;
 pub(crate) use truth::{console, lies, statuses, stuck};
+pub(crate) use upgrade::{is_guarded, replaced};
 pub(crate) use view::view;
 
 /// What is wrong with a world in which everything has come to rest.
@@ -52,6 +54,7 @@ pub(crate) fn at_peace(state: &State, clients: &[Client]) -> Vec<String> {
 /// What is wrong with a world in which update-status has run.
 pub(crate) fn settled(state: &State) -> Vec<String> {
     let mut wrong = member::adopted(state);
+    wrong.extend(upgrade::outdated(state));
     wrong.extend(residue::barriers(state));
     wrong
 }

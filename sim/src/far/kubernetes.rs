@@ -26,7 +26,11 @@ pub(crate) fn put_node(api: &Api) {
 pub(crate) fn put_application(api: &Api, app: &AppName) {
     let set = json!({
         "metadata": {"name": app, "labels": {"app.kubernetes.io/name": app}},
-        "spec": {"replicas": 1, "serviceName": format!("{app}-endpoints")},
+        "spec": {
+            "replicas": 1,
+            "serviceName": format!("{app}-endpoints"),
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+        },
     });
     put(api, Kind::StatefulSet, MODEL, &set);
     let headless = json!({
@@ -55,8 +59,45 @@ pub(crate) fn balance(api: &Api) {
     }
 }
 
-/// Puts a pod there.
-pub(crate) fn put_pod(api: &Api, unit: &UnitName, address: &str) {
+/// The lowest number whose pod the controller of stateful sets replaces.
+pub(crate) fn partition(api: &Api, app: &AppName) -> u64 {
+    let partition =
+        |set: &Value| set["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_u64();
+    api.view(Kind::StatefulSet, MODEL, app.as_str(), partition).flatten().unwrap_or(0)
+}
+
+/// Says how many pods a stateful set has and how far an update has come, as its controller does.
+pub(crate) fn put_set(api: &Api, app: &AppName, scale: u32, newest: u32) {
+    let Some(set) = api.get(Kind::StatefulSet, MODEL, app.as_str()) else { return };
+    let newest = revision(app, newest);
+    let own = Selector::equals([("app.kubernetes.io/name", app.as_str())]);
+    let pods =
+        api.views(Kind::Pod, MODEL, &own, |pod| pod["metadata"]["labels"][REVISION] == newest);
+    let updated = pods.iter().filter(|updated| **updated).count();
+    let over = updated == pods.len() && u32::try_from(updated) == Ok(scale);
+    let former = set["status"]["currentRevision"].as_str().filter(|_| !over);
+    let status = json!({
+        "replicas": pods.len(),
+        "updatedReplicas": updated,
+        "currentRevision": former.unwrap_or(&newest),
+        "updateRevision": newest,
+    });
+    if set["status"] == status && set["spec"]["replicas"] == scale {
+        return;
+    }
+    let patch = json!({"spec": {"replicas": scale}, "status": status});
+    drop(api.patch(Kind::StatefulSet, MODEL, app.as_str(), &patch));
+}
+
+/// The label that names the template of a pod.
+const REVISION: &str = "controller-revision-hash";
+
+fn revision(app: &AppName, number: u32) -> String {
+    format!("{app}-{number}")
+}
+
+/// Puts a pod there. It is ready as soon as it is, whatever runs in it.
+pub(crate) fn put_pod(api: &Api, unit: &UnitName, address: &str, newest: u32) {
     let owner = api.get(Kind::StatefulSet, MODEL, unit.app().as_str()).unwrap_or_default();
     let reference = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet", "name": unit.app(),
@@ -65,11 +106,15 @@ pub(crate) fn put_pod(api: &Api, unit: &UnitName, address: &str) {
     let pod = json!({
         "metadata": {
             "name": unit.pod(),
-            "labels": {"app.kubernetes.io/name": unit.app()},
+            "labels": {"app.kubernetes.io/name": unit.app(), (REVISION): revision(unit.app(), newest)},
             "ownerReferences": [reference],
         },
         "spec": {"nodeName": NODE, "containers": [{"name": "charm"}]},
-        "status": {"podIP": address, "hostIP": "192.0.2.1"},
+        "status": {
+            "podIP": address,
+            "hostIP": "192.0.2.1",
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
     });
     put(api, Kind::Pod, MODEL, &pod);
 }

@@ -2,7 +2,7 @@
 
 use juju_charm::{Changes, Own, Write};
 use pgbouncer_k8s::ContainerEffect;
-use postgresql_k8s::PatroniCommand;
+use postgresql_k8s::{PatroniCommand, Roll};
 
 use super::Plant;
 
@@ -140,6 +140,8 @@ pub(super) fn of_database() -> Vec<Plant> {
         "report pending restart" Drop: Effect::ReportPendingRestart { .. },
         "hand over" Drop: Effect::HandOver { .. },
         "report timeline" Drop: Effect::ReportTimeline(_),
+        "set partition" Drop: Effect::Upgrade(Roll::SetPartition { .. }),
+        "switch over for an upgrade" Drop: Effect::Upgrade(Roll::SwitchOver { .. }),
         "adopt objects" Drop: Effect::AdoptObjects,
         "take primary label" Drop: Effect::TakePrimaryLabel,
         "restart" Drop: Effect::RunPatroniCommand { command: PatroniCommand::Restart, .. },

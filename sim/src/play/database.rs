@@ -6,6 +6,7 @@ use juju_names::{AppName, UnitName};
 use serde_json::{Map, Value, json};
 
 use super::apps::set_aside;
+use crate::check;
 use crate::history::{DatabaseOp, FORCE};
 use crate::names::SERVER;
 use crate::world::State;
@@ -14,6 +15,10 @@ use crate::world::State;
 pub(super) fn operate(state: &mut State, op: &DatabaseOp) -> bool {
     let Ok(app) = SERVER.parse::<AppName>() else { return false };
     let now = state.now();
+    let guarded = matches!(op, DatabaseOp::Refresh) && check::is_guarded(state, &app);
+    if let Some(cluster) = state.far.patroni.get_mut(&app) {
+        cluster.guarded = guarded;
+    }
     let model = &mut state.model;
     match op {
         DatabaseOp::Config(key, value) => {

@@ -251,6 +251,9 @@ impl Run {
         let run = match due {
             Due::Hook(run) => *run,
             Due::Replacement => {
+                if self.unspoilt {
+                    self.look(|state, _| check::replaced(state, unit));
+                }
                 self.world.change(|state| {
                     state.replace_pod(unit);
                     state.tend();

@@ -219,7 +219,8 @@ impl State {
     pub(crate) fn start_pod(&mut self, unit: &UnitName) {
         let address = format!("10.1.{}.{}", self.boots % 250 + 1, unit.number() % 250 + 1);
         self.far.pods.insert(unit.clone(), Pod::default());
-        kubernetes::put_pod(&self.far.kube, unit, &address);
+        let revision = self.model.application(unit.app()).map_or(0, |app| app.charm_revision);
+        kubernetes::put_pod(&self.far.kube, unit, &address, revision);
         self.model.unit_address(unit, Some(address));
         self.model.agent_started(unit, true);
         self.far.starting.insert(unit.clone());
@@ -317,6 +318,9 @@ impl State {
         for unit in bare {
             self.start_pod(&unit);
         }
+        for app in self.model.applications() {
+            kubernetes::put_set(&self.far.kube, &app.name, app.scale, app.charm_revision);
+        }
     }
 
     /// Sends every charm an event when the check of its backend changed.
@@ -353,7 +357,21 @@ impl State {
     /// Whether the unit's pod has an older charm and may go now.
     pub(crate) fn may_replace(&self, unit: &UnitName) -> bool {
         let up = self.model.unit(unit).is_some_and(|unit| unit.address.is_some());
-        up && self.model.is_outdated(unit)
+        up && self.model.is_outdated(unit) && self.is_next(unit)
+    }
+
+    /// Whether the controller of a stateful set would take this pod next: the last one of those that
+    /// its partition leaves to it, once all after it are there.
+    fn is_next(&self, unit: &UnitName) -> bool {
+        if !self.far.patroni.contains_key(unit.app()) {
+            return true;
+        }
+        let later = |other: &&juju_model::Unit| other.name.number() > unit.number();
+        let waits = |other: &juju_model::Unit| {
+            other.address.is_none() || self.model.is_outdated(&other.name)
+        };
+        let lowest = kubernetes::partition(&self.far.kube, unit.app());
+        u64::from(unit.number()) >= lowest && !self.model.units(unit.app()).filter(later).any(waits)
     }
 
     /// Lets every failed hook run again now.

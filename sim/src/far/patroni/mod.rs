@@ -69,6 +69,8 @@ pub(crate) struct Cluster {
     pub(crate) notices: Vec<(UnitName, String)>,
     /// How many notices of its members are lost next.
     pub(crate) notices_lost: u32,
+    /// Whether all was well at the last refresh, so that no two members may be away for it.
+    pub(crate) guarded: bool,
     /// Cycles without a change so far.
     quiet: i64,
     dice: Rng,
@@ -92,6 +94,7 @@ impl Cluster {
             trusted: false,
             notices: Vec::new(),
             notices_lost: 0,
+            guarded: false,
             quiet: 0,
             dice: Rng::new(seed ^ 0x7061_7472_6f6e_6921),
         }
