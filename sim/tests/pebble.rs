@@ -22,6 +22,8 @@ keeps!(
     plans_are_compared,
     layers_are_laid,
     layers_are_refused,
+    logs_are_sent,
+    log_targets_are_refused,
     services_run,
     a_replan_restarts_what_changed,
     failed_starts_are_told,

@@ -8,6 +8,7 @@ pub mod parts;
 pub mod pgbench;
 pub mod pooled;
 pub mod real;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -77,6 +78,18 @@ impl Talisman {
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.variables.push((key.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The engine's name.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The address of a pod.
+    pub fn address(&self, pod: &str) -> Result<String> {
+        let path = format!("/run/talisman/{}/pods/{pod}/pod.json", self.instance);
+        let record: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+        Ok(record["address"].as_str().context("no address")?.to_owned())
     }
 
     /// Runs one command line.

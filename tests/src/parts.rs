@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use crate::failover::network;
 use crate::{Talisman, root};
@@ -65,9 +65,7 @@ impl Parts {
     /// # Errors
     /// When there is no such pod.
     pub fn address(&self, pod: &str) -> Result<String> {
-        let path = format!("/run/talisman/{}/pods/{pod}/pod.json", self.instance);
-        let record: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
-        Ok(record["address"].as_str().context("no address")?.to_owned())
+        self.engine.address(pod)
     }
 
     /// What an account of a unit has for the Kubernetes API: a file of this name.

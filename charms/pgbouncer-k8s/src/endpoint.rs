@@ -17,6 +17,10 @@ juju_charm::endpoints! {
         Certificates = "certificates",
         /// Those who scrape metrics.
         Metrics = "metrics-endpoint",
+        /// Those who show dashboards.
+        Dashboards = "grafana-dashboard",
+        /// Those who keep logs.
+        Logging = "logging",
     }
 }
 

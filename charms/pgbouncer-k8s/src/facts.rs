@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use charm_kit::certificates::{KeyError, KeyRequest, Tls};
 use charm_kit::credentials::Seed;
+use charm_kit::watch::Watchers;
 use juju_charm::{AppName, Bag, Hidden, RelationId, SecretContent, UnitName, Write};
 use juju_interfaces::pgb_peers::{AppBag, UnitBag};
 use juju_interfaces::postgresql_client::{Request, SEEN};
@@ -27,17 +28,10 @@ pub enum Facts {
     Console(Box<ConsoleFacts>),
     /// What the action that sets the private key asks for, or why it cannot be done.
     Key(Box<Result<KeyRequest, KeyError>>),
-    /// What those who measure need.
-    Metrics(Box<(Common, Metrics)>),
+    /// What those who watch the unit need.
+    Watchers(Box<(Common, Watchers)>),
     /// Everything, for one reconciliation.
     Full(Box<FullFacts>),
-}
-
-/// The relations of `metrics-endpoint` that are to be written now.
-#[derive(Clone, Default)]
-pub struct Metrics {
-    pub(crate) model_uuid: String,
-    pub(crate) relations: Vec<RelationId>,
 }
 
 /// What the start hook needs: it only makes a first configuration.
@@ -104,9 +98,8 @@ pub struct FullFacts {
     pub(crate) barrier: Option<(String, u64)>,
     /// This unit's certificate for its clients.
     pub(crate) tls: Tls,
-    /// The relations of `metrics-endpoint`; read where the previous leader may not have written
-    /// them.
-    pub(crate) metrics: Metrics,
+    /// Who watches the unit; read where the previous leader may not have written to them.
+    pub(crate) watchers: Watchers,
     /// This unit is being removed: the relations that end for it go on for the others.
     pub(crate) leaving: bool,
     /// The first process that an operator has paused, and what it holds clients back from; looked

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use charm_kit::certificates::{Issuer, Tls};
 use charm_kit::credentials::Seed;
+use charm_kit::watch::Watchers;
 use juju_charm::{
     AppName, Bag, Config, Decision, Hidden, RelationId, SecretOwner, UnitName, Write,
 };
@@ -18,7 +19,7 @@ use crate::databases::{DatabaseMap, MappedDatabase};
 use crate::decide::{Step, decide};
 use crate::effect::{ContainerEffect, Effect, File};
 use crate::facts::{Backend, Common, DatabaseRelation, Effective, Facts, FullFacts, Login, Peers};
-use crate::facts::{Metrics, Service, ServiceView, Workload};
+use crate::facts::{Service, ServiceView, Workload};
 use crate::names;
 use crate::options::Options;
 use crate::render::Shape;
@@ -116,7 +117,7 @@ pub(crate) fn fresh() -> FullFacts {
         now: 1_000,
         barrier: None,
         tls: Tls::none(),
-        metrics: Metrics::default(),
+        watchers: Watchers::default(),
         leaving: false,
         paused: None,
         was_paused: false,

@@ -115,6 +115,8 @@ fn metrics_joined_is_leader_yes_tells_of_every_exporter() {
     let reported = run(world().leader().relation(relation.clone()), &event).world;
     assert!(reported.app_bag(8)["scrape_jobs"].contains("*:9127"), "{:?}", reported.app_bag(8));
     assert!(reported.app_bag(8)["scrape_metadata"].contains("pgbouncer-k8s"));
+    assert!(reported.app_bag(8)["alert_rules"].contains("PgbouncerDown"));
+    assert!(!reported.app_bag(8)["alert_rules"].contains("%%"));
     assert!(reported.unit_bag(8)["prometheus_scrape_unit_address"].starts_with("pgbouncer-k8s-0."));
     // The previous leader went before it had written to them.
     let follower = run(world().relation(relation), &event).world;
@@ -130,6 +132,30 @@ fn metrics_joined_is_leader_no_tells_of_itself() {
     let reported = run(world().relation(relation), &event).world;
     assert!(reported.app_bag(8).is_empty());
     assert_eq!(reported.unit_bag(8)["prometheus_scrape_unit_name"], "pgbouncer-k8s/0");
+}
+
+#[test]
+fn dashboard_joined_is_leader_yes_offers_them() {
+    let relation = Relation::new(8, "grafana-dashboard", "grafana");
+    let event = relation.created().unwrap();
+    let first = run(world().leader().relation(relation.clone()), &event);
+    let offered = first.world.app_bag(8)["dashboards"].clone();
+    assert!(offered.contains("file:pgbouncer"), "{offered}");
+    // It says the same as long as nothing changes.
+    let again = run(run(first.world, &Event::UpgradeCharm).world, &Event::UpgradeCharm);
+    assert_eq!(again.calls("relation-set"), 0, "{:?}", again.tools);
+    assert_eq!(again.world.app_bag(8)["dashboards"], offered);
+    let late = run(run(world().relation(relation), &event).world.leader(), &Event::LeaderElected);
+    assert!(late.world.app_bag(8).contains_key("dashboards"));
+}
+
+#[test]
+fn dashboard_joined_is_leader_no_does_nothing() {
+    let relation = Relation::new(8, "grafana-dashboard", "grafana");
+    let event = relation.created().unwrap();
+    let ran = run(world().relation(relation), &event);
+    assert_eq!(ran.calls("relation-set"), 0, "{:?}", ran.tools);
+    assert!(ran.world.app_bag(8).is_empty());
 }
 
 /// Without an issuer nothing is asked about certificates; with one a steady hook reads one secret.

@@ -13,5 +13,9 @@ juju_charm::endpoints! {
         Certificates = "certificates",
         /// Those who scrape metrics.
         Metrics = "metrics-endpoint",
+        /// Those who show dashboards.
+        Dashboards = "grafana-dashboard",
+        /// Those who keep logs.
+        Logging = "logging",
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use charm_kit::certificates::{KeyError, KeyRequest, PUBLISHED_CA, Steps, Tls, Trust};
 use charm_kit::credentials::Seed;
+use charm_kit::watch::Watchers;
 use juju_charm::{AppName, Bag, RelationId, SecretContent, SecretString, UnitName, databag};
 use juju_interfaces::BagError;
 use juju_interfaces::postgresql_client::Request;
@@ -41,10 +42,8 @@ pub enum NotStreaming {
 pub struct Facts {
     /// The application and its model.
     pub topology: Topology,
-    /// The model's UUID.
-    pub model_uuid: String,
-    /// The relations of `metrics-endpoint` that are to be written now.
-    pub metrics: Vec<RelationId>,
+    /// Who watches the unit, as far as it is to be acted upon now.
+    pub watchers: Watchers,
     /// This unit.
     pub unit: UnitName,
     /// Whether this unit leads its application in Juju's sense.
@@ -277,8 +276,7 @@ impl Facts {
     pub fn bare(topology: Topology, unit: UnitName) -> Self {
         Self {
             topology,
-            model_uuid: String::new(),
-            metrics: Vec::new(),
+            watchers: Watchers::default(),
             unit,
             leader: false,
             planned: 0,

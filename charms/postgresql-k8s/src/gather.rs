@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use charm_kit::certificates::{KeyRequest, SET_KEY};
 use charm_kit::credentials::Seed;
+use charm_kit::watch::Watchers;
 use juju_charm::{
     Bag, ContainerName, Error, Event, ExposeSecret as _, HookError, Own, Reader, RelationId,
     Revision, SecretContent, SecretString, databag,
@@ -45,10 +46,9 @@ pub(crate) async fn gather(
 ) -> Result<Facts, Error> {
     let topology = topology(hook);
     let mut facts = Facts::bare(topology, hook.unit().clone());
-    facts.model_uuid = hook.environment().model_uuid.clone();
-    facts.metrics = charm_kit::metrics::relations(hook, event)?;
+    facts.watchers = Watchers::gather(hook, event)?;
     if !decide::needs_facts(event) {
-        facts.leader = !facts.metrics.is_empty() && hook.is_leader()?;
+        facts.leader = facts.watchers.are_shared_with() && hook.is_leader()?;
         // It says whether Patroni is to be read with TLS.
         facts.peer = if facts.leader { peer(hook)? } else { None };
         return Ok(facts);
@@ -73,8 +73,8 @@ pub(crate) async fn gather(
         facts.nearly_full = Some(NearlyFull { volume, wal: wal::size(hook).await });
     }
     facts.tls = tls::tls(ports, hook, &facts, event).await?;
-    if facts.leader && facts.metrics.is_empty() && has_changed(&facts) {
-        facts.metrics = hook.cached_relations(Endpoint::Metrics)?;
+    if facts.leader && facts.watchers.metrics.is_empty() && has_changed(&facts) {
+        facts.watchers.metrics = hook.cached_relations(Endpoint::Metrics)?;
     }
     let pod = match &facts.container {
         Some(_) => own_pod(ports, &facts).await,

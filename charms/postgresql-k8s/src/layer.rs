@@ -48,7 +48,8 @@ fn metrics() -> Service {
         r#override: Override::Replace,
         summary: Some("PostgreSQL's metrics".to_owned()),
         command: Some(format!(
-            "/usr/bin/prometheus-postgres-exporter --web.listen-address=:{METRICS_PORT}"
+            "/usr/bin/prometheus-postgres-exporter --web.listen-address=:{METRICS_PORT} \
+             --collector.database_wraparound --collector.stat_checkpointer"
         )),
         startup: Some(Startup::Enabled),
         user: Some(USER.to_owned()),
@@ -288,7 +289,8 @@ services:
         summary: PostgreSQL's metrics
         startup: enabled
         override: replace
-        command: /usr/bin/prometheus-postgres-exporter --web.listen-address=:9187
+        command: /usr/bin/prometheus-postgres-exporter --web.listen-address=:9187 \
+             --collector.database_wraparound --collector.stat_checkpointer
         environment:
             DATA_SOURCE_NAME: user=monitoring host=/var/run/postgresql dbname=postgres \
              search_path=pg_catalog

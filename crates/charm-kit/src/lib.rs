@@ -8,5 +8,5 @@
 
 pub mod certificates;
 pub mod credentials;
-pub mod metrics;
 pub mod ports;
+pub mod watch;

@@ -1,9 +1,10 @@
 //! The writes that every charm has, ready to be applied.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use juju_names::{ContainerName, RelationId, SecretId};
-use pebble_client::{Layer, NewFile, Ownership};
+use pebble_client::{Layer, LogTarget, NewFile, Ownership};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Applied, Changes, Context, Error, Level, Own, Port, SecretContent, SecretOwner};
@@ -64,6 +65,14 @@ pub enum Write {
         container: String,
         /// The layer, which takes the place of the one that was added before.
         layer: Box<Layer>,
+    },
+    /// Where the output of a container's services is sent; it is no longer sent elsewhere. The
+    /// name of a target has to follow from its location.
+    LogTargets {
+        /// The container.
+        container: String,
+        /// The targets by name.
+        targets: BTreeMap<String, LogTarget>,
     },
     /// A file in a container.
     File {
@@ -172,6 +181,11 @@ impl Write {
         Self::Layer { container: container.into(), layer: Box::new(layer) }
     }
 
+    /// Where the output of a container's services is sent.
+    pub fn log_targets(container: impl Into<String>, targets: BTreeMap<String, LogTarget>) -> Self {
+        Self::LogTargets { container: container.into(), targets }
+    }
+
     /// A file in a container that its owner alone may read.
     pub fn file(
         container: impl Into<String>,
@@ -220,6 +234,9 @@ impl Write {
             Self::Layer { container, layer } => {
                 return answered(&container, run(juju, &container, &layer).await);
             }
+            Self::LogTargets { container, targets } => {
+                return send_logs(juju, &container, &targets).await;
+            }
             Self::File { container, path, content, mode } => {
                 let pushed = push(juju, &container, &path, content.expose(), mode).await;
                 return answered(&container, pushed);
@@ -252,6 +269,9 @@ impl std::fmt::Debug for Write {
             Self::ActionResult(key, _) => write!(f, "result {key}"),
             Self::ActionFail(message) => write!(f, "fail: {message}"),
             Self::Layer { container, .. } => write!(f, "layer {container}"),
+            Self::LogTargets { container, targets } => {
+                write!(f, "send logs of {container} to {:?}", targets.keys())
+            }
             Self::File { container, path, .. } => write!(f, "file {container} {path}"),
         }
     }
@@ -291,6 +311,27 @@ async fn run(juju: &mut Context, container: &str, layer: &Layer) -> Result<Appli
             Ok(Applied::Done)
         }
     }
+}
+
+/// The label of the layer with the targets of logs.
+const LOGS: &str = "log-targets";
+
+/// A container that does not answer yet has no such targets when it does, and an event then.
+async fn send_logs(
+    juju: &Context,
+    container: &str,
+    targets: &BTreeMap<String, LogTarget>,
+) -> Result<Applied, Error> {
+    let pebble = pebble(juju, container)?;
+    let plan = match pebble.plan().await {
+        Err(error) if error.is_unreachable() => return Ok(Applied::Done),
+        plan => plan?,
+    };
+    let layer = Layer::sending_logs_to(targets, &plan);
+    if layer != Layer::default() {
+        pebble.add_layer(LOGS, &layer, true).await?;
+    }
+    Ok(Applied::Done)
 }
 
 async fn push(

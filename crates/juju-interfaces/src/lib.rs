@@ -3,14 +3,19 @@
 //! What a peer wrote wrong is data: a reader returns a `BagError` that names the key, and
 //! the charm serves the others.
 
+pub mod alert_rules;
+pub mod grafana_dashboard;
+pub mod loki_push_api;
 pub mod pgb_peers;
 pub mod pgsql;
 pub mod postgresql_client;
 pub mod prometheus_scrape;
 pub mod tls_certificates;
+pub mod topology;
 
 mod endpoint;
 mod python;
+mod xz;
 
 use std::collections::BTreeMap;
 

@@ -3,28 +3,16 @@
 use juju_names::UnitName;
 use serde::Serialize;
 
+use crate::alert_rules::Rules;
+use crate::topology::Topology;
 use crate::{Bag, python};
 
 /// The endpoint at which charms offer what they measure.
 pub const ENDPOINT: &str = "metrics-endpoint";
 
-/// Where a unit stands, as the one who measures labels what it reads.
+/// Targets that are asked in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Topology {
-    /// The model's name.
-    pub model: String,
-    /// The model's UUID.
-    pub model_uuid: String,
-    /// The application.
-    pub application: String,
-    /// The unit that writes.
-    pub unit: String,
-    /// The charm's name.
-    pub charm_name: String,
-}
-
-#[derive(Serialize)]
-struct Job {
+pub struct Job {
     metrics_path: &'static str,
     static_configs: Vec<Targets>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,13 +21,13 @@ struct Job {
     tls_config: Option<TlsConfig>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct TlsConfig {
     /// The certificates themselves, which the reader puts into a file.
     ca_file: String,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Targets {
     targets: [String; 1],
     labels: Labels,
@@ -47,7 +35,7 @@ struct Targets {
 
 /// The reader gives all targets of a unit the same `instance`, so that series of two processes that
 /// have the same name would be one without a label of their own.
-#[derive(Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Labels {
     process: String,
 }
@@ -69,8 +57,8 @@ impl Target {
 }
 
 impl Job {
-    /// Every unit has these targets.
-    fn of(targets: impl IntoIterator<Item = Target>) -> Self {
+    /// Every unit has these targets, which answer in clear.
+    pub fn of(targets: impl IntoIterator<Item = Target>) -> Self {
         let targets = targets.into_iter().map(|target| Targets {
             // The reader puts the units' addresses in the place of the star.
             targets: [format!("*:{}", target.port)],
@@ -79,29 +67,19 @@ impl Job {
         let static_configs = targets.collect();
         Self { metrics_path: "/metrics", static_configs, scheme: None, tls_config: None }
     }
+
+    /// The same with TLS, by certificates that this CA, in PEM, has signed.
+    #[must_use]
+    pub fn with_tls(self, authorities: &str) -> Self {
+        let tls_config = Some(TlsConfig { ca_file: authorities.to_owned() });
+        Self { scheme: Some("https"), tls_config, ..self }
+    }
 }
 
-/// What the leader writes: every unit has these targets.
-pub fn app_bag(targets: impl IntoIterator<Item = Target>, topology: &Topology) -> Bag {
-    shared(&[Job::of(targets)], topology)
-}
-
-/// The same where `encrypted` is answered with TLS, by certificates that this CA, in PEM, has
-/// signed, and the other targets in clear.
-pub fn app_bag_with_tls(
-    targets: impl IntoIterator<Item = Target>,
-    (encrypted, authorities): (Target, &str),
-    topology: &Topology,
-) -> Bag {
-    let tls_config = Some(TlsConfig { ca_file: authorities.to_owned() });
-    let job = Job { scheme: Some("https"), tls_config, ..Job::of([encrypted]) };
-    shared(&[Job::of(targets), job], topology)
-}
-
-fn shared(jobs: &[Job], topology: &Topology) -> Bag {
+/// What the leader writes: where every unit is measured, and what is worth an alert.
+pub fn app_bag(jobs: &[Job], rules: &Rules, topology: &Topology) -> Bag {
     Bag::from([
-        // Who measures may refuse a databag without any.
-        ("alert_rules".to_owned(), r#"{"groups": []}"#.to_owned()),
+        ("alert_rules".to_owned(), rules.text()),
         ("scrape_jobs".to_owned(), python::dumps(&jobs)),
         ("scrape_metadata".to_owned(), python::dumps(topology)),
     ])
@@ -118,22 +96,21 @@ pub fn unit_bag(unit: &UnitName, address: String) -> Bag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::example;
 
     #[test]
     fn bags_are_as_their_reader_expects_them() {
-        let topology = Topology {
-            model: "m".to_owned(),
-            model_uuid: "u".to_owned(),
-            application: "a".to_owned(),
-            unit: "a/0".to_owned(),
-            charm_name: "c".to_owned(),
-        };
-        let bag = app_bag([Target::new("a_0", 9127), Target::new("a_1", 9128)], &topology);
+        let topology = example();
+        let rules = Rules { groups: Vec::new() };
+        let job = Job::of([Target::new("a_0", 9127), Target::new("a_1", 9128)]);
+        let bag = app_bag(&[job], &rules, &topology);
         insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127"], "labels": {"process": "a_0"}}, {"targets": ["*:9128"], "labels": {"process": "a_1"}}]}]"#);
+        // Who measures may refuse a databag without any.
         assert_eq!(bag["alert_rules"], r#"{"groups": []}"#);
-        insta::assert_snapshot!(bag["scrape_metadata"], @r#"{"model": "m", "model_uuid": "u", "application": "a", "unit": "a/0", "charm_name": "c"}"#);
-        let bag =
-            app_bag_with_tls([Target::new("a", 9127)], (Target::new("b", 8008), "pem"), &topology);
+        insta::assert_snapshot!(bag["scrape_metadata"], @r#"{"model": "m", "model_uuid": "0123456789", "application": "a-b", "unit": "a-b/0", "charm_name": "c"}"#);
+        let jobs =
+            [Job::of([Target::new("a", 9127)]), Job::of([Target::new("b", 8008)]).with_tls("pem")];
+        let bag = app_bag(&jobs, &rules, &topology);
         insta::assert_snapshot!(bag["scrape_jobs"], @r#"[{"metrics_path": "/metrics", "static_configs": [{"targets": ["*:9127"], "labels": {"process": "a"}}]}, {"metrics_path": "/metrics", "static_configs": [{"targets": ["*:8008"], "labels": {"process": "b"}}], "scheme": "https", "tls_config": {"ca_file": "pem"}}]"#);
         let bag = unit_bag(&"a/0".parse().unwrap(), "a-0.a-endpoints".to_owned());
         assert_eq!(bag["prometheus_scrape_unit_address"], "a-0.a-endpoints");

@@ -11,6 +11,7 @@ mod error;
 mod exec;
 mod files;
 mod health;
+mod logs;
 mod multipart;
 mod plan;
 mod services;

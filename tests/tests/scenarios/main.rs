@@ -35,3 +35,4 @@ mod security;
 mod setup;
 mod single;
 mod tls;
+mod watch;

@@ -10,13 +10,13 @@ mod database_map;
 mod leaving;
 mod legacy;
 mod lookup;
-mod metrics;
 mod peers;
 mod rollout;
 mod service;
 pub(crate) mod start;
 mod status;
 pub(crate) mod tls;
+mod watch;
 mod workload;
 
 #[cfg(test)]
@@ -43,9 +43,7 @@ pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
             Decision::new().effect(Write::RemoveRevision(id.clone(), *revision))
         }
         (_, Facts::Start(facts)) => start::start(facts),
-        (_, Facts::Metrics(facts)) => {
-            Decision::new().effects(metrics::metrics_joined(&facts.0, &facts.1))
-        }
+        (_, Facts::Watchers(facts)) => Decision::new().effects(watch::writes(&facts.0, &facts.1)),
         (_, Facts::Full(facts)) => reconcile(event, facts),
         (_, Facts::None) => Decision::new(),
     }
@@ -118,7 +116,7 @@ impl<'a> Next<'a> {
 /// | db joined, db changed | all | [`legacy::db_changed`] |
 /// | db departed, db broken | does this unit leave | [`leaving::decide`] |
 /// | certificates | all | [`tls::certificates`], [`tls::publish`] |
-/// | metrics joined | all | [`metrics::metrics_joined`] |
+/// | metrics joined, dashboard joined, logging changed | all | [`watch::writes`] |
 fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
     if let Some(decision) = leaving::decide(event, facts) {
         return decision;
@@ -168,5 +166,5 @@ fn reconcile(event: &Event, facts: &FullFacts) -> Decision<Effect> {
         // Peers that read the map and the configuration find the secret that goes with them.
         .effects(peers::peer_changed(event, facts, &next))
         // No client waits for these.
-        .effects(metrics::metrics_joined(&facts.common, &facts.metrics))
+        .effects(watch::writes(&facts.common, &facts.watchers))
 }

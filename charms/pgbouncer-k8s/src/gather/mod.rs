@@ -13,6 +13,7 @@ mod workload;
 
 use charm_kit::certificates::{KeyRequest, SET_KEY};
 use charm_kit::credentials::Seed;
+use charm_kit::watch::Watchers;
 use juju_charm::{
     AppName, Cause, EndpointSet as _, Error, Event, HookError, Own, Reader, RelationId,
     RelationKind, Revision, SecretContent,
@@ -24,7 +25,7 @@ use crate::decide::{actions::CONSOLE, start::processes};
 use crate::endpoint::{CLIENTS, Endpoint};
 use crate::facts::{
     Access, Common, ConsoleFacts, DatabaseRelation, Effective, Facts, FullFacts, LegacyRelation,
-    Metrics, Peers, StartFacts,
+    Peers, StartFacts,
 };
 use crate::names;
 use crate::options::Options;
@@ -61,9 +62,9 @@ pub(crate) async fn facts(
         | Event::UpgradeCharm
         | Event::SecretChanged { .. } => known(connections, hook, event).await,
         Event::Relation(relation) => match Endpoint::from_name(relation.endpoint.as_str()) {
-            Some(Endpoint::Metrics) => {
-                let metrics = metrics(hook, event)?;
-                Ok(Facts::Metrics(Box::new((common(connections, hook)?, metrics))))
+            Some(Endpoint::Metrics | Endpoint::Dashboards | Endpoint::Logging) => {
+                let watchers = Watchers::gather(hook, event)?;
+                Ok(Facts::Watchers(Box::new((common(connections, hook)?, watchers))))
             }
             Some(_) if relevance::why_irrelevant(hook, relation)?.is_none() => {
                 known(connections, hook, event).await
@@ -82,11 +83,6 @@ pub(crate) async fn facts(
         | Event::Action { .. }
         | Event::Custom(_) => Ok(Facts::None),
     }
-}
-
-fn metrics(hook: &mut Reader, event: &Event) -> Result<Metrics, HookError> {
-    let relations = charm_kit::metrics::relations(hook, event)?;
-    Ok(Metrics { model_uuid: hook.environment().model_uuid.clone(), relations })
 }
 
 fn common(connections: &Connections, hook: &mut Reader) -> Result<Common, Error> {
@@ -200,7 +196,7 @@ async fn full(
         now,
         barrier,
         tls,
-        metrics: metrics(hook, event)?,
+        watchers: Watchers::gather(hook, event)?,
         leaving,
         paused: None,
         was_paused: hook.state(PAUSED)?.is_some(),

@@ -3,10 +3,10 @@
 mod actions;
 mod clients;
 mod members;
-mod metrics;
 mod plugins;
 mod tls;
 mod upgrade;
+mod watch;
 mod workload;
 
 #[cfg(test)]
@@ -20,7 +20,9 @@ pub(crate) use upgrade::STACK;
 pub(crate) use workload::PENDING;
 
 use crate::effect::Effect;
-use crate::endpoint::Endpoint::{self, Certificates, Database, Metrics, Peers, Upgrade};
+use crate::endpoint::Endpoint::{
+    self, Certificates, Dashboards, Database, Logging, Metrics, Peers, Upgrade,
+};
 use crate::facts::{Facts, NearlyFull};
 use crate::layer;
 use crate::status::{self, Expected, Seen};
@@ -73,10 +75,15 @@ pub(crate) fn is_upgrade_action(event: &Event) -> bool {
     matches!(event, Event::Action { name, .. } if names.contains(&name.as_str()))
 }
 
-/// What to do about an event.
+/// What to do about an event. Most charts of `docs/reference/hooks-postgresql.md` are functions of
+/// their names; the others are here.
+///
+/// | chart | box | part |
+/// | --- | --- | --- |
+/// | metrics joined, dashboard joined, logging changed | all | [`watch::writes`] |
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
     let facts = &Validated::new(facts);
-    of_event(event, facts).effects(metrics::metrics_joined(facts))
+    of_event(event, facts).effects(watch::writes(facts))
 }
 
 fn of_event(event: &Event, facts: &Validated<'_>) -> Decision<Effect> {
@@ -134,9 +141,10 @@ fn of_relation(relation: &RelationEvent, facts: &Validated<'_>) -> Decision<Effe
         (Database, Departed) => clients::database_departed(relation, facts),
         (Database, Broken) => clients::database_broken(relation, facts),
         (Certificates, Created | Joined | Changed | Departed | Broken) => certificates(facts),
-        (Upgrade | Peers | Metrics, Created | Joined | Changed | Departed | Broken) => {
-            Decision::new()
-        }
+        (
+            Upgrade | Peers | Metrics | Dashboards | Logging,
+            Created | Joined | Changed | Departed | Broken,
+        ) => Decision::new(),
     }
 }
 

@@ -14,7 +14,9 @@ pub(crate) use files::{
     files_are_kept, files_are_listed_and_removed, folders_are_made, owners_and_modes_are_set,
     several_files_go_together,
 };
-pub(crate) use plans::{layers_are_laid, layers_are_refused, plans_are_compared};
+pub(crate) use plans::{
+    layers_are_laid, layers_are_refused, log_targets_are_refused, logs_are_sent, plans_are_compared,
+};
 pub(crate) use services::{
     a_replan_restarts_what_changed, failed_starts_are_told, services_run, signals_reach_services,
 };

@@ -1,6 +1,8 @@
 //! Layers and the plan.
 
-use pebble_client::{Check, ExecCheck, HttpCheck, Layer, Service, Startup, TcpCheck};
+use std::collections::BTreeMap;
+
+use pebble_client::{Check, ExecCheck, HttpCheck, Layer, LogTarget, Service, Startup, TcpCheck};
 
 use super::{Failure, Far, disabled, enabled, refused};
 
@@ -65,6 +67,60 @@ pub(crate) async fn layers_are_refused(far: &Far) -> Result<(), Failure> {
     refused(client.add_layer("web", &idle, true).await, 400, "must define \"command\"");
     let blind = Layer::default().check("up", Check::default());
     refused(client.add_layer("web", &blind, true).await, 400, "must specify one of");
+    assert_eq!(client.plan().await?, Layer::default());
+    Ok(())
+}
+
+/// A layer with one target of logs.
+fn sends(target: LogTarget) -> Layer {
+    Layer { log_targets: [("loki/0".to_owned(), target)].into(), ..Layer::default() }
+}
+
+fn loki() -> LogTarget {
+    let labels = BTreeMap::from([("juju_unit".to_owned(), "a/0".to_owned())]);
+    LogTarget::loki("http://127.0.0.1:1/loki/api/v1/push", labels)
+}
+
+/// Targets of logs come and end beside what other layers say, and no service starts for it.
+pub(crate) async fn logs_are_sent(far: &Far) -> Result<(), Failure> {
+    let Far { client, .. } = far;
+    client.add_layer("web", &Layer::default().service("web", enabled("sleep 100")), true).await?;
+    let targets = sends(loki()).log_targets;
+    let plan = client.plan().await?;
+    let layer = Layer::sending_logs_to(&targets, &plan);
+    assert_eq!(layer, sends(loki()));
+    client.add_layer("logs", &layer, true).await?;
+    let plan = client.plan().await?;
+    assert_eq!(Layer::sending_logs_to(&targets, &plan), Layer::default());
+    assert!(!layer.differs_from(&plan));
+    // What starts, runs and reads the plan finds the services as before.
+    assert_eq!(plan.services.keys().collect::<Vec<_>>(), ["web"]);
+    assert!(client.services(&[]).await?.iter().all(|service| !service.is_active()));
+    let none = BTreeMap::new();
+    let ended = Layer::sending_logs_to(&none, &plan);
+    assert_eq!(ended.log_targets["loki/0"].services, ["-all"]);
+    client.add_layer("logs", &ended, true).await?;
+    let plan = client.plan().await?;
+    assert_eq!(plan.log_targets.len(), 1);
+    assert_eq!(Layer::sending_logs_to(&none, &plan), Layer::default());
+    client.add_layer("logs", &Layer::sending_logs_to(&targets, &plan), true).await?;
+    let plan = client.plan().await?;
+    assert_eq!(Layer::sending_logs_to(&targets, &plan), Layer::default());
+    Ok(())
+}
+
+/// A target that is none is refused, and the plan stays.
+pub(crate) async fn log_targets_are_refused(far: &Far) -> Result<(), Failure> {
+    let Far { client, .. } = far;
+    let add = async |target: LogTarget| client.add_layer("logs", &sends(target), true).await;
+    let wrong = LogTarget { kind: Some("carrier".to_owned()), ..loki() };
+    refused(add(wrong).await, 400, "has unsupported type \"carrier\"");
+    refused(add(LogTarget { kind: None, ..loki() }).await, 400, "must define \"type\"");
+    refused(add(LogTarget { location: None, ..loki() }).await, 400, "must define \"location\"");
+    let unknown = LogTarget { services: vec!["-web".to_owned()], ..loki() };
+    refused(add(unknown).await, 400, "specifies unknown service \"web\"");
+    let labels = BTreeMap::from([("pebble_service".to_owned(), "x".to_owned())]);
+    refused(add(LogTarget { labels, ..loki() }).await, 400, "uses reserved prefix \"pebble_\"");
     assert_eq!(client.plan().await?, Layer::default());
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::far::member::Member;
 use crate::far::pgbouncer::Process;
 
 use super::answer::sync;
+use super::weigh::weigh;
 
 /// What a service does.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +130,7 @@ impl Container {
         for (_, layer) in &self.layers {
             self.plan.services.extend(layer.services.clone());
             self.plan.checks.extend(layer.checks.clone());
+            self.plan.log_targets.extend(layer.log_targets.clone());
         }
         let layers: Vec<&Layer> = self.layers.iter().map(|(_, layer)| layer).collect();
         self.shown = serde_json::to_string(&layers).unwrap_or_default();
@@ -142,12 +144,13 @@ impl Container {
         layer: Layer,
         combine: bool,
     ) -> Result<(), String> {
-        weigh(&layer)?;
+        weigh(&layer, &self.plan)?;
         match self.layers.iter_mut().find(|(known, _)| known == label) {
             Some(_) if !combine => return Err(format!("layer \"{label}\" already exists")),
             Some((_, known)) => {
                 known.services.extend(layer.services);
                 known.checks.extend(layer.checks);
+                known.log_targets.extend(layer.log_targets);
             }
             None => self.layers.push((label.to_owned(), layer)),
         }
@@ -297,25 +300,5 @@ impl Container {
             }
         }
         failure
-    }
-}
-
-/// What Pebble has against a layer.
-fn weigh(layer: &Layer) -> Result<(), String> {
-    let idle = layer.services.iter().find(|(_, service)| service.command.is_none());
-    if let Some((name, _)) = idle {
-        return Err(format!("plan must define \"command\" for service \"{name}\""));
-    }
-    let kinds = |check: &pebble_client::Check| {
-        usize::from(check.http.is_some())
-            + usize::from(check.tcp.is_some())
-            + usize::from(check.exec.is_some())
-    };
-    match layer.checks.iter().find(|(_, check)| kinds(check) != 1) {
-        Some((name, _)) => {
-            let kinds = "one of \"http\", \"tcp\", or \"exec\"";
-            Err(format!("plan must specify {kinds} for check \"{name}\""))
-        }
-        None => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ mod api;
 mod container;
 mod exec;
 pub(crate) mod files;
+mod weigh;
 
 pub(crate) use answer::{Answer, response};
 pub(crate) use api::{act, look};

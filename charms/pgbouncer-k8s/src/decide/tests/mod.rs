@@ -9,6 +9,7 @@ mod many;
 mod tls;
 mod unit;
 mod upgrade;
+mod watch;
 
 use juju_charm::{Changes, Decision, Event, Own, RelationId, Write};
 

@@ -5,12 +5,12 @@ mod clients;
 mod flowcharts;
 mod healing;
 mod many;
-mod metrics;
 mod plugins;
 mod refused;
 mod relations;
 mod tls;
 mod upgrade;
+mod watch;
 
 use juju_charm::{Decision, Event, Outcome, Write};
 
