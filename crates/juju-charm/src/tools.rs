@@ -90,6 +90,12 @@ impl ToolError {
         self.says(&["not found"])
     }
 
+    /// Whether the controller has removed a relation that the agent still lists: seen in 4.0 while
+    /// an application goes.
+    pub fn is_relation_gone(&self) -> bool {
+        self.says(&["relation by key: relation not found"])
+    }
+
     /// Whether Juju does not let this unit do that.
     pub fn is_denied(&self) -> bool {
         self.says(&["permission denied", "access denied", "is not allowed to"])
@@ -243,6 +249,19 @@ mod tests {
         check("this unit is not the leader", NOT_LEADER);
         check("lease not held", NOT_LEADER);
         check("open -: no such file or directory", [false; 3]);
+    }
+
+    #[track_caller]
+    fn check_gone(message: &str, expected: bool) {
+        let (tool, message) = ("relation-get".to_owned(), message.to_owned());
+        assert_eq!(ToolError::Refused { tool, code: 1, message }.is_relation_gone(), expected);
+    }
+
+    #[test]
+    fn a_relation_that_is_gone_is_not_one_that_never_was() {
+        check_gone("getting regular relation by key: relation not found", true);
+        check_gone("invalid value \"99\" for option -r: relation not found", false);
+        check_gone("relation unit not found", false);
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl HookError {
         self.tool().is_some_and(ToolError::is_not_found)
     }
 
+    /// Whether the controller has removed a relation that the agent still lists.
+    pub fn is_relation_gone(&self) -> bool {
+        self.tool().is_some_and(ToolError::is_relation_gone)
+    }
+
     /// Whether Juju does not let this unit do that.
     pub fn is_denied(&self) -> bool {
         self.tool().is_some_and(ToolError::is_denied)
@@ -83,6 +88,8 @@ pub struct Reader {
     relations: BTreeMap<String, Vec<RelationId>>,
     /// The relation that is broken in this hook.
     ending: Option<RelationId>,
+    /// Relations that are listed, and that the controller has removed.
+    gone: BTreeSet<RelationId>,
     members: BTreeMap<RelationId, Vec<UnitName>>,
     apps: BTreeMap<RelationId, AppName>,
     bags: BTreeMap<(RelationId, Party), Bag>,
@@ -155,6 +162,7 @@ impl Reader {
             goal: None,
             relations: BTreeMap::new(),
             ending: None,
+            gone: BTreeSet::new(),
             members: BTreeMap::new(),
             apps: BTreeMap::new(),
             bags: BTreeMap::new(),

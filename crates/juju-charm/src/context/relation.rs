@@ -97,7 +97,8 @@ impl Reader {
     }
 
     /// The databag of a unit or an application. The own application's bag is the
-    /// leader's alone, except in peer relations.
+    /// leader's alone, except in peer relations. A relation that the controller has removed while
+    /// the agent still lists it holds nothing any more: nobody is on its other side.
     ///
     /// # Errors
     /// When the relation is unknown or the bag may not be read.
@@ -117,7 +118,13 @@ impl Reader {
         }
         args.extend(["-", name.as_str()]);
         let doing = || format!("read the databag of {name} in relation {id}");
-        let found: Option<Pairs<String>> = self.read(doing, "relation-get", &args)?;
+        let found: Option<Pairs<String>> = match self.read(doing, "relation-get", &args) {
+            Err(error) if error.is_relation_gone() => {
+                self.gone.insert(id);
+                None
+            }
+            answer => answer?,
+        };
         let bag = Bag::from_iter(found.unwrap_or_default().0);
         self.bags.insert(key, bag.clone());
         Ok(bag)
@@ -151,7 +158,8 @@ impl Reader {
 
 impl Context {
     /// Wants changes in an own databag; returns whether anything differs. The
-    /// differences leave as one `relation-set` per bag at the end of the hook.
+    /// differences leave as one `relation-set` per bag at the end of the hook. A relation that the
+    /// controller has removed takes none.
     ///
     /// # Errors
     /// When the bag cannot be read, such as the application's by another than the leader.
@@ -164,7 +172,7 @@ impl Context {
         let party = self.own(own);
         let mut bag = self.bag(id, &party)?;
         let changes = changes.into().against(&bag);
-        if changes.is_empty() {
+        if changes.is_empty() || self.gone.contains(&id) {
             return Ok(false);
         }
         changes.apply_to(&mut bag);
@@ -189,3 +197,6 @@ impl Context {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
