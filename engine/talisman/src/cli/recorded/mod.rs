@@ -6,6 +6,7 @@
 
 mod compare;
 mod further;
+mod options;
 mod world;
 
 use std::cell::RefCell;
