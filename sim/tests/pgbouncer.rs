@@ -6,11 +6,19 @@ mod contract;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use contract::{Failure, Far, Pooler};
+use contract::{Answer, Failure, Far, Pooler, Session};
 use postgres::{Boxed, Client, ConnectOptions};
 use sim::parts::{OPERATOR_PASSWORD, Parts};
 
 struct Simulated<'a>(&'a Parts);
+
+struct Open(sim::parts::Session);
+
+impl Session for Open {
+    fn asks<'a>(&'a self, text: &'a str) -> Boxed<'a, Answer> {
+        Box::pin(self.0.asks(text))
+    }
+}
 
 impl Pooler for Simulated<'_> {
     fn enters<'a>(
@@ -27,6 +35,29 @@ impl Pooler for Simulated<'_> {
     fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>> {
         let shown = self.0.shown(port, "looker", "looker");
         Box::pin(async move { shown })
+    }
+
+    fn opens<'a>(
+        &'a self,
+        port: u16,
+        user: &'a str,
+        password: &'a str,
+        database: &'a str,
+    ) -> Boxed<'a, Result<Box<dyn Session>, String>> {
+        Box::pin(async move {
+            let open = self.0.session(port, (user, password, database)).await?;
+            Ok(Box::new(Open(open)) as Box<dyn Session>)
+        })
+    }
+
+    fn behind_silence(&self) -> Boxed<'_, (String, u16)> {
+        let host = self.0.behind_silence();
+        Box::pin(async move { (host, 5432) })
+    }
+
+    fn silence(&self, silent: bool) -> Boxed<'_, ()> {
+        self.0.silence(silent);
+        Box::pin(async {})
     }
 }
 
@@ -72,4 +103,9 @@ keeps!(
     the_console_shows_what_is_in_force,
     a_refused_reload_takes_a_part,
     users_stay_until_there_is_another_list,
+    a_pause_holds_clients,
+    a_pause_waits_for_transactions,
+    a_login_in_flight_poisons_the_pool,
+    a_process_that_ends_does_not_resume,
+    a_shutdown_waits_for_clients,
 );

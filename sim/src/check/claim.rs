@@ -21,7 +21,7 @@ pub(crate) fn holds(state: &State) -> Vec<String> {
 /// What is not true of what a pooler says of an operator's pause.
 fn held(state: &State, unit: &UnitName) -> Option<String> {
     let container = state.far.pods.get(unit)?.container.as_ref()?;
-    let holds = container.poolers().any(|(_, process)| process.paused);
+    let holds = container.poolers().any(|(_, process)| process.traffic.is_paused());
     let status = state.model.unit(unit)?.status();
     let text = format!("{unit} says {} {:?}", status.status, status.message);
     match holds {

@@ -23,6 +23,9 @@ use crate::names::MODEL;
 /// An answer that never comes.
 pub(crate) const NEVER: Duration = Duration::from_secs(100_000);
 
+/// The domain of what stands before a server and may fall silent.
+pub(crate) const SILENT: &str = ".silent";
+
 /// Where every history begins, in seconds.
 const BEGIN: i64 = 1_790_000_000;
 
@@ -42,6 +45,8 @@ pub(crate) struct Far {
     pub(crate) patroni: BTreeMap<AppName, patroni::Cluster>,
     pub(crate) volumes: BTreeMap<UnitName, patroni::Volume>,
     pub(crate) kube: Api,
+    /// Whether servers are silent where they can be.
+    pub(crate) silent: bool,
 }
 
 impl Far {
@@ -64,6 +69,7 @@ impl Far {
             patroni: BTreeMap::new(),
             volumes: BTreeMap::new(),
             kube,
+            silent: false,
         }
     }
 
@@ -96,6 +102,35 @@ impl Far {
     /// The PostgreSQL that answers at this name, and takes writes there.
     pub(crate) fn cluster_behind(&self, host: &str) -> Option<&postgresql::Cluster> {
         self.clusters.get(&self.server_behind(host)?)
+    }
+
+    /// What the server at a host makes of a pooler's connection now.
+    fn reach(&self, host: &str) -> pgbouncer::Reach {
+        use pgbouncer::Reach::{Answers, Refuses, Silent};
+        match self.cluster_behind(host) {
+            _ if self.silent && host.ends_with(SILENT) => Silent,
+            Some(cluster) if cluster.up => Answers,
+            _ => Refuses,
+        }
+    }
+
+    /// Lets happen what happens by now to clients of every pooler.
+    pub(crate) fn turn(&mut self, now: Duration) {
+        let entries = |process: &pgbouncer::Process| {
+            let hosts = process.ini.databases.iter().map(|entry| entry.host.as_str().to_owned());
+            hosts.collect::<Vec<_>>()
+        };
+        let hosts = self.processes().flat_map(|(_, _, process)| entries(process));
+        let reach: BTreeMap<String, pgbouncer::Reach> =
+            hosts.map(|host| (host.clone(), self.reach(&host))).collect();
+        for container in self.pods.values_mut().filter_map(|pod| pod.container.as_mut()) {
+            for process in container.poolers_mut() {
+                process.turn(now, |host| {
+                    reach.get(host).copied().unwrap_or(pgbouncer::Reach::Refuses)
+                });
+            }
+            container.reap();
+        }
     }
 
     /// Whether a client of a pooler's process gets a server connection, or why not.

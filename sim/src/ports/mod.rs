@@ -86,7 +86,8 @@ impl pgbouncer_k8s::Ports for Simulated {
     fn pause<'a>(&'a self, console: &'a Console) -> Boxed<'a, Result<Option<Pause>, Failure>> {
         Box::pin(async move {
             self.ask(console).await?;
-            let held = self.world.look(|state| Some(self.asked(state, console)?.1.paused));
+            let held =
+                self.world.look(|state| Some(self.asked(state, console)?.1.traffic.is_paused()));
             let seen = held == Some(true) && !mutant::is(&Plant::SeesNoPause);
             Ok(seen.then_some(Pause::Everything))
         })

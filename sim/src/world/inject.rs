@@ -151,7 +151,8 @@ pub(crate) fn turn_pause(state: &mut State, pick: u32) {
     let mut processes: Vec<_> = poolers(state).collect();
     let count = processes.len().max(1);
     if let Some(process) = processes.get_mut(pick as usize % count) {
-        process.paused = !process.paused;
+        let other = if process.traffic.is_paused() { "SIGUSR2" } else { "SIGUSR1" };
+        process.traffic.signal(other);
     }
 }
 
@@ -164,7 +165,7 @@ fn poolers(state: &mut State) -> impl Iterator<Item = &mut Process> {
 /// Every network and every pod is well again, and no client is held.
 pub(crate) fn heal(state: &mut State) {
     state.delayed.clear();
-    poolers(state).for_each(|process| process.paused = false);
+    poolers(state).for_each(|process| process.traffic.signal("SIGUSR2"));
     patroni::hear_again(&mut state.far);
     for cluster in state.far.patroni.values_mut() {
         cluster.cut.clear();

@@ -5,6 +5,8 @@
 mod cluster;
 #[path = "../../../crates/pgbouncer/tests/contract/mod.rs"]
 mod pgbouncer;
+#[path = "parts/pooler.rs"]
+mod pooler;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,67 +14,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use end_to_end::parts::{DATABASE, POOLER, Parts};
-use postgres::{Boxed, Client, ConnectOptions};
+use pooler::Real;
+use postgres::{Client, ConnectOptions};
 use serde_json::Value;
 
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(15);
-
-/// The PgBouncer in a pod.
-struct Real {
-    host: String,
-}
-
-impl Real {
-    async fn asks(&self, port: u16, user: &str, password: &str, database: &str) -> Option<()> {
-        let mut config = tokio_postgres::Config::new();
-        config.host(&self.host).port(port).user(user).password(password).dbname(database);
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await.ok()?;
-        let task = tokio::spawn(connection);
-        let question = if database == "pgbouncer" { "SHOW VERSION" } else { "SELECT 1" };
-        let answer = client.simple_query(question).await;
-        task.abort();
-        answer.ok().map(drop)
-    }
-}
-
-impl Real {
-    async fn settings(&self, port: u16) -> Option<BTreeMap<String, String>> {
-        let mut config = tokio_postgres::Config::new();
-        config.host(&self.host).port(port).user("looker").password("looker").dbname("pgbouncer");
-        let (client, connection) = config.connect(tokio_postgres::NoTls).await.ok()?;
-        let task = tokio::spawn(connection);
-        let answer = client.simple_query("SHOW CONFIG").await;
-        task.abort();
-        let pair = |message: &tokio_postgres::SimpleQueryMessage| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => {
-                Some((row.get("key")?.to_owned(), row.get("value").unwrap_or_default().to_owned()))
-            }
-            _ => None,
-        };
-        Some(answer.ok()?.iter().filter_map(pair).collect())
-    }
-}
-
-impl pgbouncer::Pooler for Real {
-    fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>> {
-        Box::pin(async move {
-            let asked = tokio::time::timeout(PATIENCE, self.settings(port)).await;
-            asked.ok().flatten().unwrap_or_default()
-        })
-    }
-
-    fn enters<'a>(
-        &'a self,
-        port: u16,
-        user: &'a str,
-        password: &'a str,
-        database: &'a str,
-    ) -> Boxed<'a, bool> {
-        let asks = self.asks(port, user, password, database);
-        Box::pin(async { matches!(tokio::time::timeout(PATIENCE, asks).await, Ok(Some(()))) })
-    }
-}
 
 /// Where the real PgBouncer and its server are.
 #[derive(Clone)]
@@ -187,7 +134,7 @@ macro_rules! keeps {
     ($parts:expr, $place:expr; $($promise:ident),* $(,)?) => {$(
         let place = $place.clone();
         let suite = || async move {
-            let pooler = &Real { host: place.pooler.clone() };
+            let pooler = &Real::of(&place.pooler, &place.primary);
             let pebble = pebble_client::Client::new(place.socket.clone());
             let (operator, server) = (place.operator().await?, place.server.clone());
             pgbouncer::$promise(&pgbouncer::Far { pebble, pooler, operator, server }).await
@@ -228,6 +175,11 @@ fn the_real_parts_keep_their_contracts() -> Result<()> {
         the_console_shows_what_is_in_force,
         a_refused_reload_takes_a_part,
         users_stay_until_there_is_another_list,
+        a_pause_holds_clients,
+        a_pause_waits_for_transactions,
+        a_login_in_flight_poisons_the_pool,
+        a_process_that_ends_does_not_resume,
+        a_shutdown_waits_for_clients,
     );
     Ok(())
 }

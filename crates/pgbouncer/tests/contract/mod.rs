@@ -6,6 +6,7 @@
 mod configurations;
 mod consoles;
 mod logins;
+mod pauses;
 mod reloads;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,10 @@ pub(crate) use logins::{
     a_wildcard_leads_to_every_database, clients_prove_who_they_are, the_console_has_its_own_users,
     what_the_server_refuses_is_refused,
 };
+pub(crate) use pauses::{
+    a_login_in_flight_poisons_the_pool, a_pause_holds_clients, a_pause_waits_for_transactions,
+    a_process_that_ends_does_not_resume, a_shutdown_waits_for_clients,
+};
 pub(crate) use reloads::{
     reloads_take_what_they_can, restarts_take_the_rest, users_stay_until_there_is_another_list,
 };
@@ -30,20 +35,10 @@ pub(crate) use reloads::{
 /// How any step of the contract may fail.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where clients knock.
-pub(crate) trait Pooler: Send + Sync {
-    /// Whether a login gets an answer in a database.
-    fn enters<'a>(
-        &'a self,
-        port: u16,
-        user: &'a str,
-        password: &'a str,
-        database: &'a str,
-    ) -> Boxed<'a, bool>;
-
-    /// The settings as the console shows them to `looker`; nothing where it does not open.
-    fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>>;
-}
+/// A row of an answer, by column.
+pub(crate) type Row = BTreeMap<String, String>;
+/// What a session is answered: rows, or an error's text.
+pub(crate) type Answer = Result<Vec<Row>, String>;
 
 /// A container in which PgBouncer can run, and a server.
 pub(crate) struct Far<'a> {
@@ -95,6 +90,42 @@ fn list() -> String {
         "\"console\" \"co\"\"nsole\"\n\"looker\" \"{}\"\n\"{LOOKUP}\" \"{LOOKUP}\"",
         postgres::scram::verifier("looker", &[8; 16], 4096).expose()
     )
+}
+
+/// A connection of a client, until it is dropped.
+pub(crate) trait Session: Send + Sync {
+    /// Asks for one thing and waits for the answer.
+    fn asks<'a>(&'a self, text: &'a str) -> Boxed<'a, Answer>;
+}
+
+/// Where clients knock.
+pub(crate) trait Pooler: Send + Sync {
+    /// Whether a login gets an answer in a database.
+    fn enters<'a>(
+        &'a self,
+        port: u16,
+        user: &'a str,
+        password: &'a str,
+        database: &'a str,
+    ) -> Boxed<'a, bool>;
+
+    /// The settings as the console shows them to `looker`; nothing where it does not open.
+    fn shows<'a>(&'a self, port: u16) -> Boxed<'a, BTreeMap<String, String>>;
+
+    /// Opens a session, and waits as long as that takes.
+    fn opens<'a>(
+        &'a self,
+        port: u16,
+        user: &'a str,
+        password: &'a str,
+        database: &'a str,
+    ) -> Boxed<'a, Result<Box<dyn Session>, String>>;
+
+    /// The host and the port at which the server can fall silent.
+    fn behind_silence(&self) -> Boxed<'_, (String, u16)>;
+
+    /// From now on the server accepts connections there and answers none, or answers again.
+    fn silence(&self, silent: bool) -> Boxed<'_, ()>;
 }
 
 impl Far<'_> {

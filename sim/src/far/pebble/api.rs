@@ -101,10 +101,12 @@ pub(crate) fn act(container: &mut Container, path: &str, body: &[u8]) -> Answer 
             let due: Vec<String> = names.into_iter().filter(due).collect();
             Answer::Change(container.start(&due))
         }
-        ("/v1/signals", _) => match container.reload(&names) {
-            Ok(()) => Answer::Sync(json!(true)),
-            Err(why) => Answer::Refused(500, "", why),
-        },
+        ("/v1/signals", _) => {
+            match container.signal(body["signal"].as_str().unwrap_or_default(), &names) {
+                Ok(()) => Answer::Sync(json!(true)),
+                Err(why) => Answer::Refused(500, "", why),
+            }
+        }
         _ => Answer::Refused(500, "generic-error", format!("no simulation of {path}")),
     }
 }

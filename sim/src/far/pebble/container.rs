@@ -180,6 +180,23 @@ impl Container {
         })
     }
 
+    /// The PgBouncer process of a service.
+    pub(crate) fn pooler_mut(&mut self, service: &str) -> Option<&mut Process> {
+        match self.services.get_mut(service)? {
+            Running::Pooler(process) => Some(process),
+            _ => None,
+        }
+    }
+
+    /// Processes that have ended by themselves run no more.
+    pub(crate) fn reap(&mut self) {
+        for running in self.services.values_mut() {
+            if matches!(running, Running::Pooler(process) if process.traffic.has_ended()) {
+                (*running, self.answers.1) = (Running::Stopped, None);
+            }
+        }
+    }
+
     /// The Patroni that runs and answers.
     pub(crate) fn patroni(&self) -> Option<&Member> {
         self.services.values().find_map(|running| match running {
@@ -280,12 +297,15 @@ impl Container {
         }
     }
 
-    /// Makes running processes read their files again; the first that does not run is reported
-    /// after all were signalled.
-    pub(crate) fn reload(&mut self, names: &[String]) -> Result<(), String> {
+    /// Signals running processes, most of which read their files again then; the first that does
+    /// not run is reported after all were signalled.
+    pub(crate) fn signal(&mut self, signal: &str, names: &[String]) -> Result<(), String> {
         let mut failure = Ok(());
         for name in names {
             match self.services.get_mut(name) {
+                Some(Running::Pooler(process)) if signal != "SIGHUP" => {
+                    process.traffic.signal(signal);
+                }
                 Some(Running::Pooler(process)) => {
                     if let Err(why) = process.reload(&self.disk.files) {
                         self.refused.push(why);

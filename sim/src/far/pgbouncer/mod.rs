@@ -1,6 +1,10 @@
-//! A PgBouncer process: what it read, and which logins it accepts.
+//! A PgBouncer process: what it read, which logins it accepts, and what its clients do.
+
+mod pool;
+mod traffic;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pgbouncer::{Database, Entry, Ini, IniError, KEYS, Key, Kind, Reload, Userlist, Version};
 use postgres::{Failure, scram};
@@ -9,8 +13,11 @@ use secrecy::ExposeSecret;
 use crate::far::disk::{Disk, File, Folder, Owner};
 use crate::far::postgresql::Cluster;
 
+pub(crate) use pool::{Limits, Reach};
+pub(crate) use traffic::{Answer, Id, Request, Traffic};
+
 /// The database that is none: the console.
-const CONSOLE: &str = "pgbouncer";
+pub(crate) const CONSOLE: &str = "pgbouncer";
 
 /// The modes of TLS with which a server without it is of no use; none here has it.
 const INSISTS: [&str; 3] = ["require", "verify-ca", "verify-full"];
@@ -32,8 +39,8 @@ pub(crate) struct Process {
     fixed: BTreeMap<&'static str, Option<String>>,
     users: Option<String>,
     tls: Tls,
-    /// Whether an operator has it hold its clients; a reload goes on with that.
-    pub(crate) paused: bool,
+    /// Its clients and whether it holds them; a reload goes on with that.
+    pub(crate) traffic: Traffic,
 }
 
 /// With what TLS a process serves and reaches servers. What cannot be taken leaves it as it was,
@@ -166,7 +173,7 @@ impl Process {
         let tls = Tls::of(&ini, files)?;
         let users = listed(&ini, files);
         let (path, fixed) = (path.to_owned(), fixed.collect());
-        Ok(Self { path, version, fixed, ini, text, users, tls, paused: false })
+        Ok(Self { path, version, fixed, ini, text, users, tls, traffic: Traffic::default() })
     }
 
     /// Reads the configuration again. Of a bad one it takes what comes before the bad line, and
@@ -187,6 +194,7 @@ impl Process {
             }
         }
         self.ini = ini;
+        self.traffic.reload();
         let tls = Tls::of(&self.ini, files);
         if let Ok(tls) = &tls {
             self.tls = tls.clone();
@@ -252,6 +260,28 @@ impl Process {
     pub(crate) fn listens_on(&self, address: &str) -> bool {
         let all = self.setting("listen_addr").unwrap_or_default();
         all.split(',').any(|own| own.trim() == address)
+    }
+
+    /// Whether it gives a user of the console an administrator's rights.
+    pub(crate) fn administers(&self, user: &str) -> bool {
+        let all = self.setting("admin_users").unwrap_or_default();
+        all.split(',').any(|name| name.trim() == user)
+    }
+
+    /// The settings that count for pools, as they are in force.
+    fn limits(&self) -> Limits {
+        let set = |name: &str| self.traffic.set(name).cloned();
+        Limits::of(|name| set(name).or_else(|| self.setting(name).map(str::to_owned)))
+    }
+
+    /// Lets happen what happens by now to its clients; `reach` finds the server at a host.
+    pub(crate) fn turn(&mut self, now: Duration, reach: impl Fn(&str) -> Reach) {
+        let limits = self.limits();
+        let mut traffic = std::mem::take(&mut self.traffic);
+        traffic.turn(now, &limits, &|database| {
+            self.entry(database).map_or(Reach::Refuses, |entry| reach(entry.host.as_str()))
+        });
+        self.traffic = traffic;
     }
 
     /// The port on which it listens.

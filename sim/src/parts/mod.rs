@@ -1,21 +1,26 @@
 //! Clients of the simulated parts, for the suites that the real parts pass too.
 
+mod session;
+
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use juju_names::UnitName;
+use tokio::time::Instant;
 
 use crate::World;
-use crate::far::patroni;
 use crate::far::pebble::Container;
 use crate::far::pgbouncer::Process;
 use crate::far::postgresql::{Cluster, Role};
+use crate::far::{SILENT, patroni};
 use crate::history::History;
 use crate::juju::hook;
 use crate::names::{MODEL, POOLER, SERVER};
 use crate::play::Run;
 use crate::ports;
+
+pub use session::Session;
 
 /// The password of the server's superuser, `operator`.
 pub const OPERATOR_PASSWORD: &str = "the operator's";
@@ -23,6 +28,8 @@ pub const OPERATOR_PASSWORD: &str = "the operator's";
 /// A world of its own, in which the charms run no hook any more.
 pub struct Parts {
     world: Arc<World>,
+    /// When the first session was opened.
+    begun: OnceLock<Instant>,
 }
 
 /// A history in which nothing happens.
@@ -43,7 +50,7 @@ impl Parts {
     /// Three members of PostgreSQL under Patroni, as their charm leaves them.
     pub fn members() -> Option<Self> {
         let mut run = Run::begin(&history(0, 3), false)?;
-        run.settle().then_some(Self { world: run.world })
+        run.settle().then_some(Self::of(run.world))
     }
 
     /// A pooler's pod in which nothing has run yet, beside a PostgreSQL without clients.
@@ -54,7 +61,11 @@ impl Parts {
         let server = Cluster { up: true, ..Cluster::of_initdb(roles) };
         let app = SERVER.parse().ok()?;
         world.change(|state| state.far.clusters.insert(app, server));
-        Some(Self { world })
+        Some(Self::of(world))
+    }
+
+    fn of(world: Arc<World>) -> Self {
+        Self { world, begun: OnceLock::new() }
     }
 
     /// Runs a suite; time passes whenever it waits.
@@ -105,11 +116,32 @@ impl Parts {
         self.world.look(|state| {
             let containers = state.far.pods.values().filter_map(|pod| pod.container.as_ref());
             let all = containers.flat_map(Container::poolers).map(|(_, process)| process);
-            let mut here = all.filter(|process| process.port() == Some(port)).peekable();
+            let takes = |process: &&Process| !process.traffic.ends();
+            let here = all.filter(|process| process.port() == Some(port));
+            let mut here = here.filter(takes).peekable();
             let enters =
                 |process: &Process| state.far.login(process, user, password, database).is_ok();
             here.peek().is_some() && here.all(enters)
         })
+    }
+
+    /// Opens a session with the PgBouncer on a port; `login` is user, password and database.
+    ///
+    /// # Errors
+    /// As the process refuses it.
+    pub async fn session(&self, port: u16, login: (&str, &str, &str)) -> Result<Session, String> {
+        let begun = *self.begun.get_or_init(Instant::now);
+        Session::open(self.world.clone(), begun, port, login).await
+    }
+
+    /// The name of the server where it can fall silent.
+    pub fn behind_silence(&self) -> String {
+        format!("{SERVER}-primary{SILENT}")
+    }
+
+    /// From now on the server is silent there, or is not any more.
+    pub fn silence(&self, silent: bool) {
+        self.world.change(|state| state.far.silent = silent);
     }
 
     /// The settings that a PgBouncer on a port shows on its console.
