@@ -10,6 +10,7 @@
 //! meanwhile: a program that hung here was seen to leave two primaries. So it waits only while the
 //! lock is provably held, has a bound of its own, and never refuses anything.
 
+pub mod decide;
 mod lock;
 
 use std::io::Write;
@@ -23,14 +24,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
-/// How long all of it may take.
-const DEADLINE: Duration = Duration::from_secs(3);
+use crate::decide::{DEADLINE, Found, Progress, Step};
+
 /// How long the Kubernetes API may take to show the lock.
 const LOCK: Duration = Duration::from_millis(300);
 /// How long a statement may take, the checkpoint above all; the stop's own is the shorter for it.
 const STATEMENTS: &str = " -c statement_timeout=1000";
-/// How long poolers are waited for whose connections belong to sessions: those stay.
-const SESSIONS: Duration = Duration::from_millis(300);
 /// The pause between two looks at the connections that are left.
 const LOOK: Duration = Duration::from_millis(3);
 /// Where PostgreSQL's socket is.
@@ -82,38 +81,55 @@ async fn bounded(scope: &str, member: &str) -> String {
 
 async fn hold(scope: &str, member: &str, start: Instant) -> Result<String, postgres::Failure> {
     let session = open().await?;
-    let client = &session.client;
-    let standby = client.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
-    if standby.try_get(0)? {
-        return Ok("a standby stops, nobody waits".to_owned());
-    }
-    if !holds_lock(scope, member).await {
-        return Ok("the leader lock is not provably held, nobody waits".to_owned());
-    }
-    // Without it the stop's own checkpoint is what clients wait for.
-    client.batch_execute("CHECKPOINT").await.ok();
-    let names = [pooler_agent::APPLICATION_NAME, pooler_agent::SESSION_APPLICATION_NAME];
-    let agents = client.query(END_AGENTS, &[&names.as_slice()]).await?;
-    let mut addresses: Vec<String> = Vec::new();
-    let mut transactions = false;
-    for agent in &agents {
-        addresses.push(agent.try_get(0)?);
-        transactions |= agent.try_get::<_, String>(1)? == pooler_agent::APPLICATION_NAME;
-    }
-    if addresses.is_empty() {
-        return Ok("no pooler asks to be waited for".to_owned());
-    }
-    let until = if transactions { start + DEADLINE } else { Instant::now() + SESSIONS };
+    let mut poolers = Poolers { client: &session.client, addresses: Vec::new() };
+    let (mut progress, mut step) = (Progress::default(), Step::AskRecovery);
     loop {
-        let row = client.query_one(LEFT, &[&addresses, &names.as_slice()]).await?;
-        let left: i64 = row.try_get(0)?;
-        if left == 0 || Instant::now() >= until {
-            return Ok(format!(
-                "{} poolers hold their clients, {left} connections left",
-                agents.len()
-            ));
+        let found = match step {
+            Step::AskRecovery => poolers.is_standby().await?,
+            Step::AskLock => Found::Lock(holds_lock(scope, member).await),
+            Step::Checkpoint => {
+                session.client.batch_execute("CHECKPOINT").await.ok();
+                Found::Checkpoint
+            }
+            Step::EndAgents => poolers.end_agents().await?,
+            Step::Count => {
+                sleep(LOOK).await;
+                poolers.left().await?
+            }
+            Step::Leave(outcome) => return Ok(outcome.to_string()),
+        };
+        step = progress.next(found, start.elapsed());
+    }
+}
+
+/// The poolers whose agents have sessions, as the server shows them.
+struct Poolers<'a> {
+    client: &'a Client,
+    addresses: Vec<String>,
+}
+
+/// The names of the agents' sessions.
+const NAMES: [&str; 2] = [pooler_agent::APPLICATION_NAME, pooler_agent::SESSION_APPLICATION_NAME];
+
+impl Poolers<'_> {
+    async fn is_standby(&self) -> Result<Found, postgres::Failure> {
+        let row = self.client.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
+        Ok(Found::Recovery(row.try_get(0)?))
+    }
+
+    async fn end_agents(&mut self) -> Result<Found, postgres::Failure> {
+        let agents = self.client.query(END_AGENTS, &[&NAMES.as_slice()]).await?;
+        let mut transactions = false;
+        for agent in &agents {
+            self.addresses.push(agent.try_get(0)?);
+            transactions |= agent.try_get::<_, String>(1)? == pooler_agent::APPLICATION_NAME;
         }
-        sleep(LOOK).await;
+        Ok(Found::Agents { count: agents.len(), transactions })
+    }
+
+    async fn left(&self) -> Result<Found, postgres::Failure> {
+        let row = self.client.query_one(LEFT, &[&self.addresses, &NAMES.as_slice()]).await?;
+        Ok(Found::Left(row.try_get(0)?))
     }
 }
 

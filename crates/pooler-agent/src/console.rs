@@ -6,7 +6,7 @@
 //! `min_pool_size`, and closes each of those logins.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgbouncer::Version;
 use tokio::task::JoinHandle;
@@ -187,9 +187,20 @@ fn column<'a>(answer: &'a [SimpleQueryMessage], name: &'a str) -> impl Iterator<
     })
 }
 
+/// One process that is paused, or none.
+struct Paused {
+    cut_logins: u64,
+    at: Option<Instant>,
+}
+
+impl Paused {
+    /// It was not known to be paused.
+    const UNKNOWN: Self = Self { cut_logins: 0, at: None };
+}
+
 /// The pause of all processes, as far as it has come.
 pub(crate) struct Pausing {
-    processes: Vec<(PathBuf, JoinHandle<Result<u64, ConsoleError>>)>,
+    processes: Vec<(PathBuf, JoinHandle<Result<Paused, ConsoleError>>)>,
 }
 
 impl Pausing {
@@ -203,7 +214,8 @@ impl Pausing {
                 if gated {
                     console.gate().await?;
                 }
-                console.pause().await
+                let cut_logins = console.pause().await?;
+                Ok(Paused { cut_logins, at: Some(Instant::now()) })
             });
             (folder.clone(), task)
         };
@@ -218,10 +230,10 @@ impl Pausing {
         let resumes = self.processes.into_iter().map(|(folder, task)| {
             tokio::spawn(async move {
                 let paused = match task.is_finished() {
-                    true => task.await.unwrap_or(Ok(0)),
+                    true => task.await.unwrap_or(Ok(Paused::UNKNOWN)),
                     false => {
                         task.abort();
-                        Ok(0)
+                        Ok(Paused::UNKNOWN)
                     }
                 };
                 let console = Console::open(&folder, port).await?;
@@ -233,14 +245,20 @@ impl Pausing {
         });
         let resumes: Vec<_> = resumes.collect();
         let mut ended = Ended::default();
+        let mut paused = Vec::new();
         for resume in resumes {
             match resume.await {
-                Ok(Ok(Ok(logins))) => ended.cut_logins += logins,
+                Ok(Ok(Ok(one))) => {
+                    ended.cut_logins += one.cut_logins;
+                    paused.push(one.at);
+                }
                 Ok(Ok(Err(error))) => ended.unpaused.push(error),
                 Ok(Err(error)) => ended.unresumed.push(error),
                 Err(_) => {}
             }
         }
+        let all: Option<Vec<Instant>> = paused.into_iter().collect();
+        ended.paused = all.and_then(|all| all.into_iter().max());
         ended
     }
 }
@@ -250,6 +268,8 @@ impl Pausing {
 pub(crate) struct Ended {
     /// Logins that the pause closed; each may have cost a client its connection.
     pub(crate) cut_logins: u64,
+    /// When the last process was paused, if all were.
+    pub(crate) paused: Option<Instant>,
     /// Processes that could not be paused, and why.
     pub(crate) unpaused: Vec<ConsoleError>,
     /// Processes that could not be resumed, and why.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::machine::Hold;
+use crate::machine::{Hold, is_leased};
 use crate::state::StateFile;
 
 /// The word by which the program starts as a lease.
@@ -47,8 +47,7 @@ impl Lease {
 /// What the process does: waits, and resumes what the same pause still holds.
 pub(crate) fn run(config: &Path, left: Duration, since: Duration, processes: &[PathBuf]) {
     std::thread::sleep(left);
-    let is_same = |hold: &Hold| hold.since.as_millis() == since.as_millis();
-    if StateFile::beside(config).read().is_none_or(|hold| !is_same(&hold)) {
+    if !is_leased(StateFile::beside(config).read().as_ref(), since) {
         return;
     }
     for folder in processes {

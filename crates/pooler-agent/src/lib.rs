@@ -19,6 +19,7 @@ mod primary;
 mod run;
 mod serve;
 mod state;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use config::{Config, ConfigError, Pools};
 pub use primary::{APPLICATION_NAME, SESSION_APPLICATION_NAME};
+pub use trace::Trace;
 
 /// Runs the program with these arguments, without its own name: the configuration's path; `serve`,
 /// a PgBouncer's configuration and the agent's; `isready` and what was seen; or what it gives to a process

@@ -59,8 +59,46 @@ pub enum Command {
     Release(Reason),
 }
 
-/// Why clients are let go.
+/// What is done to hold clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldStep {
+    /// The pause is written down, for the agent after this one.
+    WriteDown,
+    /// The process starts that resumes when the longest pause is over.
+    StartLease,
+    /// Every PgBouncer process is paused.
+    Pause,
+}
+
+impl HoldStep {
+    /// In this order: wherever the agent dies, what outlives it ends the pause.
+    pub const ORDER: [Self; 3] = [Self::WriteDown, Self::StartLease, Self::Pause];
+}
+
+/// What is done to let clients go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleaseStep {
+    /// Every PgBouncer process is resumed.
+    Resume,
+    /// The process that would have ended the pause ends.
+    EndLease,
+    /// The pause is written down no more.
+    Forget,
+}
+
+impl ReleaseStep {
+    /// In this order, and no further than to a process that cannot be resumed.
+    pub const ORDER: [Self; 3] = [Self::Resume, Self::EndLease, Self::Forget];
+}
+
+/// Whether a lease still has to end the pause that is written down: only the one that it was
+/// started for, which has begun at `since`.
+pub fn is_leased(written: Option<&Hold>, since: Duration) -> bool {
+    written.is_some_and(|hold| hold.since.as_millis() == since.as_millis())
+}
+
+/// Why clients are let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
     /// Another primary serves, or the old one was started again.
     NewPrimary,

@@ -8,11 +8,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::config::Config;
-use crate::console::Pausing;
+use crate::console::{Ended, Pausing};
 use crate::lease::Lease;
-use crate::machine::{self, Bounds, Cause, Command, Hold, Observation, Phase, Reason};
+use crate::machine::{
+    self, Bounds, Cause, Command, Hold, HoldStep, Observation, Phase, Reason, ReleaseStep,
+};
 use crate::primary::{self, Session};
 use crate::state::StateFile;
+use crate::trace::{Trace, TraceFile};
 
 /// The pause between two looks for a primary while clients are held.
 const PROBE: Duration = Duration::from_millis(20);
@@ -53,7 +56,11 @@ impl Clock {
     }
 
     fn now(&self) -> Duration {
-        self.base + self.start.elapsed()
+        self.at(Instant::now())
+    }
+
+    fn at(&self, instant: Instant) -> Duration {
+        self.base + instant.saturating_duration_since(self.start)
     }
 }
 
@@ -65,12 +72,17 @@ struct Agent<'a> {
     state: StateFile,
     session: Option<Session>,
     pause: Option<(Pausing, Lease)>,
+    /// The pause that is on, and the one before it.
+    trace: Option<Trace>,
+    traces: TraceFile,
 }
 
 impl<'a> Agent<'a> {
     fn new(path: &'a Path, config: Config) -> Self {
-        let (bounds, state) = (config.bounds(), StateFile::beside(path));
-        Self { path, config, bounds, clock: Clock::new(), state, session: None, pause: None }
+        let (bounds, clock) = (config.bounds(), Clock::new());
+        let (state, traces) = (StateFile::beside(path), TraceFile::beside(path));
+        let (session, pause, trace) = (None, None, None);
+        Self { path, config, bounds, clock, state, session, pause, trace, traces }
     }
 
     async fn run(mut self) -> Result<(), String> {
@@ -124,39 +136,89 @@ impl<'a> Agent<'a> {
         observation
     }
 
-    /// Writes the pause down, starts its lease, then pauses.
+    /// Takes the steps that hold clients.
     fn hold(&mut self, hold: &Hold, gated: bool) -> std::io::Result<()> {
         let held = self.clock.now().saturating_sub(hold.since);
         let left = self.bounds.total.saturating_sub(held);
-        self.state.write(hold)?;
-        let lease = Lease::start(self.path, hold, left)?;
-        let pausing = Pausing::begin(&self.config.processes, self.config.listen_port, gated);
-        self.pause = Some((pausing, lease));
+        let mut lease = None;
+        for step in HoldStep::ORDER {
+            match step {
+                HoldStep::WriteDown => self.state.write(hold)?,
+                HoldStep::StartLease => lease = Some(Lease::start(self.path, hold, left)?),
+                HoldStep::Pause => {
+                    let (folders, port) = (&self.config.processes, self.config.listen_port);
+                    let pausing = Pausing::begin(folders, port, gated);
+                    self.pause = lease.take().map(|lease| (pausing, lease));
+                }
+            }
+        }
         let why = match hold.cause {
             Cause::Terminated => "the primary ended the session",
             Cause::Lost => "the session with the primary broke",
         };
         say(&format!("holding clients: {why}"));
+        let trace = Trace::begin(hold, held, self.bounds.total);
+        self.show(&trace);
+        self.trace = Some(trace);
         Ok(())
+    }
+
+    /// Has the charm see how far a pause has come.
+    fn show(&self, trace: &Trace) {
+        if let Err(error) = self.traces.write(trace) {
+            say(&format!("cannot show the pause: {error}"));
+        }
+    }
+
+    /// Takes the steps that let clients go; what cannot be resumed, the lease resumes, which finds
+    /// the pause written down.
+    async fn let_go(&self, pausing: Pausing, lease: Lease) -> Ended {
+        let (mut pausing, mut lease, mut ended) = (Some(pausing), Some(lease), Ended::default());
+        for step in ReleaseStep::ORDER {
+            match step {
+                ReleaseStep::Resume => {
+                    let Some(pausing) = pausing.take() else { break };
+                    ended = pausing.end(self.config.listen_port, self.config.pools).await;
+                    if !ended.unresumed.is_empty() {
+                        break;
+                    }
+                }
+                ReleaseStep::EndLease => lease.take().into_iter().for_each(Lease::end),
+                ReleaseStep::Forget => {
+                    if let Err(error) = self.state.remove() {
+                        say(&format!("cannot remove the pause that is over: {error}"));
+                    }
+                }
+            }
+        }
+        ended
     }
 
     async fn release(&mut self, before: &Phase, reason: Reason) {
         let Some((pausing, lease)) = self.pause.take() else { return };
-        let ended = pausing.end(self.config.listen_port, self.config.pools).await;
+        let since = match before {
+            Phase::Holding(hold) => hold.since,
+            Phase::Searching | Phase::Following(_) => self.clock.now(),
+        };
+        let decided = self.clock.now().saturating_sub(since);
+        let ended = self.let_go(pausing, lease).await;
+        let held = self.clock.now().saturating_sub(since);
+        if let Some(trace) = self.trace.take() {
+            let paused = ended.paused.map(|at| self.clock.at(at).saturating_sub(since));
+            self.show(&Trace {
+                paused: paused.and_then(Trace::at),
+                decided: Trace::at(decided),
+                resumed: Trace::at(held),
+                reason: Some(reason),
+                cut_logins: ended.cut_logins,
+                failed: (ended.unpaused.len() + ended.unresumed.len()) as u64,
+                ..trace
+            });
+        }
         for error in ended.unpaused.iter().chain(&ended.unresumed) {
             say(&error.to_string());
         }
-        // What was not resumed, the lease resumes: it finds the pause written down.
-        if ended.unresumed.is_empty() {
-            lease.end();
-            if let Err(error) = self.state.remove() {
-                say(&format!("cannot remove the pause that is over: {error}"));
-            }
-        }
-        let held = match before {
-            Phase::Holding(hold) => self.clock.now().saturating_sub(hold.since).as_millis(),
-            Phase::Searching | Phase::Following(_) => 0,
-        };
+        let held = held.as_millis();
         let why = match reason {
             Reason::NewPrimary => "a primary serves again",
             Reason::SamePrimary => "the same primary serves on",

@@ -26,16 +26,7 @@ impl StateFile {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn write(&self, hold: &Hold) -> std::io::Result<()> {
-        let new = self.0.with_extension("new");
-        let options = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new);
-        let mut file = options?;
-        file.write_all(&serde_json::to_vec(hold)?)?;
-        std::fs::rename(&new, &self.0)
+        replace(&self.0, &serde_json::to_vec(hold)?)
     }
 
     /// Forgets the pause after it has ended.
@@ -48,6 +39,19 @@ impl StateFile {
             _ => Ok(()),
         }
     }
+}
+
+/// Replaces a file that only its owner may read.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(content)?;
+    std::fs::rename(&new, path)
 }
 
 #[cfg(test)]
