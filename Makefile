@@ -1,5 +1,5 @@
 # The commands of this project. `make help` lists them.
-.PHONY: example sim mutants sim-exhaust help up down build pack setup test unit e2e parity kubernetes kubernetes-down test-kubernetes have-juju test-juju e2e-juju4 test-long faults check bench bench-failover bench-reloads bench-growth images clean
+.PHONY: example sim mutants sim-exhaust sim-planned help up down build pack setup test unit e2e parity kubernetes kubernetes-down test-kubernetes have-juju test-juju e2e-juju4 test-long faults check bench bench-failover bench-reloads bench-growth images clean
 .DEFAULT_GOAL := help
 
 triple := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
@@ -105,6 +105,9 @@ sim: ## A minute of simulated histories: operators and faults against the real c
 mutants: ## Plant faults in the charm and the framework, and count those that the simulator catches
 	@cargo run --quiet --locked --profile sim -p sim -- --mutants
 
+sim-planned: ## Planned stops and crashes of a primary, each of those that hold clients killed at each step
+	@cargo run --quiet --locked --profile sim -p sim -- --planned
+
 sim-exhaust: ## Scripted scenarios, each hook killed before and after each single effect
 	@cargo run --quiet --locked --profile sim -p sim -- --exhaust
 
@@ -112,8 +115,9 @@ bench: pack ## Print the table of measurements
 	@cargo run --quiet --locked --release -p bench
 	@for run in 1 2 3 4 5; do cargo run --quiet --locked --profile sim -p sim -- --from 1 --histories 60 | tail -n 1; done
 
-bench-failover: pack ## Print how long writes stop while the primary changes
+bench-failover: pack ## Print how long writes stop while the primary changes, and what clients notice of planned events
 	@cargo run --quiet --locked --release -p bench -- failover $(ROUNDS)
+	@cargo run --quiet --locked --release -p bench -- planned $(ROUNDS)
 
 bench-reloads: pack ## Print how many of pgbench's clients 10,000 reloads of the pooler drop
 	@tools/setup test

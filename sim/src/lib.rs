@@ -6,7 +6,8 @@
 //!
 //! Each of these imports only what stands before it: `names`, [`rng`], [`fault`] and [`mutant`];
 //! `far`, the far sides; `world`; `ports` and `juju`, a hook in it; [`history`]; `check`;
-//! [`play`]; `script`, [`exhaust`], [`shrink`] and [`parts`]; [`catch`].
+//! [`play`]; `script`, [`exhaust`], [`shrink`] and [`parts`]; [`catch`]. [`planned`] is a world of its
+//! own, in milliseconds, over the same PgBouncer.
 
 pub mod catch;
 pub mod exhaust;
@@ -14,6 +15,7 @@ pub mod fault;
 pub mod history;
 pub mod mutant;
 pub mod parts;
+pub mod planned;
 pub mod play;
 pub mod rng;
 pub mod shrink;

@@ -13,6 +13,7 @@ use sim::exhaust::{database_scenarios, scenarios};
 use sim::fault::{FAULTS, Fault, FaultSpec};
 use sim::history::{Faults, History, draw, draw_database};
 use sim::mutant::Target;
+use sim::planned::{self, Flaw};
 use sim::play::{Played, play};
 use sim::shrink::shrink;
 
@@ -28,6 +29,10 @@ struct Args {
     /// Play the scripted scenarios, each hook killed before and after each effect and refused it.
     #[arg(long)]
     exhaust: bool,
+    /// Play planned stops and crashes of a primary, each of those that hold clients killed at each
+    /// step.
+    #[arg(long)]
+    planned: bool,
     /// Plant faults in the charm and the framework, and count those that are caught.
     #[arg(long)]
     mutants: bool,
@@ -224,6 +229,49 @@ fn exhausted() -> bool {
     well
 }
 
+/// Plays every stop and crash, with every death at each step.
+fn planned() -> bool {
+    let began = Instant::now();
+    let tally = planned::exhaust(None, 1, false);
+    for wrong in tally.wrong.iter().take(20) {
+        say(&format!("WRONG: {wrong}"));
+    }
+    for (victim, deaths) in &tally.deaths {
+        say(&format!("{deaths:>9}  {victim:?}"));
+    }
+    say(&format!(
+        "{} events, {} deaths in them, the longest pause {} ms, {:.1} s, {} wrong",
+        tally.stories,
+        tally.deaths.values().sum::<u64>(),
+        tally.longest,
+        began.elapsed().as_secs_f64(),
+        tally.wrong.len(),
+    ));
+    tally.wrong.is_empty()
+}
+
+/// Plants faults in what holds clients; the names of those that nothing catches.
+fn flaws(named: &[String]) -> (usize, Vec<&'static str>) {
+    let is_named = |flaw: &Flaw| named.iter().any(|text| flaw.name().contains(text.as_str()));
+    let chosen = Flaw::ALL.into_iter().filter(|flaw| named.is_empty() || is_named(flaw));
+    let mut missed = Vec::new();
+    let mut count = 0;
+    for flaw in chosen {
+        count += 1;
+        let tally = planned::exhaust(Some(flaw), 1, true);
+        match tally.wrong.first() {
+            Some(why) => {
+                say(&format!("caught after {:>4}  {}: {why}", tally.stories, flaw.name()));
+            }
+            None => {
+                say(&format!("MISSED             {}", flaw.name()));
+                missed.push(flaw.name());
+            }
+        }
+    }
+    (count, missed)
+}
+
 /// The seeds that a planted fault has to survive.
 const SEEDS: std::ops::Range<u64> = 0..8;
 
@@ -255,18 +303,22 @@ fn mutants(named: &[String]) -> bool {
                 Outcome::Missed => {
                     say(&format!("MISSED             {}", mutant.name));
                     let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
-                    missed.push(&mutant.name);
+                    missed.push(mutant.name.as_str());
                 }
             }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let missed = missed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let caught = all.len() - missed.len();
-    let share = caught * 100 / all.len().max(1);
+    let mut missed: Vec<&str> =
+        missed.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect();
+    let (count, unseen) = flaws(named);
+    missed.extend(unseen);
+    let planted = all.len() + count;
+    let caught = planted - missed.len();
+    let share = caught * 100 / planted.max(1);
     let seconds = began.elapsed().as_secs_f64();
-    say(&format!("{caught} of {} planted faults caught, {share} %, {seconds:.1} s", all.len()));
+    say(&format!("{caught} of {planted} planted faults caught, {share} %, {seconds:.1} s"));
     for (name, why) in sim::mutant::not_planted() {
         say(&format!("not planted: {name}: {why}"));
     }
@@ -283,6 +335,7 @@ fn main() -> ExitCode {
         Ok(faults) => match args.seed {
             Some(seed) => replay(&args, seed, &faults),
             None if args.exhaust => exhausted(),
+            None if args.planned => planned(),
             None if args.mutants => mutants(&args.named),
             None => run(&args, &faults),
         },
