@@ -16,6 +16,7 @@ use crate::options::Options;
 use crate::settings::OptionsError;
 use crate::state_keys::EFFECTIVE;
 use pgbouncer::Version;
+use pooler_agent::Trace;
 use postgres::{Pause, RoleName};
 
 /// What was gathered, as much as the event needs.
@@ -26,6 +27,8 @@ pub enum Facts {
     Start(Box<StartFacts>),
     /// What the admin console's action needs.
     Console(Box<ConsoleFacts>),
+    /// How the agent's last pause went, or why that cannot be said.
+    LastPause(Box<Result<Option<Trace>, String>>),
     /// What the action that sets the private key asks for, or why it cannot be done.
     Key(Box<Result<KeyRequest, KeyError>>),
     /// What those who watch the unit need.
@@ -107,6 +110,8 @@ pub struct FullFacts {
     pub(crate) paused: Option<(u32, Pause)>,
     /// Whether the last look found one.
     pub(crate) was_paused: bool,
+    /// The agent's own pause; looked for while PostgreSQL does not answer.
+    pub(crate) held: Option<Trace>,
 }
 
 impl FullFacts {

@@ -121,6 +121,7 @@ pub(crate) fn fresh() -> FullFacts {
         leaving: false,
         paused: None,
         was_paused: false,
+        held: None,
     }
 }
 

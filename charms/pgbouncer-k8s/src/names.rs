@@ -86,6 +86,11 @@ pub(crate) fn agent_hold(app: &AppName) -> String {
     format!("{MEMORY}/{app}.agent.hold")
 }
 
+/// Where the agent shows how its last pause went, in memory.
+pub(crate) fn agent_trace(app: &AppName) -> String {
+    format!("{MEMORY}/{app}.agent.last")
+}
+
 /// The agent's configuration, in memory.
 pub(crate) fn agent_config(app: &AppName) -> String {
     format!("{MEMORY}/{app}.agent.json")

@@ -2,6 +2,7 @@
 //! tools know them; the heading says in which of its files they stand.
 
 use juju_charm::Status;
+use pooler_agent::machine::Cause;
 use postgres::Pause;
 
 use crate::settings;
@@ -73,6 +74,14 @@ pub(crate) fn units_behind(units: &str) -> String {
 /// A process that does not answer on its console.
 pub(crate) fn process_silent(index: u32) -> String {
     format!("PgBouncer process {index} does not say what it has taken")
+}
+
+/// The agent holds clients, for so many seconds at most.
+pub(crate) fn held(cause: Cause, left: u64) -> String {
+    match cause {
+        Cause::Terminated => format!("paused for a switchover, {left} s left"),
+        Cause::Lost => format!("paused until a primary serves, {left} s left"),
+    }
 }
 
 /// A process that an operator has paused.

@@ -37,6 +37,7 @@ pub(crate) use workload::{running, starts};
 pub(crate) fn decide(event: &Event, facts: &Facts) -> Decision<Effect> {
     match (event, facts) {
         (_, Facts::Console(facts)) => actions::console(facts),
+        (_, Facts::LastPause(shown)) => actions::last_pause(shown),
         (_, Facts::Key(asked)) => actions::set_key(asked),
         (Event::Action { name, .. }, _) => actions::unknown(name),
         (Event::SecretRemove { id, label: Some(_), revision }, Facts::None) => {

@@ -26,9 +26,9 @@ pub(crate) fn update_status(event: &Event, facts: &FullFacts, next: &Next) -> St
     match &next.step {
         Step::Absent | Step::NotReady if asks => return Status::waiting(wording::CLIENT_WAITS),
         Step::Absent => return Status::blocked(wording::NO_BACKEND),
-        Step::NotReady => return Status::blocked(wording::BACKEND_NOT_READY),
+        Step::NotReady => return unready(facts),
         Step::Follower if !follower_ready(next) => {
-            return Status::blocked(wording::BACKEND_NOT_READY);
+            return unready(facts);
         }
         Step::Follower | Step::NotRunning | Step::Initialise(_) | Step::Ready(_) => {}
     }
@@ -60,6 +60,15 @@ pub(crate) fn update_status(event: &Event, facts: &FullFacts, next: &Next) -> St
         Some(units) if pending => Status::waiting(wording::units_behind(&units)),
         _ => Status::active(),
     }
+}
+
+/// PostgreSQL does not answer; clients may be held until it does.
+fn unready(facts: &FullFacts) -> Status {
+    let held = facts.held.as_ref();
+    let left = held.and_then(|trace| Some((trace.cause, trace.left(facts.now * 1000)?)));
+    left.map_or(Status::blocked(wording::BACKEND_NOT_READY), |(cause, left)| {
+        Status::waiting(wording::held(cause, left))
+    })
 }
 
 /// Remembers that a process is paused, so that every hook looks until none is.

@@ -21,7 +21,8 @@ use juju_charm::{
 use juju_interfaces::pgb_peers;
 
 use crate::connections::Connections;
-use crate::decide::{actions::CONSOLE, start::processes};
+use crate::decide::actions::{CONSOLE, LAST_PAUSE};
+use crate::decide::start::processes;
 use crate::endpoint::{CLIENTS, Endpoint};
 use crate::facts::{
     Access, Common, ConsoleFacts, DatabaseRelation, Effective, Facts, FullFacts, LegacyRelation,
@@ -49,6 +50,9 @@ pub(crate) async fn facts(
                 common: common(connections, hook)?,
                 secret,
             })))
+        }
+        Event::Action { name, .. } if name == LAST_PAUSE => {
+            Ok(Facts::LastPause(Box::new(pause::shown(hook).await)))
         }
         Event::Action { name, .. } if name == SET_KEY => {
             Ok(Facts::Key(Box::new(KeyRequest::read(hook)?)))
@@ -175,8 +179,7 @@ async fn full(
         hook.forget_relations_besides(&live.collect())?;
     }
     let effective = Effective::parse(&hook.state(EFFECTIVE)?.unwrap_or_default());
-    let nonce = nonce.as_deref();
-    let workload = workload::workload(hook, event, &common, nonce, &effective).await?;
+    let workload = workload::workload(hook, event, &common, nonce.as_deref(), &effective).await?;
     let service = service::service(connections, hook, event, &common).await;
     let barrier = hook.state(BARRIER)?.and_then(|text| serde_json::from_str(&text).ok());
     let facts = FullFacts {
@@ -200,6 +203,7 @@ async fn full(
         leaving,
         paused: None,
         was_paused: hook.state(PAUSED)?.is_some(),
+        held: None,
     };
     ask_processes(connections, hook, event, facts).await
 }
@@ -212,6 +216,7 @@ async fn ask_processes(
     mut facts: FullFacts,
 ) -> Result<Facts, Error> {
     facts.paused = pause::look(connections, hook, event, &facts).await?;
+    facts.held = pause::held(hook, &facts).await;
     trial::check(hook, event, &mut facts).await?;
     Ok(Facts::Full(Box::new(facts)))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use juju_charm::{Error, Event, Level, Reader, error_chain};
 use juju_interfaces::pgb_peers::secret_keys;
+use pooler_agent::Trace;
 use postgres::{Console, Pause};
 
 use crate::connections::{Connections, PATIENCE, pebble};
@@ -42,6 +43,31 @@ pub(super) async fn look(
         }
     }
     Ok(None)
+}
+
+/// How the agent's last pause went; none where there was none since the container started.
+pub(super) async fn shown(hook: &Reader) -> Result<Option<Trace>, String> {
+    let path = names::agent_trace(hook.app());
+    let text = pebble(hook).with_timeout(PATIENCE).pull_text(&path).await.map_err(error_chain)?;
+    let parse = |text: String| serde_json::from_str(&text);
+    let parsed = text.map(parse).transpose();
+    parsed.map_err(|error| format!("cannot understand {path}: {error}"))
+}
+
+/// The agent's own pause. It is on only while PostgreSQL does not answer.
+pub(super) async fn held(hook: &mut Reader, facts: &FullFacts) -> Option<Trace> {
+    let silent = facts.backend.as_ref().is_some_and(|backend| !backend.answers);
+    if !silent || facts.workload.is_none() {
+        return None;
+    }
+    match shown(hook).await {
+        Ok(trace) => trace.filter(|trace| trace.left(facts.now.saturating_mul(1000)).is_some()),
+        // It is shown only: nothing else depends on it.
+        Err(error) => {
+            hook.log(Level::Debug, error);
+            None
+        }
+    }
 }
 
 /// What a process holds clients back from while the agent holds none.

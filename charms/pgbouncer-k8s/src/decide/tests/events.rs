@@ -1,7 +1,10 @@
 //! Secrets, upgrades, stops and departures, what is asked of processes, and what cannot be written.
 
-use juju_charm::{Bag, Decision, Event, Hidden, Own, RelationEvent, RelationKind, Status};
+use juju_charm::{Bag, Decision, Event, Hidden, Own, RelationEvent, RelationKind, Status, Write};
 use juju_interfaces::pgb_peers::secret_keys;
+use pooler_agent::Trace;
+use pooler_agent::machine::Reason;
+use serde_json::json;
 
 use super::{check_settled, follower, has, list, reported, touches_container};
 use crate::decide::decide;
@@ -80,11 +83,58 @@ fn a_backend_that_is_back_is_used_at_once() {
     let (mut facts, decision) = step(&Event::PebbleCheckFailed { container, check }, facts);
     assert_eq!(decision.status, Some(Status::blocked(BACKEND_NOT_READY)));
     assert_eq!(seen(&decision).as_deref(), Some("away"), "the check fails once it is back");
+    let (container, check) = (names::CONTAINER.parse().unwrap(), names::BACKEND_CHECK.to_owned());
+    let held = Facts::Full(Box::new(FullFacts { held: Some(pause(facts.now)), ..facts.clone() }));
+    let decision = decide(&Event::PebbleCheckFailed { container, check }, &held);
+    assert_eq!(decision.status, Some(Status::waiting("paused for a switchover, 41 s left")));
     facts.backend = Some(fixture::backend());
     let (container, check) = (names::CONTAINER.parse().unwrap(), names::BACKEND_CHECK.to_owned());
     let (_, decision) = step(&Event::PebbleCheckFailed { container, check }, facts);
     assert_eq!(decision.status, Some(Status::active()));
     assert_eq!(seen(&decision).as_deref(), Some("ready"));
+}
+
+/// A pause that began four seconds ago.
+fn pause(now: u64) -> Trace {
+    let shown = json!({
+        "began": (now - 4) * 1000,
+        "cause": "Terminated",
+        "longest": 45_000,
+        "paused": null,
+        "decided": null,
+        "resumed": null,
+        "reason": null,
+        "cut_logins": 0,
+        "failed": 0,
+    });
+    serde_json::from_value(shown).unwrap()
+}
+
+#[test]
+fn the_last_pause_is_shown_step_by_step() {
+    let mut trace = pause(100);
+    (trace.paused, trace.decided, trace.resumed) = (Some(80), Some(610), Some(615));
+    trace.reason = Some(Reason::NewPrimary);
+    let event = Event::Action { name: "get-last-pause".into(), id: "1".into() };
+    let shown = |shown| decide(&event, &Facts::LastPause(Box::new(shown)));
+    let results: Vec<(String, String)> = shown(Ok(Some(trace)))
+        .effects
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Juju(Write::ActionResult(key, value)) => Some((key, value.expose().to_owned())),
+            _ => None,
+        })
+        .collect();
+    let of =
+        |name: &str| results.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    assert_eq!(of("began-at-ms"), Some("96000"));
+    assert_eq!(of("ended-because"), Some("a primary served again"));
+    assert_eq!(
+        [of("paused-ms"), of("decided-ms"), of("resumed-ms")],
+        [Some("80"), Some("610"), Some("615")]
+    );
+    let failed = shown(Ok(None)).effects;
+    assert!(matches!(&failed[..], [Effect::Juju(Write::ActionFail(_))]), "{failed:?}");
 }
 
 /// What the check of the backend shall compare with.
