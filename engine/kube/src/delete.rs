@@ -167,10 +167,11 @@ impl Store {
         let object = self.get(key)?.clone();
         self.may_go(key)?;
         options.check(key, &object.value()["metadata"])?;
-        self.delete_all(vec![key.clone()], options, now);
+        let deleted = self.delete_all(vec![key.clone()], options, now);
         let left = self.objects.get(key).cloned();
         let gone = left.is_none();
-        Ok(Deleted { object: left.unwrap_or(object), gone })
+        let last = deleted.into_iter().find(|(one, _)| one == key).map(|(_, object)| object);
+        Ok(Deleted { object: left.or(last).unwrap_or(object), gone })
     }
 
     /// Refuses to delete a namespace that the cluster itself, or something that runs, is in.
@@ -203,8 +204,13 @@ impl Store {
     }
 
     /// Deletes objects, and those that name one of them as an owner and no owner that still
-    /// exists, however long the chain.
-    pub(crate) fn delete_all(&mut self, keys: Vec<Key>, options: &DeleteOptions, now: Timestamp) {
+    /// exists, however long the chain; the answer is what is gone, each as it was last.
+    pub(crate) fn delete_all(
+        &mut self,
+        keys: Vec<Key>,
+        options: &DeleteOptions,
+        now: Timestamp,
+    ) -> Vec<(Key, Object)> {
         let mut owners = Owners::of(&self.objects);
         let mut deleted = Vec::new();
         let mut due: Vec<(Key, DeleteOptions)> =
@@ -233,6 +239,7 @@ impl Store {
             }
         }
         self.endpoints_after_deletions(&deleted, now);
+        deleted
     }
 
     /// Marks an object as deleted, and takes it away when nothing holds it; the answer is what
@@ -243,12 +250,14 @@ impl Store {
             return self.remove(key);
         }
         let value = marked(key.kind, old.value(), options, now)?;
-        if is_released(&value) {
+        let released = is_released(&value);
+        // Kubernetes writes the mark of each pod, whatever its time of grace.
+        if released && key.kind != Kind::Pod {
             return self.remove(key);
         }
         let object = self.commit(key.clone(), value);
         self.endpoints_after_write(key, Some(&old), &object, now);
-        None
+        if released { self.remove(key) } else { None }
     }
 
     /// Does what the finalizers of the garbage collector wait for; the answer is what is to be

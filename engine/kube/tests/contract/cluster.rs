@@ -88,11 +88,6 @@ impl Cluster {
         cluster
     }
 
-    /// Whether it is a real one.
-    pub(crate) fn is_real(&self) -> bool {
-        self.server.is_none()
-    }
-
     /// A cluster of our own that remembers `history_max` changes, for what no real one shows: each
     /// test says why.
     pub(crate) async fn own(rule: &'static str, history_max: usize) -> Cluster {

@@ -3,7 +3,7 @@
 use kube_api::Kind;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, MERGE};
+use crate::cluster::{Cluster, MERGE, Watch};
 
 /// Deletes with options.
 async fn delete(cluster: &Cluster, path: &str, options: Value) -> (u16, Value) {
@@ -71,13 +71,34 @@ async fn a_pod_that_runs_is_marked_and_goes_when_its_node_says_so() {
     assert_eq!(end(&marked).duration_since(end(&sooner)).as_secs(), 25);
     watch.expect("MODIFIED", "running").await;
 
-    assert_eq!(cluster.delete(&format!("{path}?gracePeriodSeconds=0")).await.0, 200);
-    // A real one writes that no time is left, and then deletes.
-    if cluster.is_real() {
-        watch.expect("MODIFIED", "running").await;
+    gone_at_once(&cluster, &path, &mut watch).await;
+}
+
+/// Deletes the rule's pod without grace: that no time is left is written first.
+async fn gone_at_once(cluster: &Cluster, path: &str, watch: &mut Watch) {
+    let (code, last) = cluster.delete(&format!("{path}?gracePeriodSeconds=0")).await;
+    assert_eq!((code, &last["metadata"]["deletionGracePeriodSeconds"]), (200, &json!(0)), "{last}");
+    assert!(last["metadata"]["deletionTimestamp"].is_string(), "{last}");
+    watch.expect("MODIFIED", cluster.rule).await;
+    watch.expect("DELETED", cluster.rule).await;
+    assert_eq!(cluster.get(path).await.0, 404);
+}
+
+#[tokio::test]
+async fn each_pod_is_marked_before_it_goes() {
+    for runs in [true, false] {
+        let cluster = Cluster::new("going").await;
+        let path = if runs {
+            running(&cluster).await
+        } else {
+            let pod = cluster.pod(cluster.rule, json!({}));
+            assert_eq!(cluster.post(&cluster.path("pods"), &pod).await.0, 201);
+            format!("{}/{}", cluster.path("pods"), cluster.rule)
+        };
+        let version = cluster.version("pods").await;
+        let mut watch = cluster.watch("pods", "", &version).await;
+        gone_at_once(&cluster, &path, &mut watch).await;
     }
-    watch.expect("DELETED", "running").await;
-    assert_eq!(cluster.get(&path).await.0, 404);
 }
 
 #[tokio::test]
