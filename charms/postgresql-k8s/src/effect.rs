@@ -5,7 +5,7 @@ mod shown;
 use std::time::Duration;
 
 use charm_kit::certificates::{Files, GivenKey};
-use juju_charm::{RelationId, SecretString, Status, Write};
+use juju_charm::{Bag, RelationId, SecretString, Status, Write};
 use pebble_client::Layer;
 use postgres::{ConnectOptions, DatabaseName, ExtraRoles, Owner, RoleName, Salt};
 use serde_json::Value;
@@ -266,6 +266,10 @@ pub struct ServeClient {
     pub id: RelationId,
     /// What a person calls the client.
     pub who: String,
+    /// What is said where it cannot be served.
+    pub failed: &'static str,
+    /// What a client of the legacy interface reads; none for one of `database`.
+    pub bag: Option<Bag>,
     /// The user.
     pub user: RoleName,
     /// Its password.

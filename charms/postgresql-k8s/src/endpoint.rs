@@ -9,6 +9,10 @@ juju_charm::endpoints! {
         Upgrade = "upgrade",
         /// Clients.
         Database = "database",
+        /// Legacy clients that use one database.
+        Db = "db",
+        /// Legacy clients that may do everything.
+        DbAdmin = "db-admin",
         /// The issuer of the units' certificates.
         Certificates = "certificates",
         /// Those who scrape metrics.
@@ -19,3 +23,6 @@ juju_charm::endpoints! {
         Logging = "logging",
     }
 }
+
+/// The endpoints of clients.
+pub(crate) const OF_CLIENTS: [Endpoint; 3] = [Endpoint::Database, Endpoint::Db, Endpoint::DbAdmin];

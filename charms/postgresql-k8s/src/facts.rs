@@ -12,6 +12,7 @@ use patroni::{Cluster, Health};
 use pebble_client::Plan;
 use serde_json::Value;
 
+use crate::endpoint::Endpoint;
 use crate::options::{Plugins, Settings};
 use crate::passwords::{self, Passwords};
 use crate::patroni_yml::Marks;
@@ -72,8 +73,9 @@ pub struct Facts {
     pub labelled: Option<bool>,
     /// The volume; none where it cannot be looked at.
     pub volume: Option<Volume>,
-    /// The volume, where it is nearly full.
-    pub nearly_full: Option<NearlyFull>,
+    /// How much of a volume that is nearly full is WAL, in bytes; none where that cannot be looked
+    /// at.
+    pub wal: Option<u64>,
     /// What is known about the own certificate.
     pub tls: Tls,
     /// The cluster as any member sees it; none when no member answers.
@@ -104,15 +106,6 @@ pub struct Facts {
     pub key: Option<Result<KeyRequest, KeyError>>,
     /// The parameters of the running action.
     pub parameters: serde_json::Map<String, Value>,
-}
-
-/// A volume that is nearly full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NearlyFull {
-    /// The volume.
-    pub volume: Volume,
-    /// How much of it is WAL, in bytes; none where that cannot be looked at.
-    pub wal: Option<u64>,
 }
 
 /// A standby that is away while WAL is kept for it.
@@ -211,6 +204,24 @@ pub struct DatabaseRelation {
     pub former: Option<Vec<String>>,
     /// The password that was kept for it before, if any and if it has to be served.
     pub password: Option<SecretString>,
+    /// What only a client of the legacy interface has; none for one of `database`.
+    pub legacy: Option<Legacy>,
+}
+
+/// A client of `db` or `db-admin`: its credentials stand in the databags of its relation.
+pub struct Legacy {
+    /// The endpoint.
+    pub(crate) endpoint: Endpoint,
+    /// Extensions that it needs, each `name` or `name:schema`.
+    pub extensions: Vec<String>,
+    /// Whether it asks for roles, which the interface does not give.
+    pub asks_roles: bool,
+    /// Its units.
+    pub units: Vec<UnitName>,
+    /// The subnets that its units come from.
+    pub subnets: BTreeSet<String>,
+    /// What this unit wrote.
+    pub own: Bag,
 }
 
 impl DatabaseRelation {
@@ -231,6 +242,11 @@ impl DatabaseRelation {
     /// The database that it asks for.
     pub fn asked_database(&self) -> Option<&str> {
         self.request.as_ref().ok()?.database.as_deref()
+    }
+
+    /// The endpoint that it is related to.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.legacy.as_ref().map_or(Endpoint::Database, |legacy| legacy.endpoint)
     }
 
     /// Whether it has all that it asks for.
@@ -266,6 +282,11 @@ impl Container {
 }
 
 impl Facts {
+    /// The volume, if it is nearly full.
+    pub(crate) fn full_volume(&self) -> Option<Volume> {
+        self.volume.filter(|volume| volume.is_nearly_full())
+    }
+
     /// What clients are to know of the own certificate after these steps; none before there are
     /// peers.
     pub(crate) fn trust(&self, steps: &Steps) -> Option<Trust> {
@@ -291,7 +312,7 @@ impl Facts {
             container: None,
             labelled: None,
             volume: None,
-            nearly_full: None,
+            wal: None,
             tls: Tls::none(),
             cluster: None,
             dynamic: None,

@@ -1,5 +1,6 @@
 //! Reads what one decision needs to know: each bag and secret once.
 
+mod legacy;
 pub(crate) mod objects;
 mod parameters;
 mod settings;
@@ -13,8 +14,8 @@ use charm_kit::certificates::{KeyRequest, SET_KEY};
 use charm_kit::credentials::Seed;
 use charm_kit::watch::Watchers;
 use juju_charm::{
-    Bag, ContainerName, Error, Event, ExposeSecret as _, HookError, Own, Reader, RelationId,
-    Revision, SecretContent, SecretString, databag,
+    AppName, Bag, ContainerName, Error, Event, ExposeSecret as _, HookError, Own, Reader,
+    RelationId, Revision, SecretContent, SecretString, databag,
 };
 use juju_interfaces::postgresql_client::{self, Request};
 use patroni::{Health, State};
@@ -22,8 +23,8 @@ use pebble_client::FileInfo;
 use serde_json::Value;
 
 use crate::decide;
-use crate::endpoint::Endpoint;
-use crate::facts::{Container, DatabaseRelation, Facts, NearlyFull, Peer};
+use crate::endpoint::{Endpoint, OF_CLIENTS};
+use crate::facts::{Container, DatabaseRelation, Facts, Peer};
 use crate::layer;
 use crate::options::{Plugins, Settings};
 use crate::passwords::LENGTH;
@@ -69,8 +70,8 @@ pub(crate) async fn gather(
     // It is mounted here at the same path as in the workload; one that cannot be looked at is
     // no reason to stop.
     facts.volume = facts.container.as_ref().and_then(|_| ports.volume(patroni_yml::STORAGE));
-    if let Some(volume) = facts.volume.filter(|volume| volume.is_nearly_full()) {
-        facts.nearly_full = Some(NearlyFull { volume, wal: wal::size(hook).await });
+    if facts.full_volume().is_some() {
+        facts.wal = wal::size(hook).await;
     }
     facts.tls = tls::tls(ports, hook, &facts, event).await?;
     if facts.leader && facts.watchers.metrics.is_empty() && has_changed(&facts) {
@@ -315,14 +316,27 @@ async fn dynamic(ports: &dyn Ports, facts: &Facts) -> Option<Value> {
 
 fn clients(hook: &mut Reader) -> Result<Vec<DatabaseRelation>, Error> {
     let ids = hook.relations(Endpoint::Database)?;
-    ids.into_iter().map(|id| client(hook, id)).collect()
+    let mut all = ids.into_iter().map(|id| client(hook, id)).collect::<Result<Vec<_>, Error>>()?;
+    for endpoint in [Endpoint::Db, Endpoint::DbAdmin] {
+        for id in hook.cached_relations(endpoint)? {
+            all.push(legacy::client(hook, endpoint, id)?);
+        }
+    }
+    Ok(all)
 }
 
 /// Whether an application is related to which no relation leads that this unit knows.
 fn events_pending(hook: &mut Reader, clients: &[DatabaseRelation]) -> Result<bool, Error> {
-    let related = hook.related_apps(Endpoint::Database)?;
-    let known = |app| clients.iter().any(|client| client.app.as_ref() == Some(app));
-    Ok(!related.iter().all(known))
+    for endpoint in OF_CLIENTS {
+        let related = hook.related_apps(endpoint)?;
+        let is = |client: &DatabaseRelation, app: &AppName| {
+            client.endpoint() == endpoint && client.app.as_ref() == Some(app)
+        };
+        if !related.iter().all(|app| clients.iter().any(|client| is(client, app))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn client(hook: &mut Reader, id: RelationId) -> Result<DatabaseRelation, Error> {
@@ -338,6 +352,7 @@ fn client(hook: &mut Reader, id: RelationId) -> Result<DatabaseRelation, Error> 
         former: former.map(|request| request.roles),
         password: offered.get("password").map(|text| text.clone().into()),
         offered,
+        legacy: None,
     };
     let asks = client
         .request

@@ -3,14 +3,14 @@
 use std::ops::Deref;
 
 use charm_kit::certificates::{Steps, Trust};
-use juju_interfaces::postgresql_client::Request;
+use juju_interfaces::postgresql_client::{LARGEST, Request};
 use postgres::{DatabaseName, ExtraRoles, NameError};
 
 use crate::effect::SuperuserLogin;
-use crate::facts::{DatabaseRelation, Facts};
+use crate::facts::{DatabaseRelation, Facts, Legacy};
 use crate::options::Settings;
 use crate::passwords::Passwords;
-use crate::wording::{BAD_ROLES, FAILED};
+use crate::wording::{self, BAD_ROLES};
 
 /// Databases that belong to the server.
 const RESERVED: [&str; 3] = ["postgres", "template0", "template1"];
@@ -82,7 +82,8 @@ impl<'a> Validated<'a> {
     /// Judges the facts.
     pub(crate) fn new(facts: &'a Facts) -> Self {
         let certificate = facts.tls.steps();
-        let requests = facts.clients.iter().map(|client| (client, asked(client))).collect();
+        let asked = |client| (client, asked(facts, client));
+        let requests = facts.clients.iter().map(asked).collect();
         Self {
             facts,
             passwords: facts.passwords(),
@@ -111,7 +112,10 @@ impl<'a> Validated<'a> {
     }
 }
 
-fn asked(client: &DatabaseRelation) -> Asked {
+fn asked(facts: &Facts, client: &DatabaseRelation) -> Asked {
+    if let Some(problem) = client.legacy.as_ref().and_then(|legacy| refusal(facts, legacy)) {
+        return Asked::Refused(problem);
+    }
     match &client.request {
         Ok(Request { database: None, .. } | Request { entity_type: Some(_), .. }) => Asked::Nothing,
         Ok(request @ Request { database: Some(name), .. }) => {
@@ -120,13 +124,32 @@ fn asked(client: &DatabaseRelation) -> Asked {
                 Err(problem) => Asked::Refused(problem),
             }
         }
-        Err(error) => Asked::Refused(Problem::failed(error.to_string())),
+        Err(error) => Asked::Refused(Problem::failed(client, error.to_string())),
     }
 }
 
+/// What a client of the legacy interface cannot have.
+fn refusal(facts: &Facts, legacy: &Legacy) -> Option<Problem> {
+    let said = legacy.extensions.iter().chain(&legacy.subnets).map(String::len).sum::<usize>();
+    if said > LARGEST {
+        let reason = format!("a request may have {LARGEST} bytes, and this one has {said}");
+        return Some(Problem { status: wording::failed(legacy.endpoint), reason });
+    }
+    if legacy.asks_roles {
+        let reason = "relate to the endpoint database".to_owned();
+        return Some(Problem { status: wording::ROLES, reason });
+    }
+    let on = facts.plugins.extensions();
+    let names = legacy.extensions.iter().filter_map(|wanted| wanted.split(':').next());
+    let missing: Vec<&str> = names.filter(|name| !on.contains(name)).collect();
+    let missing = missing.first()?;
+    let reason = format!("{missing}: no option plugin_<name>_enable switches it on");
+    Some(Problem { status: wording::EXTENSIONS, reason })
+}
+
 impl Problem {
-    fn failed(reason: String) -> Self {
-        Self { status: FAILED, reason }
+    fn failed(client: &DatabaseRelation, reason: String) -> Self {
+        Self { status: wording::failed(client.endpoint()), reason }
     }
 }
 
@@ -136,19 +159,19 @@ fn grant_request(
     name: &str,
 ) -> Result<GrantRequest, Problem> {
     let database: DatabaseName =
-        name.parse().map_err(|error: NameError| Problem::failed(error.to_string()))?;
+        name.parse().map_err(|error: NameError| Problem::failed(client, error.to_string()))?;
     let roles = ExtraRoles::parse(&request.roles.join(",")).map_err(|role| Problem {
         status: BAD_ROLES,
         reason: format!("no client can be a member of {role:?}: correct extra-user-roles"),
     })?;
     if RESERVED.contains(&database.as_str()) {
         let reason = format!("the database {database} is reserved: choose another");
-        return Err(Problem::failed(reason));
+        return Err(Problem::failed(client, reason));
     }
     // A pooler is a superuser, and what is in this database its sessions trust.
     if database.as_str() == POOLERS && !roles.superuser {
         let reason = format!("the database {database} is the poolers': choose another");
-        return Err(Problem::failed(reason));
+        return Err(Problem::failed(client, reason));
     }
     Ok(GrantRequest {
         database,

@@ -6,6 +6,7 @@
 use charm_kit::certificates::UNANSWERED;
 use juju_charm::{Status, UnitName};
 
+use crate::endpoint::Endpoint;
 use crate::facts::{Away, NotStreaming, Unlike};
 use crate::layer::{self, PEBBLE};
 use crate::patroni_yml::{PGDATA, STORAGE};
@@ -19,6 +20,14 @@ const REASON_MAX: usize = 300;
 pub(crate) const BAD_ROLES: &str = "invalid role(s) for extra user roles";
 /// A client that is not served; upstream's `src/relations/postgresql_provider.py`.
 pub(crate) const FAILED: &str = "Failed to initialize database relation";
+/// Legacy clients that are not served; upstream's `src/relations/db.py`.
+const FAILED_DB: &str = "Failed to initialize db relation";
+const FAILED_DB_ADMIN: &str = "Failed to initialize db-admin relation";
+/// Extensions whose option is off; upstream's `src/relations/db.py`.
+pub(crate) const EXTENSIONS: &str = "extensions requested through relation";
+/// Roles, which the legacy interface does not give; upstream's `src/relations/db.py`.
+pub(crate) const ROLES: &str =
+    "roles requested through relation, use postgresql_client interface instead";
 /// A client's user that stays; upstream's `src/relations/postgresql_provider.py`.
 pub(crate) const NOT_DELETED: &str = "Failed to delete user during database relation broken event";
 /// What is tried again by the next hook.
@@ -29,6 +38,21 @@ pub(crate) const NOT_GUARDED: &str = "the server is not guarded";
 pub(crate) const NO_SERVICES: &str = "failed to create k8s services";
 /// The objects of an earlier deployment stay.
 pub(crate) const NOT_REMOVED: &str = "failed to remove orphaned objects of an earlier deployment";
+
+/// A client of this endpoint that is not served.
+pub(crate) fn failed(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Db => FAILED_DB,
+        Endpoint::DbAdmin => FAILED_DB_ADMIN,
+        Endpoint::Database
+        | Endpoint::Peers
+        | Endpoint::Upgrade
+        | Endpoint::Certificates
+        | Endpoint::Metrics
+        | Endpoint::Dashboards
+        | Endpoint::Logging => FAILED,
+    }
+}
 
 /// Options that cannot be used, and the first reason; upstream's `src/charm.py`.
 pub(crate) fn bad_configuration(problems: &[String]) -> Status {

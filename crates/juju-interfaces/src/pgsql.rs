@@ -11,6 +11,8 @@ pub struct Request {
     pub database: Option<String>,
     /// Extensions it needs, each `name` or `name:schema`.
     pub extensions: Vec<String>,
+    /// The roles that it names, which no charm of today gives by this interface.
+    pub roles: Option<String>,
 }
 
 impl Request {
@@ -24,6 +26,7 @@ impl Request {
                 .map(|name| name.trim().to_owned())
                 .filter(|name| !name.is_empty())
                 .collect(),
+            roles: text(bag, "roles").map(str::to_owned),
         }
     }
 }

@@ -109,8 +109,12 @@ fn untold(state: &State, app: &AppName) -> Option<&'static str> {
         let bags = relation.unit_bags.iter().filter(|(unit, _)| unit.app() == app);
         bags.into_iter().any(|(_, bag)| bag.values.get("timeline") == Some(&timeline))
     };
-    let mut live = clients(state).into_iter().filter_map(|(id, _)| state.model.relation(id));
-    live.any(|relation| !told(relation)).then_some("leaves clients where they were")
+    let live = clients(state).into_iter().filter_map(|(id, _)| state.model.relation(id));
+    // Legacy clients follow a name only.
+    let is_new = |relation: &&juju_model::Relation| {
+        relation.end(app).is_some_and(|end| end.endpoint.as_str() == "database")
+    };
+    live.filter(is_new).any(|relation| !told(relation)).then_some("leaves clients where they were")
 }
 
 fn promoted(app: &AppName, now: &Before, number: u32) -> Option<&'static str> {

@@ -8,25 +8,29 @@ use super::server::clients;
 use crate::far::patroni::{Login, members, method};
 use crate::far::postgresql::{Cluster, TEMPLATE};
 use crate::history::Client;
-use crate::juju::apps::read_secret;
+use crate::juju::apps::{old_database, read_secret};
 use crate::names::MODEL;
 use crate::world::State;
 
 /// A request that the server never grants.
 pub(super) fn impossible(client: &Client) -> bool {
     let poolers = client.database == "pgbouncer" && client.roles != "superuser";
-    client.database == "postgres" || poolers || client.has_bad_roles()
+    !client.old && (client.database == "postgres" || poolers || client.has_bad_roles())
 }
 
 /// Every client of its own gets in and is led to the right members.
 pub(super) fn check(state: &State, app: &AppName, asked: &[Client]) -> Vec<String> {
     let mut wrong = residue(state, app);
-    for (index, client) in asked.iter().enumerate().filter(|(_, client)| !client.old) {
+    for (index, client) in asked.iter().enumerate() {
         let name = client.app(index);
         let all = clients(state);
-        let Some((id, _)) = all.iter().find(|(_, remote)| remote.as_str() == name) else {
+        let Some((id, remote)) = all.iter().find(|(_, remote)| remote.as_str() == name) else {
             continue;
         };
+        if client.old {
+            wrong.extend(check_old(state, app, (*id, remote), client));
+            continue;
+        }
         let found = offered(state, app, *id);
         match (found, impossible(client)) {
             (Some(_), true) => wrong.push(format!("{name} got what it may not have")),
@@ -49,7 +53,11 @@ pub(super) fn waiting(state: &State, asked: &[Client]) -> Vec<String> {
     let related = asked.iter().enumerate().filter_map(|(index, client)| {
         let name = client.app(index);
         let (id, _) = all.iter().find(|(_, remote)| remote.as_str() == name)?;
-        (!impossible(client) && offered(state, &app, *id).is_none()).then_some(name)
+        let waits = match client.old {
+            true => legacy(state, &app, *id).is_none(),
+            false => offered(state, &app, *id).is_none(),
+        };
+        (waits && !impossible(client)).then_some(name)
     });
     related.map(|name| format!("{name} waits for its credentials")).collect()
 }
@@ -75,6 +83,64 @@ fn offered(state: &State, app: &AppName, id: RelationId) -> Option<Offer> {
     let (user, password) = (content.get("username")?.clone(), content.get("password")?.clone());
     let (bag, secret) = (bag.as_ref().clone().into_iter(), content.into_iter());
     Some(Offer { user, password, bag: bag.collect(), secret: secret.collect() })
+}
+
+/// What a client of `db` or `db-admin` finds in the bag.
+fn legacy(state: &State, app: &AppName, id: RelationId) -> Option<Offer> {
+    let bag = state.model.relation(id)?.app_bags.get(app)?.values.as_ref().clone();
+    let (user, password) = (bag.get("user")?.clone(), bag.get("password")?.clone());
+    Some(Offer { user, password, bag: bag.into_iter().collect(), secret: BTreeMap::new() })
+}
+
+/// A legacy client gets in, is led to the right members, and reads the same in the bag of the unit
+/// that leads.
+fn check_old(
+    state: &State,
+    app: &AppName,
+    (id, remote): (RelationId, &AppName),
+    client: &Client,
+) -> Vec<String> {
+    let Some(offer) = legacy(state, app, id) else {
+        return vec![format!("{remote} got no credentials in relation {id}")];
+    };
+    let mut wrong = Vec::new();
+    let text = |key: &str| offer.bag.get(key).map(String::as_str).unwrap_or_default();
+    let database = old_database(remote);
+    let several = state.model.units(app).count() > 1;
+    let reads = if several { "replicas" } else { "primary" };
+    for (key, role) in [("master", "primary"), ("standbys", reads)] {
+        let (user, password) = (&offer.user, &offer.password);
+        let wanted = format!(
+            "host={app}-{role}.{MODEL}.svc.cluster.local dbname={database} port=5432 user={user} \
+             password={password} fallback_application_name={remote}"
+        );
+        if text(key) != wanted {
+            wrong.push(format!("has no {key} that leads anywhere: {}", text(key)));
+        }
+    }
+    let units = state.model.units(remote).map(|unit| unit.name.to_string());
+    if units.collect::<Vec<_>>().join(",") != text("allowed-units") {
+        wrong.push(format!("may come from {:?} only", text("allowed-units")));
+    }
+    for key in ["version", "allowed-subnets"] {
+        if text(key).is_empty() && !text("allowed-units").is_empty() {
+            wrong.push(format!("is not told {key}"));
+        }
+    }
+    let leader = state.model.application(app).and_then(|app| app.leader.clone());
+    let bags = leader.and_then(|leader| {
+        let bag = state.model.relation(id)?.unit_bags.get(&leader)?;
+        Some(offer.bag.iter().all(|(key, value)| bag.values.get(key) == Some(value)))
+    });
+    if bags != Some(true) {
+        wrong.push("reads something else in the leader's bag".to_owned());
+    }
+    wrong.extend(offer.gets_in(state, app));
+    if let Some(cluster) = state.far.clusters.get(app) {
+        let roles = if client.is_privileged() { "superuser" } else { "" }.to_owned();
+        wrong.extend(offer.rights(cluster, &Client { database, roles, ..client.clone() }));
+    }
+    wrong.into_iter().map(|what| format!("{remote} {what}")).collect()
 }
 
 impl Offer {

@@ -64,7 +64,8 @@ pub(super) fn clients(state: &State) -> Vec<(RelationId, AppName)> {
     let Some(app) = server(state) else { return Vec::new() };
     let live = state.model.relations().filter(|relation| relation.life == juju_model::Life::Alive);
     live.filter_map(|relation| {
-        let end = relation.end(&app).filter(|end| end.endpoint.as_str() == "database")?;
+        let is_of_clients = |name: &str| ["database", "db", "db-admin"].contains(&name);
+        let end = relation.end(&app).filter(|end| is_of_clients(end.endpoint.as_str()))?;
         let remote = relation.remote(&app).filter(|remote| remote.app != end.app)?;
         Some((relation.id, remote.app.clone()))
     })

@@ -111,6 +111,7 @@ faults! {
     Echoes, "echoes", Between, "from now on units get events for what they wrote themselves, too";
     ReloadMissed, "reload-missed", Between, "PostgreSQL misses the next reload, which is not reported";
     LogRemoved, "log-removed", Between, "the primary removes all log that no standby streams now";
+    NoLeader, "no-leader", Between, "a lease ends, and no unit takes it for several hooks";
 }
 
 impl Fault {

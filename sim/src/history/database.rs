@@ -73,7 +73,7 @@ const ACTIONS: [&str; 6] =
 /// One of them.
 pub(super) fn draw(rng: &mut Rng, clients: &[Client]) -> Op {
     let client = rng.below(clients.len());
-    let direct = clients.get(client).is_some_and(|client| !client.old);
+    let direct = !clients.is_empty();
     let op = match rng.below(20) {
         0..=4 if direct => return Op::Direct(client),
         5 | 6 if direct => return Op::UnrelateDirect(client),

@@ -22,9 +22,9 @@ pub(super) fn operate(state: &mut State, apps: &Apps, op: &Op) -> bool {
         return apps.deploy(state, *which);
     }
     let name = |index: usize| apps.clients.get(index).map(|client| client.app(index));
-    let endpoint = |index: usize| {
+    let endpoint = |app: &str, index: usize| {
         let client = apps.clients.get(index);
-        format!("{POOLER}:{}", client.map_or("database", Client::endpoint))
+        format!("{app}:{}", client.map_or("database", Client::endpoint))
     };
     let Some(pooler) = app(POOLER) else { return false };
     let now = state.now();
@@ -34,11 +34,11 @@ pub(super) fn operate(state: &mut State, apps: &Apps, op: &Op) -> bool {
     let taken = match op {
         Op::Relate(index) => {
             let Some(name) = name(*index) else { return false };
-            model.integrate(now, &endpoint(*index), &name).is_ok()
+            model.integrate(now, &endpoint(POOLER, *index), &name).is_ok()
         }
         Op::Unrelate(index) => {
             let Some(name) = name(*index) else { return false };
-            model.remove_relation(now, &endpoint(*index), &name).is_ok()
+            model.remove_relation(now, &endpoint(POOLER, *index), &name).is_ok()
         }
         Op::Backend => model.integrate(now, &backend, &server).is_ok(),
         Op::NoBackend => model.remove_relation(now, &backend, &server).is_ok(),
@@ -66,11 +66,11 @@ pub(super) fn operate(state: &mut State, apps: &Apps, op: &Op) -> bool {
         Op::Trust(trusted) => model.set_trust(&pooler, *trusted).is_ok(),
         Op::Direct(index) => {
             let Some(name) = name(*index) else { return false };
-            model.integrate(now, &server, &name).is_ok()
+            model.integrate(now, &endpoint(SERVER, *index), &name).is_ok()
         }
         Op::UnrelateDirect(index) => {
             let Some(name) = name(*index) else { return false };
-            model.remove_relation(now, &server, &name).is_ok()
+            model.remove_relation(now, &endpoint(SERVER, *index), &name).is_ok()
         }
         Op::Database(op) => database::operate(state, op),
         Op::Remove(which, keeps) => {

@@ -94,10 +94,7 @@ fn due(state: &mut State, unit: &UnitName) -> Option<Due> {
     match state.model.next(unit, now) {
         Next::Hook(run) => return Some(Due::Hook(Box::new(run))),
         Next::Gone => {
-            state.replace_pod(unit);
-            state.model.unit_gone(unit);
-            state.restarted_agents.remove(unit);
-            state.model.lease_tick(now);
+            state.drop_unit(unit);
             apps::forget(state);
         }
         Next::Restart => restart(state, unit),
@@ -227,6 +224,7 @@ impl Run {
                 *left > 0
             });
             due.retain(|(unit, _)| !state.delayed.contains_key(unit));
+            state.count_leaderless();
         });
         if due.is_empty() {
             return;

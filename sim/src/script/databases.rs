@@ -4,9 +4,9 @@ use kube_api::Kind;
 
 use super::play::Script;
 use super::step::Step::{
-    self, Act, AskRoles, AtOnce, Certify, ClientsLast, DeleteObject, Die, ForeseeUser,
-    GrantAsOlder, Heal, LacksLog, LeaveObjects, LoseQuorum, NameLater, OpenTemplate, Primary,
-    SetAside, Strike, Undroppable, Unit, Untrusted,
+    self, Act, AskRoles, AtOnce, Certify, ClientsLast, DeleteObject, Die, Forced, ForeseeUser,
+    GrantAsOlder, Heal, LacksLog, Leaderless, LeaveObjects, LoseQuorum, NameLater, OpenTemplate,
+    Primary, SetAside, Strike, Undroppable, Unit, Untrusted,
 };
 use crate::far::postgresql::PERSON;
 use crate::fault::Fault;
@@ -28,6 +28,8 @@ fn clients() -> Vec<Client> {
         client("waltz", "nosuchrole"),
         client("pgbouncer", ""),
         client("polka", PERSON),
+        Client { old: true, ..client("", "") },
+        Client { old: true, ..client("", "superuser") },
     ]
 }
 
@@ -130,6 +132,10 @@ fn several() -> Vec<Script> {
     let scale = |units| database(Scale(units));
     vec![
         script(2, vec![direct(0), Untrusted]),
+        script(3, vec![direct(0), Forced(Op::Database(Scale(2))), Forced(Op::Database(Scale(1)))]),
+        script(2, vec![direct(8), direct(9), scale(1), Strike(Fault::LeaderTurns, 1), part(8)]),
+        script(1, vec![direct(9), scale(3), Strike(Fault::LeaderTurns, 2), part(9), direct(8)]),
+        script(2, vec![direct(0), Leaderless(Op::Direct(1)), Leaderless(Op::UnrelateDirect(0))]),
         script(2, vec![Certify, few(), act("restart", 1), act("switchover", 1), direct(0)]),
         script(2, then(renewed(), [direct(1), Unit(Fault::PodChurn, 1)])),
         script(2, vec![direct(0), LacksLog, direct(1)]),

@@ -1,12 +1,12 @@
 //! Plays a script, step by step.
 
-use juju_names::UnitName;
+use juju_names::{AppName, UnitName};
 
 use crate::check;
 use crate::fault::Fault;
 use crate::history::{Client, History, Op};
 use crate::juju::apps::OLDER;
-use crate::names::POOLER;
+use crate::names::{POOLER, SERVER};
 use crate::play::Run;
 use crate::world::{State, inject, restart, turn_pause};
 
@@ -105,6 +105,22 @@ impl Script {
                     run.round();
                 }
                 return run.look(check::waiting);
+            }
+            Step::Leaderless(op) => {
+                run.world.change(|state| {
+                    let charms = [POOLER, SERVER].into_iter().filter_map(|name| name.parse().ok());
+                    charms.for_each(|app: AppName| state.lead_nobody(&app, u32::MAX));
+                });
+                run.operate(op);
+                run.settle();
+                run.world.change(|state| {
+                    state.leaderless.clear();
+                    state.tick_leases();
+                });
+            }
+            Step::Forced(op) => {
+                run.operate(op);
+                run.world.change(State::drop_dying);
             }
             Step::OlderCharm => older(run),
             Step::RestartAgents => restart_agents(run),

@@ -33,8 +33,8 @@ fn clients() -> Vec<Client> {
 pub(crate) fn scripts() -> Vec<Script> {
     use Op::{Backend, NoBackend, Refresh, Relate, Rotate, Scale, Unrelate};
     use Step::{
-        AgentBack, AgentGone, AskRoles, ClientsWait, Console, HearsFirst, OlderCharm, Strike,
-        SuppressChecks, TurnServer, Undroppable,
+        AgentBack, AgentGone, AskRoles, ClientsWait, Console, HearsFirst, Leaderless, OlderCharm,
+        Strike, SuppressChecks, TurnServer, Undroppable,
     };
     let script =
         |units, steps: Vec<Step>| Script { units, clients: clients(), ..Script::of(steps) };
@@ -88,6 +88,7 @@ pub(crate) fn scripts() -> Vec<Script> {
             2,
             vec![op(Backend), HearsFirst(1, Relate(0)), HearsFirst(0, Relate(2)), keep(Relate(1))],
         ),
+        script(2, vec![op(Backend), Leaderless(Relate(0)), Leaderless(Relate(1))]),
         script(2, then(vec![op(Backend)], away)),
         script(2, then(all(), vec![Strike(Fault::LeaderTurns, 0), keep(Scale(1)), keep(Scale(3))])),
         script(3, then(all(), vec![keep(Scale(1)), op(Scale(0)), op(Scale(2)), Console])),

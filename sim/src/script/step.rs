@@ -16,6 +16,10 @@ pub(super) enum Step {
     Strike(Fault, u32),
     /// A command whose events reach this pooler before the others; then it takes the lead.
     HearsFirst(u32, Op),
+    /// A command in whose hooks no unit of either charm leads; then one of each does.
+    Leaderless(Op),
+    /// A command after which the units that go are gone at once, as removed by force.
+    Forced(Op),
     /// PostgreSQL goes, or comes back.
     TurnServer,
     /// An operator has a process hold its clients, which its unit says until that ends.

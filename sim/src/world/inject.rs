@@ -56,6 +56,7 @@ pub(crate) fn inject_into(state: &mut State, fault: Fault, unit: Option<&UnitNam
             state.turn_leader(unit.app());
             leader.iter().for_each(|leader| state.model.lease_passes(leader));
         }
+        (Fault::NoLeader, _) => app().iter().for_each(|app| state.lead_nobody(app, HELD)),
         (Fault::LeaderTurns, _) => app().iter().for_each(|app| state.turn_leader(app)),
         (Fault::PodChurn, Some(unit)) if pick.is_multiple_of(2) => state.replace_pod(unit),
         (Fault::PodChurn, Some(unit)) => state.stop_pod(unit),
@@ -121,13 +122,12 @@ fn freeze(state: &mut State, unit: &UnitName) {
     if !patroni::freeze(&mut state.far, unit) {
         return;
     }
+    state.tick_leases();
     let now = state.now();
-    state.model.lease_tick(now);
     state.model.agent_stopped(unit, now);
     state.pass(SignedDuration::from_secs(61));
     state.run_patroni();
-    let now = state.now();
-    state.model.lease_tick(now);
+    state.tick_leases();
 }
 
 /// The workload container starts anew; nothing does in a pod that stands still.
@@ -143,7 +143,7 @@ fn thaw(state: &mut State, unit: &UnitName) {
     restart(state, unit);
 }
 
-/// How many hooks others run while a unit's events wait.
+/// How many hooks run while a unit's events wait, or nobody leads.
 const HELD: u32 = 25;
 
 /// An operator has a PgBouncer process hold its clients, or lets them go on.
@@ -166,6 +166,8 @@ fn poolers(state: &mut State) -> impl Iterator<Item = &mut Process> {
 pub(crate) fn heal(state: &mut State) {
     state.delayed.clear();
     poolers(state).for_each(|process| process.traffic.signal("SIGUSR2"));
+    state.leaderless.clear();
+    state.tick_leases();
     patroni::hear_again(&mut state.far);
     for cluster in state.far.patroni.values_mut() {
         cluster.cut.clear();
@@ -190,12 +192,11 @@ fn refresh_owing(state: &mut State, app: &AppName) {
 
 /// The agent goes, its lease ends, and it comes back; its containers ran on.
 fn away(state: &mut State, unit: &UnitName) {
+    state.tick_leases();
     let now = state.now();
-    state.model.lease_tick(now);
     state.model.agent_stopped(unit, now);
     state.pass(SignedDuration::from_secs(61));
-    let now = state.now();
-    state.model.lease_tick(now);
+    state.tick_leases();
     restart(state, unit);
 }
 

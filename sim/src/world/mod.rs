@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(crate) foreign_volumes: BTreeSet<UnitName>,
     /// Units whose events wait, while others run so many hooks.
     pub(crate) delayed: BTreeMap<UnitName, u32>,
+    /// Applications that no unit leads, while so many hooks run.
+    pub(crate) leaderless: BTreeMap<AppName, u32>,
     /// Applications that were deployed and have not been forgotten.
     pub(crate) deployed: BTreeSet<AppName>,
     /// Applications whose volumes outlive them.
@@ -77,6 +79,7 @@ impl World {
             far: Far::new(),
             foreign_volumes: BTreeSet::new(),
             delayed: BTreeMap::new(),
+            leaderless: BTreeMap::new(),
             deployed: BTreeSet::new(),
             kept_volumes: BTreeSet::new(),
             session: None,
@@ -211,8 +214,53 @@ impl State {
         let leader = units.iter().position(|unit| self.model.is_leader(unit));
         let next = leader.map_or(0, |leader| leader + 1) % units.len().max(1);
         if let Some(unit) = units.get(next) {
+            self.leaderless.remove(app);
             self.model.lease_passes(unit);
         }
+    }
+
+    /// Leases are renewed, or pass to others that want them, but where nobody may lead.
+    pub(crate) fn tick_leases(&mut self) {
+        let now = self.now();
+        self.model.lease_tick(now);
+        for app in self.leaderless.keys() {
+            self.model.lease_ends(app);
+        }
+    }
+
+    /// Nobody leads the application while so many hooks run.
+    pub(crate) fn lead_nobody(&mut self, app: &AppName, hooks: u32) {
+        self.leaderless.insert(app.clone(), hooks);
+        self.tick_leases();
+    }
+
+    /// A hook has run, after which some applications may have a leader again.
+    pub(crate) fn count_leaderless(&mut self) {
+        let before = self.leaderless.len();
+        self.leaderless.retain(|_, left| {
+            *left = left.saturating_sub(1);
+            *left > 0
+        });
+        if self.leaderless.len() < before {
+            self.tick_leases();
+        }
+    }
+
+    /// A unit leaves the model, and its pod goes.
+    pub(crate) fn drop_unit(&mut self, unit: &UnitName) {
+        self.replace_pod(unit);
+        self.model.unit_gone(unit);
+        self.restarted_agents.remove(unit);
+        self.tick_leases();
+    }
+
+    /// Every unit that is being removed goes without a further hook.
+    pub(crate) fn drop_dying(&mut self) {
+        let is_dying = |unit: &UnitName| {
+            self.model.unit(unit).is_some_and(|unit| unit.life == juju_model::Life::Dying)
+        };
+        let dying: Vec<UnitName> = self.units().into_iter().filter(is_dying).collect();
+        dying.iter().for_each(|unit| self.drop_unit(unit));
     }
 
     /// Starts a pod for a unit that has none.
@@ -226,7 +274,7 @@ impl State {
         self.far.starting.insert(unit.clone());
         self.see_peers(unit);
         self.start_container(unit);
-        self.model.lease_tick(self.now());
+        self.tick_leases();
     }
 
     /// An agent that starts sees which peers there are.

@@ -16,7 +16,7 @@ struct Crate {
 }
 
 /// A file's text without comments and tests.
-fn shipping(text: &str) -> String {
+pub(super) fn shipping(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).fold(
         String::new(),

@@ -42,7 +42,7 @@ pub(super) async fn serve(
         Err(error) => {
             let reason = error_chain(&error);
             hook.log(Level::Error, format!("{}: {reason}", client.who));
-            Ok(after_failure(&client.who, &error, &reason))
+            Ok(after_failure(&client, &error, &reason))
         }
     }
 }
@@ -66,14 +66,15 @@ pub(super) fn away(hook: &mut Context, error: &SqlError) -> Applied {
 const AWAY: &str = "the primary does not take SQL";
 
 /// What follows from a failure about one client: the others go on.
-fn after_failure(who: &str, error: &SqlError, reason: &str) -> Applied {
+fn after_failure(client: &ServeClient, error: &SqlError, reason: &str) -> Applied {
+    let who = &client.who;
     let said = |text: &str| because(text, &format!("{who}: {reason}"));
     if error.is_transient() {
         let status = Status::waiting(said(TRIED_AGAIN));
         return Applied::Later { reason: format!("{who} is not served"), status };
     }
     let bad_roles = matches!(error, SqlError::Server(it) if it.refused_roles().is_some());
-    Applied::Status(Status::blocked(said(if bad_roles { BAD_ROLES } else { FAILED })))
+    Applied::Status(Status::blocked(said(if bad_roles { BAD_ROLES } else { client.failed })))
 }
 
 async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, SqlError> {
@@ -101,6 +102,12 @@ async fn create(server: &Client, client: &ServeClient) -> Result<ServerVersion, 
 
 /// Writes to the client, credentials first: once it sees the database it can log in.
 fn share(hook: &mut Context, client: &ServeClient, version: &ServerVersion) -> Result<(), Error> {
+    if let Some(bag) = &client.bag {
+        let bag = Changes::from(bag.clone()).set("version", version.to_string());
+        hook.set_bag(client.id, Own::Unit, bag.clone())?;
+        hook.set_bag(client.id, Own::App, bag)?;
+        return Ok(());
+    }
     let (user, database) = (client.user.as_str(), client.database.as_str());
     let uri = |host: &str| uri(user, &client.password, host, database);
     let primary = topology(hook).primary_host();

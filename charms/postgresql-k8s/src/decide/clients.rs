@@ -1,16 +1,17 @@
-//! The relation `database`: each client its user, its database and the way to them.
+//! Clients of `database`, `db` and `db-admin`: each its user, its database and the way to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use juju_charm::{Changes, Decision, RelationEvent, RelationId, Status, Write, databag};
 use postgres::{Owner, RoleName};
 
+use super::legacy::{self, Login};
 use super::tls;
 use crate::effect::{Effect, ServeClient};
 use crate::facts::{DatabaseRelation, Peer};
 use crate::topology::POSTGRESQL_PORT;
 use crate::validate::{Asked, GrantRequest, Problem, Validated};
-use crate::wording::because;
+use crate::wording::{self, because};
 
 /// The key of the application's peer databag with the relations of which there are users.
 pub(crate) const CLIENTS: &str = "clients";
@@ -118,11 +119,17 @@ fn serve_one(
     let login = facts.superuser()?;
     let user = user(client.id);
     let password = client.password.clone();
+    let password = password.unwrap_or_else(|| facts.seed.password(user.as_str()));
+    let (user_name, database) = (user.as_str(), grant.database.as_str());
+    let credentials = Login { user: user_name, password: &password, database };
+    let bag = client.legacy.as_ref().map(|it| legacy::bag(facts, client, it, &credentials));
     let former = client.former.iter().flatten();
     Some(Effect::ServeClient(Box::new(ServeClient {
         id: client.id,
         who: client.who(),
-        password: password.unwrap_or_else(|| facts.seed.password(user.as_str())),
+        failed: wording::failed(client.endpoint()),
+        password,
+        bag,
         salt: facts.seed.salt(user.as_str()),
         user,
         roles: grant.roles.clone(),
@@ -139,7 +146,7 @@ fn serve_one(
 }
 
 /// The host at which clients read: the replicas, once there may be any.
-fn read_only_host(facts: &Validated<'_>) -> String {
+pub(super) fn read_only_host(facts: &Validated<'_>) -> String {
     let peers = facts.peer.as_ref().map_or(0, |peer| peer.units.len());
     if peers > 1 { facts.topology.replicas_host() } else { facts.topology.primary_host() }
 }
@@ -159,6 +166,7 @@ pub(super) fn refresh(facts: &Validated<'_>) -> Vec<Effect> {
         secret.into_iter().chain([Write::app_bag(client.id, changes).into()])
     };
     let mut effects: Vec<Effect> = facts.clients.iter().filter(is_stale).flat_map(change).collect();
+    effects.extend(legacy::refresh(facts));
     effects.extend(tls::publish(facts));
     effects
 }
@@ -173,11 +181,11 @@ pub(super) fn database_departed(
     relation: &RelationEvent,
     facts: &Validated<'_>,
 ) -> Decision<Effect> {
-    let (Some(peer), true) = (&facts.peer, relation.departing_unit.as_ref() == Some(&facts.unit))
-    else {
-        return Decision::new();
-    };
-    Decision::new().effect(report_departure(peer))
+    if relation.departing_unit.as_ref() != Some(&facts.unit) {
+        // A client of the legacy interface reads which of its units may connect.
+        return Decision::new().effects(if facts.leader { legacy::refresh(facts) } else { vec![] });
+    }
+    Decision::new().effects(facts.peer.as_ref().map(report_departure))
 }
 
 /// The chart "database-broken": its user goes too, its data stay.

@@ -2,6 +2,7 @@
 
 mod actions;
 mod clients;
+mod legacy;
 mod members;
 mod plugins;
 mod tls;
@@ -21,9 +22,9 @@ pub(crate) use workload::PENDING;
 
 use crate::effect::Effect;
 use crate::endpoint::Endpoint::{
-    self, Certificates, Dashboards, Database, Logging, Metrics, Peers, Upgrade,
+    self, Certificates, Dashboards, Database, Db, DbAdmin, Logging, Metrics, Peers, Upgrade,
 };
-use crate::facts::{Facts, NearlyFull};
+use crate::facts::Facts;
 use crate::layer;
 use crate::status::{self, Expected, Seen};
 use crate::validate::Validated;
@@ -46,7 +47,7 @@ pub(crate) fn needs_facts(event: &Event) -> bool {
             layer::CHECKS.contains(&check.as_str())
         }
         Event::Relation(relation) => {
-            matches!(endpoint(relation), Some(Peers | Database | Certificates))
+            matches!(endpoint(relation), Some(Peers | Database | Db | DbAdmin | Certificates))
         }
         Event::Install
         | Event::Start
@@ -137,9 +138,9 @@ fn of_relation(relation: &RelationEvent, facts: &Validated<'_>) -> Decision<Effe
         }
         (Peers, Created | Joined | Changed) => converge(facts),
         (Peers, Departed) => members::peer_departed(relation, facts),
-        (Database, Created | Joined | Changed) => clients::database_changed(facts),
-        (Database, Departed) => clients::database_departed(relation, facts),
-        (Database, Broken) => clients::database_broken(relation, facts),
+        (Database | Db | DbAdmin, Created | Joined | Changed) => clients::database_changed(facts),
+        (Database | Db | DbAdmin, Departed) => clients::database_departed(relation, facts),
+        (Database | Db | DbAdmin, Broken) => clients::database_broken(relation, facts),
         (Certificates, Created | Joined | Changed | Departed | Broken) => certificates(facts),
         (
             Upgrade | Peers | Metrics | Dashboards | Logging,
@@ -207,8 +208,8 @@ fn expected(facts: &Validated<'_>) -> Expected {
 
 /// What a unit says whose volume is nearly full.
 fn no_space(facts: &Validated<'_>) -> Option<Status> {
-    let status = |full: NearlyFull| wording::no_space(full.volume, full.wal, facts.away.as_ref());
-    facts.nearly_full.map(status)
+    let volume = facts.full_volume()?;
+    Some(wording::no_space(volume, facts.wal, facts.away.as_ref()))
 }
 
 /// What is said of the options, if they cannot be used, before Kubernetes or a client refuses

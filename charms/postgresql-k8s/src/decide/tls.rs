@@ -58,7 +58,8 @@ pub(super) fn publish(facts: &Validated<'_>) -> Vec<Effect> {
     };
     // A client to which nothing was published yet gets it with its credentials.
     let behind = |client: &&DatabaseRelation| {
-        trust.is_owed(&client.offered, in_secret(client)).unwrap_or(false)
+        client.legacy.is_none()
+            && trust.is_owed(&client.offered, in_secret(client)).unwrap_or(false)
     };
     let share = |client: &DatabaseRelation| Effect::ShareTls {
         id: client.id,

@@ -173,7 +173,7 @@ impl Member<'_> {
     /// nor when the copy has too little room beside it.
     fn remove_aside(&self) -> Option<Effect> {
         let whole = self.container.started() && self.facts.not_streaming.is_none();
-        let goes = self.container.aside && (whole || self.facts.nearly_full.is_some());
+        let goes = self.container.aside && (whole || self.facts.full_volume().is_some());
         goes.then_some(Effect::RemoveAside)
     }
 

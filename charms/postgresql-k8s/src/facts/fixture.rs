@@ -223,5 +223,6 @@ pub(crate) fn client(id: u32, database: &str, roles: &[&str]) -> DatabaseRelatio
         seen: "{}".to_owned(),
         offered: Bag::new(),
         password: None,
+        legacy: None,
     }
 }

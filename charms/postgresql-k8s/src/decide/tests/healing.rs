@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{check_without, decide, list};
 use crate::effect::Effect;
 use crate::facts::fixture::{joined, member, new_leader, second_unit, steady};
-use crate::facts::{Away, Facts, NearlyFull, NotStreaming, Objects, Unlike};
+use crate::facts::{Away, Facts, NotStreaming, Objects, Unlike};
 use crate::resources::Volume;
 
 /// `pg/0`, Juju's leader, in a cluster of these members.
@@ -126,8 +126,9 @@ fn a_volume_that_is_nearly_full_blocks_until_it_is_not() {
     let volume = Volume { used: 2000 << 20, free: 48 << 20 };
     let status = |wal: Option<u64>| {
         let wal = wal.map(|mebibytes| mebibytes << 20);
-        let nearly_full = Some(NearlyFull { volume, wal });
-        decide(&Event::UpdateStatus, &Facts { nearly_full, ..steady() }).status.unwrap()
+        decide(&Event::UpdateStatus, &Facts { volume: Some(volume), wal, ..steady() })
+            .status
+            .unwrap()
     };
     let full = "<10% free space on pgdata volume.";
     assert_eq!(status(None), Status::blocked(full));
@@ -305,7 +306,7 @@ fn what_lies_aside_goes_once_the_copy_serves_or_needs_the_room() {
         let mut facts = not_streaming(why);
         assert!(!removes(&mut facts));
         let volume = Volume { used: 99 << 20, free: 1 << 20 };
-        facts.nearly_full = Some(NearlyFull { volume, wal: None });
+        facts.volume = Some(volume);
         assert!(removes(&mut facts));
     }
     let mut copies = second_unit();
@@ -350,7 +351,7 @@ fn a_server_that_does_not_start_is_never_active() {
     };
     assert!(waits(&facts).unwrap().starts_with("PostgreSQL does not start, its log says why"));
     let volume = Volume { used: 99 << 20, free: 1 << 20 };
-    facts.nearly_full = Some(NearlyFull { volume, wal: None });
+    facts.volume = Some(volume);
     assert_eq!(waits(&facts).unwrap(), "<10% free space on pgdata volume.");
 }
 
@@ -401,7 +402,7 @@ fn a_primary_says_for_whom_it_keeps_much_of_its_log() {
     let status = |facts: &Facts| decide(&Event::UpdateStatus, facts).status.unwrap();
     assert_eq!(status(&facts), Status::Active(format!("Primary: pg_wal holds {kept}")));
     let volume = Volume { used: 990 << 20, free: 10 << 20 };
-    facts.nearly_full = Some(NearlyFull { volume, wal: Some(500 << 20) });
+    (facts.volume, facts.wal) = (Some(volume), Some(500 << 20));
     let full = format!("<10% free space on pgdata volume. pg_wal holds 500 of 1000 MiB, {kept}");
     assert_eq!(status(&facts), Status::blocked(full));
 }

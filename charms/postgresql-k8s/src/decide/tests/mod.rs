@@ -4,6 +4,7 @@ mod actions;
 mod clients;
 mod flowcharts;
 mod healing;
+mod legacy;
 mod many;
 mod plugins;
 mod refused;
