@@ -22,14 +22,13 @@ const IGNORED: [&str; 13] = [
 ];
 
 /// Hook tools that do nothing, with words of the call.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 7] = [
     ("relation-set", "--app"),
     ("relation-set", ""),
     ("secret-add", ""),
     ("secret-set", ""),
     ("secret-grant", ""),
     ("secret-remove", ""),
-    ("state-set", ""),
     ("state-delete", ""),
 ];
 
@@ -203,7 +202,11 @@ const ISSUES: [(&str, Plant); 6] = [
 ];
 
 /// What is not planted, because nothing in this world would differ, and why.
-pub(super) const LEFT_OUT: [(&str, &str); 13] = [
+pub(super) const LEFT_OUT: [(&str, &str); 14] = [
+    (
+        "postgresql-k8s: state-set  does nothing",
+        "what is remembered spares reads only, and each hook does what an earlier one put off",
+    ),
     (
         "postgresql-k8s: hook database-relation-departed is ignored",
         "a unit that goes has no peers any more when its clients' relations end",

@@ -25,7 +25,7 @@ fn legacy(access: Access, database: &str) -> LegacyRelation {
         id: CLIENT,
         access,
         app: "waltz".parse().unwrap(),
-        request: Request { database: Some(database.into()), extensions: Vec::new() },
+        request: Request { database: Some(database.into()), ..Request::default() },
         units: BTreeSet::from(["waltz/0".parse().unwrap()]),
         subnets: BTreeSet::from(["10.1.0.9/32".to_owned()]),
         own_app: Bag::new(),

@@ -110,7 +110,7 @@ fn five_thousand_legacy_clients_fit() {
         app: format!("client-{number}x").parse().unwrap(),
         request: juju_interfaces::pgsql::Request {
             database: Some(format!("a_database_with_an_ordinary_name_{number}")),
-            extensions: Vec::new(),
+            ..Default::default()
         },
         units: BTreeSet::from([format!("client-{number}x/0").parse().unwrap()]),
         subnets: BTreeSet::from(["10.1.0.9/32".to_owned()]),
