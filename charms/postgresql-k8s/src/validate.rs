@@ -101,6 +101,12 @@ impl<'a> Validated<'a> {
         Some(SuperuserLogin { password, ca: self.ca() })
     }
 
+    /// The host at which clients read: the replicas, once there may be any.
+    pub(crate) fn read_only_host(&self) -> String {
+        let peers = self.peer.as_ref().map_or(0, |peer| peer.units.len());
+        if peers > 1 { self.topology.replicas_host() } else { self.topology.primary_host() }
+    }
+
     /// Whether PostgreSQL and Patroni speak TLS once this hook's effects are true.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.certificate.serves.is_some()

@@ -106,18 +106,7 @@ impl Script {
                 }
                 return run.look(check::waiting);
             }
-            Step::Leaderless(op) => {
-                run.world.change(|state| {
-                    let charms = [POOLER, SERVER].into_iter().filter_map(|name| name.parse().ok());
-                    charms.for_each(|app: AppName| state.lead_nobody(&app, u32::MAX));
-                });
-                run.operate(op);
-                run.settle();
-                run.world.change(|state| {
-                    state.leaderless.clear();
-                    state.tick_leases();
-                });
-            }
+            Step::Leaderless(op) => leaderless(run, op),
             Step::Forced(op) => {
                 run.operate(op);
                 run.world.change(State::drop_dying);
@@ -141,6 +130,20 @@ impl Script {
 
 fn pooler(number: u32) -> Option<UnitName> {
     Some(UnitName::new(POOLER.parse().ok()?, number))
+}
+
+/// A command while no unit of either charm leads.
+fn leaderless(run: &mut Run, op: &Op) {
+    run.world.change(|state| {
+        let charms = [POOLER, SERVER].into_iter().filter_map(|name| name.parse().ok());
+        charms.for_each(|app: AppName| state.lead_nobody(&app, u32::MAX));
+    });
+    run.operate(op);
+    run.settle();
+    run.world.change(|state| {
+        state.leaderless.clear();
+        state.tick_leases();
+    });
 }
 
 /// An operator has a process hold its clients and, some hooks later, lets them go on.

@@ -14,6 +14,13 @@ fn yaml(path: &Path) -> Map<String, Value> {
     serde_saphyr::from_str(&text).unwrap()
 }
 
+/// What is declared and not used, and why.
+const IDLE: [(&str, &str, &str); 1] = [(
+    "pgbouncer-k8s",
+    "upgrade",
+    "a charm before this one has it, and Juju refuses a refresh that ends a relation",
+)];
+
 fn keys(value: &Value) -> impl Iterator<Item = String> {
     value.as_object().into_iter().flat_map(|object| object.keys().cloned())
 }
@@ -27,11 +34,14 @@ fn declared(charm: &Path) -> Vec<(&'static str, String)> {
         ("provides", "endpoint"),
         ("requires", "endpoint"),
         ("containers", "container"),
-        ("storage", "storage"),
     ] {
         let names = metadata.get(section).into_iter().flat_map(keys);
         all.extend(names.map(|name| (what, name)));
     }
+    // The code knows a storage by where it is mounted.
+    let storage = metadata.get("storage").and_then(Value::as_object).into_iter().flatten();
+    let places = storage.filter_map(|(_, one)| one["location"].as_str().map(str::to_owned));
+    all.extend(places.map(|place| ("storage at", place)));
     let config = yaml(&charm.join("config.yaml"));
     let options = config.get("options").into_iter().flat_map(keys);
     all.extend(options.map(|name| ("option", name)));
@@ -51,11 +61,13 @@ fn code(charm: &Path) -> String {
     files.map(|(_, text)| circles::shipping(&text)).collect()
 }
 
-/// Whether the code has the name as a text, or the part of it that tells plugins apart.
+/// Whether the code has the name as a text, or the part of it that tells plugins apart, or a field
+/// of the name.
 fn is_used(code: &str, name: &str) -> bool {
     let has = |name: &str| code.contains(&format!("\"{name}\""));
     let plugin = name.strip_prefix("plugin_").and_then(|rest| rest.strip_suffix("_enable"));
-    has(name) || plugin.is_some_and(has)
+    let field = format!("{}: ", name.replace('-', "_"));
+    has(name) || plugin.is_some_and(has) || code.contains(&field)
 }
 
 #[test]
@@ -63,7 +75,10 @@ fn what_a_charm_declares_it_uses() {
     let charms = std::fs::read_dir(root().join("charms")).unwrap();
     let idle = charms.map(|charm| charm.unwrap().path()).flat_map(|charm| {
         let code = code(&charm);
-        let all = declared(&charm).into_iter().filter(move |(_, name)| !is_used(&code, name));
+        let listed = |name: &str| IDLE.iter().any(|one| charm.ends_with(one.0) && one.1 == name);
+        let all = declared(&charm).into_iter();
+        let all: Vec<_> = all.filter(|(_, name)| !is_used(&code, name) && !listed(name)).collect();
+        let all = all.into_iter();
         all.map(move |(what, name)| {
             format!("{}: the {what} {name} is in no line of its code", charm.display())
         })

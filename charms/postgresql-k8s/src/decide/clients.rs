@@ -137,7 +137,7 @@ fn serve_one(
         database: grant.database.clone(),
         owner: if shared { Owner::Shared } else { Owner::Sole },
         in_secret: grant.in_secret,
-        read_only_host: read_only_host(facts),
+        read_only_host: facts.read_only_host(),
         seen: client.seen.clone(),
         login,
         ca: tls::for_clients(facts),
@@ -145,15 +145,9 @@ fn serve_one(
     })))
 }
 
-/// The host at which clients read: the replicas, once there may be any.
-pub(super) fn read_only_host(facts: &Validated<'_>) -> String {
-    let peers = facts.peer.as_ref().map_or(0, |peer| peer.units.len());
-    if peers > 1 { facts.topology.replicas_host() } else { facts.topology.primary_host() }
-}
-
 /// Publishes a changed address to served clients, in the bag and in the secret alike.
 pub(super) fn refresh(facts: &Validated<'_>) -> Vec<Effect> {
-    let host = read_only_host(facts);
+    let host = facts.read_only_host();
     let address = format!("{host}:{POSTGRESQL_PORT}");
     let is_stale = |client: &&DatabaseRelation| {
         let known = databag::text(&client.offered, "read-only-endpoints");

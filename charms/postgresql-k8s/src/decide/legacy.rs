@@ -3,7 +3,6 @@
 use juju_charm::{Bag, Changes, ExposeSecret as _, Own, SecretString, Write, databag};
 use juju_interfaces::pgsql::Connection;
 
-use super::clients::read_only_host;
 use crate::effect::Effect;
 use crate::facts::{DatabaseRelation, Legacy};
 use crate::topology::POSTGRESQL_PORT;
@@ -44,7 +43,7 @@ pub(super) fn bag(
         ("host", primary.clone()),
         ("port", POSTGRESQL_PORT.to_string()),
         ("master", connection(primary)),
-        ("standbys", connection(read_only_host(facts))),
+        ("standbys", connection(facts.read_only_host())),
         ("allowed-units", units.join(",")),
         ("allowed-subnets", subnets.join(",")),
         ("extensions", legacy.extensions.join(",")),
