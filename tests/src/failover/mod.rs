@@ -15,6 +15,7 @@ mod planned;
 mod repairs;
 mod rest;
 mod tls;
+mod upgraded;
 mod watched;
 mod witness;
 mod writer;

@@ -18,10 +18,12 @@ pub enum Planned {
     Terminated,
     /// The primary's pod is deleted.
     PodDeleted,
+    /// The charm is refreshed, with which every pod is replaced.
+    Refresh,
 }
 
 impl Planned {
-    /// Those in a round.
+    /// Those in a round; a refresh has a scenario of its own.
     pub const ALL: [Self; 4] =
         [Self::Switchover, Self::Parameter, Self::Terminated, Self::PodDeleted];
 }
@@ -63,6 +65,7 @@ impl Cluster {
         match event {
             Planned::Switchover => self.suffer(Fault::Switchover).map(drop),
             Planned::PodDeleted => self.suffer(Fault::PodDeleted).map(drop),
+            Planned::Refresh => self.watched(|_, _| self.refresh().map(drop)).map(drop),
             Planned::Parameter => {
                 let connections = (200 + round).to_string();
                 let option = format!("experimental_max_connections={connections}");

@@ -35,4 +35,5 @@ mod security;
 mod setup;
 mod single;
 mod tls;
+mod upgrade;
 mod watch;
