@@ -177,7 +177,10 @@ fn logs_are_kept(engine: &Talisman, keeper: &Keeper) -> Result<()> {
     let mut seen = HashSet::new();
     let twice = of_pooler.find(|line| !seen.insert((&line.labels, &line.text)));
     ensure!(twice.is_none(), "printed twice: {twice:?}");
-    let uuid = engine.status()?["model"]["model-uuid"].clone();
+    let models: Value = serde_json::from_str(&engine.call(&["models", "--format", "json"])?)?;
+    let current = models["models"].as_array().into_iter().flatten();
+    let mut current = current.filter(|model| model["short-name"] == models["current-model"]);
+    let uuid = current.next().context("no current model")?["model-uuid"].clone();
     let labels: BTreeMap<String, Value> = serde_json::from_str(&lines[0].labels)?;
     ensure!(labels["juju_model_uuid"] == uuid, "{labels:?} are of another model than {uuid}");
     Ok(())
