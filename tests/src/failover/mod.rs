@@ -1,7 +1,9 @@
 //! A cluster of three behind the pooler, faults against it, and what a writer sees of them.
 
+mod deaths;
 mod eventually;
 mod faults;
+mod kinds;
 mod life;
 mod long;
 mod made;
@@ -28,8 +30,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{Talisman, root};
 
+pub use deaths::Dies;
 pub use eventually::eventually;
 pub use faults::Fault;
+pub use kinds::{Kind, Noticed};
 pub use long::Growth;
 pub use made::Made;
 pub use members::Members;

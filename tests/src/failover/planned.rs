@@ -61,7 +61,8 @@ impl Cluster {
         loads.into_iter().map(|(name, load)| Ok((name, load.end()?))).collect()
     }
 
-    fn plan(&self, event: Planned, round: usize) -> Result<()> {
+    /// Does one event, and waits until all is well again.
+    pub(super) fn plan(&self, event: Planned, round: usize) -> Result<()> {
         match event {
             Planned::Switchover => self.suffer(Fault::Switchover).map(drop),
             Planned::PodDeleted => self.suffer(Fault::PodDeleted).map(drop),

@@ -1,7 +1,12 @@
 //! What clients of every kind notice of planned events.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
-use end_to_end::failover::{Cluster, Planned};
+use end_to_end::failover::{Cluster, Dies, Planned};
+
+/// The longest pause of the agent, and what the rest of a transaction may take on a busy machine.
+const LONGEST: Duration = Duration::from_secs(45 + 10);
 
 /// How often each planned event happens; the lane for the full number sets another.
 fn rounds() -> Result<usize> {
@@ -27,5 +32,26 @@ fn no_client_notices_a_planned_event() -> Result<()> {
         ensure!(outcome.failed == 0 && outcome.dropped == 0, "{name}: {}", outcome.said);
         ensure!(outcome.transactions > 0, "{name} did nothing");
     }
+    Ok(())
+}
+
+/// Who dies after how many milliseconds: each once, or as often as the lane for the full number
+/// says, at ever other times.
+fn deaths() -> Result<Vec<(Dies, u64)>> {
+    let count = std::env::var("TALISMAN_DEATHS");
+    let count = count.map_or(Ok(Dies::ALL.len()), |text| text.parse())?;
+    let all = Dies::ALL.into_iter().cycle().zip((0..count as u64).map(|n| 150 + n * 137 % 1500));
+    Ok(all.collect())
+}
+
+#[test]
+fn nobody_waits_too_long_whoever_dies() -> Result<()> {
+    let cluster = Cluster::up("e2edie", 16613)?;
+    let waits = cluster.deaths(&deaths()?)?;
+    for (dies, after, longest) in &waits {
+        println!("{dies:?} dies after {after} ms: the longest wait is {longest:?}");
+    }
+    let late = waits.iter().find(|(_, _, longest)| *longest > LONGEST);
+    ensure!(late.is_none(), "{late:?}");
     Ok(())
 }
