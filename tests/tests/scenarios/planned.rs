@@ -1,5 +1,6 @@
 //! What clients of every kind notice of planned events.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -8,6 +9,13 @@ use end_to_end::failover::{Cluster, Dies, Planned};
 /// The longest pause of the agent, and what the rest of a transaction may take on a busy machine.
 const LONGEST: Duration = Duration::from_secs(45 + 10);
 
+/// The turn of one of the scenarios that count how long clients wait: two of them beside each
+/// other would measure each other's load.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// How often each planned event happens; the lane for the full number sets another.
 fn rounds() -> Result<usize> {
     std::env::var("TALISMAN_PLANNED").map_or(Ok(1), |text| Ok(text.parse()?))
@@ -15,6 +23,7 @@ fn rounds() -> Result<usize> {
 
 #[test]
 fn no_client_notices_a_planned_event() -> Result<()> {
+    let _turn = turn();
     let cluster = Cluster::up("e2eplan", 16606)?;
     let rounds = rounds()?;
     let events: Vec<Planned> = (0..rounds).flat_map(|_| Planned::ALL).collect();
@@ -46,6 +55,7 @@ fn deaths() -> Result<Vec<(Dies, u64)>> {
 
 #[test]
 fn nobody_waits_too_long_whoever_dies() -> Result<()> {
+    let _turn = turn();
     let cluster = Cluster::up("e2edie", 16613)?;
     let waits = cluster.deaths(&deaths()?)?;
     for (dies, after, longest) in &waits {

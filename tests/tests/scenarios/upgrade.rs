@@ -4,6 +4,8 @@ use anyhow::{Context, Result, ensure};
 use end_to_end::failover::{Cluster, Planned};
 use serde_json::Value;
 
+use crate::planned::turn;
+
 const APP: &str = "postgresql-k8s";
 
 /// What the leader's unit says of an upgrade that waits.
@@ -16,6 +18,7 @@ fn told(status: &Value) -> Option<String> {
 /// The primary is first any unit, then the last one, whose pod a refresh would replace first.
 #[test]
 fn an_upgrade_takes_one_member_after_another_and_no_client_notices() -> Result<()> {
+    let _turn = turn();
     let cluster = Cluster::up("e2eupg", 16611)?;
     for number in [0, 2] {
         let unit = format!("{APP}/{number}");
@@ -41,6 +44,7 @@ fn an_upgrade_takes_one_member_after_another_and_no_client_notices() -> Result<(
 /// With the check before it an upgrade stops after its first unit, until the operator goes on.
 #[test]
 fn an_upgrade_that_was_prepared_stops_after_its_first_unit() -> Result<()> {
+    let _turn = turn();
     let cluster = Cluster::up("e2estop", 16612)?;
     let engine = &cluster.engine;
     engine.call(&["model-config", "update-status-hook-interval=5s"])?;
