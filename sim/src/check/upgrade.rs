@@ -39,7 +39,9 @@ pub(crate) fn replaced(state: &State, unit: &UnitName) -> Vec<String> {
 /// Units whose pods have stayed behind an upgrade.
 pub(super) fn outdated(state: &State) -> Vec<String> {
     let apps = state.far.patroni.iter().filter(|(_, cluster)| cluster.guarded);
-    let units = apps.flat_map(|(app, _)| state.model.units(app));
+    // Without rights nobody can tell the stateful set how far to go, which the status says.
+    let trusted = |app: &&AppName| state.model.application(app).is_some_and(|app| app.trust);
+    let units = apps.map(|(app, _)| app).filter(trusted).flat_map(|app| state.model.units(app));
     let behind = units.filter(|unit| state.model.is_outdated(&unit.name));
     behind.map(|unit| format!("the upgrade of {} stands still", unit.name)).collect()
 }

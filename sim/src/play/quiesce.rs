@@ -126,6 +126,11 @@ impl Run {
         if !self.world.look(check::is_done) {
             return;
         }
+        // A refresh gives no hook to units whose pods stay, and all do where the last one leads.
+        if self.world.look(State::has_outdated) {
+            self.round();
+            self.settle();
+        }
         // What a unit remembers, which words its status has, and the mark that a password was
         // changed, which stands in Patroni's file until the next hook, change nothing by themselves.
         let quiet =

@@ -408,6 +408,14 @@ impl State {
         up && self.model.is_outdated(unit) && self.is_next(unit)
     }
 
+    /// Whether a member of PostgreSQL still has the pod of before a refresh.
+    pub(crate) fn has_outdated(&self) -> bool {
+        let mut members = self.model.all_units().filter(|unit| {
+            self.far.patroni.contains_key(unit.name.app()) && unit.address.is_some()
+        });
+        members.any(|unit| self.model.is_outdated(&unit.name))
+    }
+
     /// Whether the controller of a stateful set would take this pod next: the last one of those that
     /// its partition leaves to it, once all after it are there.
     fn is_next(&self, unit: &UnitName) -> bool {
