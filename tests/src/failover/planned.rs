@@ -73,6 +73,7 @@ impl Cluster {
                 self.reconfigure(&option, "max_connections", &connections).map(drop)
             }
             Planned::Terminated => {
+                self.await_well(HEAL_BOUND)?;
                 let primary = self.primary()?;
                 self.pebble(&primary, "restart")?;
                 self.await_well(HEAL_BOUND + Duration::from_secs(30))?;
